@@ -1,0 +1,54 @@
+"""Package metadata; the locks (`make lock`) are resolved from the lists here."""
+
+from setuptools import setup
+
+setup(
+    name="yt8m-pipeline",
+    version="0.1.0",
+    description="Video classification on YouTube-8M: TFX components with Keras 3 models",
+    long_description=open("README.md", encoding="utf-8").read(),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    license_files=["LICENSE"],
+    python_requires=">=3.11,<3.12",  # kfp 2.16 has no release for 3.12
+    packages=["pipeline", "components", "tuner", "models"],
+    package_data={"pipeline": ["*.yaml", "*.html"], "components": ["*.pbtxt"]},
+    entry_points={"console_scripts": ["yt8m = pipeline.command_line:main"]},
+    install_requires=[
+        "apache-beam",
+        "click>=8.1",
+        "jinja2>=3.1",
+        "keras>=3.13",
+        "keras-tuner>=1.4.8",
+        "kfp>=2.16,<2.17",
+        "kfp-kubernetes",
+        "matplotlib>=3.9",
+        "ml-metadata",
+        "numpy>=2",
+        "psutil>=6",
+        "pydantic>=2.8",
+        "pyyaml>=6",
+        "rich>=13",
+        "setuptools<81",  # tensorflow-hub imports pkg_resources, which newer releases dropped
+        "tensorboard>=2.21",
+        "tensorflow>=2.21,<2.22",
+        "tensorflow-model-analysis",
+        "tfx[kfp]==1.21.0",
+    ],
+    extras_require={
+        "dev": [
+            "hypothesis",
+            "import-linter",
+            "jax[cpu]",
+            "mypy",
+            "pre-commit",
+            "pytest",
+            "pytest-cov",
+            "pytest-xdist",
+            "ruff",
+            "types-psutil",
+            "types-pyyaml",
+        ],
+        "gpu": ["tensorflow[and-cuda]>=2.21,<2.22"],
+    },
+)
