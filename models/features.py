@@ -1,0 +1,23 @@
+"""Names and sizes of what a YouTube-8M record holds; the same from ExampleGen to the served model."""
+
+from typing import Literal
+
+Level = Literal["video", "frame"]
+
+ID = "id"
+LABELS = "labels"
+RGB = "rgb"
+AUDIO = "audio"
+MEAN_RGB = "mean_rgb"
+MEAN_AUDIO = "mean_audio"
+NUM_FRAMES = "num_frames"
+
+RGB_WIDTH = 1024
+AUDIO_WIDTH = 128
+WIDTH = RGB_WIDTH + AUDIO_WIDTH
+
+# One frame a second; the published files hold the first five minutes of a video at most.
+MAX_FRAMES = 300
+
+# Labels of the 2018 vocabulary (version 2 of the dataset).
+YT8M_CLASSES = 3862
