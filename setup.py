@@ -15,8 +15,9 @@ setup(
     package_data={"pipeline": ["*.yaml", "*.html"], "components": ["*.pbtxt"]},
     entry_points={"console_scripts": ["yt8m = pipeline.command_line:main"]},
     install_requires=[
-        "apache-beam",
+        "apache-beam[aws,gcp]",  # s3:// and gs:// patterns
         "click>=8.1",
+        "google-crc32c>=1.6",
         "jinja2>=3.1",
         "keras>=3.13",
         "keras-tuner>=1.4.8",

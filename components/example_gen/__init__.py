@@ -1,0 +1,1 @@
+"""ExampleGen: raw YouTube-8M shards, checked and packed."""

@@ -1,0 +1,199 @@
+"""ExampleGen: raw YouTube-8M shards -> packed tf.Examples in the splits train, validation and test."""
+
+import json
+import shutil
+from typing import Any
+
+import apache_beam as beam
+from apache_beam.io.filesystems import FileSystems
+from tfx import v1 as tfx
+from tfx.dsl.components.base import base_beam_component, base_beam_executor, executor_spec
+from tfx.dsl.components.base.base_driver import BaseDriver
+from tfx.orchestration import data_types_utils
+from tfx.orchestration.portable import base_driver as portable_driver
+from tfx.orchestration.portable.data_types import ExecutionInfo
+from tfx.proto.orchestration import driver_output_pb2
+from tfx.types import artifact_utils, component_spec
+
+from components.example_gen.ingest import IngestShards, Shard, Summary
+from components.example_gen.input_files import InputFiles, detect_level, find_files
+from components.example_gen.splits import SPLITS, SplitPolicy
+from models.errors import InputError
+from models.features import Level
+
+# Packed records are as large as raw ones; the video level is written a second time as Transform's features.
+DISK_FACTOR = {"frame": 1.05, "video": 2.2}
+
+
+class Quarantine(tfx.dsl.Artifact):
+    """What could not be used: `records-*.jsonl` (file, record, reason) and `summary.json` with all counts."""
+
+    TYPE_NAME = "Quarantine"
+
+
+class ExampleGenSpec(component_spec.ComponentSpec):
+    """Parameters and outputs of ExampleGen."""
+
+    PARAMETERS = {
+        "data": component_spec.ExecutionParameter(type=str),
+        "test_data": component_spec.ExecutionParameter(type=str),
+        "split": component_spec.ExecutionParameter(type=str),
+        "seed": component_spec.ExecutionParameter(type=int),
+        "level": component_spec.ExecutionParameter(type=str),
+        "classes": component_spec.ExecutionParameter(type=int),
+        "quarantine_limit": component_spec.ExecutionParameter(type=float),
+        "sources": component_spec.ExecutionParameter(type=str),
+    }
+    INPUTS: dict[str, component_spec.ChannelParameter] = {}
+    OUTPUTS = {
+        "examples": component_spec.ChannelParameter(type=tfx.types.standard_artifacts.Examples),
+        "quarantine": component_spec.ChannelParameter(type=Quarantine),
+    }
+
+
+class ExampleGenDriver(BaseDriver, portable_driver.BaseDriver):
+    """Finds the newest span and fingerprints the shards before the cache is asked; refuses the wrong level."""
+
+    def __init__(self, metadata_handle: Any):
+        BaseDriver.__init__(self, metadata_handle)
+        portable_driver.BaseDriver.__init__(self, metadata_handle)
+
+    def run(self, execution_info: ExecutionInfo) -> driver_output_pb2.DriverOutput:
+        """Adds `span`, `fingerprint` and the patterns with the span filled in to the execution properties."""
+        result = driver_output_pb2.DriverOutput()
+        for name, value in resolve(execution_info.exec_properties).items():
+            data_types_utils.set_metadata_value(result.exec_properties[name], value)
+        return result
+
+
+class ExampleGenExecutor(base_beam_executor.BaseBeamExecutor):
+    """Runs the ingest and refuses its result when too many records are bad."""
+
+    def Do(
+        self,
+        input_dict: dict[str, list[tfx.dsl.Artifact]],
+        output_dict: dict[str, list[tfx.dsl.Artifact]],
+        exec_properties: dict[str, Any],
+    ) -> None:
+        """Writes the splits and the quarantine.
+
+        Raises:
+            InputError: too little disk space, more bad records than `quarantine_limit`, or an empty split.
+        """
+        examples = artifact_utils.get_single_instance(output_dict["examples"])
+        quarantine = artifact_utils.get_single_instance(output_dict["quarantine"])
+        data, test_data = _input_files(exec_properties)
+        policy = SplitPolicy.parse(exec_properties["split"], test_data is not None)
+        shards = _shards(data, test_data, policy, exec_properties["seed"])
+        level: Level = exec_properties["level"]
+        _require_disk_space(examples.uri, sum(shard.file.size for shard in shards), level)
+        for root in (examples.uri, quarantine.uri):
+            FileSystems.mkdirs(f"{root}/writing")
+        with self._make_beam_pipeline() as pipeline:
+            (
+                pipeline
+                | beam.Create(shards)
+                | beam.Reshuffle()
+                | IngestShards(examples.uri, quarantine.uri, policy, level, exec_properties["classes"])
+            )
+        FileSystems.delete([f"{examples.uri}/writing", f"{quarantine.uri}/writing"])
+        summary = read_summary(quarantine.uri)
+        try:
+            _refuse_bad_data(summary, exec_properties["quarantine_limit"])
+        except InputError:
+            FileSystems.delete([examples.uri])
+            raise
+        examples.split_names = artifact_utils.encode_split_names(list(SPLITS))
+        examples.set_string_custom_property("payload_format", "FORMAT_TF_EXAMPLE")
+        examples.set_string_custom_property("file_format", "tfrecord")
+        examples.set_int_custom_property("span", exec_properties.get("span", data.span))
+        for split in SPLITS:
+            examples.set_int_custom_property(f"{split}_videos", summary.videos[split])
+
+
+class ExampleGen(base_beam_component.BaseBeamComponent):
+    """Ingests raw shards; each frame is written exactly once.
+
+    Args:
+        data: folder, glob or `{SPAN}` pattern of the shards (local, gs://, s3://).
+        test_data: pattern whose videos all go to the test split, or "".
+        split: split policy, see SplitPolicy.
+        seed: shuffles the files.
+        level: what the records must hold, "video" or "frame".
+        classes: size of the vocabulary.
+        quarantine_limit: share of bad records above which the run fails.
+        sources: fingerprint of the code, so that an edit runs the step again.
+    """
+
+    SPEC_CLASS = ExampleGenSpec
+    EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(ExampleGenExecutor)
+    DRIVER_CLASS = ExampleGenDriver
+
+    def __init__(self, **parameters: Any):
+        outputs = {
+            "examples": tfx.types.Channel(type=tfx.types.standard_artifacts.Examples),
+            "quarantine": tfx.types.Channel(type=Quarantine),
+        }
+        super().__init__(spec=ExampleGenSpec(**parameters, **outputs))
+
+
+def resolve(exec_properties: dict[str, Any]) -> dict[str, Any]:
+    """Fills in what only a look at the files can tell; called before the cache is asked.
+
+    Raises:
+        InputError: nothing matches, the records have another level than the experiment, or the split cannot be made.
+    """
+    data, test_data = _input_files(exec_properties)
+    policy = SplitPolicy.parse(exec_properties["split"], test_data is not None)
+    _shards(data, test_data, policy, exec_properties["seed"])
+    for option, files in (("data", data), ("test_data", test_data)):
+        if files and (found := detect_level(files)) != exec_properties["level"]:
+            raise InputError(
+                f"{option}: {files.files[0].path} holds {found}-level records, the experiment reads "
+                f"{exec_properties['level']}-level ones"
+            )
+    return {
+        **exec_properties,
+        "data": data.pattern,
+        "test_data": test_data.pattern if test_data else "",
+        "span": data.span,
+        "fingerprint": data.fingerprint + (test_data.fingerprint if test_data else ""),
+    }
+
+
+def read_summary(quarantine_uri: str) -> Summary:
+    """The counts that an ingest left beside its bad records."""
+    with FileSystems.open(f"{quarantine_uri}/summary.json") as file:
+        return Summary(**json.load(file))
+
+
+def _input_files(exec_properties: dict[str, Any]) -> tuple[InputFiles, InputFiles | None]:
+    data = find_files(exec_properties["data"])
+    test_data = find_files(exec_properties["test_data"], "test_data") if exec_properties["test_data"] else None
+    return data, test_data
+
+
+def _shards(data: InputFiles, test_data: InputFiles | None, policy: SplitPolicy, seed: int) -> list[Shard]:
+    of_files = policy.of_files([file.path for file in data.files], seed)
+    chosen = [(file, of_files[file.path]) for file in data.files if file.path in of_files]
+    chosen += [(file, SPLITS[2]) for file in (test_data.files if test_data else ())]  # type: ignore[misc]
+    return [Shard(file, number, len(chosen), split) for number, (file, split) in enumerate(chosen)]
+
+
+def _require_disk_space(uri: str, input_bytes: int, level: Level) -> None:
+    if "://" in uri:
+        return
+    needed, free = int(input_bytes * DISK_FACTOR[level]), shutil.disk_usage(uri.partition("/ExampleGen/")[0]).free
+    if free < needed:
+        raise InputError(f"{uri}: {needed:,} bytes are needed for the packed records, {free:,} are free on that disk")
+
+
+def _refuse_bad_data(summary: Summary, limit: float) -> None:
+    if summary.quarantined > limit * summary.records:
+        raise InputError(
+            f"{summary.quarantined} of {summary.records} records are bad, more than quarantine_limit {limit:.2%}; "
+            f"first: {summary.first_quarantined[0]}"
+        )
+    empty = [split for split in SPLITS if not summary.videos.get(split)]
+    if empty:
+        raise InputError(f"no videos in the split {empty[0]} (of {summary.records} records): use more data or shares")

@@ -1,0 +1,181 @@
+"""The Beam transform that reads, checks, packs and writes each shard once."""
+
+import json
+import uuid
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, field
+from typing import Any, BinaryIO
+
+import apache_beam as beam
+from apache_beam.io.filesystem import CompressionTypes
+from apache_beam.io.filesystems import FileSystems
+
+from components.example_gen.input_files import InputFile
+from components.example_gen.packing import BadRecord, PackedVideo, pack
+from components.example_gen.splits import Split, SplitPolicy
+from components.example_gen.tfrecord import Damage, read_records, write_record
+from models.features import Level
+
+# What a summary lists by name; the quarantine files hold all of them.
+EXAMPLES_SHOWN = 10
+
+
+@dataclass
+class Summary:
+    """What became of the records: of one shard, or merged over all."""
+
+    videos: dict[str, int] = field(default_factory=dict)
+    frames: int = 0
+    labels: int = 0
+    quarantined: int = 0
+    first_quarantined: list[str] = field(default_factory=list)
+    cut_to_max_frames: int = 0
+    repeated_labels: int = 0
+    duplicates: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def records(self) -> int:
+        """All records that were seen or are known to be lost."""
+        return sum(self.videos.values()) + self.quarantined
+
+    def add(self, video: PackedVideo, split: str) -> None:
+        """Counts one written video."""
+        self.videos[split] = self.videos.get(split, 0) + 1
+        self.frames += video.frames
+        self.labels += video.labels
+        self.cut_to_max_frames += video.cut_frames
+        self.repeated_labels += video.repeated_labels
+
+    def merge(self, other: "Summary") -> "Summary":
+        """The sum of two summaries."""
+        for split, videos in other.videos.items():
+            self.videos[split] = self.videos.get(split, 0) + videos
+        self.frames += other.frames
+        self.labels += other.labels
+        self.quarantined += other.quarantined
+        self.first_quarantined = sorted(self.first_quarantined + other.first_quarantined)[:EXAMPLES_SHOWN]
+        self.cut_to_max_frames += other.cut_to_max_frames
+        self.repeated_labels += other.repeated_labels
+        return self
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One input file, its place among them, and its split (None: by the id of each video)."""
+
+    file: InputFile
+    number: int
+    of: int
+    split: Split | None
+
+
+class IngestShards(beam.PTransform):
+    """Shards -> `Split-<name>/` files under `examples`, `summary.json` and bad records under `quarantine`.
+
+    A full record never leaves the function that read it: memory does not grow with the data, and only ids cross a
+    shuffle, to find the ones that occur twice.
+    """
+
+    def __init__(self, examples: str, quarantine: str, policy: SplitPolicy, level: Level, classes: int):
+        super().__init__()
+        self.examples, self.quarantine = examples, quarantine
+        self.ingest = _IngestShard(examples, quarantine, policy, level, classes)
+
+    def expand(self, shards: beam.PCollection) -> beam.PCollection:
+        outputs = shards | beam.ParDo(self.ingest).with_outputs("summary", main="ids")
+        summary = outputs.summary | beam.CombineGlobally(_merge)
+        repeated = (
+            outputs.ids
+            | beam.GroupByKey()
+            | "Repeated" >> beam.FlatMap(_repeated)
+            | beam.combiners.Count.PerElement()
+        )
+        return (
+            shards.pipeline
+            | beam.Create([f"{self.quarantine}/summary.json"])
+            | beam.Map(
+                _write_summary,
+                summary=beam.pvalue.AsSingleton(summary),
+                duplicates=beam.pvalue.AsDict(repeated),
+            )
+        )
+
+
+class _IngestShard(beam.DoFn):
+    def __init__(self, examples: str, quarantine: str, policy: SplitPolicy, level: Level, classes: int):
+        self.examples, self.quarantine = examples, quarantine
+        self.policy, self.level, self.classes = policy, level, classes
+
+    def process(self, shard: Shard) -> Iterator[Any]:
+        summary = Summary()
+        with ExitStack() as finish:
+            outputs: dict[str, BinaryIO] = {}
+            source = finish.enter_context(_open(shard.file.path))
+            seen_bytes = 0
+            for number, record in enumerate(read_records(source, shard.file.size)):
+                try:
+                    if isinstance(record, Damage):
+                        raise BadRecord(record.reason)
+                    seen_bytes += len(record)
+                    video = pack(record, self.level, self.classes)
+                except BadRecord as error:
+                    # How many records a cut-off tail held is unknown: count them by the mean size of those before.
+                    lost = record.lost_bytes * number / max(seen_bytes, 1) if isinstance(record, Damage) else 0
+                    summary.quarantined += max(1, round(lost))
+                    bad = {"file": shard.file.path, "record": number, "reason": str(error)}
+                    if len(summary.first_quarantined) < EXAMPLES_SHOWN:
+                        summary.first_quarantined.append(f"{shard.file.path}, record {number}: {error}")
+                    line = json.dumps(bad).encode() + b"\n"
+                    self._output(outputs, finish, self.quarantine, f"records-{shard.number:05d}.jsonl").write(line)
+                    continue
+                split = shard.split or self.policy.of_id(video.id)
+                name = f"Split-{split}/data_tfrecord-{shard.number:05d}-of-{shard.of:05d}"
+                write_record(self._output(outputs, finish, self.examples, name), video.example)
+                summary.add(video, split)
+                yield video.id, split
+        yield beam.pvalue.TaggedOutput("summary", summary)
+
+    @staticmethod
+    def _output(outputs: dict[str, BinaryIO], finish: ExitStack, root: str, name: str) -> BinaryIO:
+        """The open file `name`, written under another name and renamed when the shard is done: a retry leaves none."""
+        if name not in outputs:
+            temporary = f"{root}/writing/{uuid.uuid4().hex}"
+            finish.callback(_rename, temporary, f"{root}/{name}")
+            outputs[name] = finish.enter_context(_create(temporary))
+        return outputs[name]
+
+
+def _open(path: str) -> BinaryIO:
+    return FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED)
+
+
+def _create(path: str) -> BinaryIO:
+    return FileSystems.create(path, compression_type=CompressionTypes.UNCOMPRESSED)
+
+
+def _rename(source: str, target: str) -> None:
+    folder = target.rpartition("/")[0]
+    if not FileSystems.exists(folder):
+        FileSystems.mkdirs(folder)
+    FileSystems.rename([source], [target])
+
+
+def _merge(summaries: Iterable[Summary]) -> Summary:
+    merged = Summary()
+    for summary in summaries:
+        merged.merge(summary)
+    return merged
+
+
+def _repeated(id_and_splits: tuple[bytes, Iterable[str]]) -> Iterator[str]:
+    splits = sorted(id_and_splits[1])
+    if len(splits) > 1:
+        yield " and ".join(sorted(set(splits))) if len(set(splits)) > 1 else f"within {splits[0]}"
+
+
+def _write_summary(path: str, summary: Summary, duplicates: dict[str, int]) -> str:
+    summary.duplicates = duplicates
+    with _create(path) as file:
+        file.write(json.dumps(asdict(summary), indent=1, sort_keys=True).encode())
+    return path
