@@ -21,3 +21,8 @@ MAX_FRAMES = 300
 
 # Labels of the 2018 vocabulary (version 2 of the dataset).
 YT8M_CLASSES = 3862
+
+# Made by the Transform graph.
+LABEL_IDS = "label_ids"
+MEAN = "mean"
+FRAMES = "frames"

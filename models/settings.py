@@ -20,10 +20,13 @@ class AverageSettings(Settings):
 
 
 class NetVLADSettings(Settings):
-    """NetVLAD; `clusters` counts the visual stream's, the audio stream has half of them."""
+    """NetVLAD; `clusters` counts the visual stream's, the audio stream has half of them.
+
+    With one cluster all shares are 1 and nothing is learnt about them: four leave the audio stream two.
+    """
 
     name: Literal["netvlad"]
-    clusters: PositiveInt
+    clusters: Annotated[int, Field(ge=4)]
     batch_norm: bool = False
 
 

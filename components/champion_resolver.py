@@ -1,0 +1,116 @@
+"""ChampionResolver: the model that serves now, to be beaten by the new one.
+
+A plain component, because open-source Kubeflow Pipelines cannot run TFX's Resolver nodes.
+"""
+
+from typing import Any
+
+import tensorflow as tf
+from tfx import v1 as tfx
+from tfx.dsl.components.base import base_component, base_executor, executor_spec
+from tfx.dsl.components.base.base_driver import BaseDriver
+from tfx.orchestration import data_types_utils
+from tfx.orchestration.portable import base_driver as portable_driver
+from tfx.orchestration.portable.data_types import ExecutionInfo
+from tfx.proto.orchestration import driver_output_pb2
+from tfx.types import artifact_utils, component_spec
+from tfx.utils import io_utils, path_utils
+
+from components.served_models import versions
+from components.trainer.export import read_model_card
+from models.errors import InputError
+
+# Custom property of the champion's artifact; empty where no other model serves.
+VERSION = "champion_version"
+
+
+class ChampionResolverSpec(component_spec.ComponentSpec):
+    """Parameters, inputs and outputs of ChampionResolver."""
+
+    PARAMETERS = {"push_directory": component_spec.ExecutionParameter(type=str)}
+    INPUTS = {"model": component_spec.ChannelParameter(type=tfx.types.standard_artifacts.Model)}
+    OUTPUTS = {"champion": component_spec.ChannelParameter(type=tfx.types.standard_artifacts.Model)}
+
+
+class ChampionResolverDriver(BaseDriver, portable_driver.BaseDriver):
+    """Looks up the champion before the cache is asked: a new champion runs the comparison again, the same one does not."""
+
+    def __init__(self, metadata_handle: Any):
+        BaseDriver.__init__(self, metadata_handle)
+        portable_driver.BaseDriver.__init__(self, metadata_handle)
+
+    def run(self, execution_info: ExecutionInfo) -> driver_output_pb2.DriverOutput:
+        """Adds the champion's version to the execution properties."""
+        candidate = artifact_utils.get_single_instance(execution_info.input_dict["model"])
+        version = find_champion(candidate.uri, execution_info.exec_properties["push_directory"])
+        result = driver_output_pb2.DriverOutput()
+        for name, value in {**execution_info.exec_properties, VERSION: version}.items():
+            data_types_utils.set_metadata_value(result.exec_properties[name], value)
+        return result
+
+
+class ChampionResolverExecutor(base_executor.BaseExecutor):
+    """Copies the champion into its artifact."""
+
+    def Do(
+        self,
+        input_dict: dict[str, list[tfx.dsl.Artifact]],
+        output_dict: dict[str, list[tfx.dsl.Artifact]],
+        exec_properties: dict[str, Any],
+    ) -> None:
+        """Writes the champion's SavedModel, or leaves the artifact empty with an empty version."""
+        champion = artifact_utils.get_single_instance(output_dict["champion"])
+        version = exec_properties.get(VERSION)
+        if version is None:
+            candidate = artifact_utils.get_single_instance(input_dict["model"])
+            version = find_champion(candidate.uri, exec_properties["push_directory"])
+        if version:
+            source = f"{exec_properties['push_directory']}/{version}"
+            io_utils.copy_dir(source, path_utils.serving_model_dir(champion.uri))
+        champion.set_string_custom_property(VERSION, version)
+
+
+class ChampionResolver(base_component.BaseComponent):
+    """Finds the newest pushed model other than the candidate.
+
+    Args:
+        model: the candidate.
+        push_directory: the folder that the Pusher pushes to.
+    """
+
+    SPEC_CLASS = ChampionResolverSpec
+    EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(ChampionResolverExecutor)
+    DRIVER_CLASS = ChampionResolverDriver
+
+    def __init__(self, model: tfx.types.BaseChannel, push_directory: str):
+        champion = tfx.types.Channel(type=tfx.types.standard_artifacts.Model)
+        super().__init__(spec=ChampionResolverSpec(model=model, push_directory=push_directory, champion=champion))
+
+
+def find_champion(candidate_uri: str, push_directory: str) -> str:
+    """Version of the newest pushed model other than the candidate, or "".
+
+    A candidate that serves already is judged against what served before it, so a repeated run finds its verdict cached.
+
+    Raises:
+        InputError: the champion answers other labels or records of another level, so the two cannot be compared.
+    """
+    folder = path_utils.serving_model_dir(candidate_uri)
+    candidate = read_model_card(folder)
+    for version in reversed(versions(push_directory)):
+        served = f"{push_directory}/{version}"
+        card = read_model_card(served)
+        if card["model_id"] == candidate["model_id"]:
+            continue
+        if card["level"] != candidate["level"] or _labels(served) != _labels(folder):
+            raise InputError(
+                f"{served} serves a {card['level']}-level model with {len(_labels(served))} labels, the new one is of the "
+                f"{candidate['level']} level with {len(_labels(folder))}: they cannot be compared, choose another --out"
+            )
+        return version
+    return ""
+
+
+def _labels(folder: str) -> list[str]:
+    with tf.io.gfile.GFile(f"{folder}/assets.extra/labels.txt") as file:
+        return file.read().splitlines()

@@ -1,0 +1,1 @@
+"""Trainer: what TFX calls to train and export a model."""

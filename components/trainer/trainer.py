@@ -1,0 +1,88 @@
+"""run_fn: what TFX's Trainer calls."""
+
+import hashlib
+import json
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+import tensorflow_transform as tft
+from tfx import v1 as tfx
+
+from components.trainer.export import export
+from models.features import AUDIO, FRAMES, LABELS, NUM_FRAMES, RGB
+from models.inputs import Batch, batches, packed_frames, parse_means
+from models.settings import ModelSettings, TrainingSettings
+from models.training import train
+from models.video_classifier import build_video_classifier, reads_frames
+
+# The log of the training, in the model's assets.extra/.
+TRAINING_LOG = "training_log.json"
+
+
+def run_fn(fn_args: tfx.components.FnArgs) -> None:
+    """Trains an experiment and exports it.
+
+    Args:
+        fn_args: from TFX. `train_files` and `eval_files` are Transform's examples for the average encoder and
+            ExampleGen's for those that read frames. `custom_config` holds `experiment`, `level`, `model` and `training`
+            (settings as JSON-able dicts), `names` (of the labels), `seed`, `data`, `checkpoint_dir`, `log_dir` and
+            `sources`.
+
+    Raises:
+        InputError: the loss is not finite, or a checkpoint is damaged.
+    """
+    config: dict[str, Any] = fn_args.custom_config
+    model_settings = ModelSettings.model_validate(config["model"])
+    settings = TrainingSettings.model_validate(config["training"])
+    names, level, seed = tuple(config["names"]), config["level"], config["seed"]
+    parse = _parse_frames(fn_args.transform_output, len(names)) if reads_frames(model_settings) else None
+    read = partial(
+        batches, parse=parse or partial(parse_means, classes=len(names)), batch_size=settings.batch_size
+    )
+    train_files, validation_files = _files(fn_args.train_files), _files(fn_args.eval_files)
+
+    def epoch_batches(epoch: int) -> tf.data.Dataset:
+        return read(train_files, shuffle_videos=settings.shuffle_videos, seed=f"{seed}-{epoch}")
+
+    model, log = train(
+        partial(build_video_classifier, model_settings, len(names), seed),
+        epoch_batches,
+        read(validation_files),
+        settings,
+        seed=seed,
+        checkpoint_dir=Path(config["checkpoint_dir"]) / _fingerprint(fn_args),
+        log_dir=Path(config["log_dir"] or fn_args.model_run_dir),
+    )
+    about = {name: config[name] for name in ("experiment", "data", "level", "seed", "model", "training")}
+    about |= {"training_data": {"train": log.epochs[-1].videos, "validation": log.validation_videos}}
+    export(model, fn_args.transform_output, names, level, fn_args.serving_model_dir, about)
+    (Path(fn_args.serving_model_dir) / "assets.extra" / TRAINING_LOG).write_text(log.to_json())
+
+
+def _parse_frames(transform_graph: str, classes: int) -> Any:
+    """Packed records -> frames as bytes, which are dequantized on the device: a quarter of the floats to move."""
+    transform = tft.TFTransformOutput(transform_graph)
+    layer, spec = transform.transform_features_layer(), transform.raw_feature_spec()
+
+    def parse(examples: tf.Tensor) -> tuple[Batch, tf.Tensor]:
+        features = layer(tf.io.parse_example(examples, spec))
+        inputs = {
+            FRAMES: packed_frames(features[RGB], features[AUDIO]),
+            NUM_FRAMES: tf.cast(features[NUM_FRAMES], tf.int32),
+        }
+        return inputs, features[LABELS]
+
+    return parse
+
+
+def _files(patterns: list[str]) -> list[str]:
+    return [file for pattern in patterns for file in tf.io.gfile.glob(pattern)]
+
+
+def _fingerprint(fn_args: tfx.components.FnArgs) -> str:
+    """Names the checkpoints of this training: another data set, setting, seed or source has others."""
+    config = {key: value for key, value in fn_args.custom_config.items() if key not in ("checkpoint_dir", "log_dir")}
+    identity = [fn_args.train_files, fn_args.eval_files, fn_args.transform_output, config]
+    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]

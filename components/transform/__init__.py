@@ -1,0 +1,1 @@
+"""Transform: the graph and its small materialized outputs."""

@@ -1,0 +1,31 @@
+"""The dense layers between a pooled video and its labels."""
+
+from collections.abc import Iterator, Sequence
+
+import keras
+from keras import KerasTensor
+
+
+def dense_stack(
+    inputs: KerasTensor, hidden_units: Sequence[int], dropout: float, seeds: Iterator[int], name: str
+) -> KerasTensor:
+    """Dense ReLU layers, each followed by dropout; without layers, the inputs themselves.
+
+    Args:
+        inputs: float, [batch, features].
+        hidden_units: widths of the layers.
+        dropout: share of each layer's outputs that training drops; the others are scaled up to make up for it.
+        seeds: two are drawn for each layer with dropout, one without.
+        name: what the names of the layers start with.
+
+    Returns:
+        float, [batch, last of hidden_units].
+    """
+    hidden = inputs
+    for number, units in enumerate(hidden_units, start=1):
+        kernel = keras.initializers.GlorotUniform(seed=next(seeds))
+        dense = keras.layers.Dense(units, activation="relu", kernel_initializer=kernel, name=f"{name}_{number}")
+        hidden = dense(hidden)
+        if dropout:
+            hidden = keras.layers.Dropout(dropout, seed=next(seeds), name=f"{name}_{number}_dropout")(hidden)
+    return hidden

@@ -1,0 +1,81 @@
+"""From packed records to batches: decoding in TensorFlow graphs and the order in which training reads."""
+
+import random
+from collections.abc import Callable, Sequence
+
+import tensorflow as tf
+
+from models.features import AUDIO_WIDTH, LABEL_IDS, MAX_FRAMES, MEAN, RGB_WIDTH, WIDTH
+
+# Shards read at once: enough that neighbours in a shard are spread over many batches.
+SHARDS_AT_ONCE = 16
+
+Batch = dict[str, tf.Tensor]
+
+
+def packed_frames(rgb: tf.Tensor, audio: tf.Tensor, frames: int | tf.Tensor = MAX_FRAMES) -> tf.Tensor:
+    """Frames of packed videos, zero bytes after the last one.
+
+    Args:
+        rgb: string[B], 1024 bytes a frame.
+        audio: string[B], 128 bytes a frame.
+        frames: length of the result; longer videos are cut.
+
+    Returns:
+        uint8 [B, frames, 1152], still quantized.
+    """
+    streams = [
+        tf.reshape(tf.io.decode_raw(stream, tf.uint8, fixed_length=frames * width), [-1, frames, width])
+        for stream, width in ((rgb, RGB_WIDTH), (audio, AUDIO_WIDTH))
+    ]
+    return tf.concat(streams, axis=-1)
+
+
+def multi_hot(label_ids: tf.SparseTensor, classes: int) -> tf.Tensor:
+    """float32 [B, classes] with ones at the label ids of each video; int64 ids in 0 .. classes - 1."""
+    videos = tf.cast(label_ids.dense_shape[0], tf.int64)
+    places = tf.stack([label_ids.indices[:, 0], label_ids.values], axis=1)
+    labels = tf.scatter_nd(places, tf.ones_like(label_ids.values, tf.float32), tf.stack([videos, classes]))
+    # An id listed twice adds up; it is one label.
+    return tf.ensure_shape(tf.minimum(labels, 1.0), [None, classes])
+
+
+def parse_means(examples: tf.Tensor, classes: int) -> tuple[Batch, tf.Tensor]:
+    """Means and multi-hot labels of serialized examples that Transform wrote (string[B])."""
+    parsed = tf.io.parse_example(
+        examples, {MEAN: tf.io.FixedLenFeature([WIDTH], tf.float32), LABEL_IDS: tf.io.VarLenFeature(tf.int64)}
+    )
+    return {MEAN: parsed[MEAN]}, multi_hot(parsed[LABEL_IDS], classes)
+
+
+def batches(
+    files: Sequence[str],
+    parse: Callable[[tf.Tensor], tuple[Batch, tf.Tensor]],
+    batch_size: int,
+    *,
+    shuffle_videos: int = 0,
+    seed: str = "",
+) -> tf.data.Dataset:
+    """Reads shards into parsed batches in an order that the seed alone decides.
+
+    Args:
+        files: TFRecord shards.
+        parse: maps serialized records string[B] to (inputs, labels); runs after batching, in parallel.
+        batch_size: videos a batch; the last one may hold fewer.
+        shuffle_videos: size of the shuffle buffer in videos; 0 reads in file order.
+        seed: say run and epoch; another one gives another order.
+    """
+    files = sorted(files)
+    generator = random.Random(seed)
+    if shuffle_videos:
+        generator.shuffle(files)
+    records = tf.data.Dataset.from_tensor_slices(files).interleave(
+        tf.data.TFRecordDataset, cycle_length=SHARDS_AT_ONCE, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
+    )
+    if shuffle_videos:
+        records = records.shuffle(shuffle_videos, seed=generator.randrange(2**31), reshuffle_each_iteration=False)
+    return (
+        records.batch(batch_size)
+        .map(parse, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+        .prefetch(tf.data.AUTOTUNE)
+    )

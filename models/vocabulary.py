@@ -1,0 +1,47 @@
+"""The label names of a data set, in the order of their ids."""
+
+import csv
+import io
+
+from models.errors import InputError
+
+
+def read_vocabulary(text: str, source: str) -> tuple[str, ...]:
+    """Reads the names from a vocabulary in the format of YouTube-8M.
+
+    Args:
+        text: CSV with a header. `Index` numbers the labels 0 .. C - 1 in any order; `Name` is shown, where it is empty
+            `KnowledgeGraphId`, where that is empty or missing too `label <Index>`. Other columns are ignored.
+        source: file name for error messages.
+
+    Returns:
+        C names; a label id is its name's position.
+
+    Raises:
+        InputError: no `Index` column, an index that is no number, twice there or missing, or no rows.
+    """
+    reader = csv.DictReader(io.StringIO(text, newline=""))
+    if "Index" not in (reader.fieldnames or ()):
+        raise InputError(f"vocabulary {source}: has columns {reader.fieldnames}, expected Index and Name")
+    names: dict[int, str] = {}
+    for row in reader:
+        where = f"vocabulary {source}, line {reader.line_num}"
+        try:
+            index = int(row["Index"])
+        except (TypeError, ValueError):
+            raise InputError(f"{where}: Index is {row['Index']!r}, expected a whole number") from None
+        if index in names:
+            raise InputError(f"{where}: Index {index} occurs a second time")
+        names[index] = row.get("Name") or row.get("KnowledgeGraphId") or f"label {index}"
+    if not names:
+        raise InputError(f"vocabulary {source}: has no rows")
+    if missing := set(range(len(names))) - set(names):
+        raise InputError(
+            f"vocabulary {source}: Index {min(missing)} is missing, expected 0 to {len(names) - 1} for {len(names)} rows"
+        )
+    return tuple(names[index] for index in range(len(names)))
+
+
+def label_ids_as_names(classes: int) -> tuple[str, ...]:
+    """The names of labels without a vocabulary: their ids."""
+    return tuple(str(label) for label in range(classes))

@@ -1,0 +1,227 @@
+"""Writes synthetic YouTube-8M: learnable videos in the exact wire format, for demos, tests and measurements."""
+
+import csv
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from string import ascii_lowercase, ascii_uppercase, digits
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.errors import InputError
+from models.features import AUDIO, ID, LABELS, MEAN_AUDIO, MEAN_RGB, RGB, RGB_WIDTH, Level
+from pipeline.synthetic_videos import PARAMETERS, Oracle, SyntheticVideo, World, dequantize
+
+MIN_VIDEOS = 10
+
+# One file for the train part and one for the validate part at least: every split policy needs both.
+MIN_SHARDS = 2
+DEFAULT_SHARDS = 10
+
+# The published frame-level files hold about 1000 videos (3.9 million in 3,844 files).
+VIDEOS_A_SHARD = 1000
+
+# Shares of the published parts, so that the thesis' splits find a train and a validate part.
+TRAIN_SHARE = 0.8
+
+# Mean size of a written record; 230 frames of 1152 bytes and their field headers, or 1152 floats.
+RECORD_BYTES: dict[Level, int] = {"frame": 269_000, "video": 4_700}
+
+ID_CHARACTERS = ascii_lowercase + ascii_uppercase + digits
+IDS = len(ID_CHARACTERS) ** 4
+
+VOCABULARY_COLUMNS = (
+    "Index",
+    "TrainVideoCount",
+    "KnowledgeGraphId",
+    "Name",
+    "WikiUrl",
+    "Vertical1",
+    "Vertical2",
+    "Vertical3",
+    "WikiDescription",
+)
+
+
+def write_dataset(
+    out: Path,
+    level: Level,
+    videos: int,
+    labels: int,
+    seed: int,
+    shards: int | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> None:
+    """Write synthetic TFRecord shards, `vocabulary.csv` and `oracle.json` into a new folder.
+
+    The first 80 % of the shards are named train0000.tfrecord and so on, the others validate0000.tfrecord. A video
+    depends on the seed and its number alone: the number of shards and of further videos doesn't change it, and the
+    means of the video level are those of the frames that the frame level holds. Different seeds draw different videos
+    (and ids) of the same labels. Equal calls write equal bytes on one machine. Memory does not grow with `videos`.
+    `TrainVideoCount` counts the videos of the train shards. `oracle.json` is written last, a folder without it is
+    incomplete; it holds the micro F1 of `synthetic_videos.Oracle` over all videos, on their frames at either level.
+
+    Args:
+        out: folder to create; it may exist if it is empty.
+        level: what a record holds: "frame" (all frames) or "video" (their mean).
+        videos: number of videos, 10 to 62^4 (as many ids of four characters as there are).
+        labels: number of labels, at least 2.
+        seed: 0 or more.
+        shards: number of files, 2 to `videos`; by default 10, more for more than 10,000 videos.
+        progress: called after each video with the number of videos written so far.
+
+    Raises:
+        InputError: a number out of range, a folder that isn't empty or can't be made, or too little disk space.
+    """
+    if shards is None:
+        shards = max(DEFAULT_SHARDS, -(-videos // VIDEOS_A_SHARD))
+    _check_numbers(videos, labels, seed, shards)
+    _make_folder(out, videos * RECORD_BYTES[level])
+
+    import tensorflow as tf  # takes seconds to load: only now that the arguments are known to be good
+
+    world = World(labels)
+    oracle = Oracle(world)
+    train_shards = min(shards - 1, max(1, round(TRAIN_SHARE * shards)))
+    train_counts = np.zeros(labels, np.int64)
+    hits = true = predicted = 0
+    for shard in range(shards):
+        in_train = shard < train_shards
+        name = f"train{shard:04d}.tfrecord" if in_train else f"validate{shard - train_shards:04d}.tfrecord"
+        with _published(out / name) as path, tf.io.TFRecordWriter(str(path)) as writer:
+            for index in range(shard * videos // shards, (shard + 1) * videos // shards):
+                video = world.draw(seed, index)
+                writer.write(_record(video, _video_id(seed, index), level))
+                train_counts[video.labels] += in_train
+                answer = oracle.labels(video)
+                hits += len(np.intersect1d(answer, video.labels, assume_unique=True))
+                true += len(video.labels)
+                predicted += len(answer)
+                if progress:
+                    progress(index + 1)
+
+    with _published(out / "vocabulary.csv") as path:
+        _write_vocabulary(path, world, train_counts)
+    with _published(out / "oracle.json") as path:
+        description = {
+            "synthetic": True,
+            "level": level,
+            "videos": videos,
+            "labels": labels,
+            "seed": seed,
+            "shards": shards,
+            "labels_per_video": true / videos,
+            "oracle": {
+                "micro_f1": 2 * hits / (true + predicted),
+                "precision": hits / predicted,
+                "recall": hits / true,
+                "threshold": 0.5,
+                "videos": videos,
+                "knows": "label prototypes, label rates and groups, deviations, share of background, where runs begin "
+                "and end; sees all frames, at the video level too; is not told what a run shows",
+            },
+            "parameters": asdict(PARAMETERS),
+        }
+        path.write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")
+
+
+def _check_numbers(videos: int, labels: int, seed: int, shards: int) -> None:
+    if not MIN_VIDEOS <= videos <= IDS:
+        raise InputError(f"videos is {videos}, allowed are {MIN_VIDEOS} to {IDS}")
+    if labels < 2:
+        raise InputError(f"labels is {labels}, allowed are 2 or more")
+    if seed < 0:
+        raise InputError(f"seed is {seed}, allowed are 0 or more")
+    if not MIN_SHARDS <= shards <= videos:
+        raise InputError(f"shards is {shards}, allowed are {MIN_SHARDS} to {videos}, the number of videos")
+
+
+def _make_folder(out: Path, needed: int) -> None:
+    if out.exists() and not out.is_dir():
+        raise InputError(f"{out} is a file, expected a new or empty folder")
+    if out.is_dir() and any(out.iterdir()):
+        raise InputError(f"{out} is not empty, expected a new or empty folder")
+    existing = next(folder for folder in (out.absolute(), *out.absolute().parents) if folder.exists())
+    free = shutil.disk_usage(existing).free
+    if free < needed:
+        raise InputError(f"{out} needs about {needed / 1e9:.2f} GB, {existing} has {free / 1e9:.2f} GB free")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{out} can't be made: {error.strerror}, expected a folder that may be written") from error
+
+
+@contextmanager
+def _published(path: Path) -> Iterator[Path]:
+    """A temporary name to write to; becomes `path` once all is written, so readers never see half a file."""
+    partial = path.with_name(path.name + ".partial")
+    try:
+        yield partial
+        partial.rename(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _video_id(seed: int, index: int) -> str:
+    """Four characters, unique in a dataset.
+
+    Ids of a seed start anywhere and advance by a prime coprime to 62: two seeds hardly ever share some (with 10,000
+    videos each 1 pair of seeds in 700 does), so their datasets can be joined.
+    """
+    start = int(np.random.Generator(np.random.SFC64(seed)).integers(IDS))
+    number = (start + index * 9_999_991) % IDS
+    characters = ""
+    for _ in range(4):
+        number, position = divmod(number, len(ID_CHARACTERS))
+        characters = ID_CHARACTERS[position] + characters
+    return characters
+
+
+def _record(video: SyntheticVideo, video_id: str, level: Level) -> bytes:
+    """A serialized SequenceExample as published; at the video level its second field is there and empty."""
+    import tensorflow as tf
+
+    def of_bytes(value: bytes) -> Any:
+        return tf.train.Feature(bytes_list=tf.train.BytesList(value=[value]))
+
+    def of_floats(values: NDArray[np.float32]) -> Any:
+        return tf.train.Feature(float_list=tf.train.FloatList(value=values))
+
+    context = {
+        ID: of_bytes(video_id.encode()),
+        LABELS: tf.train.Feature(int64_list=tf.train.Int64List(value=video.labels)),
+    }
+    lists = {}
+    if level == "video":
+        mean = dequantize(video.frames.mean(axis=0)).astype(np.float32)
+        context |= {MEAN_RGB: of_floats(mean[:RGB_WIDTH]), MEAN_AUDIO: of_floats(mean[RGB_WIDTH:])}
+    else:
+        for name, columns in ((RGB, slice(0, RGB_WIDTH)), (AUDIO, slice(RGB_WIDTH, None))):
+            lists[name] = tf.train.FeatureList(feature=[of_bytes(row.tobytes()) for row in video.frames[:, columns]])
+    example = tf.train.SequenceExample(
+        context=tf.train.Features(feature=context), feature_lists=tf.train.FeatureLists(feature_list=lists)
+    )
+    # Map fields have no order of their own: without this the same seed wouldn't give the same bytes.
+    return example.SerializeToString(deterministic=True)
+
+
+def _write_vocabulary(path: Path, world: World, train_counts: NDArray[np.int64]) -> None:
+    """The columns and the order (frequent first) of the published vocabulary."""
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, VOCABULARY_COLUMNS, restval="", lineterminator="\n")
+        writer.writeheader()
+        for index in np.argsort(-train_counts, kind="stable"):
+            writer.writerow(
+                {
+                    "Index": index,
+                    "TrainVideoCount": train_counts[index],
+                    "KnowledgeGraphId": f"/synthetic/{index}",
+                    "Name": f"Synthetic label {index}",
+                    "Vertical1": f"Synthetic vertical {world.group_of_label[index]}",
+                }
+            )

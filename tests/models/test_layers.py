@@ -1,0 +1,127 @@
+"""What every layer must do: shapes, precisions, files, weights, gradients."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from models.context_gating import ContextGating
+from models.net_vlad import NetVLAD
+from models.video_classifier import FrameDecoder
+
+
+class Case(NamedTuple):
+    """A layer, inputs for it, and what must come out."""
+
+    build: Callable[..., keras.layers.Layer]
+    inputs: list[np.ndarray]
+    output_shapes: list[tuple[int, ...]]
+    weights: int
+
+
+RNG = np.random.default_rng(0)
+FRAMES = RNG.normal(size=(3, 8, 6)).astype(np.float32)
+MASK = np.arange(8) < np.array([[8], [1], [5]])
+CODES = RNG.integers(0, 256, (3, 8, 1152), np.uint8)
+LENGTHS = np.array([8, 1, 5], np.int32)
+
+D, K, H = 6, 5, 4
+CASES = {
+    "context gating": Case(lambda **kw: ContextGating(seed=1, **kw), [FRAMES[:, 0]], [(3, D)], D * D + D),
+    "NetVLAD": Case(lambda **kw: NetVLAD(K, H, seed=1, **kw), [FRAMES, MASK], [(3, H)], 2 * D * K + K + D * K * H),
+    "NetVLAD with batch norm": Case(
+        lambda **kw: NetVLAD(K, H, batch_norm=True, seed=1, **kw),
+        [FRAMES, MASK],
+        [(3, H)],
+        2 * D * K + 4 * K + D * K * H,
+    ),
+    "frame decoder": Case(FrameDecoder, [CODES, LENGTHS], [CODES.shape, CODES.shape[:2]], 0),
+    "normalizing frame decoder": Case(
+        lambda **kw: FrameDecoder(normalize=True, **kw), [CODES, LENGTHS], [CODES.shape, CODES.shape[:2]], 0
+    ),
+}
+every_layer = pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
+
+
+def outputs_of(layer: Callable, inputs: list[np.ndarray], **call: bool) -> list[np.ndarray]:
+    return [np.asarray(keras.ops.cast(t, "float32")) for t in tf.nest.flatten(layer(*inputs, **call))]
+
+
+@every_layer
+@pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16", "mixed_float16"])
+def test_outputs_have_their_shape_and_the_precision_of_the_policy(case: Case, policy: str) -> None:
+    layer = case.build(dtype=policy)
+    outputs = tf.nest.flatten(layer(*case.inputs))
+    assert [tuple(output.shape) for output in outputs] == case.output_shapes
+    assert outputs[0].dtype == layer.compute_dtype
+    assert {weight.dtype for weight in layer.weights} <= {"float32"}
+
+
+@every_layer
+@pytest.mark.parametrize(("policy", "error"), [("mixed_bfloat16", 3e-2), ("mixed_float16", 4e-3)])
+def test_half_precision_stays_close_to_float32(case: Case, policy: str, error: float) -> None:
+    precise = outputs_of(case.build(dtype="float32"), case.inputs)[0]
+    half = outputs_of(case.build(dtype=policy), case.inputs)[0]
+    assert np.linalg.norm(half - precise) < error * np.linalg.norm(precise)
+
+
+@every_layer
+def test_a_symbolic_call_knows_the_shapes(case: Case) -> None:
+    symbolic = [keras.Input(array.shape[1:], dtype=array.dtype.name) for array in case.inputs]
+    outputs = tf.nest.flatten(case.build()(*symbolic))
+    assert [tuple(output.shape) for output in outputs] == [(None, *shape[1:]) for shape in case.output_shapes]
+
+
+@every_layer
+def test_a_saved_layer_comes_back_as_it_was(case: Case, tmp_path: Path) -> None:
+    symbolic = [keras.Input(array.shape[1:], dtype=array.dtype.name) for array in case.inputs]
+    layer = case.build(name="layer")
+    model = keras.Model(symbolic, layer(*symbolic))
+    if layer.trainable_weights:
+        for weight in layer.weights:
+            weight.assign(weight + 0.1)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    assert loaded.get_layer("layer").get_config() == layer.get_config()
+    for before, after in zip(outputs_of(layer, case.inputs), tf.nest.flatten(loaded(case.inputs)), strict=True):
+        np.testing.assert_array_equal(before, keras.ops.cast(after, "float32"))
+
+
+@every_layer
+def test_the_number_of_weights_is_that_of_the_formula(case: Case) -> None:
+    layer = case.build()
+    layer(*case.inputs)
+    assert layer.count_params() == case.weights
+
+
+@every_layer
+@pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])
+def test_every_weight_learns_and_gradients_are_finite(case: Case, policy: str) -> None:
+    layer = case.build(dtype=policy)
+    call = {"training": True} if isinstance(layer, NetVLAD) else {}
+    layer(*case.inputs)
+    with tf.GradientTape() as tape:
+        output = tf.cast(tf.nest.flatten(layer(*case.inputs, **call))[0], tf.float32)
+        loss = tf.reduce_sum(output * RNG.normal(size=output.shape))
+    for weight, gradient in zip(
+        layer.trainable_weights, tape.gradient(loss, [w.value for w in layer.trainable_weights])
+    ):
+        assert gradient is not None and np.all(np.isfinite(gradient)) and np.any(gradient != 0), weight.path
+
+
+@every_layer
+def test_a_seed_fixes_the_initial_weights(case: Case) -> None:
+    first, second = case.build(), case.build()
+    for a, b in zip(outputs_of(first, case.inputs), outputs_of(second, case.inputs), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("build", [ContextGating, lambda **kw: NetVLAD(K, H, **kw)], ids=["context gating", "NetVLAD"])
+def test_another_seed_or_none_gives_other_weights(build: Callable[..., keras.layers.Layer]) -> None:
+    inputs = [FRAMES[:, 0]] if build is ContextGating else [FRAMES, MASK]
+    outputs = [outputs_of(build(seed=seed), inputs)[0] for seed in (1, 9, None, None)]
+    assert len({output.tobytes() for output in outputs}) == 4
