@@ -83,7 +83,7 @@ class ChampionResolver(base_component.BaseComponent):
     DRIVER_CLASS = ChampionResolverDriver
 
     def __init__(self, model: tfx.types.BaseChannel, push_directory: str):
-        champion = tfx.types.Channel(type=tfx.types.standard_artifacts.Model)
+        champion = tfx.dsl.Channel(type=tfx.types.standard_artifacts.Model)
         super().__init__(spec=ChampionResolverSpec(model=model, push_directory=push_directory, champion=champion))
 
 

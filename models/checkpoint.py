@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import field
 from pathlib import Path
 from typing import BinaryIO
 
@@ -44,7 +43,7 @@ class _Manifest:
     saves: int = 0
     state: str | None = None
     best: str | None = None
-    progress: Progress = field(default_factory=lambda: Progress(TrainingLog(parameters=0)))
+    progress: Progress | None = None
 
 
 class Checkpoint:

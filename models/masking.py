@@ -1,6 +1,6 @@
 """Which frames of a padded batch are real, and reductions over the real ones."""
 
-from keras import KerasTensor, ops
+from keras import KerasTensor, backend, ops
 
 
 def frame_mask(num_frames: KerasTensor, frames: KerasTensor) -> KerasTensor:
@@ -26,10 +26,10 @@ def masked_mean(frames: KerasTensor, mask: KerasTensor) -> KerasTensor:
     Returns:
         dtype of `frames`, [batch, features]; independent of how far the batch is padded.
     """
-    total = ops.einsum("bf,bfd->bd", ops.cast(mask, frames.dtype), frames)
-    # Counted in float32: bfloat16 holds whole numbers up to 256 only, and a video has up to 300 frames.
-    count = ops.sum(ops.cast(mask, "float32"), axis=1, keepdims=True)
-    return ops.cast(total / count, frames.dtype)
+    # Added and counted in float32: bfloat16 holds whole numbers up to 256 only, and a video has up to 300 frames.
+    weights = ops.cast(mask, backend.result_type(frames.dtype, "float32"))
+    total = ops.einsum("bf,bfd->bd", weights, ops.cast(frames, weights.dtype))
+    return ops.cast(total / ops.sum(weights, axis=1, keepdims=True), frames.dtype)
 
 
 def masked_max(frames: KerasTensor, mask: KerasTensor) -> KerasTensor:

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from models.errors import InputError
 from models.features import AUDIO, ID, LABELS, MEAN_AUDIO, MEAN_RGB, RGB, RGB_WIDTH, Level
-from pipeline.synthetic_videos import PARAMETERS, Oracle, SyntheticVideo, World, dequantize
 
 MIN_VIDEOS = 10
 
@@ -83,7 +82,10 @@ def write_dataset(
     _check_numbers(videos, labels, seed, shards)
     _make_folder(out, videos * RECORD_BYTES[level])
 
-    import tensorflow as tf  # takes seconds to load: only now that the arguments are known to be good
+    # TensorFlow and Keras take seconds to load: only now that the arguments are known to be good.
+    import tensorflow as tf
+
+    from pipeline.synthetic_videos import PARAMETERS, Oracle, World
 
     world = World(labels)
     oracle = Oracle(world)
@@ -96,7 +98,7 @@ def write_dataset(
         with _published(out / name) as path, tf.io.TFRecordWriter(str(path)) as writer:
             for index in range(shard * videos // shards, (shard + 1) * videos // shards):
                 video = world.draw(seed, index)
-                writer.write(_record(video, _video_id(seed, index), level))
+                writer.write(_record(_video_id(seed, index), video.labels, video.frames, level))
                 train_counts[video.labels] += in_train
                 answer = oracle.labels(video)
                 hits += len(np.intersect1d(answer, video.labels, assume_unique=True))
@@ -106,7 +108,7 @@ def write_dataset(
                     progress(index + 1)
 
     with _published(out / "vocabulary.csv") as path:
-        _write_vocabulary(path, world, train_counts)
+        _write_vocabulary(path, world.group_of_label, train_counts)
     with _published(out / "oracle.json") as path:
         description = {
             "synthetic": True,
@@ -182,9 +184,11 @@ def _video_id(seed: int, index: int) -> str:
     return characters
 
 
-def _record(video: SyntheticVideo, video_id: str, level: Level) -> bytes:
+def _record(video_id: str, labels: NDArray[np.int64], frames: NDArray[np.uint8], level: Level) -> bytes:
     """A serialized SequenceExample as published; at the video level its second field is there and empty."""
     import tensorflow as tf
+
+    from models.quantization import dequantize
 
     def of_bytes(value: bytes) -> Any:
         return tf.train.Feature(bytes_list=tf.train.BytesList(value=[value]))
@@ -194,15 +198,15 @@ def _record(video: SyntheticVideo, video_id: str, level: Level) -> bytes:
 
     context = {
         ID: of_bytes(video_id.encode()),
-        LABELS: tf.train.Feature(int64_list=tf.train.Int64List(value=video.labels)),
+        LABELS: tf.train.Feature(int64_list=tf.train.Int64List(value=labels)),
     }
     lists = {}
     if level == "video":
-        mean = dequantize(video.frames.mean(axis=0)).astype(np.float32)
+        mean = np.asarray(dequantize(frames.mean(axis=0)))
         context |= {MEAN_RGB: of_floats(mean[:RGB_WIDTH]), MEAN_AUDIO: of_floats(mean[RGB_WIDTH:])}
     else:
         for name, columns in ((RGB, slice(0, RGB_WIDTH)), (AUDIO, slice(RGB_WIDTH, None))):
-            lists[name] = tf.train.FeatureList(feature=[of_bytes(row.tobytes()) for row in video.frames[:, columns]])
+            lists[name] = tf.train.FeatureList(feature=[of_bytes(row.tobytes()) for row in frames[:, columns]])
     example = tf.train.SequenceExample(
         context=tf.train.Features(feature=context), feature_lists=tf.train.FeatureLists(feature_list=lists)
     )
@@ -210,7 +214,7 @@ def _record(video: SyntheticVideo, video_id: str, level: Level) -> bytes:
     return example.SerializeToString(deterministic=True)
 
 
-def _write_vocabulary(path: Path, world: World, train_counts: NDArray[np.int64]) -> None:
+def _write_vocabulary(path: Path, groups: NDArray[np.int64], train_counts: NDArray[np.int64]) -> None:
     """The columns and the order (frequent first) of the published vocabulary."""
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, VOCABULARY_COLUMNS, restval="", lineterminator="\n")
@@ -222,6 +226,6 @@ def _write_vocabulary(path: Path, world: World, train_counts: NDArray[np.int64])
                     "TrainVideoCount": train_counts[index],
                     "KnowledgeGraphId": f"/synthetic/{index}",
                     "Name": f"Synthetic label {index}",
-                    "Vertical1": f"Synthetic vertical {world.group_of_label[index]}",
+                    "Vertical1": f"Synthetic vertical {groups[index]}",
                 }
             )

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.features import AUDIO_WIDTH, MAX_FRAMES, RGB_WIDTH, WIDTH
+from models.quantization import dequantize, quantize
 
 BACKGROUND = -1
 
@@ -61,19 +62,6 @@ class SyntheticVideo:
     frames: NDArray[np.uint8]
     run_of_frame: NDArray[np.int64]
     shown: NDArray[np.int64]
-
-
-def quantize(features: NDArray[np.floating]) -> NDArray[np.uint8]:
-    """Features of any shape, clipped to [-2, 2] and rounded to 256 steps."""
-    steps = np.clip(features, -2, 2)
-    steps += 2
-    steps *= 255 / 4
-    return np.rint(steps, out=steps).astype(np.uint8)
-
-
-def dequantize(steps: NDArray) -> NDArray[np.floating]:
-    """Features of any shape from their steps; linear, so the mean of steps gives the mean of the features."""
-    return steps * (4 / 255) + (4 / 512 - 2)
 
 
 class World:
@@ -206,7 +194,7 @@ class Oracle:
         starts = np.flatnonzero(np.diff(video.run_of_frame, prepend=-1))
         lengths = np.diff(starts, append=len(video.frames))[:, None]
         means = np.add.reduceat(video.frames, starts, axis=0, dtype=np.float32) / lengths
-        shots = dequantize(means) @ self._to_shots
+        shots = np.asarray(dequantize(means)) @ self._to_shots
         label = 1 / (PARAMETERS.shot_deviation**2 + self._noise / lengths)
         background = 1 / (1 + self._noise / lengths)
         logs = (shots * label) @ self._prototypes.T - label @ (self._prototypes**2 / 2).T

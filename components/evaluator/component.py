@@ -97,8 +97,8 @@ class Evaluator(base_beam_component.BaseBeamComponent):
             min_f1=min_f1,
             min_change=min_change,
             sources=sources,
-            evaluation=tfx.types.Channel(type=tfx.types.standard_artifacts.ModelEvaluation),
-            blessing=tfx.types.Channel(type=tfx.types.standard_artifacts.ModelBlessing),
+            evaluation=tfx.dsl.Channel(type=tfx.types.standard_artifacts.ModelEvaluation),
+            blessing=tfx.dsl.Channel(type=tfx.types.standard_artifacts.ModelBlessing),
         )
         super().__init__(spec=spec)
 

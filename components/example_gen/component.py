@@ -105,7 +105,6 @@ class ExampleGenExecutor(base_beam_executor.BaseBeamExecutor):
             raise
         examples.split_names = artifact_utils.encode_split_names(list(SPLITS))
         examples.set_string_custom_property("payload_format", "FORMAT_TF_EXAMPLE")
-        examples.set_string_custom_property("file_format", "tfrecord")
         examples.set_int_custom_property("span", exec_properties.get("span", data.span))
         for split in SPLITS:
             examples.set_int_custom_property(f"{split}_videos", summary.videos[split])
@@ -131,8 +130,8 @@ class ExampleGen(base_beam_component.BaseBeamComponent):
 
     def __init__(self, **parameters: Any):
         outputs = {
-            "examples": tfx.types.Channel(type=tfx.types.standard_artifacts.Examples),
-            "quarantine": tfx.types.Channel(type=Quarantine),
+            "examples": tfx.dsl.Channel(type=tfx.types.standard_artifacts.Examples),
+            "quarantine": tfx.dsl.Channel(type=Quarantine),
         }
         super().__init__(spec=ExampleGenSpec(**parameters, **outputs))
 

@@ -9,12 +9,14 @@ from typing import Any
 import tensorflow as tf
 import tensorflow_transform as tft
 from tfx import v1 as tfx
+from tfx.utils import path_utils
 
 from components.trainer.export import export
 from models.features import AUDIO, FRAMES, LABELS, NUM_FRAMES, RGB
 from models.inputs import Batch, batches, packed_frames, parse_means
 from models.settings import ModelSettings, TrainingSettings
 from models.training import train
+from models.training_log import TrainingLog
 from models.video_classifier import build_video_classifier, reads_frames
 
 # The log of the training, in the model's assets.extra/.
@@ -86,3 +88,9 @@ def _fingerprint(fn_args: tfx.components.FnArgs) -> str:
     config = {key: value for key, value in fn_args.custom_config.items() if key not in ("checkpoint_dir", "log_dir")}
     identity = [fn_args.train_files, fn_args.eval_files, fn_args.transform_output, config]
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def read_training_log(model_uri: str) -> TrainingLog:
+    """The log of the training that made a Model artifact."""
+    with tf.io.gfile.GFile(f"{path_utils.serving_model_dir(model_uri)}/assets.extra/{TRAINING_LOG}") as file:
+        return TrainingLog.from_json(file.read())

@@ -1,0 +1,1 @@
+"""Curated schemas of the packed examples, one for each level."""

@@ -1,0 +1,149 @@
+"""The pipeline: which components run, in which order, on what."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import tensorflow_data_validation as tfdv
+from ml_metadata.proto import metadata_store_pb2
+from tfx import v1 as tfx
+
+import components.schema
+from components.champion_resolver import ChampionResolver
+from components.evaluator.component import Evaluator
+from components.example_gen.component import ExampleGen
+from components.example_gen.splits import SPLITS
+from components.pusher import Pusher
+from components.source_fingerprint import source_fingerprint
+from components.transform.component import Transform
+from models.features import ID, LABELS, NUM_FRAMES
+from models.video_classifier import reads_frames
+from pipeline.settings import RunSettings
+
+PIPELINE_NAME = "yt8m"
+
+
+def create_pipeline(
+    settings: RunSettings,
+    names: Sequence[str],
+    *,
+    pipeline_root: str,
+    push_directory: str,
+    checkpoint_dir: str,
+    log_dir: str,
+    metadata: metadata_store_pb2.ConnectionConfig | None = None,
+    beam_args: Sequence[str] = (),
+) -> tfx.dsl.Pipeline:
+    """Chains the components; the same on every runner.
+
+    Args:
+        settings: of the run.
+        names: label names in the order of their ids.
+        pipeline_root: where artifacts are written.
+        push_directory: where blessed models are published.
+        checkpoint_dir: where training keeps its checkpoints, outside the artifacts, so that a killed run finds them.
+        log_dir: TensorBoard's.
+        metadata: the metadata store's connection; None where the runner brings its own.
+        beam_args: for every Beam component.
+    """
+    example_gen = ExampleGen(
+        data=settings.data.pattern,
+        test_data=settings.data.test_data,
+        split=settings.data.split,
+        seed=settings.seed,
+        level=settings.level,
+        classes=len(names),
+        quarantine_limit=settings.data.quarantine_limit,
+        sources=source_fingerprint("components.example_gen.component"),
+    )
+    examples = example_gen.outputs["examples"]
+
+    statistics_gen = tfx.components.StatisticsGen(
+        examples=examples,
+        # Of the frames TFDV would only say how long their strings are.
+        stats_options=tfdv.StatsOptions(feature_allowlist=[ID, LABELS, NUM_FRAMES]),
+    )
+
+    schema_gen = tfx.components.ImportSchemaGen(
+        schema_file=str(Path(components.schema.__file__).with_name(f"{settings.level}.pbtxt"))
+    )
+    schema = schema_gen.outputs["schema"]
+
+    example_validator = tfx.components.ExampleValidator(
+        statistics=statistics_gen.outputs["statistics"], schema=schema
+    )
+
+    transform = Transform(
+        examples=examples,
+        schema=schema,
+        preprocessing_fn="components.transform.preprocessing.preprocessing_fn",
+        custom_config={
+            "level": settings.level,
+            "classes": len(names),
+            "sources": source_fingerprint("components.transform.preprocessing", "components.transform.component"),
+        },
+        disable_statistics=True,  # they would double its time
+        disable_analyzer_cache=True,  # nothing in the graph is learned from data
+    )
+
+    trainer = tfx.components.Trainer(
+        run_fn="components.trainer.trainer.run_fn",
+        # The average encoder reads 5 KB a video that Transform wrote, the others the frames that ExampleGen wrote.
+        examples=examples if reads_frames(settings.model) else transform.outputs["transformed_examples"],
+        transform_graph=transform.outputs["transform_graph"],
+        schema=schema,
+        train_args=tfx.proto.TrainArgs(splits=[SPLITS[0]]),
+        eval_args=tfx.proto.EvalArgs(splits=[SPLITS[1]]),
+        custom_config={
+            "experiment": settings.experiment,
+            "level": settings.level,
+            "model": settings.model.model_dump(mode="json"),
+            "training": settings.training.model_dump(mode="json"),
+            "names": list(names),
+            "seed": settings.seed,
+            "data": settings.data.pattern,
+            "checkpoint_dir": checkpoint_dir,
+            "log_dir": log_dir,
+            "sources": source_fingerprint("components.trainer.trainer"),
+        },
+    )
+    model = trainer.outputs["model"]
+
+    champion_resolver = ChampionResolver(model=model, push_directory=push_directory)
+
+    evaluator = Evaluator(
+        examples=examples,
+        model=model,
+        champion=champion_resolver.outputs["champion"],
+        schema=schema,
+        level=settings.level,
+        min_f1=settings.evaluation.min_f1,
+        min_change=settings.evaluation.min_change,
+        sources=source_fingerprint("components.evaluator.component", "components.evaluator.metrics"),
+    )
+
+    pusher = Pusher(
+        model=model,
+        model_blessing=evaluator.outputs["blessing"],
+        push_destination=tfx.proto.PushDestination(
+            filesystem=tfx.proto.PushDestination.Filesystem(base_directory=push_directory)
+        ),
+    )
+
+    return tfx.dsl.Pipeline(
+        pipeline_name=PIPELINE_NAME,
+        pipeline_root=pipeline_root,
+        metadata_connection_config=metadata,
+        components=[
+            example_gen,
+            statistics_gen,
+            schema_gen,
+            example_validator,
+            transform,
+            trainer,
+            champion_resolver,
+            evaluator,
+            pusher,
+        ],
+        enable_cache=True,
+        beam_pipeline_args=list(beam_args),
+    )

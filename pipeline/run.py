@@ -1,0 +1,164 @@
+"""A local run from settings to scores: what `yt8m run` does."""
+
+import json
+import logging
+import os
+from pathlib import Path
+from typing import Any
+
+import yaml
+from apache_beam.io.filesystems import FileSystems
+from rich.console import Console
+from rich.table import Table
+from tfx import v1 as tfx
+
+from components.evaluator.verdict import Verdict
+from components.example_gen.component import read_summary
+from components.example_gen.input_files import find_files
+from components.served_models import newest
+from components.trainer.trainer import read_training_log
+from models.errors import InputError
+from models.vocabulary import label_ids_as_names, read_vocabulary
+from pipeline.anomalies import describe_anomalies
+from pipeline.create_pipeline import create_pipeline
+from pipeline.local_runner import LocalRunner, Step
+from pipeline.report import write_report
+from pipeline.settings import RunSettings
+
+
+def run(settings: RunSettings, console: Console, from_node: str = "") -> dict[str, Any]:
+    """Runs the pipeline and writes the run's folder.
+
+    Returns:
+        What `scores.json` holds.
+
+    Raises:
+        InputError: data or settings that cannot be used; most of it is found before any work is done.
+    """
+    out = settings.out.resolve()
+    names = label_names(settings)
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "settings.yaml").write_text(yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False))
+    logging.basicConfig(level=logging.INFO, force=True)
+    pipeline = create_pipeline(
+        settings,
+        names,
+        pipeline_root=str(out / "pipeline_root"),
+        push_directory=str(out / "serving"),
+        checkpoint_dir=str(out / "checkpoints"),
+        log_dir=str(out / "logs"),
+        metadata=tfx.orchestration.metadata.sqlite_metadata_connection_config(str(out / "metadata.sqlite")),
+        beam_args=_beam_args(settings),
+    )
+    runner = LocalRunner(out / "steps.json", lambda step: _tell(step, console))
+    steps = {step.name: step for step in runner.run(pipeline, from_node)}
+    scores = _scores(settings, steps, out)
+    (out / "scores.json").write_text(json.dumps(scores, indent=1))
+    report = write_report(settings, scores, runner.steps, out, names)
+    _print_scores(scores, console)
+    _print_steps(runner.steps, console)
+    console.print(f"report: {report}")
+    return scores
+
+
+def label_names(settings: RunSettings) -> tuple[str, ...]:
+    """Names from the vocabulary: the one given, else `vocabulary.csv` beside the shards, else the ids.
+
+    Raises:
+        InputError: the vocabulary cannot be read.
+    """
+    path = settings.data.vocabulary
+    if not path:
+        folder = os.path.dirname(find_files(settings.data.pattern).files[0].path)
+        path = FileSystems.join(folder, "vocabulary.csv")
+        if not FileSystems.exists(path):
+            return label_ids_as_names(settings.data.classes)
+    try:
+        with FileSystems.open(path) as file:
+            text = file.read().decode("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"vocabulary: cannot read {path!r}: {error}") from error
+    return read_vocabulary(text, path)
+
+
+def _beam_args(settings: RunSettings) -> list[str]:
+    # The runner named DirectRunner would download a binary ("Prism"); the in-process one behind it is FnApiRunner.
+    return [
+        "--runner=FnApiRunner",
+        f"--direct_num_workers={settings.beam.workers}",
+        f"--direct_running_mode={settings.beam.mode}",
+    ]
+
+
+def _tell(step: Step, console: Console) -> None:
+    """Prints what a person wants to know of a step as it starts and ends."""
+    if step.state == "running":
+        console.print(f"[bold]{step.name}[/bold] ...")
+        return
+    console.print(f"[bold]{step.name}[/bold] {step.state}, {step.seconds:.1f} s, {step.peak_memory_mb} MB")
+    if step.state == "failed":
+        return
+    for line in _findings(step):
+        console.print(f"  {line}", markup=False, highlight=False)
+
+
+def _findings(step: Step) -> list[str]:
+    if step.name == "ExampleGen":
+        summary = read_summary(step.outputs["quarantine"])
+        counts = ", ".join(f"{count:,} {split}" for split, count in summary.videos.items())
+        lines = [f"videos: {counts}"]
+        if summary.quarantined:
+            lines.append(f"{summary.quarantined} bad records in {step.outputs['quarantine']}, first:")
+            lines += [f"  {reason}" for reason in summary.first_quarantined]
+        if summary.cut_to_max_frames:
+            lines.append(f"{summary.cut_to_max_frames} videos cut to 300 frames")
+        if summary.repeated_labels:
+            lines.append(f"{summary.repeated_labels} videos with a label listed twice, kept once")
+        lines += [f"{count} ids occur more than once: {where}" for where, count in summary.duplicates.items()]
+        return lines
+    if step.name == "ExampleValidator":
+        return describe_anomalies(step.outputs["anomalies"]) or ["no anomalies"]
+    if step.name == "Evaluator":
+        verdict = Verdict.read(step.outputs["evaluation"])
+        return ["blessed" if verdict.blessed else "not blessed", *verdict.reasons]
+    if step.name == "Pusher":
+        version = step.properties["pushed_model"].get("pushed_version")
+        if step.properties["pushed_model"]["pushed"]:
+            return [f"pushed version {version}"]
+        return [f"nothing pushed: version {version} is this model" if version else "nothing pushed: not blessed"]
+    return []
+
+
+def _scores(settings: RunSettings, steps: dict[str, Step], out: Path) -> dict[str, Any]:
+    log = read_training_log(steps["Trainer"].outputs["model"])
+    best = log.epochs[log.best_epoch]
+    verdict = Verdict.read(steps["Evaluator"].outputs["evaluation"])
+    serving = newest(str(out / "serving"))
+    source = f"training log, epoch {best.epoch + 1} of {len(log.epochs)}"
+    return {
+        "experiment": settings.experiment,
+        "data": settings.data.pattern,
+        "level": settings.level,
+        "model_version": serving[0] if serving else None,
+        "blessed": verdict.blessed,
+        "splits": {
+            "train": {"videos": best.videos, "f1": best.f1, "source": source},
+            "validation": {"videos": log.validation_videos, "f1": best.val_f1, "source": source},
+            "test": {"videos": verdict.overall.videos, **verdict.overall.scores, "source": "Evaluator"},
+        },
+    }
+
+
+def _print_scores(scores: dict[str, Any], console: Console) -> None:
+    table = Table("split", "videos", "F1", "precision", "recall", "source", title=f"Scores of {scores['experiment']}")
+    for split, row in scores["splits"].items():
+        numbers = [f"{row[name]:.4f}" if name in row else "" for name in ("f1", "precision", "recall")]
+        table.add_row(split, f"{row['videos']:,}", *numbers, row["source"])
+    console.print(table)
+
+
+def _print_steps(steps: list[Step], console: Console) -> None:
+    table = Table("step", "state", "seconds", "peak memory (MB)")
+    for step in steps:
+        table.add_row(step.name, step.state, f"{step.seconds:.1f}", str(step.peak_memory_mb))
+    console.print(table)

@@ -1,0 +1,97 @@
+"""All settings of a run: one immutable object from an experiment, options and `--set key=value`."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import Field, PositiveInt, ValidationError
+
+from models.errors import InputError
+from models.features import YT8M_CLASSES, Level
+from models.settings import ModelSettings, Settings, TrainingSettings
+from pipeline.experiments import Experiment, Published
+from pipeline.validation import explain
+
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class DataSettings(Settings):
+    """Which records, and how they are split; `classes` counts only where there is no vocabulary."""
+
+    pattern: str
+    test_data: str = ""
+    split: str = ""
+    vocabulary: str = ""
+    classes: PositiveInt = YT8M_CLASSES
+    quarantine_limit: Share = 0.001
+
+
+class EvaluationSettings(Settings):
+    """What a model must reach on the test split to be pushed, in micro F1."""
+
+    min_f1: Share = 0.0
+    min_change: Annotated[float, Field(ge=-1, le=1)] = 0.0
+
+
+class BeamSettings(Settings):
+    """Where Beam runs: in process (DirectRunner means that too), with more than one worker in threads or processes."""
+
+    runner: Literal["DirectRunner", "FnApiRunner"] = "DirectRunner"
+    workers: PositiveInt = 1
+    mode: Literal["in_memory", "multi_threading", "multi_processing"] = "in_memory"
+
+
+class RunSettings(Settings):
+    """Everything that decides what a run does."""
+
+    experiment: str
+    level: Level
+    model: ModelSettings
+    training: TrainingSettings
+    published: Published | None = None
+    data: DataSettings
+    evaluation: EvaluationSettings = EvaluationSettings()
+    beam: BeamSettings = BeamSettings()
+    seed: int = 0
+    out: Path
+
+
+def resolve_settings(
+    experiment: Experiment, options: Mapping[str, Any], overrides: Sequence[str] = ()
+) -> RunSettings:
+    """Joins an experiment, the options of the command line and `key=value` overrides, the last winning.
+
+    Args:
+        experiment: gives level, model, training.
+        options: dotted keys, say `data.pattern`; None means not given.
+        overrides: `training.max_epochs=3`; values are read as YAML.
+
+    Raises:
+        InputError: names the key, the value and what is allowed.
+    """
+    content = experiment.model_dump(mode="json", exclude={"name"}) | {"experiment": experiment.name}
+    for key, value in options.items():
+        if value is not None:
+            _put(content, key, value)
+    for override in overrides:
+        key, equals, text = override.partition("=")
+        if not equals or not key:
+            raise InputError(f"--set is {override!r}, expected key=value, say training.max_epochs=3")
+        try:
+            _put(content, key.strip(), yaml.safe_load(text))
+        except yaml.YAMLError:
+            raise InputError(f"--set {key}: {text!r} is not YAML") from None
+    try:
+        return RunSettings.model_validate(content)
+    except ValidationError as error:
+        raise InputError(explain(error)) from None
+
+
+def _put(content: dict[str, Any], key: str, value: Any) -> None:
+    *parents, last = key.split(".")
+    for parent in parents:
+        content = content.setdefault(parent, {})
+        if not isinstance(content, dict):
+            raise InputError(f"{key} is no setting: {parent} has no parts")
+    content[last] = value
