@@ -14,19 +14,21 @@ import tempfile
 import time
 from pathlib import Path
 
+from models.features import Level
+
 SIZES = (500, 2000)
 
 # What the demo and the tests are planned with: 1000 frame-level videos in half a minute.
 REQUIRED_VIDEOS_A_MINUTE = 2000
 
 
-def measure(level: str, videos: int, labels: int) -> None:
+def measure(level: Level, videos: int, labels: int) -> None:
     """Print "videos a minute, peak MB" of writing in this process, its start and imports included."""
     started = time.perf_counter()
     from pipeline.synthetic_data import write_dataset
 
     with tempfile.TemporaryDirectory() as folder:
-        write_dataset(Path(folder), "video" if level == "video" else "frame", videos, labels, seed=0)
+        write_dataset(Path(folder), level, videos, labels, seed=0)
         minutes = (time.perf_counter() - started) / 60
     print(videos / minutes, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 

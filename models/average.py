@@ -10,8 +10,8 @@ def mean_of_frames(frames: KerasTensor, num_frames: KerasTensor) -> KerasTensor:
     """Mean of the dequantized real frames of each video.
 
     The codes are added first (at most 300 * 255, exact in float32 in any order) and their mean is dequantized, so
-    padding and batching change no bit of it. Videos are taken one at a time: converting the whole batch to float32 takes
-    four times its memory and, on a CPU, seven times as long (512 videos: 0.45 s against 3.4 s).
+    padding and batching change no bit of it. Videos are taken one at a time: converting the whole batch to float32
+    takes four times its memory and, on a CPU, seven times as long (512 videos: 0.45 s against 3.4 s).
 
     Args:
         frames: uint8, [batch, frames, features].

@@ -72,7 +72,7 @@ class Checkpoint:
         return self._manifest.progress
 
     def load_state(self) -> Arrays:
-        """Values of all variables as of the newest save, empty before the first; raises InputError for a damaged file."""
+        """Values of all variables as of the newest save, empty before it; raises InputError for a damaged file."""
         return self._read(self._manifest.state)
 
     def load_best(self) -> Arrays:

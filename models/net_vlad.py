@@ -12,9 +12,9 @@ from models.normalization import l2_normalize
 class NetVLAD(keras.layers.Layer):
     """Pools frames x into V[d,k] = sum_f a_k(x_f) (x_f[d] - c[d,k]), a = softmax(x W + b), and projects V.
 
-    Equations 15 and 16 of the thesis, section 3.8.2; Arandjelovic et al., arXiv 1511.07247. Each cluster's column of V is
-    scaled to length 1, then the whole of V, then a matrix without bias projects it. Padding never counts: neither in the
-    sums, nor in the moments of the batch normalization. W and c start as N(0, 1/sqrt(D)), the projection as
+    Equations 15 and 16 of the thesis, section 3.8.2; Arandjelovic et al., arXiv 1511.07247. Each cluster's column of V
+    is scaled to length 1, then the whole of V, then a matrix without bias projects it. Padding never counts: neither in
+    the sums, nor in the moments of the batch normalization. W and c start as N(0, 1/sqrt(D)), the projection as
     N(0, 1/sqrt(K)).
 
     Args:

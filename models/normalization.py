@@ -2,8 +2,8 @@
 
 from keras import KerasTensor, backend, ops
 
-# Shorter vectors are divided by this instead of by their length, so gradients grow by 1e4 at most, which a float16 holds
-# (65504). Frames have a length of about 30, a cluster's residuals are shorter only when no frame is near it.
+# Shorter vectors are divided by this instead of by their length, so gradients grow by 1e4 at most, which a float16
+# holds (65504). Only the residuals of a cluster that no frame is near are as short; random frames have a length of 39.
 SHORTEST = 1e-4
 
 

@@ -7,8 +7,8 @@ from keras import KerasTensor, ops
 def dequantize(codes: KerasTensor) -> KerasTensor:
     """The feature values that codes stand for: `code * 4/255 + 4/512 - 2`.
 
-    Written as `(4 code - 255 (2 - 4/512)) * 1/255`: the bracket is exact in float32, so only one step rounds. TF graphs,
-    `tf.data`, XLA and JAX agree bit for bit, whether or not they fuse the multiplication into the subtraction.
+    Written as `(4 code - 255 (2 - 4/512)) * 1/255`: the bracket is exact in float32, so only one step rounds. TF
+    graphs, `tf.data`, XLA and JAX agree bit for bit, whether or not they fuse the multiplication into the subtraction.
 
     Args:
         codes: uint8 of any shape, a tensor of the backend or of a plain TF graph. Float codes (a mean of codes) are

@@ -30,10 +30,12 @@ def train(
 ) -> tuple[keras.Model, TrainingLog]:
     """Trains until the validation loss stops falling, and returns the model with its best weights.
 
-    The recipe is section 5.1 of the thesis: Adam, binary cross-entropy averaged over classes, a learning rate that falls
-    in steps, early stopping on the validation loss. Called again with the same arguments after an interruption, it goes
-    on from the checkpoint and, on CPU, ends with the same bits as an unbroken run; after the end it returns at once.
-    Randomness must lie in the model's own seed generators and in `epoch_batches`, which are what a checkpoint restores.
+    The recipe is section 5.1 of the thesis: Adam, binary cross-entropy averaged over classes, a learning rate that
+    falls in steps, early stopping on the validation loss. Called again with the same arguments after an interruption,
+    it goes on from the checkpoint and, on CPU, ends with the same bits as an unbroken run; after the end it returns at
+    once. For that, all randomness must lie in the model's own seed generators and in `epoch_batches`.
+
+    On several GPUs each batch is shared out, and an epoch's last batch is left out unless it is full.
 
     Args:
         build_model: makes the model, which maps a batch of inputs to probabilities [B, C]; called in the scope of the

@@ -26,8 +26,8 @@ _logger = logging.getLogger(__name__)
 class TrainingLoop:
     """The steps of one training and the state they share.
 
-    Keras' `fit` is not used: it can't start within an epoch (it resets the metrics, fails on an empty rest, and under a
-    strategy reads the first batch twice), and it reports the mean of the replicas' F1, which is not the F1 of all videos.
+    Keras' `fit` can't start within an epoch: it resets the metrics first and, under a strategy, reads the beginning of the
+    data twice and fails where nothing is left of the epoch. So the steps of Keras (`train_step`) are called here.
     """
 
     def __init__(
@@ -167,7 +167,7 @@ class TrainingLoop:
         self._saved_place = f"epoch {self._epoch}, step {self._progress.step}"
 
     def _synchronize(self) -> None:
-        # Replicas keep moving moments of their own shares of the batches, but there is one model to validate and to save.
+        # Replicas keep moving moments of their own shares of the batches, but one model is validated and saved.
         if self._replicated:
             for variable in self._view.non_trainable_weights:
                 replicas = self._strategy.experimental_local_results(variable.value)

@@ -98,8 +98,10 @@ def build_video_classifier(settings: ModelSettings, classes: int, seed: int) -> 
     if len(pooled) > 1 and not settings.hidden_units_audio:
         streams, pooled = (JOINED_STREAM,), [keras.layers.Concatenate(name="pooled")(pooled)]
 
+    # One stream has the first stack only.
+    stacks = (settings.hidden_units, settings.hidden_units_audio)
     hidden = []
-    for stream, video, units in zip(streams, pooled, (settings.hidden_units, settings.hidden_units_audio)):
+    for stream, video, units in zip(streams, pooled, stacks, strict=False):
         if settings.context_gating:
             video = ContextGating(seed=next(seeds), name=f"{stream.name}_gated")(video)
         if settings.pooled_dropout:
@@ -124,8 +126,8 @@ def training_view(model: keras.Model) -> tuple[keras.Model, bool]:
         model: from `build_video_classifier`, or loaded from a file.
 
     Returns:
-        A model with the same inputs and the same weights, and whether its outputs are logits. Gated probabilities have no
-        logits: then it is the model itself, and False.
+        A model with the same inputs and the same weights, and whether its outputs are logits. Gated probabilities have
+        no logits: then it is the model itself, and False.
     """
     if isinstance(model.layers[-1], ContextGating):
         return model, False
@@ -151,7 +153,7 @@ def _pool(
     num_frames = keras.Input((), dtype="int32", name="num_frames")
     features, mask = FrameDecoder(settings.normalize_frames, name="decoder")(frames, num_frames)
     encoders = [_encoder(settings.encoder, stream, next(seeds)) for stream in streams]
-    pooled = [encode(_columns(features, stream), mask) for encode, stream in zip(encoders, streams)]
+    pooled = [encode(_columns(features, stream), mask) for encode, stream in zip(encoders, streams, strict=True)]
     return {"frames": frames, "num_frames": num_frames}, pooled
 
 
@@ -160,7 +162,7 @@ def _columns(features: KerasTensor, stream: Stream) -> KerasTensor:
 
 
 def _encoder(settings: FrameEncoderSettings, stream: Stream, seed: int) -> keras.layers.Layer:
-    """The layer that pools one stream: called with (frames [B,F,D], mask [B,F]), it returns [B,E], whatever the padding."""
+    """The layer that pools one stream: (frames [B,F,D], mask [B,F]) -> [B,E], the same whatever the padding."""
     match settings:
         case NetVLADSettings(clusters=clusters, batch_norm=batch_norm):
             if stream is AUDIO_STREAM:

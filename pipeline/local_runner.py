@@ -72,16 +72,16 @@ class LocalRunner:
             step = Step(node.node_info.id)
             self.steps.append(step)
             self._publish(step)
-            with _PeakMemory() as memory:
-                started = time.monotonic()
-                try:
+            memory, started = _PeakMemory(), time.monotonic()
+            try:
+                with memory:
                     self._launch(plan, node, step)
-                except BaseException:
-                    step.state = "failed"
-                    raise
-                finally:
-                    step.seconds, step.peak_memory_mb = round(time.monotonic() - started, 2), memory.peak_mb
-                    self._publish(step)
+            except BaseException:
+                step.state = "failed"
+                raise
+            finally:
+                step.seconds, step.peak_memory_mb = round(time.monotonic() - started, 2), memory.peak_mb
+                self._publish(step)
         return self.steps
 
     def _launch(self, plan: pipeline_pb2.Pipeline, node: pipeline_pb2.PipelineNode, step: Step) -> None:

@@ -86,7 +86,8 @@ class _Materialize(beam.DoFn):
 
 
 def _examples(features: dict[str, tf.Tensor]) -> Iterator[bytes]:
-    ids, means = features[ID].numpy(), features[MEAN].numpy()
+    # Python floats: protobuf takes a list of them twenty times faster than an array.
+    ids, means = features[ID].numpy(), features[MEAN].numpy().tolist()
     labels = tf.RaggedTensor.from_sparse(features[LABEL_IDS])
     bounds, values = labels.row_splits.numpy(), labels.values.numpy()
     frames = features[NUM_FRAMES].numpy() if NUM_FRAMES in features else None

@@ -18,7 +18,7 @@ CODES = np.random.default_rng(0).integers(0, 256, (3, 300, 1152), np.uint8)
 
 def by_definition(codes: np.ndarray, lengths: np.ndarray) -> np.ndarray:
     values = codes.astype(np.float64) * 4 / 255 + 4 / 512 - 2
-    return np.stack([video[:length].mean(axis=0) for video, length in zip(values, lengths)])
+    return np.stack([video[:length].mean(axis=0) for video, length in zip(values, lengths, strict=True)])
 
 
 def test_it_is_the_mean_of_the_dequantized_real_frames() -> None:

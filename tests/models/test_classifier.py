@@ -24,7 +24,7 @@ def test_without_layers_the_vector_passes_unchanged() -> None:
 def test_layers_are_dense_with_relu() -> None:
     model = build((5, 4), 0.5)
     hidden = VECTORS
-    for kernel, bias in zip(model.get_weights()[::2], model.get_weights()[1::2]):
+    for kernel, bias in zip(model.get_weights()[::2], model.get_weights()[1::2], strict=True):
         hidden = np.maximum(hidden @ kernel + bias, 0)
     assert hidden.shape == (9, 4)
     np.testing.assert_allclose(model(VECTORS), hidden, rtol=1e-5, atol=1e-6)

@@ -11,7 +11,7 @@ from models.context_gating import ContextGating
 @pytest.fixture
 def gate() -> ContextGating:
     layer = ContextGating(seed=3, dtype="float64")
-    layer.build((None, 5))
+    layer.build((1, 5))
     layer.bias.assign(np.linspace(-2, 2, 5))
     return layer
 
@@ -33,8 +33,8 @@ def test_it_follows_equation_21(gate: ContextGating) -> None:
 
 def test_its_gradients_are_those_of_finite_differences(gate: ContextGating) -> None:
     x = tf.constant(np.random.default_rng(1).normal(size=(4, 5)))
-    errors = tf.test.compute_gradient(lambda z: gate(z) ** 2, [x], delta=1e-6)
-    np.testing.assert_allclose(*errors, atol=1e-7)
+    exact, differences = tf.test.compute_gradient(lambda z: gate(z) ** 2, [x], delta=1e-6)
+    np.testing.assert_allclose(exact, differences, atol=1e-7)
     direction = np.random.default_rng(2).normal(size=(5, 5))
     kernel = np.asarray(gate.kernel)
     with tf.GradientTape() as tape:
@@ -48,6 +48,6 @@ def test_its_gradients_are_those_of_finite_differences(gate: ContextGating) -> N
 
 def test_initial_weights_keep_the_scale_of_the_input() -> None:
     layer = ContextGating(seed=0)
-    layer.build((None, 400))
+    layer.build((1, 400))
     assert np.std(layer.kernel) == pytest.approx(1 / np.sqrt(400), rel=0.01)
     assert np.all(keras.ops.convert_to_numpy(layer.bias) == 0)

@@ -108,7 +108,7 @@ def test_every_weight_learns_and_gradients_are_finite(case: Case, policy: str) -
         output = tf.cast(tf.nest.flatten(layer(*case.inputs, **call))[0], tf.float32)
         loss = tf.reduce_sum(output * RNG.normal(size=output.shape))
     for weight, gradient in zip(
-        layer.trainable_weights, tape.gradient(loss, [w.value for w in layer.trainable_weights])
+        layer.trainable_weights, tape.gradient(loss, [w.value for w in layer.trainable_weights]), strict=True
     ):
         assert gradient is not None and np.all(np.isfinite(gradient)) and np.any(gradient != 0), weight.path
 

@@ -21,7 +21,7 @@ FRAMES = np.random.default_rng(0).normal(size=(3, 7, 6))
 def build(batch_norm: bool, dtype: str = "float32") -> NetVLAD:
     """A layer none of whose weights is 0 or 1, so that each of them shows in the output."""
     layer = NetVLAD(5, 4, batch_norm, seed=1, dtype=dtype)
-    layer.build((None, None, 6))
+    layer.build((1, 1, 6))
     rng = np.random.default_rng(2)
     for weight in layer.weights:
         weight.assign(rng.uniform(0.5, 1.5, weight.shape) if "norm" in weight.path else rng.normal(size=weight.shape))
@@ -41,7 +41,7 @@ def by_equations(layer: NetVLAD, videos: list[np.ndarray], training: bool = Fals
     else:
         logits = [z + weights["bias"] for z in logits]
     pooled = []
-    for video, z in zip(videos, logits):
+    for video, z in zip(videos, logits, strict=True):
         share = np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)
         residuals = np.zeros((video.shape[1], layer.clusters))
         for k in range(layer.clusters):
@@ -57,7 +57,7 @@ def relative_error(value: np.ndarray, reference: np.ndarray) -> float:
     return float(np.linalg.norm(value - reference) / np.linalg.norm(reference))
 
 
-REAL_FRAMES = [video[:length] for video, length in zip(FRAMES, LENGTHS)]
+REAL_FRAMES = [video[:length] for video, length in zip(FRAMES, LENGTHS, strict=True)]
 
 
 @pytest.mark.parametrize(("batch_norm", "training"), [(False, False), (True, False), (True, True)])
@@ -81,9 +81,12 @@ def test_its_gradients_are_those_of_finite_differences(batch_norm: bool, trainin
         value = loss()
     variables = [frames, *(weight.value for weight in layer.trainable_weights)]
     for variable, gradient in zip(variables, tape.gradient(value, variables), strict=True):
-        start, direction = variable.numpy(), np.random.default_rng(4).normal(size=variable.shape)
-        ahead, behind = (variable.assign(start + step * direction) and loss() for step in (1e-6, -1e-6))
-        variable.assign(start)
+        direction = np.random.default_rng(4).normal(size=variable.shape)
+        variable.assign_add(1e-6 * direction)
+        ahead = loss()
+        variable.assign_sub(2e-6 * direction)
+        behind = loss()
+        variable.assign_add(1e-6 * direction)
         assert np.sum(gradient * direction) == pytest.approx(float(ahead - behind) / 2e-6, rel=1e-6, abs=1e-8)
 
 
@@ -97,7 +100,7 @@ def test_padding_does_not_change_the_pooled_video(
     layer = build(batch_norm)
     expected = by_equations(layer, REAL_FRAMES, training)
     padded = np.full((3, 7 + padding, 6), filler, np.float32)
-    for row, video in zip(padded, REAL_FRAMES):
+    for row, video in zip(padded, REAL_FRAMES, strict=True):
         row[: len(video)] = video
     pooled = layer(padded, np.arange(7 + padding) < LENGTHS[:, None], training=training)
     assert relative_error(np.asarray(pooled), expected) < 1e-5
@@ -105,6 +108,7 @@ def test_padding_does_not_change_the_pooled_video(
 
 def test_padding_does_not_change_what_batch_normalization_remembers() -> None:
     layer = build(batch_norm=True)
+    assert layer.norm is not None
     before = np.asarray(layer.norm.moving_mean)
     layer(np.where(MASK[..., None], FRAMES, 1e3).astype(np.float32), MASK, training=True)
     seen = np.concatenate(REAL_FRAMES) @ np.asarray(layer.assignment)
@@ -118,20 +122,22 @@ def test_the_order_of_the_frames_does_not_matter(order: list[int]) -> None:
     assert relative_error(np.asarray(shuffled), by_equations(layer, REAL_FRAMES)) < 1e-5
 
 
-def test_a_cluster_without_frames_leaves_the_gradients_finite() -> None:
-    layer = build(batch_norm=False)
-    layer.centres.assign(np.zeros((6, 5)))
-    frames = tf.Variable(np.zeros((1, 2, 6), np.float32))
+@pytest.mark.parametrize("dtype", ["float32", "mixed_float16"])
+def test_a_cluster_on_top_of_all_frames_leaves_the_gradients_finite(dtype: str) -> None:
+    layer = build(batch_norm=False, dtype=dtype)
+    centres = np.asarray(layer.centres).copy()
+    centres[:, 0] = 0
+    layer.centres.assign(centres)
+    frames = tf.Variable(np.zeros((1, 2, 6), np.float16 if dtype == "mixed_float16" else np.float32))
     with tf.GradientTape() as tape:
         loss = tf.reduce_sum(layer(frames, np.ones((1, 2), bool)))
     gradients = tape.gradient(loss, [frames, *(weight.value for weight in layer.trainable_weights)])
-    assert float(loss) == 0
-    assert all(np.all(np.abs(gradient) < 65504) for gradient in gradients), "more than float16 holds"
+    assert all(np.all(np.isfinite(gradient)) for gradient in gradients)
 
 
 def test_initial_weights_have_the_deviations_of_the_recipe() -> None:
     layer = NetVLAD(64, 50, seed=0)
-    layer.build((None, None, 100))
+    layer.build((1, 1, 100))
     deviations = {"assignment": 100**-0.5, "centres": 100**-0.5, "projection": 64**-0.5}
     for name, deviation in deviations.items():
         assert np.std(getattr(layer, name)) == pytest.approx(deviation, rel=0.03), name

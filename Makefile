@@ -1,0 +1,48 @@
+# The two commands are `make demo` and `make test`; both set up the environment first.
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+SHELL := /bin/bash
+BIN := .venv/bin
+UV_COMPILE = $(BIN)/uv pip compile setup.py --quiet --python $(BIN)/python --python-platform x86_64-manylinux_2_40 \
+	--generate-hashes --no-header --no-annotate
+
+.PHONY: help setup demo test lint format lock bench clean
+
+help: ## Show this list.
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+setup: .venv/.ready ## Build the environment in .venv (Python 3.11).
+
+.venv/.ready: environment.sh requirements-dev.lock setup.py
+	@./environment.sh
+	@touch $@
+
+demo: setup ## Synthesize a small data set and run the whole pipeline on it.
+	@test -e data/demo/vocabulary.csv || $(BIN)/yt8m synth --level frame --videos 1200 --labels 20 --seed 1 data/demo
+	@$(BIN)/yt8m run --data data/demo --experiment netvlad-8 --out runs/demo
+
+test: lint ## Lint, check types and imports, run the tests with coverage.
+	@rm -f .coverage .coverage.*
+	@$(BIN)/python -m pytest --cov --cov-report=term
+
+lint: setup ## Check style, formatting, types and the direction of imports.
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache
+
+format: setup ## Format the code and mend what ruff can.
+	@$(BIN)/ruff check --fix --quiet . || true
+	@$(BIN)/ruff format --quiet .
+
+lock: setup ## Resolve the three locks anew from setup.py.
+	@$(UV_COMPILE) --upgrade --output-file requirements.lock
+	@$(UV_COMPILE) --extra dev --constraint requirements.lock --output-file requirements-dev.lock
+	@$(UV_COMPILE) --extra gpu --constraint requirements.lock --output-file requirements-gpu.lock
+
+bench: setup ## Measure ingest and synthesis (minutes).
+	@$(BIN)/python benchmarks/synthetic_data.py
+	@$(BIN)/python benchmarks/example_gen.py
+
+clean: ## Remove the environment, demo data and runs.
+	rm -rf .venv data runs *.egg-info .coverage .coverage.*

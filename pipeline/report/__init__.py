@@ -1,0 +1,63 @@
+"""The report of a run: five linked HTML pages that are read offline and load nothing."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from components.example_gen.splits import SPLITS
+from pipeline.anomalies import read_anomalies
+from pipeline.local_runner import Step
+from pipeline.report.evaluation import evaluation
+from pipeline.report.overview import overview, read_synthetic
+from pipeline.report.statistics import statistics
+from pipeline.report.training import training
+from pipeline.settings import RunSettings
+
+
+def write_report(
+    settings: RunSettings, scores: dict[str, Any], steps: list[Step], out: Path, names: Sequence[str]
+) -> Path:
+    """Writes OUT/report/ and returns the path of its index.html.
+
+    Args:
+        settings: of the run.
+        scores: what `scores.json` holds.
+        steps: all steps of the finished run, with their artifacts.
+        out: the run's folder.
+        names: label names in the order of their ids.
+    """
+    outputs = {step.name: step.outputs for step in steps}
+    anomalies = read_anomalies(outputs["ExampleValidator"]["anomalies"])
+    pages = {
+        "index": overview(settings, scores, steps),
+        "statistics": statistics(outputs["StatisticsGen"]["statistics"], outputs["ExampleGen"]["quarantine"], names),
+        "anomalies": {"anomalies": anomalies},
+        "training": training(outputs["Trainer"]["model"]),
+        "evaluation": evaluation(outputs["Evaluator"]["evaluation"]),
+    }
+    shared = {"experiment": settings.experiment, "synthetic": read_synthetic(settings.data.pattern)}
+    folder = out / "report"
+    folder.mkdir(parents=True, exist_ok=True)
+    templates = _templates()
+    for name, content in pages.items():
+        # A page's template has its file name.
+        html = templates.get_template(f"{name}.html").render(page=name, splits=SPLITS, **shared, **content)
+        (folder / f"{name}.html").write_text(html, encoding="utf-8")
+    return folder / "index.html"
+
+
+def _templates() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,  # whatever the run read or was told is text, never markup
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["count"] = "{:,}".format
+    environment.filters["score"] = "{:.4f}".format
+    environment.filters["change"] = "{:+.4f}".format
+    environment.filters["percent"] = "{:.1%}".format
+    return environment

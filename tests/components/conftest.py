@@ -1,0 +1,67 @@
+"""Runs executors as TFX's launcher does, without a metadata store."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tfx import v1 as tfx
+from tfx.dsl.components.base.base_beam_executor import BaseBeamExecutor
+
+BEAM_ARGS = ["--runner=FnApiRunner"]
+
+
+@pytest.fixture
+def artifact(tmp_path: Path) -> Callable[..., Any]:
+    """An artifact of a type with a folder of its own."""
+
+    def make(kind: type, name: str, **properties: Any) -> Any:
+        made = kind()
+        made.uri = str(tmp_path / "artifacts" / name)
+        Path(made.uri).mkdir(parents=True, exist_ok=True)
+        for key, value in properties.items():
+            setattr(made, key, value)
+        return made
+
+    return make
+
+
+@pytest.fixture
+def execute(tmp_path: Path) -> Callable[..., None]:
+    """Runs an executor class on artifacts and properties."""
+
+    def run(executor: type, inputs: dict[str, Any], outputs: dict[str, Any], properties: dict[str, Any]) -> None:
+        kind = BaseBeamExecutor.Context if issubclass(executor, BaseBeamExecutor) else tfx.dsl.components.BaseExecutor.Context
+        beam = {"beam_pipeline_args": list(BEAM_ARGS)} if issubclass(executor, BaseBeamExecutor) else {}
+        context = kind(tmp_dir=str(tmp_path / "tmp"), unique_id="1", **beam)
+        executor(context).Do(
+            {key: [value] for key, value in inputs.items()}, {key: [value] for key, value in outputs.items()}, properties
+        )
+
+    return run
+
+
+@pytest.fixture
+def ingest(artifact: Callable[..., Any], execute: Callable[..., None]) -> Callable[..., Any]:
+    """Runs ExampleGen, driver included, and returns its Examples and quarantine artifacts."""
+    from components.example_gen.component import ExampleGenExecutor, Quarantine, resolve
+
+    def run(data: Path | str, **properties: Any) -> tuple[Any, Any]:
+        settings = {
+            "data": str(data),
+            "test_data": "",
+            "split": "id:60/20/20",
+            "seed": 0,
+            "level": "frame",
+            "classes": 10,
+            "quarantine_limit": 0.0,
+            "sources": "",
+        } | properties
+        examples = artifact(tfx.types.standard_artifacts.Examples, "examples")
+        quarantine = artifact(Quarantine, "quarantine")
+        execute(
+            ExampleGenExecutor, {}, {"examples": examples, "quarantine": quarantine}, resolve(settings)
+        )
+        return examples, quarantine
+
+    return run

@@ -1,0 +1,74 @@
+"""Patterns, spans and levels."""
+
+import pytest
+
+from components.example_gen.input_files import detect_level, find_files
+from models.errors import InputError
+
+
+@pytest.fixture
+def folder(tmp_path, write_shard, video_record):
+    for name in ("train0000", "train0001", "validate0000"):
+        write_shard(tmp_path / f"{name}.tfrecord", [video_record()])
+    (tmp_path / "vocabulary.csv").write_text("Index,Name\n0,a\n")
+    return tmp_path
+
+
+def names(files):
+    return [file.path.rpartition("/")[2] for file in files.files]
+
+
+def test_a_folder_gives_its_shards_and_nothing_else(folder):
+    assert names(find_files(str(folder))) == ["train0000.tfrecord", "train0001.tfrecord", "validate0000.tfrecord"]
+    assert names(find_files(f"{folder}/")) == names(find_files(str(folder)))
+
+
+def test_a_folder_gives_shards_of_its_folders_too(tmp_path, write_shard, video_record):
+    write_shard(tmp_path / "frame" / "train" / "a.tfrecord", [video_record()])
+    assert names(find_files(str(tmp_path))) == ["a.tfrecord"]
+
+
+def test_a_glob_and_a_single_file(folder):
+    assert names(find_files(f"{folder}/train*.tfrecord")) == ["train0000.tfrecord", "train0001.tfrecord"]
+    assert names(find_files(f"{folder}/train0001.tfrecord")) == ["train0001.tfrecord"]
+
+
+def test_the_newest_span_is_taken(tmp_path, write_shard, video_record):
+    for span in (2, 10, 9):
+        write_shard(tmp_path / f"span-{span}" / "a.tfrecord", [video_record()])
+    found = find_files(f"{tmp_path}/span-{{SPAN}}/*.tfrecord")
+    assert (found.span, len(found.files)) == (10, 1)
+    assert found.pattern == f"{tmp_path}/span-10/*.tfrecord"
+
+
+def test_a_span_of_fixed_width(tmp_path, write_shard, video_record):
+    for span in ("0007", "0008", "12"):
+        write_shard(tmp_path / span / "a.tfrecord", [video_record()])
+    found = find_files(f"{tmp_path}/{{SPAN:4}}/a.tfrecord")
+    assert (found.span, found.pattern) == (8, f"{tmp_path}/0008/a.tfrecord")
+
+
+@pytest.mark.parametrize("pattern", ["nowhere", "*.csv.gz", "span-{SPAN}/*"])
+def test_a_pattern_that_matches_nothing_is_named_with_its_option(tmp_path, pattern):
+    with pytest.raises(InputError, match="test_data: no file matches") as error:
+        find_files(f"{tmp_path}/{pattern}", "test_data")
+    assert pattern in str(error.value)
+
+
+def test_the_fingerprint_follows_the_files(folder, write_shard, video_record):
+    before = find_files(str(folder)).fingerprint
+    assert find_files(str(folder)).fingerprint == before
+    write_shard(folder / "train0001.tfrecord", [video_record(), video_record()])
+    assert find_files(str(folder)).fingerprint != before
+
+
+def test_the_level_comes_from_the_first_readable_record(tmp_path, write_shard, frame_record):
+    (tmp_path / "a.tfrecord").write_bytes(b"")
+    write_shard(tmp_path / "b.tfrecord", [b"\x0a\xff", frame_record()])
+    assert detect_level(find_files(str(tmp_path))) == "frame"
+
+
+def test_no_readable_record_is_an_error(tmp_path):
+    (tmp_path / "a.tfrecord").write_bytes(b"")
+    with pytest.raises(InputError, match=r"no readable record in 1 files; first: .*a.tfrecord, record 0: the file is"):
+        detect_level(find_files(str(tmp_path)))

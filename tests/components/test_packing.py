@@ -1,0 +1,115 @@
+"""Records are checked and packed; what is wrong with one is said in words."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from components.example_gen.packing import BadRecord, level_of, pack
+
+MEANS = np.linspace(-2, 2, 1024)
+
+
+def parsed(video):
+    return tf.train.Example.FromString(video.example).features.feature
+
+
+def test_frames_are_packed_as_they_lie(frame_record):
+    rgb = np.random.default_rng(0).integers(0, 256, (5, 1024), np.uint8)
+    audio = np.random.default_rng(1).integers(0, 256, (5, 128), np.uint8)
+    video = pack(frame_record("abcd", [3, 1], rgb=rgb, audio=audio), "frame", 4)
+    features = parsed(video)
+    assert features["id"].bytes_list.value == [b"abcd"] == [video.id]
+    assert features["labels"].int64_list.value == [1, 3]
+    assert features["num_frames"].int64_list.value == [5]
+    assert features["rgb"].bytes_list.value == [rgb.tobytes()]
+    assert features["audio"].bytes_list.value == [audio.tobytes()]
+    assert (video.frames, video.labels, video.cut_frames, video.repeated_labels) == (5, 2, False, False)
+
+
+def test_means_are_packed_as_they_lie(video_record):
+    video = pack(video_record("abcd", [0], mean_rgb=MEANS), "video", 1)
+    features = parsed(video)
+    assert np.array_equal(features["mean_rgb"].float_list.value, MEANS.astype(np.float32))
+    assert len(features["mean_audio"].float_list.value) == 128
+    assert set(features) == {"id", "labels", "mean_rgb", "mean_audio"}
+
+
+def test_longer_videos_are_cut_to_300_frames_and_counted(frame_record):
+    rgb = np.arange(301, dtype=np.uint16)[:, None].repeat(1024, 1).astype(np.uint8)
+    video = pack(frame_record(frames=301, rgb=rgb), "frame", 1)
+    features = parsed(video)
+    assert (video.frames, video.cut_frames) == (300, True)
+    assert features["num_frames"].int64_list.value == [300]
+    assert features["rgb"].bytes_list.value == [rgb[:300].tobytes()]
+    assert len(features["audio"].bytes_list.value[0]) == 300 * 128
+
+
+def test_repeated_labels_are_kept_once_and_counted(video_record):
+    video = pack(video_record(labels=[2, 1, 2]), "video", 3)
+    assert parsed(video)["labels"].int64_list.value == [1, 2]
+    assert (video.labels, video.repeated_labels) == (2, True)
+
+
+def test_version_1_records_are_read(frame_record):
+    assert pack(frame_record("abcd", id_key="video_id"), "frame", 4).id == b"abcd"
+
+
+def frames(count, width):
+    return np.zeros((count, width), np.uint8)
+
+
+FRAME_CASES = {
+    "no record at all": (b"\x0a\xff", "not a tf.Example"),
+    "empty": (b"", "not a tf.Example or tf.SequenceExample (no features)"),
+    "no id": ({"id_key": "name"}, "feature id is missing"),
+    "no label feature": ({"labels": None}, "feature labels is missing"),
+    "no labels": ({"labels": []}, "has no labels, expected at least one"),
+    "label too large": ({"labels": [10]}, "label 10 is outside the vocabulary, expected 0 to 9"),
+    "label negative": ({"labels": [-1]}, "label -1 is outside the vocabulary, expected 0 to 9"),
+    "version 1 label": ({"labels": [4700], "id_key": "video_id"}, "version 1 (4716 classes), use version 2 (3862)"),
+    "no audio": ({"audio": None}, "feature audio is missing"),
+    "no rgb": ({"rgb": None}, "feature rgb is missing"),
+    "rgb too narrow": ({"rgb": frames(3, 1000)}, "rgb has 1000 bytes in frame 0, expected 1024"),
+    "audio too wide": ({"audio": frames(3, 129)}, "audio has 129 bytes in frame 0, expected 128"),
+    "unequal streams": ({"audio": frames(2, 128)}, "rgb has 3 frames and audio 2, expected equal numbers"),
+    "no frames": ({"rgb": frames(0, 1024), "audio": frames(0, 128)}, "rgb has no frames, expected 1 to 300"),
+    "neither level": ({"rgb": None, "audio": None}, "has neither rgb and audio nor mean_rgb and mean_audio"),
+}
+
+
+@pytest.mark.parametrize("case", FRAME_CASES)
+def test_a_bad_frame_level_record_says_what_is_wrong(case, frame_record):
+    record, reason = FRAME_CASES[case]
+    record = record if isinstance(record, bytes) else frame_record(**record)
+    with pytest.raises(BadRecord) as error:
+        pack(record, "frame", 10)
+    assert reason in str(error.value) and "\n" not in str(error.value)
+
+
+VIDEO_CASES = {
+    "rgb too narrow": ({"mean_rgb": MEANS[:1000]}, "mean_rgb has 1000 values, expected 1024"),
+    "audio too wide": ({"mean_audio": np.zeros(129)}, "mean_audio has 129 values, expected 128"),
+    "no audio": ({"mean_audio": None}, "feature mean_audio is missing"),
+    "NaN": ({"mean_rgb": np.where(np.arange(1024) == 7, np.nan, 0)}, "mean_rgb[7] is nan, expected a finite number"),
+    "infinite": ({"mean_audio": np.where(np.arange(128) == 3, -np.inf, 0)}, "mean_audio[3] is -inf"),
+    "opposite infinities": ({"mean_audio": np.array([np.inf, -np.inf] * 64)}, "mean_audio[0] is inf"),
+}
+
+
+@pytest.mark.parametrize("case", VIDEO_CASES)
+def test_a_bad_video_level_record_says_what_is_wrong(case, video_record):
+    settings, reason = VIDEO_CASES[case]
+    with pytest.raises(BadRecord) as error:
+        pack(video_record(**settings), "video", 10)
+    assert reason in str(error.value)
+
+
+def test_the_other_level_is_refused(frame_record, video_record):
+    with pytest.raises(BadRecord, match="video-level record in a frame-level data set"):
+        pack(video_record(), "frame", 1)
+    with pytest.raises(BadRecord, match="frame-level record in a video-level data set"):
+        pack(frame_record(), "video", 1)
+
+
+def test_the_level_is_read_off_the_record(frame_record, video_record):
+    assert (level_of(frame_record()), level_of(video_record())) == ("frame", "video")

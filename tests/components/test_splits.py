@@ -1,0 +1,78 @@
+"""Split policies: shares, determinism and errors."""
+
+from collections import Counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from components.example_gen.splits import SPLITS, SplitPolicy
+from models.errors import InputError
+
+FILES = [f"/data/train{number:04d}.tfrecord" for number in range(100)]
+VALIDATE = [f"/data/validate{number:04d}.tfrecord" for number in range(40)]
+
+
+def counts(dealt):
+    return Counter(dealt.values())
+
+
+def test_files_are_dealt_by_shares():
+    dealt = SplitPolicy.parse("file:80/10/10", False).of_files(FILES, seed=0)
+    assert counts(dealt) == {"train": 80, "validation": 10, "test": 10}
+    assert set(dealt) == set(FILES)
+
+
+def test_the_seed_decides_the_deal_and_the_order_of_listing_does_not():
+    policy = SplitPolicy.parse("file:80/10/10", False)
+    assert policy.of_files(FILES, 0) == policy.of_files(FILES[::-1], 0)
+    assert policy.of_files(FILES, 0) != policy.of_files(FILES, 1)
+
+
+@given(st.integers(3, 60), st.tuples(*[st.integers(1, 99)] * 3), st.integers(0, 9))
+def test_every_file_is_dealt_once_and_every_split_gets_one(number, shares, seed):
+    dealt = SplitPolicy("file", shares).of_files(FILES[:number], seed)
+    assert len(dealt) == number and set(dealt.values()) == set(SPLITS)
+
+
+@given(st.binary(min_size=1, max_size=8))
+def test_the_split_of_an_id_never_changes(video_id):
+    policy = SplitPolicy.parse("id:80/10/10", False)
+    assert policy.of_id(video_id) == policy.of_id(video_id) in SPLITS
+
+
+def test_ids_are_dealt_by_shares():
+    policy = SplitPolicy.parse("id:80/10/10", False)
+    found = Counter(policy.of_id(str(number).encode()) for number in range(20_000))
+    # Three standard deviations of a binomial with 20,000 draws.
+    assert abs(found["train"] - 16_000) < 170 and abs(found["test"] - 2_000) < 130
+
+
+def test_the_video_level_split_of_the_thesis():
+    dealt = SplitPolicy.parse("thesis-video", False).of_files(FILES + VALIDATE, 0)
+    assert counts(dealt) == {"train": 80, "validation": 20, "test": 40}
+    assert all(dealt[file] == "test" for file in VALIDATE)
+
+
+def test_the_frame_level_split_of_the_thesis_takes_a_tenth_of_the_train_files():
+    dealt = SplitPolicy.parse("thesis-frame", False).of_files(FILES + VALIDATE, 0)
+    assert counts(dealt) == {"train": 40, "validation": 5, "test": 5}
+    assert sum("train0" in file for file in dealt) == 10
+
+
+@pytest.mark.parametrize(
+    ("text", "has_test_data"),
+    [("file", False), ("file:80/20", False), ("id:0/50/50", False), ("hash:8/1/1", False), ("file:80/10/10", True)],
+)
+def test_a_wrong_policy_says_what_is_allowed(text, has_test_data):
+    with pytest.raises(InputError, match=f"split is '{text}', allowed: file:80/10/10, id:80/10/10"):
+        SplitPolicy.parse(text, has_test_data)
+
+
+def test_errors_name_what_the_files_lack():
+    with pytest.raises(InputError, match="needs at least 3 files, found 2: use id:80/10/10"):
+        SplitPolicy.parse("file:80/10/10", False).of_files(FILES[:2], 0)
+    with pytest.raises(InputError, match=r"needs files named train\* and validate\*, found 100 and 0"):
+        SplitPolicy.parse("thesis-video", False).of_files(FILES, 0)
+    with pytest.raises(InputError, match="thesis-video chooses the test files itself"):
+        SplitPolicy.parse("thesis-video", True)
