@@ -12,7 +12,9 @@ def versions(push_directory: str) -> list[str]:
     if not tf.io.gfile.isdir(push_directory):
         return []
     names = [name.rstrip("/") for name in tf.io.gfile.listdir(push_directory)]
-    complete = [name for name in names if name.isdigit() and tf.io.gfile.exists(f"{push_directory}/{name}/saved_model.pb")]
+    complete = [
+        name for name in names if name.isdigit() and tf.io.gfile.exists(f"{push_directory}/{name}/saved_model.pb")
+    ]
     return sorted(complete, key=int)
 
 

@@ -26,7 +26,7 @@ _logger = logging.getLogger(__name__)
 class TrainingLoop:
     """The steps of one training and the state they share.
 
-    Keras' `fit` can't start within an epoch: it resets the metrics first and, under a strategy, reads the beginning of the
+    Keras' `fit` can't start within an epoch: it resets the metrics first and, under a strategy, reads the start of the
     data twice and fails where nothing is left of the epoch. So the steps of Keras (`train_step`) are called here.
     """
 
@@ -61,7 +61,7 @@ class TrainingLoop:
             self._checkpoint.assign(self._variables(), state)
             self._progress.log.resumed_from = (self._epoch, self._progress.step)
             self._saved_place = f"epoch {self._epoch}, step {self._progress.step}"
-            _logger.info("resuming at epoch %d, step %d", self._epoch, self._progress.step)
+            _logger.info("resuming in epoch %d after step %d", self._epoch + 1, self._progress.step)
 
     def train_epoch(self, epoch_batches: Callable[[int], tf.data.Dataset]) -> None:
         """Trains on what is left of the epoch."""
@@ -102,7 +102,10 @@ class TrainingLoop:
             seconds=progress.seconds,
         )
         log.epochs.append(epoch)
-        _logger.info("%s", epoch)
+        _logger.info(
+            "epoch %d: loss %.4f, f1 %.4f, validation loss %.4f, f1 %.4f, %.1f s",
+            epoch.epoch + 1, epoch.loss, epoch.f1, epoch.val_loss, epoch.val_f1, epoch.seconds,
+        )  # fmt: skip
 
     def finish_epoch(self) -> None:
         """Stops if patience or epochs have run out; saves in any case, the best weights too if these are."""

@@ -39,5 +39,5 @@ def _of_split(uri: str, split: str) -> list[Anomaly]:
     for feature, info in infos:
         # An info joins several reasons into one text; its own words serve only where there is no reason.
         for reason in info.reason or [info]:
-            anomalies.append(Anomaly(split, feature, reason.short_description, reason.description))
+            anomalies.append(Anomaly(split, feature, reason.short_description.rstrip("."), reason.description))
     return anomalies

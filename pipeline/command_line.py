@@ -100,13 +100,14 @@ def experiments(as_json: bool) -> None:
 @click.option("--seed", type=int, default=0, show_default=True)
 def synth(out: Path, level: Any, videos: int, labels: int, seed: int) -> None:
     """Write a learnable synthetic data set to OUT, in the wire format of YouTube-8M."""
-    from rich.progress import Progress
+    with _stderr_to(Path(os.devnull)):
+        from rich.progress import Progress
 
-    from pipeline.synthetic_data import write_dataset
+        from pipeline.synthetic_data import write_dataset
 
-    with Progress(disable=not sys.stdout.isatty()) as progress:
-        task = progress.add_task("videos", total=videos)
-        write_dataset(out, level, videos, labels, seed, progress=lambda done: progress.update(task, completed=done))
+        with Progress(disable=not sys.stdout.isatty()) as progress:
+            task = progress.add_task("videos", total=videos)
+            write_dataset(out, level, videos, labels, seed, progress=lambda done: progress.update(task, completed=done))
     click.echo(f"{videos} synthetic {level}-level videos with {labels} labels in {out}")
 
 

@@ -57,20 +57,19 @@ def create_pipeline(
     )
     examples = example_gen.outputs["examples"]
 
-    statistics_gen = tfx.components.StatisticsGen(
-        examples=examples,
-        # Of the frames TFDV would only say how long their strings are.
-        stats_options=tfdv.StatsOptions(feature_allowlist=[ID, LABELS, NUM_FRAMES]),
-    )
-
     schema_gen = tfx.components.ImportSchemaGen(
         schema_file=str(Path(components.schema.__file__).with_name(f"{settings.level}.pbtxt"))
     )
     schema = schema_gen.outputs["schema"]
 
-    example_validator = tfx.components.ExampleValidator(
-        statistics=statistics_gen.outputs["statistics"], schema=schema
+    statistics_gen = tfx.components.StatisticsGen(
+        examples=examples,
+        schema=schema,  # says that label ids are categories
+        # Of the frames TFDV would only say how long their strings are.
+        stats_options=tfdv.StatsOptions(feature_allowlist=[ID, LABELS, NUM_FRAMES]),
     )
+
+    example_validator = tfx.components.ExampleValidator(statistics=statistics_gen.outputs["statistics"], schema=schema)
 
     transform = Transform(
         examples=examples,
@@ -135,8 +134,8 @@ def create_pipeline(
         metadata_connection_config=metadata,
         components=[
             example_gen,
-            statistics_gen,
             schema_gen,
+            statistics_gen,
             example_validator,
             transform,
             trainer,

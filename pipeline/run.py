@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,9 @@ def run(settings: RunSettings, console: Console, from_node: str = "") -> dict[st
     out.mkdir(parents=True, exist_ok=True)
     (out / "settings.yaml").write_text(yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False))
     logging.basicConfig(level=logging.INFO, force=True)
+    progress = logging.StreamHandler(sys.stdout)
+    progress.setFormatter(logging.Formatter("  %(message)s"))
+    logging.getLogger("models").handlers = [progress]
     pipeline = create_pipeline(
         settings,
         names,

@@ -57,9 +57,7 @@ class RunSettings(Settings):
     out: Path
 
 
-def resolve_settings(
-    experiment: Experiment, options: Mapping[str, Any], overrides: Sequence[str] = ()
-) -> RunSettings:
+def resolve_settings(experiment: Experiment, options: Mapping[str, Any], overrides: Sequence[str] = ()) -> RunSettings:
     """Joins an experiment, the options of the command line and `key=value` overrides, the last winning.
 
     Args:

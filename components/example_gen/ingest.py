@@ -86,10 +86,7 @@ class IngestShards(beam.PTransform):
         outputs = shards | beam.ParDo(self.ingest).with_outputs("summary", main="ids")
         summary = outputs.summary | beam.CombineGlobally(_merge)
         repeated = (
-            outputs.ids
-            | beam.GroupByKey()
-            | "Repeated" >> beam.FlatMap(_repeated)
-            | beam.combiners.Count.PerElement()
+            outputs.ids | beam.GroupByKey() | "Repeated" >> beam.FlatMap(_repeated) | beam.combiners.Count.PerElement()
         )
         return (
             shards.pipeline

@@ -40,9 +40,7 @@ def run_fn(fn_args: tfx.components.FnArgs) -> None:
     settings = TrainingSettings.model_validate(config["training"])
     names, level, seed = tuple(config["names"]), config["level"], config["seed"]
     parse = _parse_frames(fn_args.transform_output, len(names)) if reads_frames(model_settings) else None
-    read = partial(
-        batches, parse=parse or partial(parse_means, classes=len(names)), batch_size=settings.batch_size
-    )
+    read = partial(batches, parse=parse or partial(parse_means, classes=len(names)), batch_size=settings.batch_size)
     train_files, validation_files = _files(fn_args.train_files), _files(fn_args.eval_files)
 
     def epoch_batches(epoch: int) -> tf.data.Dataset:

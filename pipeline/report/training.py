@@ -47,7 +47,7 @@ def training(model_uri: str) -> dict[str, Any]:
         "Loss": {"training": [row.loss for row in epochs], "validation": [row.val_loss for row in epochs]},
         "F1": {"training": [row.f1 for row in epochs], "validation": [row.val_f1 for row in epochs]},
         "Learning rate": {"after the epoch": [row.learning_rate for row in epochs]},
-        "Seconds an epoch": {"training and validation": [row.seconds for row in epochs]},
+        "Seconds": {"training and validation": [row.seconds for row in epochs]},
     }
     numbers = [row.epoch + 1 for row in epochs]
     best = numbers[log.best_epoch]
@@ -61,7 +61,7 @@ def plot(title: str, epochs: Sequence[int], lines: Mapping[str, Sequence[float]]
     Args:
         title: of the vertical axis.
         epochs: counted from 1.
-        lines: by name a value for each epoch; what is no number leaves a gap.
+        lines: by name a value for each epoch.
         best: the epoch to mark.
     """
     # The salt makes ids differ between plots, which share a page, and be the same in every run.
@@ -75,7 +75,8 @@ def plot(title: str, epochs: Sequence[int], lines: Mapping[str, Sequence[float]]
         axes.set_xlabel("epoch")
         axes.set_title(title, loc="left", fontsize=10, fontweight="bold")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axes.legend(fontsize=8)
+        # Beside the title, where no curve can run into it.
+        axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=3, fontsize=8, handlelength=1.5, columnspacing=1)
         svg = io.StringIO()
         figure.savefig(
             svg, format="svg", transparent=True, metadata=dict.fromkeys(("Creator", "Date", "Format", "Type"))

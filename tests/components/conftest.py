@@ -31,11 +31,12 @@ def execute(tmp_path: Path) -> Callable[..., None]:
     """Runs an executor class on artifacts and properties."""
 
     def run(executor: type, inputs: dict[str, Any], outputs: dict[str, Any], properties: dict[str, Any]) -> None:
-        kind = BaseBeamExecutor.Context if issubclass(executor, BaseBeamExecutor) else tfx.dsl.components.BaseExecutor.Context
         beam = {"beam_pipeline_args": list(BEAM_ARGS)} if issubclass(executor, BaseBeamExecutor) else {}
-        context = kind(tmp_dir=str(tmp_path / "tmp"), unique_id="1", **beam)
+        context = executor.Context(tmp_dir=str(tmp_path / "tmp"), unique_id="1", **beam)
         executor(context).Do(
-            {key: [value] for key, value in inputs.items()}, {key: [value] for key, value in outputs.items()}, properties
+            {key: [value] for key, value in inputs.items()},
+            {key: [value] for key, value in outputs.items()},
+            properties,
         )
 
     return run
@@ -59,9 +60,7 @@ def ingest(artifact: Callable[..., Any], execute: Callable[..., None]) -> Callab
         } | properties
         examples = artifact(tfx.types.standard_artifacts.Examples, "examples")
         quarantine = artifact(Quarantine, "quarantine")
-        execute(
-            ExampleGenExecutor, {}, {"examples": examples, "quarantine": quarantine}, resolve(settings)
-        )
+        execute(ExampleGenExecutor, {}, {"examples": examples, "quarantine": quarantine}, resolve(settings))
         return examples, quarantine
 
     return run

@@ -137,9 +137,7 @@ def test_a_cut_tail_counts_for_the_records_it_held(shards, ingest, write_shard, 
 
 
 def test_mended_records_are_counted(shards, ingest, write_shard, frame_record):
-    write_shard(
-        shards / "mended.tfrecord", [frame_record("long", frames=310), frame_record("twic", labels=[3, 3])]
-    )
+    write_shard(shards / "mended.tfrecord", [frame_record("long", frames=310), frame_record("twic", labels=[3, 3])])
     _, quarantine = ingest(shards)
     summary = read_summary(quarantine.uri)
     assert (summary.cut_to_max_frames, summary.repeated_labels, summary.quarantined) == (1, 1, 0)

@@ -1,5 +1,6 @@
 """The files of a checkpoint: whole or not at all, one state and one best, nothing but numbers."""
 
+import contextlib
 from pathlib import Path
 
 import keras
@@ -83,10 +84,8 @@ def test_a_save_that_is_cut_off_leaves_the_old_checkpoint_or_the_new_one(
 
     with monkeypatch.context() as patch:
         patch.setattr(owner, name, cut_off)
-        try:
+        with contextlib.suppress(KeyboardInterrupt):
             saving.save(progress(2), arrays(2), best=arrays(2))
-        except KeyboardInterrupt:
-            pass
     checkpoint = Checkpoint(tmp_path)
     loaded = checkpoint.load()
     assert loaded in (progress(1), progress(2))
@@ -159,6 +158,6 @@ def test_another_models_values_are_refused_and_change_nothing(
     tmp_path: Path, other: dict[str, list[keras.Variable]]
 ) -> None:
     variables = {"model": [keras.Variable([5.0, 6.0])]}
-    with pytest.raises(InputError, match="belongs to another model .*: delete the folder to start anew"):
+    with pytest.raises(InputError, match=r"belongs to another model .*: delete the folder to start anew"):
         Checkpoint(tmp_path).assign(variables, values(other))
     np.testing.assert_array_equal(values(variables)["model.0"], [5.0, 6.0])

@@ -248,7 +248,7 @@ def test_a_damaged_checkpoint_is_named(tmp_path: Path) -> None:
 def test_a_loss_that_is_not_finite_ends_the_training_and_is_never_saved(tmp_path: Path) -> None:
     data = videos(VIDEOS, seed=1)
     with pytest.raises(
-        InputError, match="loss is nan in epoch 1 at step 3, learning rate 0.2: lower training"
+        InputError, match=r"loss is nan in epoch 1 at step 3, learning rate 0\.2: lower training"
     ) as error:
         run(tmp_path, data=data, train_acts={(1, 2): lambda: data[1].fill(np.nan)})
     assert f"last good checkpoint in {tmp_path / 'checkpoints'}: epoch 1, step 2" in str(error.value)
@@ -282,7 +282,7 @@ def test_weights_that_are_not_finite_are_never_saved(tmp_path: Path) -> None:
         logits = keras.layers.Dense(CLASSES, name="logits")(Overflowing()(inputs))
         return keras.Model(inputs, keras.layers.Activation("sigmoid")(logits))
 
-    with pytest.raises(InputError, match="weight is not finite in epoch 0 at step 2, .*: epoch 0, step 1"):
+    with pytest.raises(InputError, match=r"weight is not finite in epoch 0 at step 2, .*: epoch 0, step 1"):
         run(tmp_path, build_model=build_overflowing)
     progress = Checkpoint(tmp_path / "checkpoints").load()
     assert progress and progress.step == 1

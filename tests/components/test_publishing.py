@@ -1,0 +1,124 @@
+"""ChampionResolver and Pusher: what serves, what it is compared with, and nothing half-published."""
+
+import json
+from pathlib import Path
+
+import pytest
+from tfx import v1 as tfx
+
+from components.champion_resolver import VERSION, ChampionResolverExecutor, find_champion
+from components.pusher import PusherExecutor
+from components.served_models import versions
+from models.errors import InputError
+
+
+def write_model(folder, model_id, level="video", labels=("a", "b")):
+    """The files of a SavedModel that publishing looks at."""
+    extra = folder / "assets.extra"
+    extra.mkdir(parents=True)
+    (folder / "variables").mkdir()
+    (folder / "saved_model.pb").write_text(model_id)
+    (extra / "model_card.json").write_text(json.dumps({"model_id": model_id, "level": level}))
+    (extra / "labels.txt").write_text("".join(f"{label}\n" for label in labels))
+
+
+@pytest.fixture
+def serving(tmp_path):
+    return tmp_path / "serving"
+
+
+@pytest.fixture
+def candidate(artifact):
+    def make(model_id, **about):
+        model = artifact(tfx.types.standard_artifacts.Model, f"model-{model_id}")
+        write_model(Path(model.uri, "Format-Serving"), model_id, **about)
+        return model
+
+    return make
+
+
+@pytest.fixture
+def push(artifact, execute, serving):
+    def run(model, blessed=True):
+        blessing = artifact(tfx.types.standard_artifacts.ModelBlessing, "blessing")
+        blessing.set_int_custom_property("blessed", int(blessed))
+        pushed = artifact(tfx.types.standard_artifacts.PushedModel, "pushed")
+        destination = {"filesystem": {"base_directory": str(serving)}}
+        execute(
+            PusherExecutor,
+            {"model": model, "model_blessing": blessing},
+            {"pushed_model": pushed},
+            {"push_destination": json.dumps(destination)},
+        )
+        return pushed.get_int_custom_property("pushed"), pushed.get_string_custom_property("pushed_version")
+
+    return run
+
+
+def test_a_blessed_model_is_published_whole_under_a_number(candidate, push, serving):
+    pushed, version = push(candidate("one"))
+    assert pushed and versions(str(serving)) == [version]
+    assert (serving / version / "assets.extra" / "labels.txt").read_text() == "a\nb\n"
+    assert [path.name for path in serving.iterdir()] == [version]
+
+
+def test_a_model_that_is_not_blessed_is_not_published(candidate, push, serving):
+    assert push(candidate("one"), blessed=False)[0] == 0
+    assert not serving.exists()
+
+
+def test_the_model_that_serves_is_not_pushed_again(candidate, push, serving):
+    model = candidate("one")
+    _, version = push(model)
+    assert push(model) == (0, version)
+    assert versions(str(serving)) == [version]
+
+
+def test_versions_rise_even_within_a_second(candidate, push, serving):
+    found = [push(candidate(name))[1] for name in ("one", "two", "three")]
+    assert versions(str(serving)) == found == sorted(found, key=int) and len(set(found)) == 3
+
+
+def test_a_killed_push_leaves_nothing_that_serves(candidate, push, serving, monkeypatch):
+    import components.pusher
+
+    def kill(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(components.pusher.tf.io.gfile, "rename", kill)
+        with pytest.raises(KeyboardInterrupt):
+            push(candidate("one"))
+    assert versions(str(serving)) == []
+    assert push(candidate("two"))[0]
+
+
+def test_there_is_no_champion_before_the_first_push(candidate, serving, artifact, execute):
+    champion = artifact(tfx.types.standard_artifacts.Model, "champion")
+    execute(
+        ChampionResolverExecutor,
+        {"model": candidate("one")},
+        {"champion": champion},
+        {"push_directory": str(serving)},
+    )
+    assert champion.get_string_custom_property(VERSION) == ""
+
+
+def test_the_champion_is_the_newest_model_other_than_the_candidate(candidate, push, serving, artifact, execute):
+    first, second = candidate("one"), candidate("two")
+    _, oldest = push(first)
+    _, newest = push(second)
+    assert find_champion(candidate("three").uri, str(serving)) == newest
+    assert find_champion(second.uri, str(serving)) == oldest
+    champion = artifact(tfx.types.standard_artifacts.Model, "champion")
+    properties = {"push_directory": str(serving)}
+    execute(ChampionResolverExecutor, {"model": first}, {"champion": champion}, properties)
+    assert champion.get_string_custom_property(VERSION) == newest
+    assert Path(champion.uri, "Format-Serving", "saved_model.pb").read_text() == "two"
+
+
+@pytest.mark.parametrize("about", [{"level": "frame"}, {"labels": ("a", "b", "c")}])
+def test_models_that_cannot_be_compared_are_refused(candidate, push, serving, about):
+    push(candidate("one"))
+    with pytest.raises(InputError, match="cannot be compared, choose another --out"):
+        find_champion(candidate("two", **about).uri, str(serving))

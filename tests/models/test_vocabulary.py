@@ -1,0 +1,40 @@
+"""Vocabularies: names by index, and one clear line for what is wrong."""
+
+import pytest
+
+from models.errors import InputError
+from models.vocabulary import label_ids_as_names, read_vocabulary
+
+
+def test_rows_are_keyed_on_their_index_in_any_order():
+    text = 'Index,TrainVideoCount,KnowledgeGraphId,Name\n1,9,/m/b,"Cats, big"\n0,3,/m/a,Dog\n'
+    assert read_vocabulary(text, "v.csv") == ("Dog", "Cats, big")
+
+
+def test_an_empty_name_falls_back_to_the_knowledge_graph_id():
+    assert read_vocabulary("Index,KnowledgeGraphId,Name\n0,/m/a,\n1,,\n", "v.csv") == ("/m/a", "label 1")
+
+
+def test_the_published_vocabulary(real_data):
+    names = read_vocabulary((real_data / "vocabulary" / "vocabulary.csv").read_text(), "vocabulary.csv")
+    assert len(names) == 3862 and names[0] == "Game" and sum(name.startswith("/m/") for name in names) == 56
+
+
+def test_without_a_vocabulary_the_ids_are_the_names():
+    assert label_ids_as_names(3) == ("0", "1", "2")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("Name\na\n", r"vocabulary v.csv: has columns \['Name'\], expected Index and Name"),
+        ("", "vocabulary v.csv: has columns None"),
+        ("Index,Name\n", "vocabulary v.csv: has no rows"),
+        ("Index,Name\nx,a\n", "vocabulary v.csv, line 2: Index is 'x', expected a whole number"),
+        ("Index,Name\n0,a\n0,b\n", "vocabulary v.csv, line 3: Index 0 occurs a second time"),
+        ("Index,Name\n0,a\n2,b\n", "vocabulary v.csv: Index 1 is missing, expected 0 to 1 for 2 rows"),
+    ],
+)
+def test_a_wrong_vocabulary_is_named_with_its_line(text, message):
+    with pytest.raises(InputError, match=message):
+        read_vocabulary(text, "v.csv")

@@ -1,0 +1,213 @@
+"""The smallest finished runs, and their reports as a person and a browser read them."""
+
+import json
+import math
+import re
+from dataclasses import asdict, dataclass
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+import tensorflow_data_validation as tfdv
+from tensorflow_data_validation.statistics import stats_impl
+from tensorflow_metadata.proto.v0 import statistics_pb2
+
+import components.schema
+from components.evaluator.verdict import Slice, Verdict
+from components.example_gen.ingest import Summary
+from components.example_gen.splits import SPLITS
+from models.features import ID, LABELS, NUM_FRAMES, Level
+from models.training_log import EpochLog, TrainingLog
+from pipeline.anomalies import describe_anomalies
+from pipeline.experiments import find_experiment
+from pipeline.local_runner import Step
+from pipeline.report import write_report
+from pipeline.settings import RunSettings, resolve_settings
+
+PAGES = ("index", "statistics", "anomalies", "training", "evaluation")
+SCRIPT = "<script>alert(1)</script>"
+NAMES = (SCRIPT, "Cat", "Tom & Jerry")
+
+# Label ids and numbers of frames of each video.
+VIDEOS: dict[str, list[tuple[list[int], int]]] = {
+    "train": [([0, 1], 120), ([1], 300), ([1, 2], 60), ([1], 131)],
+    "validation": [([0], 200), ([2], 100)],
+    "test": [([1], 10), ([0, 1], 400)],
+}
+
+
+@dataclass
+class Run:
+    """A finished run: what `write_report` is given."""
+
+    settings: RunSettings
+    scores: dict[str, Any]
+    steps: list[Step]
+    out: Path
+
+    def outputs(self, name: str) -> dict[str, str]:
+        return next(step for step in self.steps if step.name == name).outputs
+
+    def report(self) -> dict[str, str]:
+        """Writes the report; gives the HTML of its pages by name."""
+        index = write_report(self.settings, self.scores, self.steps, self.out, NAMES)
+        assert index == self.out / "report" / "index.html"
+        assert {file.stem for file in index.parent.iterdir()} == set(PAGES)
+        return {page: index.with_stem(page).read_text("utf-8") for page in PAGES}
+
+
+class Reader(HTMLParser):
+    """What a person reads on a page (without styles), and what a browser sees."""
+
+    def __init__(self, html: str):
+        super().__init__()
+        self.words: list[str] = []
+        self.tags: list[str] = []
+        self.links: list[str] = []
+        self.cells: list[list[str]] = []
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.links += [value or "" for key, value in attrs if key in ("src", "href", "xlink:href", "action", "data")]
+        if tag == "tr":
+            self.cells.append([])
+        if tag in ("td", "th"):
+            self.cells[-1].append("")
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag == "tr":
+            self.cells.append([])
+
+    def handle_data(self, data: str) -> None:
+        if self.tags and self.tags[-1] == "style":
+            return
+        self.words += data.split()
+        if self.cells and self.cells[-1]:
+            self.cells[-1][-1] = " ".join([*self.cells[-1][-1].split(), *data.split()])
+
+    @property
+    def text(self) -> str:
+        return " ".join(self.words)
+
+    @property
+    def rows(self) -> list[list[str]]:
+        """Cells of all table rows."""
+        return [row for row in self.cells if row]
+
+
+def write_statistics(artifact: Path, anomalies: Path, level: Level) -> None:
+    """TFDV's statistics of VIDEOS and what it finds in them, where TFX's components put them."""
+    schema = tfdv.load_schema_text(str(Path(components.schema.__file__).with_name(f"{level}.pbtxt")))
+    options = tfdv.StatsOptions(schema=schema)
+    for split, videos in VIDEOS.items():
+        columns = {
+            ID: pa.array([[f"{split}{number}".encode()] for number in range(len(videos))]),
+            LABELS: pa.array([labels for labels, _ in videos], pa.list_(pa.int64())),
+        }
+        if level == "frame":
+            columns[NUM_FRAMES] = pa.array([[frames] for _, frames in videos], pa.list_(pa.int64()))
+        batch = pa.RecordBatch.from_arrays(list(columns.values()), list(columns))
+        statistics = stats_impl.generate_statistics_in_memory(batch, options)
+        for file, content in (
+            (artifact / f"Split-{split}" / "FeatureStats.pb", statistics),
+            (anomalies / f"Split-{split}" / "SchemaDiff.pb", tfdv.validate_statistics(statistics, schema)),
+        ):
+            file.parent.mkdir(parents=True)
+            file.write_bytes(content.SerializeToString())
+
+
+def training_log() -> TrainingLog:
+    epochs = [
+        EpochLog(epoch, 0.5 / (epoch + 1), 0.31 + epoch / 10, val_loss, 0.41 + epoch / 10, 1e-3 * 0.9**epoch, 4, 2.5)
+        for epoch, val_loss in enumerate((0.4, 0.3, 0.35))
+    ]
+    return TrainingLog(1_234_567, epochs, 1, True, 2, (1, 17))
+
+
+def finished_run(folder: Path, level: Level, experiment: str) -> Run:
+    """The smallest run: its artifacts as the components write them, its settings as the command line makes them."""
+    data = folder / "data"
+    data.mkdir()
+    (data / "train0000.tfrecord").touch()
+    settings = resolve_settings(
+        find_experiment(experiment),
+        {"data.pattern": str(data), "data.split": "file:80/10/10", "out": str(folder / "run")},
+    )
+    root = settings.out / "pipeline_root"
+    uris = {
+        name: root / name / "1"
+        for name in ("quarantine", "statistics", "anomalies", "model", "evaluation", "pushed_model")
+    }
+    write_statistics(uris["statistics"], uris["anomalies"], level)
+    for name in ("quarantine", "evaluation"):
+        uris[name].mkdir(parents=True)
+    summary = Summary({"train": 4, "validation": 2, "test": 2}, 1321, 11)
+    (uris["quarantine"] / "summary.json").write_text(json.dumps(asdict(summary)))
+    slices = [
+        Slice("", "", 2, {"f1": 0.8123, "precision": 0.7123, "recall": 0.9123}),
+        Slice("num_labels", "1", 1, {"f1": 0.61, "precision": 0.51, "recall": 0.71}),
+        Slice("num_labels", "2", 1, {"f1": 0.62, "precision": 0.52, "recall": 0.72}),
+    ]
+    if level == "frame":
+        slices.append(Slice(NUM_FRAMES, "001-060", 1, {"f1": math.nan, "precision": 0.53, "recall": 0.73}))
+    Verdict(True, ["f1 0.8123 is at least the required 0"], slices).write(str(uris["evaluation"]))
+    extra = uris["model"] / "Format-Serving" / "assets.extra"
+    extra.mkdir(parents=True)
+    (extra / "training_log.json").write_text(training_log().to_json())
+    makes = {
+        "ExampleGen": ("quarantine",),
+        "StatisticsGen": ("statistics",),
+        "ExampleValidator": ("anomalies",),
+        "Trainer": ("model",),
+        "Evaluator": ("evaluation",),
+        "Pusher": ("pushed_model",),
+    }
+    steps = [
+        Step(name, "done", 12.34, 2345, {output: str(uris[output]) for output in outputs})
+        for name, outputs in makes.items()
+    ]
+    steps[-1].properties = {"pushed_model": {"pushed": 1, "pushed_version": "1700000000"}}
+    source = "training log, epoch 2 of 3"
+    scores = {
+        "experiment": settings.experiment,
+        "data": settings.data.pattern,
+        "level": level,
+        "model_version": "1700000000",
+        "blessed": True,
+        "splits": {
+            "train": {"videos": 4, "f1": 0.41, "source": source},
+            "validation": {"videos": 2, "f1": 0.51, "source": source},
+            "test": {"videos": 2, "f1": 0.8123, "precision": 0.7123, "recall": 0.9123, "source": "Evaluator"},
+        },
+    }
+    return Run(settings, scores, steps, settings.out)
+
+
+@pytest.fixture
+def frame_run(tmp_path: Path) -> Run:
+    return finished_run(tmp_path, "frame", "netvlad-100-gated")
+
+
+@pytest.fixture
+def video_run(tmp_path: Path) -> Run:
+    return finished_run(tmp_path, "video", "average-2304-1152")
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The pages of the run above, for tests that change nothing."""
+    return finished_run(tmp_path_factory.mktemp("run"), "frame", "netvlad-100-gated").report()
+
+
+def with_verdict(run: Run, **changes: Any) -> None:
+    uri = run.outputs("Evaluator")["evaluation"]
+    Verdict(**vars(Verdict.read(uri)) | changes).write(uri)
+
+
+def with_summary(run: Run, **changes: Any) -> None:
+    uri = run.outputs("ExampleGen")["quarantine"]
+    path = Path(uri) / "summary.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
