@@ -1,6 +1,6 @@
 """Package metadata; the locks (`make lock`) are resolved from the lists here."""
 
-from setuptools import setup
+from setuptools import find_packages, setup
 
 setup(
     name="yt8m-pipeline",
@@ -11,8 +11,8 @@ setup(
     license="Apache-2.0",
     license_files=["LICENSE"],
     python_requires=">=3.11,<3.12",  # kfp 2.16 has no release for 3.12
-    packages=["pipeline", "components", "tuner", "models"],
-    package_data={"pipeline": ["*.yaml", "*.html"], "components": ["*.pbtxt"]},
+    packages=find_packages(include=["pipeline*", "components*", "tuner*", "models*"]),
+    package_data={"pipeline": ["*.yaml"], "pipeline.report": ["*.html"], "components.schema": ["*.pbtxt"]},
     entry_points={"console_scripts": ["yt8m = pipeline.command_line:main"]},
     install_requires=[
         "apache-beam[aws,gcp]",  # s3:// and gs:// patterns

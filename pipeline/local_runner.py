@@ -1,7 +1,7 @@
 """Runs the pipeline on this machine, node by node, and says what each took."""
 
+import contextlib
 import json
-import logging
 import threading
 import time
 from collections.abc import Callable
@@ -145,10 +145,10 @@ class _PeakMemory:
     def _sample(self) -> None:
         process = psutil.Process()
         while True:
-            try:
-                family = [process, *process.children(recursive=True)]
-                self.peak_mb = max(self.peak_mb, sum(member.memory_info().rss for member in family) // 2**20)
-            except psutil.NoSuchProcess:
-                logging.debug("a child process ended while its memory was read")
+            resident = 0
+            for member in (process, *process.children(recursive=True)):
+                with contextlib.suppress(psutil.NoSuchProcess):  # a child may end while it is looked at
+                    resident += member.memory_info().rss
+            self.peak_mb = max(self.peak_mb, resident // 2**20)
             if self._stop.wait(SAMPLE_SECONDS):
                 return

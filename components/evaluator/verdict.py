@@ -69,7 +69,7 @@ def judge(evaluation_uri: str, min_f1: float, min_change: float, champion_versio
         reasons.append(f"f1 {found:.4f} {relation} the required {min_f1:g}")
     if champion_version:
         change = found - champion["f1"]
-        relation = "is at least" if change >= min_change else "is not"
+        relation = "is at least" if change >= min_change else "is below"
         reasons.append(
             f"f1 {found:.4f} against the champion's {champion['f1']:.4f} (version {champion_version}): the change "
             f"{change:+.4f} {relation} the required {min_change:+g}"

@@ -175,7 +175,7 @@ def _input_files(exec_properties: dict[str, Any]) -> tuple[InputFiles, InputFile
 def _shards(data: InputFiles, test_data: InputFiles | None, policy: SplitPolicy, seed: int) -> list[Shard]:
     of_files = policy.of_files([file.path for file in data.files], seed)
     chosen = [(file, of_files[file.path]) for file in data.files if file.path in of_files]
-    chosen += [(file, SPLITS[2]) for file in (test_data.files if test_data else ())]  # type: ignore[misc]
+    chosen += [(file, SPLITS[2]) for file in (test_data.files if test_data else ())]
     return [Shard(file, number, len(chosen), split) for number, (file, split) in enumerate(chosen)]
 
 

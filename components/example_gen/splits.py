@@ -9,8 +9,8 @@ from typing import Literal
 
 from models.errors import InputError
 
-SPLITS = ("train", "validation", "test")
 Split = Literal["train", "validation", "test"]
+SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 
 _ALLOWED = "file:80/10/10, id:80/10/10 (any shares), thesis-video or thesis-frame; with test data two shares"
 
@@ -48,7 +48,7 @@ class SplitPolicy:
         place = int.from_bytes(hashlib.sha256(video_id).digest()[:8], "big") % sum(self.shares)
         for split, share in zip(SPLITS, self.shares, strict=False):
             if place < share:
-                return split  # type: ignore[return-value]
+                return split
             place -= share
         raise AssertionError("shares cover every place")
 
@@ -70,7 +70,7 @@ class SplitPolicy:
                 f"split {self.kind} needs files named train* and validate*, found {len(train)} and {len(validate)}"
             )
         if self.kind == "thesis-video":
-            return {**self._deal(train, seed), **dict.fromkeys(validate, SPLITS[2])}  # type: ignore[dict-item]
+            return {**self._deal(train, seed), **{file: SPLITS[2] for file in validate}}
         random.Random(seed).shuffle(train)
         return self._deal(sorted(validate + train[: max(1, round(len(train) / 10))]), seed)
 
@@ -90,5 +90,5 @@ class SplitPolicy:
         dealt: dict[str, Split | None] = {}
         for split, count in zip(SPLITS, counts, strict=False):
             for _ in range(count):
-                dealt[shuffled.pop()] = split  # type: ignore[assignment]
+                dealt[shuffled.pop()] = split
         return dealt

@@ -2,7 +2,6 @@
 
 import json
 import math
-import re
 from dataclasses import asdict, dataclass
 from html.parser import HTMLParser
 from pathlib import Path
@@ -12,15 +11,12 @@ import pyarrow as pa
 import pytest
 import tensorflow_data_validation as tfdv
 from tensorflow_data_validation.statistics import stats_impl
-from tensorflow_metadata.proto.v0 import statistics_pb2
 
 import components.schema
 from components.evaluator.verdict import Slice, Verdict
 from components.example_gen.ingest import Summary
-from components.example_gen.splits import SPLITS
 from models.features import ID, LABELS, NUM_FRAMES, Level
 from models.training_log import EpochLog, TrainingLog
-from pipeline.anomalies import describe_anomalies
 from pipeline.experiments import find_experiment
 from pipeline.local_runner import Step
 from pipeline.report import write_report
@@ -38,31 +34,12 @@ VIDEOS: dict[str, list[tuple[list[int], int]]] = {
 }
 
 
-@dataclass
-class Run:
-    """A finished run: what `write_report` is given."""
-
-    settings: RunSettings
-    scores: dict[str, Any]
-    steps: list[Step]
-    out: Path
-
-    def outputs(self, name: str) -> dict[str, str]:
-        return next(step for step in self.steps if step.name == name).outputs
-
-    def report(self) -> dict[str, str]:
-        """Writes the report; gives the HTML of its pages by name."""
-        index = write_report(self.settings, self.scores, self.steps, self.out, NAMES)
-        assert index == self.out / "report" / "index.html"
-        assert {file.stem for file in index.parent.iterdir()} == set(PAGES)
-        return {page: index.with_stem(page).read_text("utf-8") for page in PAGES}
-
-
-class Reader(HTMLParser):
-    """What a person reads on a page (without styles), and what a browser sees."""
+class Page(HTMLParser):
+    """A page as a person reads it, without styles, and as a browser does."""
 
     def __init__(self, html: str):
         super().__init__()
+        self.html = html
         self.words: list[str] = []
         self.tags: list[str] = []
         self.links: list[str] = []
@@ -96,6 +73,34 @@ class Reader(HTMLParser):
     def rows(self) -> list[list[str]]:
         """Cells of all table rows."""
         return [row for row in self.cells if row]
+
+
+@dataclass
+class Run:
+    """A finished run: what `write_report` is given."""
+
+    settings: RunSettings
+    scores: dict[str, Any]
+    steps: list[Step]
+    out: Path
+
+    def outputs(self, name: str) -> dict[str, str]:
+        return next(step for step in self.steps if step.name == name).outputs
+
+    def change_verdict(self, **changes: Any) -> None:
+        uri = self.outputs("Evaluator")["evaluation"]
+        Verdict(**vars(Verdict.read(uri)) | changes).write(uri)
+
+    def change_summary(self, **changes: Any) -> None:
+        path = Path(self.outputs("ExampleGen")["quarantine"]) / "summary.json"
+        path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+    def report(self) -> dict[str, Page]:
+        """Writes the report; gives its pages by name."""
+        index = write_report(self.settings, self.scores, self.steps, self.out, NAMES)
+        assert index == self.out / "report" / "index.html"
+        assert {file.stem for file in index.parent.iterdir()} == set(PAGES)
+        return {page: Page(index.with_stem(page).read_text("utf-8")) for page in PAGES}
 
 
 def write_statistics(artifact: Path, anomalies: Path, level: Level) -> None:
@@ -197,17 +202,6 @@ def video_run(tmp_path: Path) -> Run:
 
 
 @pytest.fixture(scope="module")
-def report(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """The pages of the run above, for tests that change nothing."""
+def report(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Page]:
+    """The pages of a frame-level run, for tests that change nothing."""
     return finished_run(tmp_path_factory.mktemp("run"), "frame", "netvlad-100-gated").report()
-
-
-def with_verdict(run: Run, **changes: Any) -> None:
-    uri = run.outputs("Evaluator")["evaluation"]
-    Verdict(**vars(Verdict.read(uri)) | changes).write(uri)
-
-
-def with_summary(run: Run, **changes: Any) -> None:
-    uri = run.outputs("ExampleGen")["quarantine"]
-    path = Path(uri) / "summary.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | changes))

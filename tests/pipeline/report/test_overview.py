@@ -1,8 +1,13 @@
-"""X."""
+"""The first page: scores and their sources, the verdict, what was pushed; and the banner of synthetic data."""
+
+import json
+from pathlib import Path
+
+import pytest
 
 
-def test_the_first_page_names_the_run_and_shows_every_score_with_its_source(frame_run: Run) -> None:
-    page = Reader(frame_run.report()["index"])
+def test_the_first_page_names_the_run_and_shows_every_score_with_its_source(frame_run):
+    page = frame_run.report()["index"]
     assert page.text.startswith("netvlad-100-gated")
     assert f"Data {frame_run.settings.data.pattern} Level frame" in page.text
     assert page.rows[0] == ["split", "videos", "F1", "precision", "recall", "thesis F1"]
@@ -17,9 +22,9 @@ def test_the_first_page_names_the_run_and_shows_every_score_with_its_source(fram
     assert "Not blessed" not in page.text
 
 
-def test_an_experiment_that_the_thesis_does_not_have_is_not_compared_with_it(frame_run: Run) -> None:
+def test_an_experiment_that_the_thesis_does_not_have_is_not_compared_with_it(frame_run):
     frame_run.settings = frame_run.settings.model_copy(update={"published": None})
-    page = Reader(frame_run.report()["index"])
+    page = frame_run.report()["index"]
     assert page.rows[0] == ["split", "videos", "F1", "precision", "recall"]
     assert page.rows[3] == ["test Evaluator", "2", "0.8123", "0.7123", "0.9123"]
     assert "thesis" not in page.text
@@ -33,33 +38,32 @@ def test_an_experiment_that_the_thesis_does_not_have_is_not_compared_with_it(fra
         ({"pushed": 0, "pushed_version": "17"}, "nothing pushed: version 17 that serves is this model"),
     ],
 )
-def test_the_first_page_says_what_was_pushed(frame_run: Run, properties: dict[str, Any], expected: str) -> None:
+def test_the_first_page_says_what_was_pushed(frame_run, properties, expected):
     frame_run.steps[-1].properties = {"pushed_model": properties}
-    assert expected in Reader(frame_run.report()["index"]).text
+    assert expected in frame_run.report()["index"].text
 
 
-def test_a_model_that_is_not_blessed_is_shown_with_the_reasons(frame_run: Run) -> None:
+def test_a_model_that_is_not_blessed_is_shown_with_the_reasons(frame_run):
     reasons = ["f1 0.8123 is below the required 0.9", "no other model serves yet, so there is none to compare with"]
-    with_verdict(frame_run, blessed=False, reasons=reasons)
+    frame_run.change_verdict(blessed=False, reasons=reasons)
     frame_run.scores |= {"blessed": False, "model_version": None}
     pages = frame_run.report()
     for page in ("index", "evaluation"):
-        assert f"Not blessed {' '.join(reasons)}" in Reader(pages[page]).text
-    assert "Serving nothing yet" in Reader(pages["index"]).text
+        assert f"Not blessed {' '.join(reasons)}" in pages[page].text
+    assert "Serving nothing yet" in pages["index"].text
 
 
 @pytest.mark.parametrize("oracle", [{"micro_f1": 0.93214, "videos": 1200}, None])
-def test_every_page_says_that_the_data_are_synthetic(frame_run: Run, oracle: dict[str, Any] | None) -> None:
+def test_every_page_says_that_the_data_are_synthetic(frame_run, oracle):
     described = {"synthetic": True} | ({"oracle": oracle} if oracle else {})
     (Path(frame_run.settings.data.pattern) / "oracle.json").write_text(json.dumps(described))
-    for html in frame_run.report().values():
-        text = Reader(html).text
-        assert "Synthetic data." in text
-        assert ("micro F1 of 0.9321 on all 1,200 of them" in text) == (oracle is not None)
+    for page in frame_run.report().values():
+        assert "Synthetic data." in page.text
+        assert ("micro F1 of 0.9321 on all 1,200 of them" in page.text) == (oracle is not None)
 
 
 @pytest.mark.parametrize("content", [None, '{"synthetic": false}', "not JSON", "[1]"])
-def test_real_data_are_not_called_synthetic(frame_run: Run, content: str | None) -> None:
+def test_real_data_are_not_called_synthetic(frame_run, content):
     if content:
         (Path(frame_run.settings.data.pattern) / "oracle.json").write_text(content)
-    assert all("Synthetic" not in Reader(html).text for html in frame_run.report().values())
+    assert all("Synthetic" not in page.text for page in frame_run.report().values())

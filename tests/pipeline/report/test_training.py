@@ -1,15 +1,16 @@
-"""X."""
+"""The page about training: every epoch as numbers and as curves."""
+
+import re
 
 
-def test_the_training_page_shows_every_epoch_and_marks_the_best(report: dict[str, str]) -> None:
-    html = report["training"]
-    page = Reader(html)
+def test_the_training_page_shows_every_epoch_and_marks_the_best(report):
+    page = report["training"]
     assert page.rows[1:] == [
         ["1", "0.50000", "0.3100", "0.40000", "0.4100", "1.00e-03", "4", "2.5"],
         ["2", "0.25000", "0.4100", "0.30000", "0.5100", "9.00e-04", "4", "2.5"],
         ["3", "0.16667", "0.5100", "0.35000", "0.6100", "8.10e-04", "4", "2.5"],
     ]
-    [marked] = re.findall(r'<tr class="best"><th class="number">(\d+)', html)
+    [marked] = re.findall(r'<tr class="best"><th class="number">(\d+)', page.html)
     assert marked == "2"
     for expected in (
         "Parameters 1,234,567",
@@ -22,10 +23,10 @@ def test_the_training_page_shows_every_epoch_and_marks_the_best(report: dict[str
 
 
 def test_the_training_page_has_four_curves_with_the_best_epoch_in_the_colour_of_the_text(
-    report: dict[str, str],
-) -> None:
-    html = report["training"]
-    plots = re.findall(r'<svg role="img" aria-label="([^"]*)"(.*?)</svg>', html, re.DOTALL)
+    report,
+):
+    page = report["training"]
+    plots = re.findall(r'<svg role="img" aria-label="([^"]*)"(.*?)</svg>', page.html, re.DOTALL)
     assert [label for label, _ in plots] == [
         "Loss by epoch",
         "F1 by epoch",
@@ -35,5 +36,5 @@ def test_the_training_page_has_four_curves_with_the_best_epoch_in_the_colour_of_
     for _, svg in plots:
         assert "best epoch (2)" in svg
         assert "currentColor" in svg
-    ids = re.findall(r' id="([^"]*)"', html)
+    ids = re.findall(r' id="([^"]*)"', page.html)
     assert len(ids) == len(set(ids))

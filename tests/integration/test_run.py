@@ -1,0 +1,232 @@
+"""`yt8m run` as a person uses it: raw shards in, an evaluated, pushed and explained model out."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import tensorflow as tf
+import yaml
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from components.served_models import versions
+from models.errors import InputError
+from pipeline.command_line import yt8m
+
+YT8M = Path(sys.executable).with_name("yt8m")
+CLASSES = 7
+
+# Small, and with a checkpoint after every step, so that a killed run has something to resume from.
+SMALL = [
+    "--set",
+    "training.max_epochs=4",
+    "--set",
+    "training.batch_size=8",
+    "--set",
+    "training.checkpoint_minutes=1.0e-6",
+    "--set",
+    "model.hidden_units=[16]",
+]
+
+
+def run(data, out, *arguments, experiment="netvlad-8"):
+    """Runs in this process and returns what scores.json says."""
+    yt8m.main(
+        ["run", "--data", str(data), "--experiment", experiment, "--out", str(out), *SMALL, *arguments],
+        standalone_mode=False,
+    )
+    return json.loads((out / "scores.json").read_text())
+
+
+def steps(out):
+    return {step["name"]: step["state"] for step in json.loads((out / "steps.json").read_text())}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("runs")
+
+
+@pytest.fixture(scope="module")
+def frames(folder):
+    """A synthetic frame-level data set of seven labels with a vocabulary of its own."""
+    arguments = ["synth", "--level", "frame", "--videos", "120", "--labels", str(CLASSES), str(folder / "frames")]
+    yt8m.main(arguments, standalone_mode=False)
+    return folder / "frames"
+
+
+@pytest.fixture(scope="module")
+def unbroken(folder, frames):
+    """The folder and the scores of a run that nothing disturbed."""
+    return folder / "unbroken", run(frames, folder / "unbroken")
+
+
+def test_a_run_leaves_scores_steps_logs_and_a_report(unbroken, frames):
+    out, scores = unbroken
+    assert (scores["experiment"], scores["level"], scores["data"]) == ("netvlad-8", "frame", str(frames))
+    assert scores["blessed"] and versions(str(out / "serving")) == [scores["model_version"]]
+    assert {name: split["videos"] for name, split in scores["splits"].items()} == {
+        "train": 96,
+        "validation": 12,
+        "test": 12,
+    }
+    assert 0 <= scores["splits"]["test"]["f1"] <= 1 and scores["splits"]["test"]["source"] == "Evaluator"
+    assert set(steps(out).values()) == {"done"}
+    settings = yaml.safe_load((out / "settings.yaml").read_text())
+    assert settings["training"]["batch_size"] == 8
+    events = EventAccumulator(str(out / "logs" / "validation")).Reload()
+    assert events.Tags()["tensors"] and len(events.Tensors("f1")) == 4
+    report = (out / "report" / "index.html").read_text()
+    assert f"{scores['splits']['test']['f1']:.4f}" in report
+    for page in ("statistics", "anomalies", "training", "evaluation"):
+        assert f'href="{page}.html"' in report and (out / "report" / f"{page}.html").stat().st_size > 1000
+
+
+def test_the_model_explains_itself(unbroken):
+    out, scores = unbroken
+    extra = out / "serving" / scores["model_version"] / "assets.extra"
+    card = json.loads((extra / "model_card.json").read_text())
+    assert card["experiment"] == "netvlad-8" and card["training_data"] == {"train": 96, "validation": 12}
+    assert (extra / "labels.txt").read_text().splitlines() == [f"Synthetic label {n}" for n in range(CLASSES)]
+    assert (extra / "model.keras").stat().st_size > 10_000
+
+
+def test_the_same_command_again_finds_everything_done_and_pushes_nothing(unbroken, frames, capsys):
+    out, scores = unbroken
+    assert run(frames, out) == scores
+    assert steps(out) == dict.fromkeys(steps(out), "cached") | {"Pusher": "done"}
+    assert versions(str(out / "serving")) == [scores["model_version"]]
+    assert f"nothing pushed: version {scores['model_version']} is this model" in capsys.readouterr().out
+
+
+PLAIN_TENSORFLOW = """
+import json, sys
+import tensorflow as tf
+model = tf.saved_model.load(sys.argv[1])
+records = [record for _, record in zip(range(3), tf.data.TFRecordDataset(sys.argv[2]))]
+answer = model.signatures["serving_default"](examples=tf.stack(records))
+print(json.dumps({"labels": [[name.decode() for name in row] for row in answer["labels"].numpy()],
+                  "scores": answer["scores"].numpy().tolist(), "indices": answer["indices"].numpy().tolist(),
+                  "ours": [name for name in sys.modules if name.split(".")[0] in ("models", "components", "tfx", "keras")]}))
+"""
+
+
+def ask(model, shard, tmp_path):
+    """The answers of a model to raw records, in a process that has TensorFlow and nothing else."""
+    command = [sys.executable, "-c", PLAIN_TENSORFLOW, str(model), str(shard)]
+    found = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=True)
+    return json.loads(found.stdout.splitlines()[-1])
+
+
+def test_plain_tensorflow_answers_raw_records_with_label_names(unbroken, frames, tmp_path):
+    out, scores = unbroken
+    answer = ask(out / "serving" / scores["model_version"], frames / "train0000.tfrecord", tmp_path)
+    assert not [name for name in answer["ours"] if not name.startswith("keras")]
+    for labels, indices, values in zip(answer["labels"], answer["indices"], answer["scores"], strict=True):
+        assert labels == [f"Synthetic label {index}" for index in indices] and len(labels) == CLASSES
+        assert values == sorted(values, reverse=True) and all(0 <= value <= 1 for value in values)
+
+
+def test_raw_packed_and_tensor_signatures_agree(unbroken, frames):
+    import numpy as np
+
+    from models.raw_records import parse_raw_frames
+
+    out, scores = unbroken
+    model = tf.saved_model.load(str(out / "serving" / scores["model_version"]))
+    packed_files = sorted((out / "pipeline_root" / "ExampleGen" / "examples").glob("*/Split-*/*"))
+    packed = {}
+    for file in packed_files:
+        for record in tf.data.TFRecordDataset(str(file)):
+            packed[tf.train.Example.FromString(record.numpy()).features.feature["id"].bytes_list.value[0]] = record
+    raw = [record for _, record in zip(range(5), tf.data.TFRecordDataset(str(frames / "train0001.tfrecord")))]
+    ids = [tf.train.SequenceExample.FromString(r.numpy()).context.feature["id"].bytes_list.value[0] for r in raw]
+    from_packed = model.signatures["packed_examples"](examples=tf.stack([packed[i] for i in ids]))["probabilities"]
+    from_tensors = model.signatures["raw_tensors"](**parse_raw_frames(tf.stack(raw)))["probabilities"]
+    answer = model.signatures["serving_default"](examples=tf.stack(raw))
+    np.testing.assert_allclose(from_packed, from_tensors, rtol=1e-5, atol=1e-7)
+    best = np.take_along_axis(from_packed.numpy(), answer["indices"].numpy(), axis=1)
+    np.testing.assert_allclose(best, answer["scores"], rtol=1e-5, atol=1e-7)
+    slices = model.signatures["transform_features"](examples=tf.stack([packed[i] for i in ids]))
+    assert slices["labels"].shape == (5, CLASSES)
+    assert set(slices["num_labels"].numpy()) <= {b"1", b"2", b"3", b"4", b"5+"}
+    frames_of = [
+        len(tf.train.SequenceExample.FromString(r.numpy()).feature_lists.feature_list["rgb"].feature) for r in raw
+    ]
+    for name, count in zip(slices["num_frames"].numpy().astype(str), frames_of, strict=True):
+        low, _, high = name.rstrip("+").partition("-")
+        assert int(low) <= count <= int(high or 300)
+
+
+def test_a_killed_run_continues_and_ends_with_the_same_scores(unbroken, frames, folder):
+    out = folder / "killed"
+    command = [YT8M, "run", "--data", frames, "--experiment", "netvlad-8", "--out", out, *SMALL]
+    process = subprocess.Popen([str(part) for part in command], stdout=subprocess.DEVNULL, start_new_session=True)
+    deadline = time.monotonic() + 240
+    while (
+        not (found := list(out.glob("checkpoints/*/checkpoint.json")))
+        or not json.loads(found[0].read_text())["progress"]["log"]["epochs"]
+    ):
+        assert process.poll() is None and time.monotonic() < deadline, (out / "run.log").read_text()[-3000:]
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not (out / "scores.json").exists()
+    scores = run(frames, out)
+    assert steps(out)["Transform"] == "cached" and steps(out)["Trainer"] == "done"
+    _, expected = unbroken
+    assert scores["splits"] == expected["splits"]
+    model = next((out / "serving").glob("*/assets.extra/training_log.json"))
+    assert json.loads(model.read_text())["resumed_from"] is not None
+
+
+def test_a_worse_model_is_not_pushed_and_the_reason_is_said(unbroken, frames, capsys):
+    out, good = unbroken
+    scores = run(frames, out, "--set", "training.learning_rate=1.0e-9", "--set", "training.max_epochs=1")
+    assert not scores["blessed"] and scores["model_version"] == good["model_version"]
+    shown = capsys.readouterr().out
+    assert "not blessed" in shown and "nothing pushed: not blessed" in shown
+    assert f"against the champion's {good['splits']['test']['f1']:.4f} (version {good['model_version']})" in shown
+
+
+def test_a_diverging_training_is_one_line(frames, unbroken):
+    out, _ = unbroken
+    with pytest.raises(InputError, match=r"training diverged: .* lower training.learning_rate"):
+        run(frames, out, "--set", "training.learning_rate=1.0e+38", "--set", "training.decay_rate=1.0")
+    assert steps(out)["Trainer"] == "failed" and "Pusher" not in steps(out)
+
+
+def test_from_node_runs_a_step_again(unbroken, frames):
+    out, scores = unbroken
+    again = run(frames, out, "--from-node", "Evaluator")
+    assert steps(out)["Trainer"] == "cached" and steps(out)["Evaluator"] == "done"
+    assert again["splits"] == scores["splits"]
+    with pytest.raises(InputError, match="--from-node is 'Evaluater', allowed: ExampleGen, "):
+        run(frames, out, "--from-node", "Evaluater")
+
+
+def test_an_average_model_of_frames_answers_records_of_both_levels(frames, folder, tmp_path):
+    out = folder / "average"
+    scores = run(frames, out, experiment="frame-average-2304-1152-gated")
+    videos = folder / "videos"
+    arguments = ["synth", "--level", "video", "--videos", "120", "--labels", str(CLASSES), str(videos)]
+    yt8m.main(arguments, standalone_mode=False)
+    model = out / "serving" / scores["model_version"]
+    of_frames, of_means = (ask(model, data / "train0000.tfrecord", tmp_path) for data in (frames, videos))
+    # The video-level set holds the means of the same videos.
+    assert of_frames["indices"] == of_means["indices"]
+    assert sum(of_frames["scores"], []) == pytest.approx(sum(of_means["scores"], []), rel=1e-4)
+
+
+def test_means_are_trained_on_and_the_wrong_level_is_refused(folder, frames):
+    videos = folder / "videos2"
+    arguments = ["synth", "--level", "video", "--videos", "120", "--labels", str(CLASSES), str(videos)]
+    yt8m.main(arguments, standalone_mode=False)
+    scores = run(videos, folder / "video", experiment="average-2304-1152")
+    assert scores["level"] == "video" and scores["model_version"]
+    with pytest.raises(InputError, match="holds frame-level records, the experiment reads video-level ones"):
+        run(frames, folder / "wrong", experiment="average-2304-1152")
