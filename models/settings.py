@@ -59,8 +59,7 @@ class TrainingSettings(Settings):
     max_epochs: PositiveInt = 100
     patience: PositiveInt = 3
     min_delta: Annotated[float, Field(ge=0)] = 1e-6
-    sample_frames: bool = False
-    shuffle_videos: PositiveInt = 4096
+    shuffle_videos: PositiveInt = 1024
     precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"
     strategy: Literal["single", "mirrored"] = "single"
     jit_compile: bool = False

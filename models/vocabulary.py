@@ -37,7 +37,8 @@ def read_vocabulary(text: str, source: str) -> tuple[str, ...]:
         raise InputError(f"vocabulary {source}: has no rows")
     if missing := set(range(len(names))) - set(names):
         raise InputError(
-            f"vocabulary {source}: Index {min(missing)} is missing, expected 0 to {len(names) - 1} for {len(names)} rows"
+            f"vocabulary {source}: Index {min(missing)} is missing, expected 0 to {len(names) - 1} "
+            f"for {len(names)} rows"
         )
     return tuple(names[index] for index in range(len(names)))
 

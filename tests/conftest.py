@@ -10,7 +10,7 @@ import pytest
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ["TFX_ANALYTICS"] = "0"
 
-import tensorflow as tf  # noqa: E402
+import tensorflow as tf
 
 
 def _bytes(*values: bytes) -> tf.train.Feature:
@@ -33,8 +33,8 @@ def frame_record() -> Callable[..., bytes]:
         video_id: str = "aaaa",
         labels: Sequence[int] | None = (0,),
         frames: int = 3,
-        rgb: np.ndarray | None | str = "random",
-        audio: np.ndarray | None | str = "random",
+        rgb: np.ndarray | str | None = "random",
+        audio: np.ndarray | str | None = "random",
         id_key: str = "id",
     ) -> bytes:
         generator = np.random.default_rng(frames)
@@ -62,8 +62,8 @@ def video_record() -> Callable[..., bytes]:
     def build(
         video_id: str = "aaaa",
         labels: Sequence[int] | None = (0,),
-        mean_rgb: np.ndarray | None | str = "random",
-        mean_audio: np.ndarray | None | str = "random",
+        mean_rgb: np.ndarray | str | None = "random",
+        mean_audio: np.ndarray | str | None = "random",
     ) -> bytes:
         generator = np.random.default_rng(sum(video_id.encode()))
         features = {"id": _bytes(video_id.encode())}

@@ -83,6 +83,7 @@ class IngestShards(beam.PTransform):
         self.ingest = _IngestShard(examples, quarantine, policy, level, classes)
 
     def expand(self, shards: beam.PCollection) -> beam.PCollection:
+        """Returns the path of `summary.json` once all is written."""
         outputs = shards | beam.ParDo(self.ingest).with_outputs("summary", main="ids")
         summary = outputs.summary | beam.CombineGlobally(_merge)
         repeated = (

@@ -70,7 +70,8 @@ class SplitPolicy:
                 f"split {self.kind} needs files named train* and validate*, found {len(train)} and {len(validate)}"
             )
         if self.kind == "thesis-video":
-            return {**self._deal(train, seed), **{file: SPLITS[2] for file in validate}}
+            test: dict[str, Split | None] = dict.fromkeys(validate, SPLITS[2])
+            return self._deal(train, seed) | test
         random.Random(seed).shuffle(train)
         return self._deal(sorted(validate + train[: max(1, round(len(train) / 10))]), seed)
 

@@ -72,6 +72,8 @@ def plot(title: str, epochs: Sequence[int], lines: Mapping[str, Sequence[float]]
         for colour, (name, values) in zip(COLOURS, lines.items(), strict=False):
             axes.plot(epochs, values, color=colour, label=name, marker=marker, markersize=3, linewidth=1.5)
         axes.axvline(best, color=TEXT, linestyle="--", linewidth=1, alpha=0.6, label=f"best epoch ({best})")
+        if title == "Loss" and min(min(values) for values in lines.values()) > 0:
+            axes.set_yscale("log")  # the first epoch's is often twenty times the others'
         axes.set_xlabel("epoch")
         axes.set_title(title, loc="left", fontsize=10, fontweight="bold")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))

@@ -120,5 +120,5 @@ def test_the_champion_is_the_newest_model_other_than_the_candidate(candidate, pu
 @pytest.mark.parametrize("about", [{"level": "frame"}, {"labels": ("a", "b", "c")}])
 def test_models_that_cannot_be_compared_are_refused(candidate, push, serving, about):
     push(candidate("one"))
-    with pytest.raises(InputError, match="cannot be compared, choose another --out"):
+    with pytest.raises(InputError, match="the two cannot be compared, choose another --out"):
         find_champion(candidate("two", **about).uri, str(serving))

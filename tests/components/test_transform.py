@@ -70,7 +70,7 @@ def test_the_graph_and_the_device_dequantize_to_the_same_bits(frame_level):
 
 
 def test_labels_are_multi_hot_and_means_are_those_of_the_real_frames(frame_level):
-    examples, graph, transformed = frame_level
+    examples, _, transformed = frame_level
     inputs, labels = parse_means(records_of(transformed), CLASSES)
     raw = [tf.train.Example.FromString(r).features.feature for r in records_of(examples).numpy()]
     for row, features in enumerate(raw):

@@ -1,0 +1,51 @@
+"""The environment script says in one line what it lacks, before it touches anything."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture
+def checkout(tmp_path):
+    """A folder with the script and a PATH that holds the basic tools and no Python."""
+    shutil.copy(ROOT / "environment.sh", tmp_path)
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    for name in ("bash", "dirname", "env", "rm", "sort", "head", "uname", "mktemp", "cat"):
+        (tools / name).symlink_to(shutil.which(name))
+    return tmp_path
+
+
+def run(checkout):
+    environment = {**os.environ, "PATH": str(checkout / "tools")}
+    return subprocess.run([checkout / "environment.sh"], capture_output=True, text=True, env=environment)
+
+
+def python_that_says(checkout, answer):
+    path = checkout / "tools" / "python3.11"
+    path.write_text(f"#!/bin/bash\n{answer}\n")
+    path.chmod(0o755)
+
+
+def test_no_python_3_11_is_one_line_that_says_what_to_do(checkout):
+    found = run(checkout)
+    assert found.returncode == 1 and not (checkout / ".venv").exists()
+    [line] = found.stderr.splitlines()
+    assert line.startswith("setup: Python 3.11 with its venv module is needed") and "install it" in line
+
+
+@pytest.mark.parametrize(
+    ("libc", "message"),
+    [("exit 1", "does not use glibc"), ("echo 2.17", "has glibc 2.17 and TFX needs 2.39 or newer; only x86-64 hosts")],
+)
+def test_a_host_that_cannot_be_served_is_one_line(checkout, libc, message):
+    python_that_says(checkout, f'case "$*" in *confstr*) {libc};; esac; exit 0')
+    found = run(checkout)
+    assert found.returncode == 1 and not (checkout / ".venv").exists()
+    [line] = found.stderr.splitlines()
+    assert line.startswith("setup: this host ") and message in line and "container" in line
