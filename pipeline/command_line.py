@@ -62,7 +62,10 @@ def run(
         },
         overrides,
     )
-    settings.out.mkdir(parents=True, exist_ok=True)
+    try:
+        settings.out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"--out is {str(settings.out)!r}: {error.strerror}, expected a folder") from None
     log = settings.out / "run.log"
     with _stderr_to(log):
         from rich.console import Console

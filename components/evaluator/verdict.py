@@ -84,7 +84,8 @@ def _slices(evaluation_uri: str, model: str) -> list[Slice]:
     """All slices of a model, the one of all videos first."""
     slices = []
     for key, outputs in tfma.load_eval_result(evaluation_uri, model_name=model).slicing_metrics:
-        scores = {name: value["doubleValue"] for name, value in outputs[""][""].items() if "doubleValue" in value}
+        # JSON spells NaN as a string.
+        scores = {n: float(value["doubleValue"]) for n, value in outputs[""][""].items() if "doubleValue" in value}
         feature, name = key[0] if key else ("", "")
         videos = int(scores["example_count"])
         slices.append(Slice(feature, str(name), videos, {metric: scores[metric] for metric in METRICS}))

@@ -1,5 +1,6 @@
 """Runs executors as TFX's launcher does, without a metadata store."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,10 @@ from typing import Any
 import pytest
 from tfx import v1 as tfx
 from tfx.dsl.components.base.base_beam_executor import BaseBeamExecutor
+
+import components.schema
+from components.example_gen.component import ExampleGenExecutor, Quarantine, resolve
+from components.transform.component import TransformExecutor
 
 BEAM_ARGS = ["--runner=FnApiRunner"]
 
@@ -45,7 +50,6 @@ def execute(tmp_path: Path) -> Callable[..., None]:
 @pytest.fixture
 def ingest(artifact: Callable[..., Any], execute: Callable[..., None]) -> Callable[..., Any]:
     """Runs ExampleGen, driver included, and returns its Examples and quarantine artifacts."""
-    from components.example_gen.component import ExampleGenExecutor, Quarantine, resolve
 
     def run(data: Path | str, **properties: Any) -> tuple[Any, Any]:
         settings = {
@@ -62,5 +66,33 @@ def ingest(artifact: Callable[..., Any], execute: Callable[..., None]) -> Callab
         quarantine = artifact(Quarantine, "quarantine")
         execute(ExampleGenExecutor, {}, {"examples": examples, "quarantine": quarantine}, resolve(settings))
         return examples, quarantine
+
+    return run
+
+
+@pytest.fixture
+def transform(
+    ingest: Callable[..., Any], artifact: Callable[..., Any], execute: Callable[..., None]
+) -> Callable[..., tuple[Any, Any, Any, Any]]:
+    """Runs ExampleGen and Transform; returns examples, transform graph, transformed examples and schema."""
+
+    def run(data: Path, level: str, classes: int) -> tuple[Any, Any, Any, Any]:
+        examples, _ = ingest(data, level=level, classes=classes)
+        schema = artifact(tfx.types.standard_artifacts.Schema, "schema")
+        text = Path(components.schema.__file__).with_name(f"{level}.pbtxt").read_text()
+        Path(schema.uri, "schema.pbtxt").write_text(text)
+        graph = artifact(tfx.types.standard_artifacts.TransformGraph, "graph")
+        transformed = artifact(tfx.types.standard_artifacts.Examples, "transformed")
+        execute(
+            TransformExecutor,
+            {"examples": examples, "schema": schema},
+            {"transform_graph": graph, "transformed_examples": transformed},
+            {
+                "preprocessing_fn": "components.transform.preprocessing.preprocessing_fn",
+                "custom_config": json.dumps({"level": level, "classes": classes}),
+                "disable_statistics": 1,
+            },
+        )
+        return examples, graph, transformed, schema
 
     return run

@@ -7,11 +7,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_transform as tft
-from tfx import v1 as tfx
 
-import components.schema
 from components.trainer.trainer import _parse_frames
-from components.transform.component import TransformExecutor
 from models.inputs import parse_means
 from models.quantization import dequantize
 
@@ -19,36 +16,11 @@ CLASSES = 5
 
 
 @pytest.fixture
-def transform(ingest, artifact, execute):
-    """Runs ExampleGen and Transform; returns examples, transform graph and transformed examples."""
-
-    def run(data, level):
-        examples, _ = ingest(data, level=level, classes=CLASSES)
-        schema = artifact(tfx.types.standard_artifacts.Schema, "schema")
-        text = Path(components.schema.__file__).with_name(f"{level}.pbtxt").read_text()
-        Path(schema.uri, "schema.pbtxt").write_text(text)
-        graph = artifact(tfx.types.standard_artifacts.TransformGraph, "graph")
-        transformed = artifact(tfx.types.standard_artifacts.Examples, "transformed")
-        execute(
-            TransformExecutor,
-            {"examples": examples, "schema": schema},
-            {"transform_graph": graph, "transformed_examples": transformed},
-            {
-                "preprocessing_fn": "components.transform.preprocessing.preprocessing_fn",
-                "custom_config": json.dumps({"level": level, "classes": CLASSES}),
-                "disable_statistics": 1,
-            },
-        )
-        return examples, graph, transformed
-
-    return run
-
-
-@pytest.fixture
 def frame_level(transform, tmp_path, write_shard, frame_record):
     records = [frame_record(f"{n:04d}", sorted({n % 5, n % 3}), frames=1 + 13 * n) for n in range(24)]
     write_shard(tmp_path / "data" / "a.tfrecord", records)
-    return transform(tmp_path / "data", "frame")
+    examples, graph, transformed, _ = transform(tmp_path / "data", "frame", CLASSES)
+    return examples, graph, transformed
 
 
 def records_of(examples, split="train"):
@@ -99,7 +71,7 @@ def test_only_small_features_are_stored_for_every_video_of_every_split(frame_lev
 
 def test_the_video_level_keeps_its_means(transform, tmp_path, write_shard, video_record):
     write_shard(tmp_path / "data" / "a.tfrecord", [video_record(f"{n:04d}", [n % 5]) for n in range(24)])
-    examples, _, transformed = transform(tmp_path / "data", "video")
+    examples, _, transformed, _ = transform(tmp_path / "data", "video", CLASSES)
     inputs, _ = parse_means(records_of(transformed), CLASSES)
     raw = [tf.train.Example.FromString(r).features.feature for r in records_of(examples).numpy()]
     expected = [[*f["mean_rgb"].float_list.value, *f["mean_audio"].float_list.value] for f in raw]

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -131,6 +132,17 @@ def test_plain_tensorflow_answers_raw_records_with_label_names(unbroken, frames,
     for labels, indices, values in zip(answer["labels"], answer["indices"], answer["scores"], strict=True):
         assert labels == [f"Synthetic label {index}" for index in indices] and len(labels) == CLASSES
         assert values == sorted(values, reverse=True) and all(0 <= value <= 1 for value in values)
+
+
+def test_the_readme_asks_the_model_as_written(unbroken, frames, tmp_path):
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    [code] = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
+    for link, target in (("runs/demo", unbroken[0]), ("data/demo", frames)):
+        (tmp_path / link).parent.mkdir()
+        (tmp_path / link).symlink_to(target)
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path)
+    assert found.returncode == 0, found.stderr
+    assert found.stdout.count("Synthetic label") == 6
 
 
 def test_raw_packed_and_tensor_signatures_agree(unbroken, frames):

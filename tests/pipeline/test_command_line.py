@@ -39,11 +39,16 @@ def test_experiments_as_json():
             ["run", "--data", "x", "--experiment", "netvlad-8", "--set", "training.rate=1"],
             "training.rate is no setting",
         ),
+        (
+            ["run", "--data", "x", "--experiment", "netvlad-8", "--out", "file"],
+            "--out is 'file': File exists, expected a",
+        ),
         (["synth", "--level", "sound", "--videos", 20, "--labels", 3, "out"], "is not one of 'video', 'frame'"),
         (["synth", "--level", "video", "--videos", 20, "--labels", 1, "out"], "error: "),
     ],
 )
 def test_a_mistake_is_said_in_words_with_exit_code_2(tmp_path, arguments, message):
+    (tmp_path / "file").touch()
     found = yt8m(*arguments, cwd=tmp_path)
     assert found.returncode == 2 and message in found.stderr and "Traceback" not in found.stderr
 
