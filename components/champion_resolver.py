@@ -8,14 +8,10 @@ from typing import Any
 import tensorflow as tf
 from tfx import v1 as tfx
 from tfx.dsl.components.base import base_component, base_executor, executor_spec
-from tfx.dsl.components.base.base_driver import BaseDriver
-from tfx.orchestration import data_types_utils
-from tfx.orchestration.portable import base_driver as portable_driver
-from tfx.orchestration.portable.data_types import ExecutionInfo
-from tfx.proto.orchestration import driver_output_pb2
 from tfx.types import artifact_utils, component_spec
 from tfx.utils import io_utils, path_utils
 
+from components.resolving_driver import ResolvingDriver
 from components.served_models import versions
 from components.trainer.export import read_model_card
 from models.errors import InputError
@@ -32,21 +28,13 @@ class ChampionResolverSpec(component_spec.ComponentSpec):
     OUTPUTS = {"champion": component_spec.ChannelParameter(type=tfx.types.standard_artifacts.Model)}
 
 
-class ChampionResolverDriver(BaseDriver, portable_driver.BaseDriver):
-    """Looks up the champion before the cache is asked: only a new one makes the comparison run again."""
+class ChampionResolverDriver(ResolvingDriver):
+    """Looks up the champion: only a new one makes the comparison run again."""
 
-    def __init__(self, metadata_handle: Any):
-        BaseDriver.__init__(self, metadata_handle)
-        portable_driver.BaseDriver.__init__(self, metadata_handle)
-
-    def run(self, execution_info: ExecutionInfo) -> driver_output_pb2.DriverOutput:
-        """Adds the champion's version to the execution properties."""
-        candidate = artifact_utils.get_single_instance(execution_info.input_dict["model"])
-        version = find_champion(candidate.uri, execution_info.exec_properties["push_directory"])
-        result = driver_output_pb2.DriverOutput()
-        for name, value in {**execution_info.exec_properties, VERSION: version}.items():
-            data_types_utils.set_metadata_value(result.exec_properties[name], value)
-        return result
+    def resolve(self, input_dict: dict[str, list[tfx.dsl.Artifact]], exec_properties: dict[str, Any]) -> dict[str, Any]:
+        """Adds the champion's version."""
+        candidate = artifact_utils.get_single_instance(input_dict["model"])
+        return {**exec_properties, VERSION: find_champion(candidate.uri, exec_properties["push_directory"])}
 
 
 class ChampionResolverExecutor(base_executor.BaseExecutor):

@@ -76,10 +76,9 @@ class LocalRunner:
             try:
                 with memory:
                     self._launch(plan, node, step)
-            except BaseException:
-                step.state = "failed"
-                raise
             finally:
+                if step.state == "running":
+                    step.state = "failed"
                 step.seconds, step.peak_memory_mb = round(time.monotonic() - started, 2), memory.peak_mb
                 self._publish(step)
         return self.steps

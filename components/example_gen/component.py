@@ -8,16 +8,12 @@ import apache_beam as beam
 from apache_beam.io.filesystems import FileSystems
 from tfx import v1 as tfx
 from tfx.dsl.components.base import base_beam_component, base_beam_executor, executor_spec
-from tfx.dsl.components.base.base_driver import BaseDriver
-from tfx.orchestration import data_types_utils
-from tfx.orchestration.portable import base_driver as portable_driver
-from tfx.orchestration.portable.data_types import ExecutionInfo
-from tfx.proto.orchestration import driver_output_pb2
 from tfx.types import artifact_utils, component_spec
 
 from components.example_gen.ingest import IngestShards, Shard, Summary
 from components.example_gen.input_files import InputFiles, detect_level, find_files
 from components.example_gen.splits import SPLITS, SplitPolicy
+from components.resolving_driver import ResolvingDriver
 from models.errors import InputError
 from models.features import Level
 
@@ -51,19 +47,12 @@ class ExampleGenSpec(component_spec.ComponentSpec):
     }
 
 
-class ExampleGenDriver(BaseDriver, portable_driver.BaseDriver):
-    """Finds the newest span and fingerprints the shards before the cache is asked; refuses the wrong level."""
+class ExampleGenDriver(ResolvingDriver):
+    """Finds the newest span and fingerprints the shards; refuses the wrong level."""
 
-    def __init__(self, metadata_handle: Any):
-        BaseDriver.__init__(self, metadata_handle)
-        portable_driver.BaseDriver.__init__(self, metadata_handle)
-
-    def run(self, execution_info: ExecutionInfo) -> driver_output_pb2.DriverOutput:
-        """Adds `span`, `fingerprint` and the patterns with the span filled in to the execution properties."""
-        result = driver_output_pb2.DriverOutput()
-        for name, value in resolve(execution_info.exec_properties).items():
-            data_types_utils.set_metadata_value(result.exec_properties[name], value)
-        return result
+    def resolve(self, input_dict: dict[str, list[tfx.dsl.Artifact]], exec_properties: dict[str, Any]) -> dict[str, Any]:
+        """See the function `resolve`."""
+        return resolve(exec_properties)
 
 
 class ExampleGenExecutor(base_beam_executor.BaseBeamExecutor):
