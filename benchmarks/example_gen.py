@@ -14,7 +14,7 @@ import tempfile
 from pathlib import Path
 
 INGEST = """
-import json, resource, sys, time
+import json, os, resource, sys, time
 from tfx import v1 as tfx
 from tfx.dsl.components.base.base_beam_executor import BaseBeamExecutor
 from components.example_gen.component import ExampleGenExecutor, Quarantine, resolve
@@ -22,6 +22,7 @@ from components.example_gen.component import ExampleGenExecutor, Quarantine, res
 data, out, labels = sys.argv[1:]
 examples, quarantine = tfx.types.standard_artifacts.Examples(), Quarantine()
 examples.uri, quarantine.uri = f"{out}/examples", f"{out}/quarantine"
+os.makedirs(examples.uri)
 properties = resolve({
     "data": data, "test_data": "", "split": "file:80/10/10", "seed": 0, "level": "frame", "classes": int(labels),
     "quarantine_limit": 0.0, "sources": "",
@@ -42,7 +43,7 @@ def measure(videos: int, labels: int) -> dict[str, float]:
         synth = [yt8m, "synth", "--level", "frame", "--videos", videos, "--labels", labels, "--seed", 1, data]
         subprocess.run([str(part) for part in synth], check=True, stdout=subprocess.DEVNULL)
         command = [sys.executable, "-c", INGEST, str(data), str(out), str(labels)]
-        found = subprocess.run(command, check=True, capture_output=True, text=True)
+        found = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
         return json.loads(found.stdout.splitlines()[-1])
 
 

@@ -11,6 +11,7 @@ import apache_beam as beam
 import numpy as np
 import tensorflow_model_analysis as tfma
 from tensorflow_model_analysis.metrics import metric_types, metric_util
+from tensorflow_model_analysis.proto import config_pb2
 
 # Strictly above: the thesis' rule (section 5.1), and Keras'.
 THRESHOLD = 0.5
@@ -21,7 +22,7 @@ Counts = np.ndarray
 class _CountDecisions(beam.CombineFn):
     """True positives, false positives and false negatives over all (video, label) pairs; NaN where a score is NaN."""
 
-    def __init__(self, key: metric_types.MetricKey, eval_config: tfma.EvalConfig | None):
+    def __init__(self, key: metric_types.MetricKey, eval_config: config_pb2.EvalConfig | None):
         self.key, self.eval_config = key, eval_config
 
     def create_accumulator(self) -> Counts:
@@ -73,7 +74,7 @@ def f1(true_positives: float, false_positives: float, false_negatives: float) ->
 def _computations(
     score: Callable[[float, float, float], float],
     name: str,
-    eval_config: tfma.EvalConfig | None = None,
+    eval_config: config_pb2.EvalConfig | None = None,
     model_name: str = "",
     output_name: str = "",
     **_: Any,

@@ -171,7 +171,7 @@ def _shards(data: InputFiles, test_data: InputFiles | None, policy: SplitPolicy,
 def _require_disk_space(uri: str, input_bytes: int, level: Level) -> None:
     if "://" in uri:
         return
-    needed, free = int(input_bytes * DISK_FACTOR[level]), shutil.disk_usage(uri.partition("/ExampleGen/")[0]).free
+    needed, free = int(input_bytes * DISK_FACTOR[level]), shutil.disk_usage(uri).free
     if free < needed:
         raise InputError(f"{uri}: {needed:,} bytes are needed for the packed records, {free:,} are free on that disk")
 

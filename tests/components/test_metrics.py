@@ -1,5 +1,8 @@
 """The TFMA metrics against NumPy."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from tfx import v1 as tfx  # noqa: F401  (tfma.EvalConfig exists only after this import)
@@ -61,3 +64,9 @@ def test_one_nan_score_makes_every_score_nan():
     scores = np.full((4, 3), 0.9)
     scores[2, 1] = np.nan
     assert all(np.isnan(value) for value in evaluate(np.ones((4, 3)), scores).values())
+
+
+def test_a_beam_worker_imports_the_metrics_without_tfx():
+    # A worker process loads nothing but what it unpickles; tfma.EvalConfig is only there once TFX is.
+    command = "import sys, components.evaluator.metrics; assert 'tfx' not in sys.modules"
+    subprocess.run([sys.executable, "-c", command], check=True, capture_output=True)
