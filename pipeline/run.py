@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 from apache_beam.io.filesystems import FileSystems
+from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 from tfx import v1 as tfx
@@ -24,6 +25,7 @@ from pipeline.anomalies import describe_anomalies
 from pipeline.create_pipeline import create_pipeline
 from pipeline.local_runner import LocalRunner, Step
 from pipeline.report import write_report
+from pipeline.report.overview import read_synthetic
 from pipeline.settings import RunSettings
 
 
@@ -138,11 +140,13 @@ def _scores(settings: RunSettings, steps: dict[str, Step], out: Path) -> dict[st
     best = log.epochs[log.best_epoch]
     verdict = Verdict.read(steps["Evaluator"].outputs["evaluation"])
     serving = newest(str(out / "serving"))
+    synthetic = read_synthetic(settings.data.pattern)
     source = f"training log, epoch {best.epoch + 1} of {len(log.epochs)}"
     return {
         "experiment": settings.experiment,
         "data": settings.data.pattern,
         "level": settings.level,
+        "synthetic": synthetic is not None,
         "model_version": serving[0] if serving else None,
         "blessed": verdict.blessed,
         "splits": {
@@ -154,7 +158,8 @@ def _scores(settings: RunSettings, steps: dict[str, Step], out: Path) -> dict[st
 
 
 def _print_scores(scores: dict[str, Any], console: Console) -> None:
-    table = Table("split", "videos", "F1", "precision", "recall", "source", title=f"Scores of {scores['experiment']}")
+    title = f"Scores of {scores['experiment']}" + (" on synthetic data" if scores["synthetic"] else "")
+    table = Table("split", "videos", "F1", "precision", "recall", "source", title=title, box=SIMPLE)
     for split, row in scores["splits"].items():
         numbers = [f"{row[name]:.4f}" if name in row else "" for name in ("f1", "precision", "recall")]
         table.add_row(split, f"{row['videos']:,}", *numbers, row["source"])
@@ -162,7 +167,7 @@ def _print_scores(scores: dict[str, Any], console: Console) -> None:
 
 
 def _print_steps(steps: list[Step], console: Console) -> None:
-    table = Table("step", "state", "seconds", "peak memory (MB)")
+    table = Table("step", "state", "seconds", "peak memory (MB)", box=SIMPLE)
     for step in steps:
         table.add_row(step.name, step.state, f"{step.seconds:.1f}", str(step.peak_memory_mb))
     console.print(table)

@@ -71,6 +71,7 @@ def unbroken(folder, frames):
 def test_a_run_leaves_scores_steps_logs_and_a_report(unbroken, frames):
     out, scores = unbroken
     assert (scores["experiment"], scores["level"], scores["data"]) == ("netvlad-8", "frame", str(frames))
+    assert scores["synthetic"] is True
     assert scores["blessed"] and versions(str(out / "serving")) == [scores["model_version"]]
     assert {name: split["videos"] for name, split in scores["splits"].items()} == {
         "train": 96,
@@ -103,7 +104,9 @@ def test_the_same_command_again_finds_everything_done_and_pushes_nothing(unbroke
     assert run(frames, out) == scores
     assert steps(out) == dict.fromkeys(steps(out), "cached") | {"Pusher": "done"}
     assert versions(str(out / "serving")) == [scores["model_version"]]
-    assert f"nothing pushed: version {scores['model_version']} is this model" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert f"nothing pushed: version {scores['model_version']} is this model" in shown
+    assert "Scores of netvlad-8 on synthetic data" in shown
 
 
 PLAIN_TENSORFLOW = """
