@@ -141,7 +141,7 @@ def _scores(settings: RunSettings, steps: dict[str, Step], out: Path) -> dict[st
     verdict = Verdict.read(steps["Evaluator"].outputs["evaluation"])
     serving = newest(str(out / "serving"))
     synthetic = read_synthetic(settings.data.pattern)
-    source = f"training log, epoch {best.epoch + 1} of {len(log.epochs)}"
+    source = f"training, epoch {best.epoch + 1} of {len(log.epochs)}"
     return {
         "experiment": settings.experiment,
         "data": settings.data.pattern,
