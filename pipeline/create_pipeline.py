@@ -80,7 +80,7 @@ def create_pipeline(
             "classes": len(names),
             "sources": source_fingerprint("components.transform.preprocessing", "components.transform.component"),
         },
-        disable_statistics=True,  # they would double its time
+        disable_statistics=True,  # nothing reads them
         disable_analyzer_cache=True,  # nothing in the graph is learned from data
     )
 

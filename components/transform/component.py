@@ -19,7 +19,7 @@ from models.features import ID, LABEL_IDS, MEAN, NUM_FRAMES
 
 MATERIALIZED = (ID, LABEL_IDS, NUM_FRAMES, MEAN)
 
-# Frames of 128 videos take 44 MB as bytes; larger batches gain nothing.
+# Padded frames of 128 videos take 44 MB as bytes.
 BATCH_SIZE = 128
 
 
@@ -86,7 +86,7 @@ class _Materialize(beam.DoFn):
 
 
 def _examples(features: dict[str, tf.Tensor]) -> Iterator[bytes]:
-    # Python floats: protobuf takes a list of them twenty times faster than an array.
+    # Python floats: protobuf takes a list of them seven times faster than an array (35 against 245 us).
     ids, means = features[ID].numpy(), features[MEAN].numpy().tolist()
     labels = tf.RaggedTensor.from_sparse(features[LABEL_IDS])
     bounds, values = labels.row_splits.numpy(), labels.values.numpy()
