@@ -14,7 +14,13 @@ setup(
     license_files=["LICENSE"],
     python_requires=">=3.11,<3.12",  # kfp 2.16 has no release for 3.12
     packages=find_packages(include=["pipeline*", "components*", "tuner*", "models*"]),
-    package_data={"pipeline": ["*.yaml"], "pipeline.report": ["*.html"], "components.schema": ["*.pbtxt"]},
+    package_data={
+        "pipeline": ["*.yaml"],
+        "pipeline.comparison": ["*.html"],
+        "pipeline.pages": ["*.html"],
+        "pipeline.report": ["*.html"],
+        "components.schema": ["*.pbtxt"],
+    },
     entry_points={"console_scripts": ["yt8m = pipeline.command_line:main"]},
     install_requires=[
         "apache-beam[aws,gcp]",  # s3:// and gs:// patterns

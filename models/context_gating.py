@@ -10,33 +10,50 @@ from keras import KerasTensor, ops
 class ContextGating(keras.layers.Layer):
     """y = x * sigmoid(W x + b): equation 21 of the thesis, section 3.9; Miech et al., arXiv 1706.06905.
 
-    W [n, n] starts as N(0, 1/sqrt(n)), b as 0.
+    W [n, n] starts as N(0, 1/sqrt(n)), b as 0. The options are those of the code of that paper.
 
     Args:
+        batch_norm: y = x * sigmoid(BN(W x)) instead.
+        without_diagonal: no feature takes part in its own gate: the diagonal of W counts as 0.
         seed: of the initial weights; None draws one.
 
     Call arguments:
         inputs: float, [batch, n].
+        training: whether the batch normalization uses the batch's own moments.
 
     Returns:
         dtype of the layer, [batch, n].
     """
 
-    def __init__(self, seed: int | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self, batch_norm: bool = False, without_diagonal: bool = False, seed: int | None = None, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
+        self.batch_norm = batch_norm
+        self.without_diagonal = without_diagonal
         self.seed = seed
+        norm = keras.layers.BatchNormalization
+        self.norm = norm(momentum=0.99, dtype=self.dtype_policy, name="norm") if batch_norm else None
 
     def build(self, input_shape: tuple[int, ...]) -> None:
-        """Creates W and b."""
+        """Creates W and b or the batch normalization."""
         width = input_shape[-1]
         normal = keras.initializers.RandomNormal(stddev=width**-0.5, seed=self.seed)
         self.kernel = self.add_weight(shape=(width, width), initializer=normal, name="kernel")
-        self.bias = self.add_weight(shape=(width,), initializer="zeros", name="bias")
+        if self.norm is None:
+            self.bias = self.add_weight(shape=(width,), initializer="zeros", name="bias")
+        else:
+            self.norm.build((None, width))
 
-    def call(self, inputs: KerasTensor) -> KerasTensor:
+    def call(self, inputs: KerasTensor, training: bool = False) -> KerasTensor:
         """Multiplies each feature by its gate."""
-        return inputs * ops.sigmoid(ops.matmul(inputs, self.kernel) + self.bias)
+        logits = ops.matmul(inputs, self.kernel)
+        if self.without_diagonal:
+            logits = logits - inputs * ops.diagonal(self.kernel)
+        logits = logits + self.bias if self.norm is None else self.norm(logits, training=training)
+        return inputs * ops.sigmoid(logits)
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
-        return {**super().get_config(), "seed": self.seed}
+        config = {"batch_norm": self.batch_norm, "without_diagonal": self.without_diagonal, "seed": self.seed}
+        return {**super().get_config(), **config}

@@ -55,6 +55,7 @@ def batches(
     *,
     shuffle_videos: int = 0,
     seed: str = "",
+    sample: Callable[[Batch, tf.Tensor], Batch] | None = None,
 ) -> tf.data.Dataset:
     """Reads shards into parsed batches in an order that the seed alone decides.
 
@@ -64,6 +65,8 @@ def batches(
         batch_size: videos a batch; the last one may hold fewer.
         shuffle_videos: size of the shuffle buffer in videos; 0 reads in file order.
         seed: say run and epoch; another one gives another order.
+        sample: gets the inputs of a batch and a seed for it, int64[2], and returns new inputs. The seed follows from
+            `seed` and the batch's number: a reader who skips batches gets the same ones.
     """
     files = sorted(files)
     generator = random.Random(seed)
@@ -74,8 +77,15 @@ def batches(
     )
     if shuffle_videos:
         records = records.shuffle(shuffle_videos, seed=generator.randrange(2**31), reshuffle_each_iteration=False)
+    run_and_epoch = generator.getrandbits(63)
+
+    def parsed(number: tf.Tensor, examples: tf.Tensor) -> tuple[Batch, tf.Tensor]:
+        inputs, labels = parse(examples)
+        return (sample(inputs, tf.stack([run_and_epoch, number])) if sample else inputs), labels
+
     return (
         records.batch(batch_size)
-        .map(parse, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+        .enumerate()
+        .map(parsed, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
         .prefetch(tf.data.AUTOTUNE)
     )

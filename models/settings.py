@@ -2,7 +2,9 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+
+from models.features import MAX_FRAMES
 
 Share = Annotated[float, Field(ge=0, lt=1)]
 
@@ -19,6 +21,33 @@ class AverageSettings(Settings):
     name: Literal["average"]
 
 
+class RecurrentSettings(Settings):
+    """LSTM or GRU layers; the state of the last one after the last frame stands for the video."""
+
+    name: Literal["lstm", "gru"]
+    layers: PositiveInt = 1
+    units: PositiveInt
+
+
+class TransformerSettings(Settings):
+    """Transformer encoder layers; without `key_dim` each attention head is as wide as a frame."""
+
+    name: Literal["transformer"]
+    heads: PositiveInt
+    dense_units: PositiveInt
+    layers: PositiveInt = 1
+    key_dim: PositiveInt | None = None
+
+
+class DBoFSettings(Settings):
+    """Deep bag of frames; `clusters` counts the visual stream's, the audio stream has an eighth of them."""
+
+    name: Literal["dbof"]
+    clusters: Annotated[int, Field(ge=16)]
+    batch_norm: bool = False
+    add_max: bool = False
+
+
 class NetVLADSettings(Settings):
     """NetVLAD; `clusters` counts the visual stream's, the audio stream has half of them.
 
@@ -30,17 +59,49 @@ class NetVLADSettings(Settings):
     batch_norm: bool = False
 
 
-class ModelSettings(Settings):
-    """Encoder, streams and classifier of an experiment."""
+class NetFVSettings(Settings):
+    """NetFV; `clusters` counts the visual stream's, the audio stream has half of them."""
 
-    encoder: Annotated[AverageSettings | NetVLADSettings, Field(discriminator="name")]
+    name: Literal["netfv"]
+    clusters: Annotated[int, Field(ge=4)]
+    batch_norm: bool = False
+
+
+class NeXtVLADSettings(Settings):
+    """NeXtVLAD; the audio stream has half the clusters and half the groups."""
+
+    name: Literal["nextvlad"]
+    clusters: Annotated[int, Field(ge=4)]
+    groups: Literal[2, 4, 8, 16, 32] = 8
+    hidden_size: Annotated[int, Field(ge=8)] = 2048
+
+
+FrameEncoderSettings = (
+    RecurrentSettings | TransformerSettings | DBoFSettings | NetVLADSettings | NetFVSettings | NeXtVLADSettings
+)
+
+
+class EnsembleSettings(Settings):
+    """The weighted average of the probabilities of pushed models: their runs' folders, or the models' own."""
+
+    name: Literal["ensemble"]
+    members: tuple[str, ...] = ()
+
+
+class ModelSettings(Settings):
+    """Encoder, streams and classifier of an experiment; with `experts`, a mixture of so many classifies each label."""
+
+    encoder: Annotated[AverageSettings | FrameEncoderSettings | EnsembleSettings, Field(discriminator="name")]
     two_stream: bool = False
     normalize_frames: bool = False
     context_gating: bool = False
+    gate_batch_norm: bool = False
+    gate_without_diagonal: bool = False
     pooled_dropout: Share = 0.0
     hidden_units: tuple[PositiveInt, ...] = ()
     hidden_units_audio: tuple[PositiveInt, ...] = ()
     dropout: Share = 0.0
+    experts: NonNegativeInt = 0
 
     @model_validator(mode="after")
     def _audio_needs_two_streams(self) -> "ModelSettings":
@@ -48,9 +109,27 @@ class ModelSettings(Settings):
             raise ValueError("hidden_units_audio needs two_stream: true")
         return self
 
+    @model_validator(mode="after")
+    def _gates_need_gating(self) -> "ModelSettings":
+        if (self.gate_batch_norm or self.gate_without_diagonal) and not self.context_gating:
+            raise ValueError("gate_batch_norm and gate_without_diagonal need context_gating: true")
+        return self
+
+    @model_validator(mode="after")
+    def _an_ensemble_has_no_layers(self) -> "ModelSettings":
+        if isinstance(self.encoder, EnsembleSettings) and self.model_dump(exclude_defaults=True).keys() != {"encoder"}:
+            raise ValueError("an ensemble has members only, no layers of its own")
+        return self
+
 
 class TrainingSettings(Settings):
-    """The recipe of a training run; the defaults are the thesis' (section 5.1) for learnable pooling."""
+    """The recipe of a training run; the defaults are the thesis' (section 5.1) for models of frames.
+
+    `frame_sampling` says which frames of a video a training step sees: all; `sampled_frames` random ones, drawn with
+    replacement (section 4.3); a window of so many, placed at random; or every k-th, from a random one of the first k.
+    Of a gradient, `clipvalue` bounds each element, `clipnorm` the length of each variable's part. `max_hours` counts
+    the time of all processes that took part.
+    """
 
     learning_rate: PositiveFloat = 1e-3
     decay_rate: Annotated[float, Field(gt=0, le=1)] = 0.95
@@ -59,8 +138,19 @@ class TrainingSettings(Settings):
     max_epochs: PositiveInt = 100
     patience: PositiveInt = 3
     min_delta: Annotated[float, Field(ge=0)] = 1e-6
+    max_hours: PositiveFloat = 120.0
+    clipvalue: PositiveFloat | None = None
+    clipnorm: PositiveFloat | None = None
+    frame_sampling: Literal["all", "random", "window", "stride"] = "all"
+    sampled_frames: Annotated[int, Field(ge=1, le=MAX_FRAMES)] = MAX_FRAMES
     shuffle_videos: PositiveInt = 1024
     precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"
     strategy: Literal["single", "mirrored"] = "single"
     jit_compile: bool = False
     checkpoint_minutes: PositiveFloat = 10.0
+
+    @model_validator(mode="after")
+    def _one_way_to_clip(self) -> "TrainingSettings":
+        if self.clipvalue and self.clipnorm:
+            raise ValueError("clipvalue and clipnorm exclude each other")
+        return self

@@ -1,7 +1,7 @@
 """Training by the thesis' recipe, which a killed process takes up again as if nothing had happened."""
 
 import contextlib
-import math
+import functools
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from models.checkpoint import Checkpoint, Progress
 from models.micro_f1 import MicroF1
+from models.optimizer import build_optimizer
 from models.settings import TrainingSettings
 from models.training_log import EpochLog, TrainingLog
 from models.training_loop import EXIT_PREEMPTED, TrainingLoop
@@ -31,9 +32,10 @@ def train(
     """Trains until the validation loss stops falling, and returns the model with its best weights.
 
     The recipe is section 5.1 of the thesis: Adam, binary cross-entropy averaged over classes, a learning rate that
-    falls in steps, early stopping on the validation loss. Called again with the same arguments after an interruption,
-    it goes on from the checkpoint and, on CPU, ends with the same bits as an unbroken run; after the end it returns at
-    once. For that, all randomness must lie in the model's own seed generators and in `epoch_batches`.
+    falls in steps, early stopping on the validation loss, a limit in epochs and one in hours. Both losses hold the
+    model's regularization, as Keras' do. Called again with the same arguments after an interruption, it goes on from
+    the checkpoint and, on CPU, ends with the same bits as an unbroken run, unless hours end it; after the end it
+    returns at once. For that, all randomness must lie in the model's own seed generators and in `epoch_batches`.
 
     On several GPUs each batch is shared out, and an epoch's last batch is left out unless it is full.
 
@@ -53,12 +55,12 @@ def train(
         SystemExit: 143 after SIGTERM, with a checkpoint saved.
     """
     keras.utils.set_random_seed(seed)
-    strategy = tf.distribute.MirroredStrategy() if settings.strategy == "mirrored" else tf.distribute.get_strategy()
+    strategy = _mirrored_strategy() if settings.strategy == "mirrored" else tf.distribute.get_strategy()
     with strategy.scope(), _dtype_policy(settings.precision):
         model = build_model()
         view, from_logits = training_view(model)
         view.compile(
-            optimizer=keras.optimizers.Adam(_learning_rate(settings)),
+            optimizer=build_optimizer(settings, strategy.num_replicas_in_sync),
             loss=keras.losses.BinaryCrossentropy(from_logits=from_logits),
             metrics=[MicroF1(from_logits=from_logits, name="f1")],
             jit_compile=settings.jit_compile,
@@ -80,15 +82,11 @@ def train(
     return model, progress.log
 
 
-def _learning_rate(settings: TrainingSettings) -> float | keras.optimizers.schedules.LearningRateSchedule:
-    if settings.decay_rate == 1:
-        return settings.learning_rate
-    return keras.optimizers.schedules.ExponentialDecay(
-        settings.learning_rate,
-        decay_steps=math.ceil(settings.decay_samples / settings.batch_size),
-        decay_rate=settings.decay_rate,
-        staircase=True,
-    )
+@functools.cache
+def _mirrored_strategy() -> tf.distribute.Strategy:
+    # One a process: the collective operations of a second one have the keys of the first one's, and abort each other
+    # where the two train models of different shapes.
+    return tf.distribute.MirroredStrategy()
 
 
 @contextlib.contextmanager

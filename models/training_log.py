@@ -1,6 +1,7 @@
 """What a training run tells: its epochs, the best of them, and how many videos it saw."""
 
 from dataclasses import field
+from typing import Literal
 
 from pydantic import TypeAdapter
 from pydantic.dataclasses import dataclass
@@ -14,7 +15,7 @@ class EpochLog:
         loss, f1: over the epoch's training batches, as the weights change (dropout on).
         val_loss, val_f1: over the validation split after the epoch.
         learning_rate: of the step after the epoch's last one.
-        videos: training videos of the epoch.
+        videos: training videos of the epoch; fewer in the last one if the hours ran out.
         seconds: wall time of training and validation, without the time that an interruption took; not compared.
     """
 
@@ -35,7 +36,7 @@ class TrainingLog:
     Attributes:
         parameters: of the model, trainable or not.
         best_epoch: the epoch whose weights the trained model has (its place in `epochs`).
-        stopped_early: whether patience ran out before the last epoch.
+        stopped_by: the setting that ended the training, None as long as it runs.
         validation_videos: videos of the validation split.
         resumed_from: (epoch, step) of the checkpoint that the last process started from; not compared.
     """
@@ -43,7 +44,7 @@ class TrainingLog:
     parameters: int
     epochs: list[EpochLog] = field(default_factory=list)
     best_epoch: int = 0
-    stopped_early: bool = False
+    stopped_by: Literal["patience", "max_epochs", "max_hours"] | None = None
     validation_videos: int = 0
     resumed_from: tuple[int, int] | None = field(default=None, compare=False)
 

@@ -64,7 +64,7 @@ class TrainingLoop:
             _logger.info("resuming in epoch %d after step %d", self._epoch + 1, self._progress.step)
 
     def train_epoch(self, epoch_batches: Callable[[int], tf.data.Dataset]) -> None:
-        """Trains on what is left of the epoch."""
+        """Trains on what is left of the epoch, but no longer than the hours last; one step at least."""
         progress = self._progress
         if progress.trained is not None:
             return
@@ -72,6 +72,8 @@ class TrainingLoop:
             self._view.reset_metrics()
         bar = self._bar(progress.log.epochs[-1].videos if progress.log.epochs else 0)
         for batch in self._training_batches(epoch_batches):
+            if progress.step and self._out_of_hours():
+                break
             scores = self._train_step(batch)
             progress.step += 1
             self._after_step(scores, bar, progress.step)
@@ -108,20 +110,27 @@ class TrainingLoop:
         )  # fmt: skip
 
     def finish_epoch(self) -> None:
-        """Stops if patience or epochs have run out; saves in any case, the best weights too if these are."""
+        """Stops if hours, epochs or patience have run out; saves in any case, the best weights too if these are."""
         progress, log = self._progress, self._progress.log
         newest = log.epochs[-1]
         log.best_epoch = best_epoch([epoch.val_loss for epoch in log.epochs], self._settings.min_delta)
-        out_of_patience = newest.epoch - log.best_epoch >= self._settings.patience
-        out_of_epochs = len(log.epochs) >= self._settings.max_epochs
-        log.stopped_early = out_of_patience and not out_of_epochs
-        progress.finished = out_of_patience or out_of_epochs
         progress.step, progress.trained, progress.seconds = 0, None, 0.0
+        if self._out_of_hours():
+            log.stopped_by = "max_hours"
+        elif len(log.epochs) >= self._settings.max_epochs:
+            log.stopped_by = "max_epochs"
+        elif newest.epoch - log.best_epoch >= self._settings.patience:
+            log.stopped_by = "patience"
+        progress.finished = log.stopped_by is not None
         self._save(best=log.best_epoch == newest.epoch)
 
     @property
     def _epoch(self) -> int:
         return len(self._progress.log.epochs)
+
+    def _out_of_hours(self) -> bool:
+        seconds = self._progress.seconds + sum(epoch.seconds for epoch in self._progress.log.epochs)
+        return seconds >= 3600 * self._settings.max_hours
 
     def _training_batches(
         self, epoch_batches: Callable[[int], tf.data.Dataset]
@@ -188,7 +197,8 @@ class TrainingLoop:
         return results | {"videos": float(loss.count.numpy())}
 
     def _learning_rate(self) -> float:
-        return float(self._view.optimizer.learning_rate)
+        # A schedule's value is a tensor, a fixed rate a variable, on several devices one for each.
+        return float(keras.ops.convert_to_numpy(self._view.optimizer.learning_rate))
 
     def _bar(self, videos: int) -> keras.utils.Progbar:
         target = math.ceil(videos / self._settings.batch_size) or None

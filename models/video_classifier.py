@@ -1,7 +1,6 @@
 """The whole network of an experiment: frames or their mean -> encoder -> gating -> classifier -> probabilities."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from random import Random
 from typing import Any
 
@@ -10,34 +9,14 @@ from keras import KerasTensor, ops
 
 from models.classifier import dense_stack
 from models.context_gating import ContextGating
-from models.features import RGB_WIDTH, WIDTH
+from models.encoders import AUDIO_STREAM, JOINED_STREAM, RGB_STREAM, Stream, build_encoder
+from models.features import FRAMES, MEAN, NUM_FRAMES, WIDTH, Level
 from models.masking import frame_mask
-from models.net_vlad import NetVLAD
+from models.mixture_of_experts import MixtureOfExperts
 from models.normalization import l2_normalize
 from models.quantization import dequantize
-from models.settings import AverageSettings, ModelSettings, NetVLADSettings
-
-# Settings of the encoders that read frames; each has its layer in `_encoder`.
-FrameEncoderSettings = NetVLADSettings
-
-
-@dataclass(frozen=True)
-class Stream:
-    """The columns of the joined 1152-wide frames that one encoder sees."""
-
-    name: str
-    start: int
-    stop: int
-
-    @property
-    def width(self) -> int:
-        """Features of a frame, and of the pooled video: projections keep the width, so classifiers always see 1152."""
-        return self.stop - self.start
-
-
-RGB_STREAM = Stream("rgb", 0, RGB_WIDTH)
-AUDIO_STREAM = Stream("audio", RGB_WIDTH, WIDTH)
-JOINED_STREAM = Stream("joined", 0, WIDTH)
+from models.settings import AverageSettings, EnsembleSettings, ModelSettings, NeXtVLADSettings
+from models.squeeze_excitation import SqueezeExcitation
 
 
 @keras.saving.register_keras_serializable("yt8m")
@@ -71,15 +50,25 @@ class FrameDecoder(keras.layers.Layer):
         return {**super().get_config(), "normalize": self.normalize}
 
 
-def reads_frames(settings: ModelSettings) -> bool:
+def reads_frames(settings: ModelSettings, level: Level) -> bool:
     """Whether the model takes frames; if not, it takes the mean that `models.average.mean_of_frames` computes."""
-    return not isinstance(settings.encoder, AverageSettings)
+    return level == "frame" and not isinstance(settings.encoder, AverageSettings)
+
+
+def video_inputs(frames: bool) -> dict[str, KerasTensor]:
+    """Symbolic inputs of a model: packed frames and how many are real, or their mean."""
+    if not frames:
+        return {MEAN: keras.Input((WIDTH,), name=MEAN)}
+    return {
+        FRAMES: keras.Input((None, WIDTH), dtype="uint8", name=FRAMES),
+        NUM_FRAMES: keras.Input((), dtype="int32", name=NUM_FRAMES),
+    }
 
 
 def build_video_classifier(settings: ModelSettings, classes: int, seed: int) -> keras.Model:
     """Builds the network of an experiment.
 
-    With `hidden_units_audio` each stream has its own gating, dropout and dense layers, and their outputs are joined;
+    With `hidden_units_audio` each stream has its own dropout, gating and dense layers, and their outputs are joined;
     without, the pooled streams are joined first. The same seed gives the same initial weights and dropout masks.
 
     Args:
@@ -102,20 +91,20 @@ def build_video_classifier(settings: ModelSettings, classes: int, seed: int) -> 
     stacks = (settings.hidden_units, settings.hidden_units_audio)
     hidden = []
     for stream, video, units in zip(streams, pooled, stacks, strict=False):
-        if settings.context_gating:
-            video = ContextGating(seed=next(seeds), name=f"{stream.name}_gated")(video)
-        if settings.pooled_dropout:
-            dropout = keras.layers.Dropout(settings.pooled_dropout, seed=next(seeds), name=f"{stream.name}_dropout")
-            video = dropout(video)
+        video = _refine(settings, stream, video, seeds)
         hidden.append(dense_stack(video, units, settings.dropout, seeds, f"{stream.name}_hidden"))
     last = hidden[0] if len(hidden) == 1 else keras.layers.Concatenate(name="hidden")(hidden)
 
     # In float32 in every precision: bfloat16 knows two probabilities between 0.99 and 1.
-    kernel = keras.initializers.GlorotUniform(seed=next(seeds))
-    logits = keras.layers.Dense(classes, kernel_initializer=kernel, dtype="float32", name="logits")(last)
-    probabilities = keras.layers.Activation("sigmoid", dtype="float32", name="probabilities")(logits)
+    if settings.experts:
+        experts = MixtureOfExperts(classes, settings.experts, seed=next(seeds), dtype="float32", name="experts")
+        probabilities = experts(last)
+    else:
+        kernel = keras.initializers.GlorotUniform(seed=next(seeds))
+        logits = keras.layers.Dense(classes, kernel_initializer=kernel, dtype="float32", name="logits")(last)
+        probabilities = keras.layers.Activation("sigmoid", dtype="float32", name="probabilities")(logits)
     if settings.context_gating:
-        probabilities = ContextGating(seed=next(seeds), dtype="float32", name="probabilities_gated")(probabilities)
+        probabilities = _gate(settings, "probabilities", seeds, dtype="float32")(probabilities)
     return keras.Model(inputs, probabilities, name="video_classifier")
 
 
@@ -126,10 +115,10 @@ def training_view(model: keras.Model) -> tuple[keras.Model, bool]:
         model: from `build_video_classifier`, or loaded from a file.
 
     Returns:
-        A model with the same inputs and the same weights, and whether its outputs are logits. Gated probabilities have
-        no logits: then it is the model itself, and False.
+        A model with the same inputs and the same weights, and whether its outputs are logits. Gated probabilities and
+        those of a mixture have no logits: then it is the model itself, and False.
     """
-    if isinstance(model.layers[-1], ContextGating):
+    if model.layers[-1].name != "probabilities":
         return model, False
     return keras.Model(model.input, model.get_layer("logits").output, name=model.name), True
 
@@ -145,26 +134,39 @@ def _pool(
 ) -> tuple[dict[str, KerasTensor], list[KerasTensor]]:
     """The inputs of the model and one vector for each stream, [batch, width of the stream]."""
     if isinstance(settings.encoder, AverageSettings):
-        mean = keras.Input((WIDTH,), name="mean")
-        features = l2_normalize(mean) if settings.normalize_frames else mean
-        return {"mean": mean}, [_columns(features, stream) for stream in streams]
+        inputs = video_inputs(frames=False)
+        features = l2_normalize(inputs[MEAN]) if settings.normalize_frames else inputs[MEAN]
+        return inputs, [_columns(features, stream) for stream in streams]
 
-    frames = keras.Input((None, WIDTH), dtype="uint8", name="frames")
-    num_frames = keras.Input((), dtype="int32", name="num_frames")
-    features, mask = FrameDecoder(settings.normalize_frames, name="decoder")(frames, num_frames)
-    encoders = [_encoder(settings.encoder, stream, next(seeds)) for stream in streams]
-    pooled = [encode(_columns(features, stream), mask) for encode, stream in zip(encoders, streams, strict=True)]
-    return {"frames": frames, "num_frames": num_frames}, pooled
+    assert not isinstance(settings.encoder, EnsembleSettings), "ensembles have a builder of their own"
+    inputs = video_inputs(frames=True)
+    features, mask = FrameDecoder(settings.normalize_frames, name="decoder")(inputs[FRAMES], inputs[NUM_FRAMES])
+    encoders = [build_encoder(settings.encoder, stream, next(seeds)) for stream in streams]
+    return inputs, [encode(_columns(features, stream), mask) for encode, stream in zip(encoders, streams, strict=True)]
 
 
 def _columns(features: KerasTensor, stream: Stream) -> KerasTensor:
     return features if stream is JOINED_STREAM else features[..., stream.start : stream.stop]
 
 
-def _encoder(settings: FrameEncoderSettings, stream: Stream, seed: int) -> keras.layers.Layer:
-    """The layer that pools one stream: (frames [B,F,D], mask [B,F]) -> [B,E], the same whatever the padding."""
-    match settings:
-        case NetVLADSettings(clusters=clusters, batch_norm=batch_norm):
-            if stream is AUDIO_STREAM:
-                clusters //= 2
-            return NetVLAD(clusters, stream.width, batch_norm, seed, name=f"{stream.name}_encoder")
+def _refine(settings: ModelSettings, stream: Stream, video: KerasTensor, seeds: Iterator[int]) -> KerasTensor:
+    """What lies between a pooled video and its dense layers: dropout, NeXtVLAD's own layers, context gating."""
+    if settings.pooled_dropout:
+        dropout = keras.layers.Dropout(settings.pooled_dropout, seed=next(seeds), name=f"{stream.name}_dropout")
+        video = dropout(video)
+    if isinstance(settings.encoder, NeXtVLADSettings):
+        kernel = keras.initializers.GlorotUniform(seed=next(seeds))
+        project = keras.layers.Dense(
+            settings.encoder.hidden_size, use_bias=False, kernel_initializer=kernel, name=f"{stream.name}_projection"
+        )
+        norm = keras.layers.BatchNormalization(name=f"{stream.name}_projection_norm")
+        video = SqueezeExcitation(seed=next(seeds), name=f"{stream.name}_excited")(norm(project(video)))
+    if settings.context_gating:
+        video = _gate(settings, stream.name, seeds)(video)
+    return video
+
+
+def _gate(settings: ModelSettings, name: str, seeds: Iterator[int], **kwargs: Any) -> ContextGating:
+    return ContextGating(
+        settings.gate_batch_norm, settings.gate_without_diagonal, seed=next(seeds), name=f"{name}_gated", **kwargs
+    )

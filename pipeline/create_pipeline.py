@@ -87,7 +87,9 @@ def create_pipeline(
     trainer = tfx.components.Trainer(
         run_fn="components.trainer.trainer.run_fn",
         # The average encoder reads 5 KB a video that Transform wrote, the others the frames that ExampleGen wrote.
-        examples=examples if reads_frames(settings.model) else transform.outputs["transformed_examples"],
+        examples=examples
+        if reads_frames(settings.model, settings.level)
+        else transform.outputs["transformed_examples"],
         transform_graph=transform.outputs["transform_graph"],
         schema=schema,
         train_args=tfx.proto.TrainArgs(splits=[SPLITS[0]]),

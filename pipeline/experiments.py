@@ -1,31 +1,41 @@
-"""The catalogue: experiments by name, read from experiments.yaml."""
+"""Experiments by name: the catalogue in experiments.yaml, and a user's own in a file of the same form."""
 
-import difflib
+import re
+from collections.abc import Mapping
 from functools import cache
 from importlib import resources
+from pathlib import Path
+from typing import Any
 
 import yaml
-from pydantic import NonNegativeInt, ValidationError
+from pydantic import PositiveFloat, PositiveInt, ValidationError, model_validator
 
 from models.errors import InputError
 from models.features import Level
-from models.settings import ModelSettings, Settings, TrainingSettings
-from pipeline.validation import explain
+from models.settings import AverageSettings, EnsembleSettings, ModelSettings, Settings, Share, TrainingSettings
+from pipeline.validation import closest, explain, quote
 
 ALIASES = {"thesis-best": "netvlad-100-gated-6000-3000-dropout35"}
 
+# A run's folder has the name of its experiment.
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
 
 class Published(Settings):
-    """What the thesis published for an experiment: its place in the tables and its micro F1."""
+    """What the thesis published for an experiment: its place in the tables, micro F1 and training time."""
 
-    table: NonNegativeInt
-    row: NonNegativeInt
-    f1_train: float
-    f1_test: float
+    table: PositiveInt
+    row: PositiveInt
+    f1_train: Share
+    f1_test: Share
+    precision: Share | None = None
+    recall: Share | None = None
+    epochs: PositiveInt
+    minutes_per_epoch: PositiveFloat
 
 
 class Experiment(Settings):
-    """One entry of the catalogue."""
+    """One entry of the catalogue or of a user's file."""
 
     name: str
     level: Level
@@ -33,33 +43,167 @@ class Experiment(Settings):
     training: TrainingSettings = TrainingSettings()
     published: Published | None = None
 
+    @model_validator(mode="after")
+    def _encoder_finds_its_frames(self) -> "Experiment":
+        if self.level == "video" and not isinstance(self.model.encoder, AverageSettings | EnsembleSettings):
+            name = self.model.encoder.name
+            raise ValueError(f"model.encoder.name is {name!r}, which needs level: frame; level video allows: average")
+        return self
 
-@cache
-def catalogue() -> dict[str, Experiment]:
-    """All experiments by name.
+    def as_yaml(self) -> str:
+        """All settings, as an entry of an experiment file; without what was published."""
+        content = self.model_dump(mode="json", exclude={"name", "published"})
+        return yaml.dump({self.name: content}, Dumper=_ListsOnOneLine, sort_keys=False)
+
+
+def catalogue(file: Path | None = None) -> dict[str, Experiment]:
+    """All experiments by name, in the order of the thesis' tables; those of a user's file follow.
+
+    Args:
+        file: YAML, a mapping from names to entries as in experiments.yaml. `base: NAME` makes an entry start from an
+            experiment of the catalogue or an earlier one of the file: mappings are merged key by key, other values and
+            an encoder of another name replace the base's; `published` is not inherited.
 
     Raises:
-        InputError: an entry of the file is not valid; names the experiment and the key.
+        InputError: names the file, the experiment, the key, the value and what is allowed.
     """
-    entries = yaml.safe_load(resources.files("pipeline").joinpath("experiments.yaml").read_text("utf-8"))
-    experiments = {}
+    experiments = _shipped()
+    if file is None:
+        return experiments
+    try:
+        text = file.read_text("utf-8")
+    except OSError as error:
+        raise InputError(f"--experiment-file is {str(file)!r}: {error.strerror}, expected a YAML file") from None
+    except UnicodeDecodeError as error:
+        raise InputError(f"{file}: byte {error.start} is no UTF-8 text, expected a YAML file") from None
+    return experiments | _read(str(file), text, experiments)
+
+
+def find_experiment(name: str, file: Path | None = None) -> Experiment:
+    """The experiment of a name or alias.
+
+    Args:
+        name: of the catalogue or of the file.
+        file: a user's own experiments, see `catalogue`.
+
+    Raises:
+        InputError: there is none; names the closest. Or the file is not valid.
+    """
+    experiments = catalogue(file)
+    found = experiments.get(ALIASES.get(name, name))
+    if found is None:
+        close = ", ".join(closest(name, [*experiments, *ALIASES])[:3])
+        raise InputError(f"experiment is {quote(name)}, allowed: {close}, ... (`yt8m experiments` lists all)")
+    return found
+
+
+def list_experiments(
+    file: Path | None = None, table: int | None = None, encoder: str | None = None
+) -> list[Experiment]:
+    """The experiments of one of the thesis' tables, of one encoder, or of both; None stands for any.
+
+    Args:
+        file: a user's own experiments, see `catalogue`; they are in no table.
+        table: number of a table.
+        encoder: name of an encoder.
+
+    Raises:
+        InputError: the file is not valid; or no experiment is of the table or of the encoder: names those that are.
+    """
+    found = list(catalogue(file).values())
+    tables = sorted({entry.published.table for entry in found if entry.published})
+    encoders = sorted({entry.model.encoder.name for entry in found})
+    if table is not None and table not in tables:
+        raise InputError(f"--table is {table}, allowed: {', '.join(map(str, tables))}")
+    if encoder is not None and encoder not in encoders:
+        raise InputError(f"--encoder is {quote(encoder)}, allowed: {', '.join(encoders)}")
+    if table is not None:
+        found = [entry for entry in found if entry.published and entry.published.table == table]
+    return [entry for entry in found if encoder in (None, entry.model.encoder.name)]
+
+
+@cache
+def _shipped() -> dict[str, Experiment]:
+    return _read("experiments.yaml", resources.files("pipeline").joinpath("experiments.yaml").read_text("utf-8"), {})
+
+
+def _read(source: str, text: str, known: Mapping[str, Experiment]) -> dict[str, Experiment]:
+    """The experiments of a YAML text, by name; `known` ones may be bases, and their names are taken."""
+    try:
+        entries = yaml.load(text, _UniqueKeys)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        place = f", line {mark.line + 1}" if mark else ""
+        raise InputError(f"{source}{place}: not YAML: {error.problem}") from None
+    except yaml.YAMLError as error:  # a control character, say
+        raise InputError(f"{source}: not YAML: {str(error).splitlines()[0]}") from None
+    if not isinstance(entries, dict):
+        raise InputError(f"{source}: holds {quote(entries)}, expected names of experiments with their settings")
+
+    experiments: dict[str, Experiment] = {}
     for name, entry in entries.items():
-        try:
-            experiments[name] = Experiment(name=name, **entry)
-        except ValidationError as error:
-            raise InputError(f"experiments.yaml, {name}: {explain(error)}") from None
+        place = f"{source}, {name if isinstance(name, str) and name.isprintable() else quote(name)}"
+        if not isinstance(name, str) or not NAME.fullmatch(name):
+            allowed = "1 to 100 letters, digits and . _ - (not first)"
+            raise InputError(f"{place}: a name becomes the name of a folder, allowed: {allowed}")
+        if name in known or name in ALIASES:
+            raise InputError(f"{place}: the catalogue has an experiment of this name, choose another")
+        if not isinstance(entry, dict):
+            raise InputError(f"{place}: is {quote(entry)}, expected keys with values: level, model, training, base")
+        experiments[name] = _experiment(place, name, entry, {**known, **experiments})
     return experiments
 
 
-def find_experiment(name: str) -> Experiment:
-    """The experiment of a name or alias.
+def _experiment(place: str, name: str, entry: dict[Any, Any], bases: Mapping[str, Experiment]) -> Experiment:
+    allowed = ["base", *(field for field in Experiment.model_fields if field != "name")]
+    for key in entry:
+        if key not in allowed:
+            raise InputError(f"{place}: {key} is no setting, allowed: {', '.join(closest(str(key), allowed))}")
+    if "base" in entry:
+        base = entry["base"]
+        found = bases.get(ALIASES.get(base, base)) if isinstance(base, str) else None
+        if found is None:
+            close = ", ".join(closest(str(base), [*bases, *ALIASES])[:3])
+            raise InputError(f"{place}: base is {quote(base)}, allowed: earlier experiments, say {close or 'none'}")
+        own = {key: value for key, value in entry.items() if key != "base"}
+        entry = _merged(found.model_dump(mode="json", exclude={"name", "published"}), own)
+    try:
+        return Experiment.model_validate({**entry, "name": name})
+    except ValidationError as error:
+        raise InputError(f"{place}: {explain(error, Experiment)}") from None
 
-    Raises:
-        InputError: there is none; names the closest.
-    """
-    experiments = catalogue()
-    name = ALIASES.get(name, name)
-    if name not in experiments:
-        close = difflib.get_close_matches(name, [*experiments, *ALIASES], n=3) or sorted(experiments)
-        raise InputError(f"experiment is {name!r}, allowed: {', '.join(close)} (`yt8m experiments` lists all)")
-    return experiments[name]
+
+def _merged(base: Mapping[Any, Any], own: Mapping[Any, Any]) -> dict[Any, Any]:
+    """`own` over `base`, mapping by mapping; one that gives another `name` has nothing of the base's."""
+    if own.get("name", base.get("name")) != base.get("name"):
+        return dict(own)
+    merged = dict(base)
+    for key, value in own.items():
+        below = base.get(key)
+        merged[key] = _merged(below, value) if isinstance(below, dict) and isinstance(value, dict) else value
+    return merged
+
+
+class _UniqueKeys(yaml.CSafeLoader):
+    """Refuses what YAML forbids and PyYAML drops in silence: the same key twice."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key_node, _ in node.value:
+            if key_node.tag == "tag:yaml.org,2002:merge":
+                continue
+            key = self.construct_object(key_node, deep=True)
+            if key.__hash__ and key in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"{quote(key)} is there twice", key_node.start_mark)
+            if key.__hash__:
+                seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+class _ListsOnOneLine(yaml.SafeDumper):
+    """Writes the widths of layers as [2304, 1152]."""
+
+
+_ListsOnOneLine.add_representer(
+    list, lambda dumper, items: dumper.represent_sequence("tag:yaml.org,2002:seq", items, flow_style=True)
+)

@@ -1,9 +1,10 @@
-"""A local run from settings to scores: what `yt8m run` does."""
+"""Local runs from settings to scores: what `yt8m run` does."""
 
 import json
 import logging
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,11 @@ from components.evaluator.verdict import Verdict
 from components.example_gen.component import read_summary
 from components.example_gen.input_files import find_files
 from components.served_models import newest
-from components.trainer.trainer import read_training_log
+from components.trainer.members import find_members
+from components.trainer.trainer import TRAINING_LOG, read_training_log
 from models.errors import InputError
+from models.settings import EnsembleSettings
+from models.training_log import TrainingLog
 from models.vocabulary import label_ids_as_names, read_vocabulary
 from pipeline.anomalies import describe_anomalies
 from pipeline.create_pipeline import create_pipeline
@@ -28,9 +32,21 @@ from pipeline.report import write_report
 from pipeline.report.overview import read_synthetic
 from pipeline.settings import RunSettings
 
+SCORES = "scores.json"
+TRAINER = "Trainer"
 
-def run(settings: RunSettings, console: Console, from_node: str = "") -> dict[str, Any]:
+# The nodes that differ between experiments on the same data.
+PER_EXPERIMENT = (TRAINER, "ChampionResolver", "Evaluator", "Pusher")
+
+
+def run(settings: RunSettings, console: Console, from_node: str = "", workspace: Path | None = None) -> dict[str, Any]:
     """Runs the pipeline and writes the run's folder.
+
+    Args:
+        settings: of the run.
+        console: what a person reads is printed there.
+        from_node: this node and those after it run even if their results are cached.
+        workspace: holds artifacts and metadata, for runs that share their data; the run's folder by default.
 
     Returns:
         What `scores.json` holds.
@@ -39,8 +55,12 @@ def run(settings: RunSettings, console: Console, from_node: str = "") -> dict[st
         InputError: data or settings that cannot be used; most of it is found before any work is done.
     """
     out = settings.out.resolve()
+    workspace = (workspace or out).resolve()
     names = label_names(settings)
+    settings = _with_members(settings, names)
     out.mkdir(parents=True, exist_ok=True)
+    for result in (SCORES, TRAINING_LOG):
+        (out / result).unlink(missing_ok=True)  # of other settings, perhaps
     (out / "settings.yaml").write_text(yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False))
     logging.basicConfig(level=logging.INFO, force=True)
     progress = logging.StreamHandler(sys.stdout)
@@ -49,22 +69,58 @@ def run(settings: RunSettings, console: Console, from_node: str = "") -> dict[st
     pipeline = create_pipeline(
         settings,
         names,
-        pipeline_root=str(out / "pipeline_root"),
+        pipeline_root=str(workspace / "pipeline_root"),
         push_directory=str(out / "serving"),
         checkpoint_dir=str(out / "checkpoints"),
         log_dir=str(out / "logs"),
-        metadata=tfx.orchestration.metadata.sqlite_metadata_connection_config(str(out / "metadata.sqlite")),
+        metadata=tfx.orchestration.metadata.sqlite_metadata_connection_config(str(workspace / "metadata.sqlite")),
         beam_args=_beam_args(settings),
     )
     runner = LocalRunner(out / "steps.json", lambda step: _tell(step, console))
     steps = {step.name: step for step in runner.run(pipeline, from_node)}
-    scores = _scores(settings, steps, out)
-    (out / "scores.json").write_text(json.dumps(scores, indent=1))
+    log = read_training_log(steps[TRAINER].outputs["model"])
+    (out / TRAINING_LOG).write_text(log.to_json())
+    scores = _scores(settings, steps, log, out)
+    (out / SCORES).write_text(json.dumps(scores, indent=1))
     report = write_report(settings, scores, runner.steps, out, names)
     _print_scores(scores, console)
     _print_steps(runner.steps, console)
     console.print(f"report: {report}")
     return scores
+
+
+def run_all(runs: Sequence[RunSettings], console: Console, workspace: Path, from_node: str = "") -> None:
+    """Runs experiments on the same data one after another: what comes before the Trainer runs once.
+
+    An experiment that fails, say because it diverges, doesn't keep the others from running.
+
+    Args:
+        runs: equal but for experiment, model, training and folder.
+        console: what a person reads is printed there.
+        workspace: holds the artifacts and metadata that the runs share.
+        from_node: see `run`.
+
+    Raises:
+        InputError: the first reason for which experiments failed, after all have run.
+    """
+    table = Table("experiment", "train F1", "validation F1", "test F1", title="All experiments", box=SIMPLE)
+    failures: dict[str, str] = {}
+    for number, settings in enumerate(runs, start=1):
+        console.rule(f"{settings.experiment} ({number} of {len(runs)})")
+        try:
+            scores = run(settings, console, from_node, workspace)
+        except InputError as error:
+            console.print(f"failed: {error}", markup=False, highlight=False)
+            failures[settings.experiment] = str(error)
+            table.add_row(settings.experiment, "failed")
+            continue
+        table.add_row(settings.experiment, *(f"{split['f1']:.4f}" for split in scores["splits"].values()))
+        if from_node not in PER_EXPERIMENT:
+            from_node = ""  # done, once for all
+    console.print(table)
+    if failures:
+        name, reason = next(iter(failures.items()))
+        raise InputError(f"{len(failures)} of {len(runs)} experiments failed, first {name}: {reason}")
 
 
 def label_names(settings: RunSettings) -> tuple[str, ...]:
@@ -85,6 +141,15 @@ def label_names(settings: RunSettings) -> tuple[str, ...]:
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"vocabulary: cannot read {path!r}: {error}") from error
     return read_vocabulary(text, path)
+
+
+def _with_members(settings: RunSettings, names: Sequence[str]) -> RunSettings:
+    """Names the versions that an ensemble averages: newer ones make another ensemble."""
+    encoder = settings.model.encoder
+    if not isinstance(encoder, EnsembleSettings):
+        return settings
+    found = encoder.model_copy(update={"members": tuple(find_members(encoder.members, settings.level, names))})
+    return settings.model_copy(update={"model": settings.model.model_copy(update={"encoder": found})})
 
 
 def _beam_args(settings: RunSettings) -> list[str]:
@@ -135,8 +200,7 @@ def _findings(step: Step) -> list[str]:
     return []
 
 
-def _scores(settings: RunSettings, steps: dict[str, Step], out: Path) -> dict[str, Any]:
-    log = read_training_log(steps["Trainer"].outputs["model"])
+def _scores(settings: RunSettings, steps: dict[str, Step], log: TrainingLog, out: Path) -> dict[str, Any]:
     best = log.epochs[log.best_epoch]
     verdict = Verdict.read(steps["Evaluator"].outputs["evaluation"])
     serving = newest(str(out / "serving"))

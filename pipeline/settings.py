@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import Field, PositiveInt, ValidationError
+from pydantic import Field, PositiveInt, ValidationError, model_validator
 
 from models.errors import InputError
 from models.features import YT8M_CLASSES, Level
-from models.settings import ModelSettings, Settings, TrainingSettings
+from models.settings import AverageSettings, ModelSettings, Settings, TrainingSettings
 from pipeline.experiments import Experiment, Published
 from pipeline.validation import explain
 
@@ -56,6 +56,15 @@ class RunSettings(Settings):
     seed: int = 0
     out: Path
 
+    @model_validator(mode="after")
+    def _sampled_frames_are_read(self) -> "RunSettings":
+        how = self.training.frame_sampling
+        if how != "all" and isinstance(self.model.encoder, AverageSettings):
+            raise ValueError(
+                f"training.frame_sampling is {how!r}, allowed with encoder average, which reads means: all"
+            )
+        return self
+
 
 def resolve_settings(experiment: Experiment, options: Mapping[str, Any], overrides: Sequence[str] = ()) -> RunSettings:
     """Joins an experiment, the options of the command line and `key=value` overrides, the last winning.
@@ -83,7 +92,7 @@ def resolve_settings(experiment: Experiment, options: Mapping[str, Any], overrid
     try:
         return RunSettings.model_validate(content)
     except ValidationError as error:
-        raise InputError(explain(error)) from None
+        raise InputError(explain(error, RunSettings)) from None
 
 
 def _put(content: dict[str, Any], key: str, value: Any) -> None:

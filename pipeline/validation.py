@@ -1,16 +1,80 @@
 """What pydantic found wrong, as one line that names the key, the value and what is allowed."""
 
-from pydantic import ValidationError
+import difflib
+import inspect
+from collections.abc import Sequence
+from typing import Any, get_args
+
+from pydantic import BaseModel, ValidationError
+
+# Characters of a value that a message shows; a user's list or text can be of any length.
+LONGEST_VALUE = 80
 
 
-def explain(error: ValidationError) -> str:
-    """One line for the first of the errors, with the number of the others."""
-    first, *others = error.errors(include_url=False, include_context=False)
-    key = ".".join(str(part) for part in first["loc"])
-    if first["type"] == "extra_forbidden":
-        text = f"{key} is no setting"
-    elif first["type"] == "missing":
-        text = f"{key} is missing"
-    else:
-        text = f"{key} is {first['input']!r}: {first['msg'][0].lower()}{first['msg'][1:]}"
+def explain(error: ValidationError, model: type[BaseModel]) -> str:
+    """One line for the first of the errors, with the number of the others.
+
+    Args:
+        error: from validating `model`.
+        model: whose keys are allowed; the discriminated unions within are told apart by literals.
+    """
+    # Unknown keys first: a mistyped one explains why another is missing.
+    first, *others = sorted(error.errors(include_url=False), key=lambda found: found["type"] != "extra_forbidden")
+    key, allowed = _locate(model, first["loc"])
+    value, context = quote(first["input"]), first.get("ctx", {})
+    match first["type"]:
+        case "extra_forbidden":
+            text = f"{key} is no setting, allowed: {', '.join(closest(key.rpartition('.')[2], allowed))}"
+        case "missing":
+            text = f"{key} is missing"
+        case "value_error":  # raised by our validators, which name the keys within
+            text = f"{key}: {context['error']}" if key else str(context["error"])
+        case "union_tag_invalid":
+            text = f"{key}.{_bare(context['discriminator'])} is {quote(context['tag'])}"
+            text += f", allowed: {_bare(context['expected_tags'])}"
+        case "union_tag_not_found":
+            text = f"{key}.{_bare(context['discriminator'])} is missing"
+        case "model_type" | "model_attributes_type":
+            text = f"{key} is {value}, expected keys with values"
+        case _:
+            text = f"{key} is {value}: {first['msg'][0].lower()}{first['msg'][1:]}"
     return text + (f" (and {len(others)} more)" if others else "")
+
+
+def closest(name: str, allowed: Sequence[str]) -> Sequence[str]:
+    """The allowed names that look most like a wrong one; where none does, all."""
+    return difflib.get_close_matches(name, allowed, n=3) or allowed
+
+
+def quote(value: Any) -> str:
+    """A value as Python writes it, on one line and not too long to read."""
+    text = repr(value)
+    return text if len(text) <= LONGEST_VALUE else text[: LONGEST_VALUE - 3] + "..."
+
+
+def _locate(model: type[BaseModel], location: Sequence[int | str]) -> tuple[str, Sequence[str]]:
+    """The dotted key as its author wrote it, and the keys that the model knows where it lies."""
+    keys: list[str] = []
+    allowed: Sequence[str] = ()
+    parts = iter(location)
+    for part in parts:
+        keys.append(str(part))
+        allowed = list(model.model_fields)
+        field = model.model_fields.get(str(part))
+        if field is None:
+            break
+        kinds = [kind for kind in get_args(field.annotation) or [field.annotation] if inspect.isclass(kind)]
+        inner = [kind for kind in kinds if issubclass(kind, BaseModel)]
+        if isinstance(field.discriminator, str):
+            # Pydantic puts the tag of the union's member, no key of the author's, into the location.
+            tag = next(parts, None)
+            inner = [kind for kind in inner if tag in get_args(kind.model_fields[field.discriminator].annotation)]
+        if not inner:
+            keys.extend(map(str, parts))
+            break
+        model = inner[0]
+    return ".".join(keys), allowed
+
+
+def _bare(quoted: str) -> str:
+    return quoted.replace("'", "")

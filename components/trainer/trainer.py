@@ -6,15 +6,19 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import keras
 import tensorflow as tf
 import tensorflow_transform as tft
 from tfx import v1 as tfx
 from tfx.utils import path_utils
 
 from components.trainer.export import export
-from models.features import AUDIO, FRAMES, LABELS, NUM_FRAMES, RGB
+from components.trainer.members import load_members
+from models.ensemble import build_ensemble
+from models.features import AUDIO, FRAMES, LABELS, NUM_FRAMES, RGB, Level
+from models.frame_sampling import sample_frames
 from models.inputs import Batch, batches, packed_frames, parse_means
-from models.settings import ModelSettings, TrainingSettings
+from models.settings import EnsembleSettings, ModelSettings, TrainingSettings
 from models.training import train
 from models.training_log import TrainingLog
 from models.video_classifier import build_video_classifier, reads_frames
@@ -35,19 +39,24 @@ def run_fn(fn_args: tfx.components.FnArgs) -> None:
     Raises:
         InputError: the loss is not finite, or a checkpoint is damaged.
     """
+    keras.backend.clear_session()  # frees what an earlier training in this process has left
     config: dict[str, Any] = fn_args.custom_config
     model_settings = ModelSettings.model_validate(config["model"])
     settings = TrainingSettings.model_validate(config["training"])
     names, level, seed = tuple(config["names"]), config["level"], config["seed"]
-    parse = _parse_frames(fn_args.transform_output, len(names)) if reads_frames(model_settings) else None
-    read = partial(batches, parse=parse or partial(parse_means, classes=len(names)), batch_size=settings.batch_size)
+    frames = reads_frames(model_settings, level)
+    parse = _parse_frames(fn_args.transform_output, len(names)) if frames else partial(parse_means, classes=len(names))
+    read = partial(batches, parse=parse, batch_size=settings.batch_size)
     train_files, validation_files = _files(fn_args.train_files), _files(fn_args.eval_files)
+    if isinstance(model_settings.encoder, EnsembleSettings):
+        train_files = validation_files  # the members were fitted to the training split
+    sample = partial(sample_frames, settings=settings)
 
     def epoch_batches(epoch: int) -> tf.data.Dataset:
-        return read(train_files, shuffle_videos=settings.shuffle_videos, seed=f"{seed}-{epoch}")
+        return read(train_files, shuffle_videos=settings.shuffle_videos, seed=f"{seed}-{epoch}", sample=sample)
 
     model, log = train(
-        partial(build_video_classifier, model_settings, len(names), seed),
+        partial(_build, model_settings, level, len(names), seed),
         epoch_batches,
         read(validation_files),
         settings,
@@ -56,9 +65,15 @@ def run_fn(fn_args: tfx.components.FnArgs) -> None:
         log_dir=Path(config["log_dir"] or fn_args.model_run_dir),
     )
     about = {name: config[name] for name in ("experiment", "data", "level", "seed", "model", "training")}
-    about |= {"training_data": {"train": log.epochs[-1].videos, "validation": log.validation_videos}}
+    about |= {"training_data": {"train": log.epochs[0].videos, "validation": log.validation_videos}}
     export(model, fn_args.transform_output, names, level, fn_args.serving_model_dir, about)
     (Path(fn_args.serving_model_dir) / "assets.extra" / TRAINING_LOG).write_text(log.to_json())
+
+
+def _build(settings: ModelSettings, level: Level, classes: int, seed: int) -> keras.Model:
+    if isinstance(settings.encoder, EnsembleSettings):
+        return build_ensemble(load_members(settings.encoder.members), level)
+    return build_video_classifier(settings, classes, seed)
 
 
 def _parse_frames(transform_graph: str, classes: int) -> Any:

@@ -4,11 +4,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
 from components.example_gen.splits import SPLITS
 from pipeline.anomalies import read_anomalies
 from pipeline.local_runner import Step
+from pipeline.pages import page_templates
 from pipeline.report.evaluation import evaluation
 from pipeline.report.overview import overview, read_synthetic
 from pipeline.report.statistics import statistics
@@ -40,24 +39,9 @@ def write_report(
     shared = {"experiment": settings.experiment, "synthetic": read_synthetic(settings.data.pattern)}
     folder = out / "report"
     folder.mkdir(parents=True, exist_ok=True)
-    templates = _templates()
+    templates = page_templates(Path(__file__).parent)
     for name, content in pages.items():
         # A page's template has its file name.
         html = templates.get_template(f"{name}.html").render(page=name, splits=SPLITS, **shared, **content)
         (folder / f"{name}.html").write_text(html, encoding="utf-8")
     return folder / "index.html"
-
-
-def _templates() -> Environment:
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,  # whatever the run read or was told is text, never markup
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["count"] = "{:,}".format
-    environment.filters["score"] = "{:.4f}".format
-    environment.filters["change"] = "{:+.4f}".format
-    environment.filters["percent"] = "{:.1%}".format
-    return environment

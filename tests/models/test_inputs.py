@@ -58,3 +58,22 @@ def test_a_resumed_epoch_goes_on_where_it_stopped(shards):
     data = batches(shards, lambda records: ({"id": records}, records), 16, shuffle_videos=50, seed="0-0")
     rest = [int(value) for batch, _ in data.skip(3) for value in batch["id"].numpy()]
     assert rest == order(shards, shuffle_videos=50, seed="0-0")[48:]
+
+
+def drawn(files, skip=0, **settings):
+    """A number drawn for each batch from the seed that it gets."""
+    parse = lambda records: ({"id": records}, records)  # noqa: E731
+    sample = lambda inputs, seed: {"draw": tf.random.stateless_uniform([], seed)}  # noqa: E731
+    return [float(batch["draw"]) for batch, _ in batches(files, parse, 16, sample=sample, **settings).skip(skip)]
+
+
+def test_a_batchs_draws_follow_from_the_seed_and_its_number(shards):
+    first = drawn(shards, seed="0-0")
+    assert len(set(first)) == len(first) == 8
+    assert drawn(shards, seed="0-0") == drawn(shards[::-1], seed="0-0") == first
+    assert not set(first) & set(drawn(shards, seed="0-1"))
+
+
+def test_a_resumed_epoch_draws_what_it_would_have_drawn(shards):
+    settings = {"shuffle_videos": 50, "seed": "0-0"}
+    assert drawn(shards, skip=3, **settings) == drawn(shards, **settings)[3:]

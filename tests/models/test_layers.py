@@ -1,5 +1,6 @@
 """What every layer must do: shapes, precisions, files, weights, gradients."""
 
+import inspect
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -10,7 +11,14 @@ import pytest
 import tensorflow as tf
 
 from models.context_gating import ContextGating
+from models.dbof import DBoF
+from models.net_fv import NetFV
 from models.net_vlad import NetVLAD
+from models.next_vlad import NeXtVLAD
+from models.recurrent import RecurrentEncoder
+from models.soft_assignment import SoftAssignment
+from models.squeeze_excitation import SqueezeExcitation
+from models.transformer import Transformer
 from models.video_classifier import FrameDecoder
 
 
@@ -30,14 +38,80 @@ CODES = RNG.integers(0, 256, (3, 8, 1152), np.uint8)
 LENGTHS = np.array([8, 1, 5], np.int32)
 
 D, K, H = 6, 5, 4
+# NeXtVLAD with 3 groups: frames widen to 2 D, a group has L features.
+G, L = 3, 2 * D // 3
+# Units of the recurrent layers, and of the dense layer in the transformer.
+U = 5
 CASES = {
     "context gating": Case(lambda **kw: ContextGating(seed=1, **kw), [FRAMES[:, 0]], [(3, D)], D * D + D),
+    "context gating with batch norm, without diagonal": Case(
+        lambda **kw: ContextGating(batch_norm=True, without_diagonal=True, seed=1, **kw),
+        [FRAMES[:, 0]],
+        [(3, D)],
+        D * D + 4 * D,
+    ),
+    "squeeze and excitation": Case(
+        lambda **kw: SqueezeExcitation(reduction=2, seed=1, **kw), [FRAMES[:, 0]], [(3, D)], D * D + 4 * D // 2
+    ),
+    "soft assignment": Case(
+        lambda **kw: SoftAssignment(K, seed=1, **kw), [FRAMES, MASK], [(*MASK.shape, K)], D * K + K
+    ),
+    "soft assignment with batch norm": Case(
+        lambda **kw: SoftAssignment(K, batch_norm=True, seed=1, **kw),
+        [FRAMES, MASK],
+        [(*MASK.shape, K)],
+        D * K + 4 * K,
+    ),
+    "DBoF": Case(lambda **kw: DBoF(K, H, seed=1, **kw), [FRAMES, MASK], [(3, H)], D * K + K + K * H),
+    "DBoF with batch norm and maximum": Case(
+        lambda **kw: DBoF(K, H, batch_norm=True, add_max=True, seed=1, **kw),
+        [FRAMES, MASK],
+        [(3, H)],
+        D * K + 4 * K + 2 * K * H,
+    ),
+    "NetFV": Case(lambda **kw: NetFV(K, H, seed=1, **kw), [FRAMES, MASK], [(3, H)], 3 * D * K + K + 2 * D * K * H),
+    "NetFV with batch norm": Case(
+        lambda **kw: NetFV(K, H, batch_norm=True, seed=1, **kw),
+        [FRAMES, MASK],
+        [(3, H)],
+        3 * D * K + 4 * K + 2 * D * K * H,
+    ),
+    "NeXtVLAD": Case(
+        lambda **kw: NeXtVLAD(K, G, seed=1, **kw),
+        [FRAMES, MASK],
+        [(3, L * K)],
+        D * 2 * D + 2 * D + 2 * D * G + G + 2 * D * G * K + 4 * G * K + L * K + 4 * L * K,
+    ),
     "NetVLAD": Case(lambda **kw: NetVLAD(K, H, seed=1, **kw), [FRAMES, MASK], [(3, H)], 2 * D * K + K + D * K * H),
     "NetVLAD with batch norm": Case(
         lambda **kw: NetVLAD(K, H, batch_norm=True, seed=1, **kw),
         [FRAMES, MASK],
         [(3, H)],
         2 * D * K + 4 * K + D * K * H,
+    ),
+    "LSTM": Case(
+        lambda **kw: RecurrentEncoder("lstm", 2, U, seed=1, **kw),
+        [FRAMES, MASK],
+        [(3, U)],
+        4 * U * (D + U + 1) + 4 * U * (U + U + 1),
+    ),
+    "GRU": Case(
+        lambda **kw: RecurrentEncoder("gru", 2, U, seed=1, **kw),
+        [FRAMES, MASK],
+        [(3, U)],
+        3 * U * (D + U + 2) + 3 * U * (U + U + 2),
+    ),
+    "transformer": Case(
+        lambda **kw: Transformer(3, U, max_frames=9, seed=1, **kw),
+        [FRAMES, MASK],
+        [(3, D)],
+        9 * D + 3 * (4 * D * D + 3 * D) + D + 2 * D * U + U + D + 4 * D,
+    ),
+    "transformer with two layers of narrow heads": Case(
+        lambda **kw: Transformer(3, U, layers=2, key_dim=2, max_frames=9, seed=1, **kw),
+        [FRAMES, MASK],
+        [(3, D)],
+        9 * D + 2 * (3 * (4 * D * 2 + 3 * 2) + D + 2 * D * U + U + D + 4 * D),
     ),
     "frame decoder": Case(FrameDecoder, [CODES, LENGTHS], [CODES.shape, CODES.shape[:2]], 0),
     "normalizing frame decoder": Case(
@@ -57,7 +131,8 @@ def test_outputs_have_their_shape_and_the_precision_of_the_policy(case: Case, po
     layer = case.build(dtype=policy)
     outputs = tf.nest.flatten(layer(*case.inputs))
     assert [tuple(output.shape) for output in outputs] == case.output_shapes
-    assert outputs[0].dtype == layer.compute_dtype
+    # Shares stay float32: what sums them needs it.
+    assert outputs[0].dtype == (layer.variable_dtype if isinstance(layer, SoftAssignment) else layer.compute_dtype)
     assert {weight.dtype for weight in layer.weights} <= {"float32"}
 
 
@@ -102,7 +177,7 @@ def test_the_number_of_weights_is_that_of_the_formula(case: Case) -> None:
 @pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])
 def test_every_weight_learns_and_gradients_are_finite(case: Case, policy: str) -> None:
     layer = case.build(dtype=policy)
-    call = {"training": True} if isinstance(layer, NetVLAD) else {}
+    call = {"training": True} if "training" in inspect.signature(layer.call).parameters else {}
     layer(*case.inputs)
     with tf.GradientTape() as tape:
         output = tf.cast(tf.nest.flatten(layer(*case.inputs, **call))[0], tf.float32)
@@ -120,8 +195,24 @@ def test_a_seed_fixes_the_initial_weights(case: Case) -> None:
         np.testing.assert_array_equal(a, b)
 
 
-@pytest.mark.parametrize("build", [ContextGating, lambda **kw: NetVLAD(K, H, **kw)], ids=["context gating", "NetVLAD"])
-def test_another_seed_or_none_gives_other_weights(build: Callable[..., keras.layers.Layer]) -> None:
-    inputs = [FRAMES[:, 0]] if build is ContextGating else [FRAMES, MASK]
+@pytest.mark.parametrize(
+    ("build", "inputs"),
+    [
+        (ContextGating, [FRAMES[:, 0]]),
+        (SqueezeExcitation, [np.repeat(FRAMES[:, 0], 2, axis=1)]),
+        *(((lambda encoder=encoder, **kw: encoder(K, H, **kw)), [FRAMES, MASK]) for encoder in (DBoF, NetVLAD, NetFV)),
+        (lambda **kw: NeXtVLAD(K, G, **kw), [FRAMES, MASK]),
+        (lambda **kw: RecurrentEncoder("lstm", 1, U, **kw), [FRAMES, MASK]),
+        (lambda **kw: RecurrentEncoder("gru", 1, U, **kw), [FRAMES, MASK]),
+        (lambda **kw: Transformer(1, U, **kw), [FRAMES, MASK]),
+    ],
+    ids=[
+        *("context gating", "squeeze and excitation", "DBoF", "NetVLAD", "NetFV", "NeXtVLAD"),
+        *("LSTM", "GRU", "transformer"),
+    ],
+)
+def test_another_seed_or_none_gives_other_weights(
+    build: Callable[..., keras.layers.Layer], inputs: list[np.ndarray]
+) -> None:
     outputs = [outputs_of(build(seed=seed), inputs)[0] for seed in (1, 9, None, None)]
     assert len({output.tobytes() for output in outputs}) == 4

@@ -25,6 +25,8 @@ MEANS = {"mean": RNG.uniform(-2, 2, (3, 1152)).astype(np.float32)}
 
 AVERAGE: dict[str, Any] = {"name": "average"}
 NETVLAD: dict[str, Any] = {"name": "netvlad", "clusters": 4}
+LSTM: dict[str, Any] = {"name": "lstm", "units": 3}
+NEXTVLAD: dict[str, Any] = {"name": "nextvlad", "clusters": 4, "hidden_size": 16}
 NETVLAD_BATCH_NORM = {**NETVLAD, "batch_norm": True}
 
 
@@ -46,6 +48,21 @@ def netvlad(width: int, clusters: int, batch_norm: bool = False) -> int:
 
 def gate(width: int) -> int:
     return width * width + width
+
+
+def lstm(width: int, units: int) -> int:
+    return 4 * units * (width + units + 1)
+
+
+def nextvlad(width: int, groups: int, clusters: int) -> int:
+    wide, group = 2 * width, 2 * width // groups
+    expansion_and_attention = dense(width, wide) + dense(wide, groups)
+    return expansion_and_attention + groups * clusters * (wide + 4) + group * clusters * (1 + 4)
+
+
+def excited(width: int, hidden: int) -> int:
+    """Projection without bias, batch normalization, squeeze to an eighth and back around another."""
+    return width * hidden + 4 * hidden + 2 * hidden * hidden // 8 + 4 * hidden // 8
 
 
 SIZES: list[tuple[dict[str, Any], int]] = [
@@ -89,6 +106,20 @@ SIZES: list[tuple[dict[str, Any], int]] = [
         + dense(8 + 4, CLASSES)
         + gate(CLASSES),
     ),
+    (
+        {"encoder": AVERAGE, "hidden_units": (8,), "experts": 2},
+        dense(1152, 8) + 8 * CLASSES * 3 + dense(8, CLASSES * 2),
+    ),
+    (
+        {"encoder": AVERAGE, "context_gating": True, "gate_batch_norm": True, "gate_without_diagonal": True},
+        gate(1152) + 3 * 1152 + dense(1152, CLASSES) + gate(CLASSES) + 3 * CLASSES,
+    ),
+    ({"encoder": LSTM, "two_stream": True, "hidden_units": (8,)}, lstm(1024, 3) + lstm(128, 3) + dense(6, 8, CLASSES)),
+    ({"encoder": NEXTVLAD, "pooled_dropout": 0.5}, nextvlad(1152, 8, 4) + excited(288 * 4, 16) + dense(16, CLASSES)),
+    (
+        {"encoder": NEXTVLAD, "two_stream": True, "pooled_dropout": 0.5},
+        nextvlad(1024, 8, 4) + nextvlad(128, 4, 2) + excited(256 * 4 + 64 * 2, 16) + dense(16, CLASSES),
+    ),
 ]
 
 
@@ -104,14 +135,15 @@ def test_a_saved_model_gives_the_same_probabilities(settings: dict[str, Any], _:
     loaded = keras.saving.load_model(tmp_path / "model.keras")
     np.testing.assert_array_equal(model(inputs_of(model)), loaded(inputs_of(model)))
     for view in (training_view(model), training_view(loaded)):
-        assert view[1] is not settings.get("context_gating", False)
+        assert view[1] is not (settings.get("context_gating", False) or settings.get("experts", 0) > 0)
 
 
 @pytest.mark.parametrize(("encoder", "inputs"), [(AVERAGE, MEANS), (NETVLAD, FRAMES)])
 def test_the_encoder_decides_what_the_model_reads(encoder: dict[str, Any], inputs: dict[str, np.ndarray]) -> None:
     settings = ModelSettings.model_validate({"encoder": encoder})
     model = build_video_classifier(settings, CLASSES, 0)
-    assert reads_frames(settings) is ("frames" in inputs)
+    assert reads_frames(settings, "frame") is ("frames" in inputs)
+    assert not reads_frames(settings, "video")
     assert {name: tensor.dtype for name, tensor in model.input.items()} == {n: a.dtype for n, a in inputs.items()}
     probabilities = np.asarray(model(inputs))
     assert probabilities.shape == (3, CLASSES)
@@ -172,15 +204,6 @@ def test_gates_apply_to_the_pooled_video_and_to_the_probabilities() -> None:
     pooled = MEANS["mean"] * sigmoid(MEANS["mean"] @ kernel + bias)
     probabilities = sigmoid(pooled @ head + head_bias)
     np.testing.assert_allclose(model(MEANS), probabilities * sigmoid(probabilities @ last + last_bias), rtol=1e-4)
-
-
-@pytest.mark.parametrize("training", [False, True])
-def test_padding_does_not_change_the_probabilities(training: bool) -> None:
-    settings = {**GATED, "encoder": NETVLAD_BATCH_NORM}
-    padded = {**FRAMES, "frames": np.pad(FRAMES["frames"], [(0, 0), (0, 5), (0, 0)], constant_values=200)}
-    padded["frames"][1, 1:] = 13
-    expected, probabilities = (build(**settings)(inputs, training=training) for inputs in (FRAMES, padded))
-    np.testing.assert_allclose(probabilities, expected, rtol=1e-4)
 
 
 def test_each_stream_sees_its_own_columns() -> None:
@@ -244,6 +267,36 @@ def test_every_layer_draws_from_a_seed_of_its_own() -> None:
 def test_dropout_follows_pooling_and_each_dense_layer() -> None:
     names = [layer.name for layer in build(**DROPPING).layers if isinstance(layer, keras.layers.Dropout)]
     assert names == ["joined_dropout", "joined_hidden_1_dropout", "joined_hidden_2_dropout"]
+
+
+def test_the_audio_stream_has_a_part_of_the_clusters() -> None:
+    for name, clusters, audio in (("netvlad", 8, 4), ("netfv", 8, 4), ("dbof", 32, 4), ("nextvlad", 8, 4)):
+        model = build(encoder={"name": name, "clusters": clusters}, two_stream=True)
+        found = [model.get_layer(f"{stream}_encoder").clusters for stream in ("rgb", "audio")]
+        assert found == [clusters, audio], name
+    assert [model.get_layer(f"{stream}_encoder").groups for stream in ("rgb", "audio")] == [8, 4]
+
+
+ENCODERS: dict[str, dict[str, Any]] = {
+    "lstm": LSTM,
+    "gru": {"name": "gru", "layers": 2, "units": 3},
+    "transformer": {"name": "transformer", "heads": 2, "dense_units": 4, "key_dim": 8},
+    "dbof": {"name": "dbof", "clusters": 16, "batch_norm": True, "add_max": True},
+    "netvlad": NETVLAD_BATCH_NORM,
+    "netfv": {"name": "netfv", "clusters": 4, "batch_norm": True},
+    "nextvlad": NEXTVLAD,
+}
+
+
+@pytest.mark.parametrize("name", ENCODERS)
+@pytest.mark.parametrize("two_stream", [False, True])
+@pytest.mark.parametrize("training", [False, True])
+def test_padding_reaches_no_encoder(name: str, two_stream: bool, training: bool) -> None:
+    settings = {"encoder": ENCODERS[name], "two_stream": two_stream, "hidden_units": (8,)}
+    padded = {**FRAMES, "frames": np.pad(FRAMES["frames"], [(0, 0), (0, 5), (0, 0)], constant_values=200)}
+    padded["frames"][1, 1:] = 13
+    expected, probabilities = (build(**settings)(inputs, training=training) for inputs in (FRAMES, padded))
+    np.testing.assert_allclose(probabilities, expected, rtol=1e-4)
 
 
 @pytest.mark.parametrize("clusters", [0, 1, 3])

@@ -74,8 +74,9 @@ def test_frames_come_in_runs_that_show_labels_of_the_video(drawn: tuple[World, l
     assert abs(np.mean(strangers)) < 0.1
     assert np.mean(nearest) > 0.9
     runs = sum(len(video.shown) for video in videos)
-    assert 7 < sum(len(video.frames) for video in videos) / runs < 9
-    assert 0.6 < np.mean(np.concatenate([video.shown for video in videos]) == BACKGROUND) < 0.7
+    assert sum(len(video.frames) for video in videos) / runs == pytest.approx(PARAMETERS.mean_run_frames, rel=0.05)
+    background = np.mean(np.concatenate([video.shown for video in videos]) == BACKGROUND)
+    assert background == pytest.approx(PARAMETERS.background_runs, rel=0.05)
 
 
 def micro_f1(labels: np.ndarray, predicted: np.ndarray) -> float:
@@ -154,7 +155,7 @@ def test_the_oracle_answers_the_most_probable_of_all_sets() -> None:
 
 def test_the_oracle_weighs_runs_by_the_density_of_their_features() -> None:
     world = World(4)
-    video = next(video for index in range(200) if len((video := world.draw(2, index)).shown) <= 5)
+    video = next(video for index in range(200) if len((video := world.draw(2, index)).shown) <= 9)
     features = video.frames * (4 / 255) + 4 / 512 - 2
     scatter = world.basis.T @ world.basis
 

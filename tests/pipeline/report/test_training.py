@@ -15,7 +15,7 @@ def test_the_training_page_shows_every_epoch_and_marks_the_best(report):
     for expected in (
         "Parameters 1,234,567",
         "Best epoch 2 of 3",
-        "early",
+        "Stopped early, as the validation loss had stopped falling Parameters",
         "in epoch 2, after 17 of its steps",
         "7.5 s",
     ):

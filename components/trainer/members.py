@@ -1,0 +1,64 @@
+"""The pushed models that an ensemble averages."""
+
+import os
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import keras
+import tensorflow as tf
+
+from components.served_models import versions
+from components.trainer.export import read_model_card
+from models.errors import InputError
+from models.features import Level
+
+
+def find_members(paths: Sequence[str], level: Level, names: Sequence[str]) -> list[str]:
+    """The folders of the members' versions, the newest where a path doesn't name one.
+
+    Args:
+        paths: runs' folders, push directories (`<run>/serving`) or versions in them.
+        level: that the ensemble reads.
+        names: of its labels.
+
+    Raises:
+        InputError: there are fewer than two members, or one isn't there, reads another level or has other labels.
+    """
+    if len(paths) < 2:
+        raise InputError(
+            f"model.encoder.members is {list(paths)}: an ensemble needs two models or more, say "
+            "--set model.encoder.members='[runs/a, runs/b]'"
+        )
+    return [_find_member(path if "://" in path else os.path.abspath(path), level, names) for path in paths]
+
+
+def load_members(folders: Sequence[str]) -> list[keras.Model]:
+    """The members as Keras models."""
+    members = []
+    with tempfile.TemporaryDirectory() as local:
+        for place, folder in enumerate(folders):
+            copy = Path(local) / f"{place}.keras"
+            tf.io.gfile.copy(f"{folder}/assets.extra/model.keras", str(copy))  # Keras reads local files only
+            members.append(keras.saving.load_model(copy, compile=False))
+            copy.unlink()
+    return members
+
+
+def _find_member(path: str, level: Level, names: Sequence[str]) -> str:
+    def refuse(reason: str) -> InputError:
+        return InputError(f"model.encoder.members: {path!r} {reason}")
+
+    folder = next(
+        (f"{parent}/{found[-1]}" for parent in (f"{path}/serving", path) if (found := versions(parent))), path
+    )
+    if not tf.io.gfile.exists(f"{folder}/assets.extra/model_card.json"):
+        raise refuse("holds no pushed model, expected a run's folder, its serving/ or a version in that")
+    found_level = read_model_card(folder)["level"]
+    if found_level != level:
+        raise refuse(f"reads {found_level}-level records, the ensemble {level}-level ones (--set level={found_level})")
+    with tf.io.gfile.GFile(f"{folder}/assets.extra/labels.txt") as file:
+        found_names = file.read().splitlines()
+    if found_names != list(names):
+        raise refuse(f"has other labels ({len(found_names)}, the data have {len(names)})")
+    return folder

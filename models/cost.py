@@ -1,0 +1,166 @@
+"""What a model costs: its parameters and the arithmetic of one forward pass, from its settings alone."""
+
+from dataclasses import dataclass
+from typing import assert_never
+
+from models.features import AUDIO_WIDTH, MAX_FRAMES, RGB_WIDTH, WIDTH
+from models.settings import (
+    AverageSettings,
+    DBoFSettings,
+    EnsembleSettings,
+    FrameEncoderSettings,
+    ModelSettings,
+    NetFVSettings,
+    NetVLADSettings,
+    NeXtVLADSettings,
+    RecurrentSettings,
+    TransformerSettings,
+)
+
+
+@dataclass(frozen=True)
+class Cost:
+    """`parameters` as Keras' count_params counts them; `flops` of one video, 2 for each multiply-add."""
+
+    parameters: int = 0
+    flops: int = 0
+
+    def __add__(self, other: "Cost") -> "Cost":
+        """The cost of both."""
+        return Cost(self.parameters + other.parameters, self.flops + other.flops)
+
+    def __mul__(self, times: int) -> "Cost":
+        """The cost of as many such parts, each with its own weights."""
+        return Cost(self.parameters * times, self.flops * times)
+
+
+def cost(settings: ModelSettings, classes: int, frames: int = MAX_FRAMES) -> Cost | None:
+    """Parameters and forward FLOPs of the network that `build_video_classifier` builds.
+
+    Counted are the matrix products of one video more in a batch. Left out are elementwise work (activations, norms,
+    sums over frames, softmax), products of weights with weights (NeXtVLAD has one a batch) and the reading of frames:
+    for the average encoder, which reads means, `frames` doesn't count. The moments of batch normalizations are
+    parameters, as in Keras.
+
+    Args:
+        settings: what the network is made of.
+        classes: number of labels.
+        frames: of the video.
+
+    Returns:
+        None for an ensemble: it costs what its members do.
+    """
+    encoder = settings.encoder
+    if isinstance(encoder, EnsembleSettings):
+        return None
+    streams = (RGB_WIDTH, AUDIO_WIDTH) if settings.two_stream else (WIDTH,)
+    pooled = [_encoder(encoder, width, frames) for width in streams]
+    total = sum((part for _, part in pooled), Cost())
+    videos = [width for width, _ in pooled]
+    if not settings.hidden_units_audio:
+        videos = [sum(videos)]
+
+    last = 0
+    for width, hidden_units in zip(videos, (settings.hidden_units, settings.hidden_units_audio), strict=False):
+        if isinstance(encoder, NeXtVLADSettings):
+            hidden = encoder.hidden_size
+            total += _dense(width, hidden, bias=False) + _batch_norm(hidden) + _squeeze_excitation(hidden)
+            width = hidden
+        total += _gate(settings, width)
+        for units in hidden_units:
+            total += _dense(width, units)
+            width = units
+        last += width
+
+    if settings.experts:
+        total += _dense(last, classes * (settings.experts + 1), bias=False) + _dense(last, classes * settings.experts)
+    else:
+        total += _dense(last, classes)
+    return total + _gate(settings, classes)
+
+
+def _encoder(settings: AverageSettings | FrameEncoderSettings, width: int, frames: int) -> tuple[int, Cost]:
+    """The width of one stream's pooled video, and what it costs to pool its frames of a width."""
+    audio = width == AUDIO_WIDTH
+    match settings:
+        case AverageSettings():
+            return width, Cost()
+        case RecurrentSettings(name=cell, layers=layers, units=units):
+            first = _recurrent(cell, width, units, frames)
+            return units, first + _recurrent(cell, units, units, frames) * (layers - 1)
+        case TransformerSettings(layers=layers):
+            return width, Cost(MAX_FRAMES * width) + _transformer(settings, width, frames) * layers
+        case DBoFSettings(clusters=clusters, batch_norm=batch_norm, add_max=add_max):
+            clusters = clusters // 8 if audio else clusters
+            shares = _assignment(width, clusters, batch_norm, frames)
+            return width, shares + _dense(clusters * (2 if add_max else 1), width, bias=False)
+        case NetVLADSettings(clusters=clusters, batch_norm=batch_norm):
+            clusters = clusters // 2 if audio else clusters
+            sums = Cost(width * clusters, 2 * frames * width * clusters)
+            shares = _assignment(width, clusters, batch_norm, frames)
+            return width, shares + sums + _dense(width * clusters, width, bias=False)
+        case NetFVSettings(clusters=clusters, batch_norm=batch_norm):
+            clusters = clusters // 2 if audio else clusters
+            sums = Cost(width * clusters, 2 * frames * width * clusters) * 2
+            shares = _assignment(width, clusters, batch_norm, frames)
+            return width, shares + sums + _dense(2 * width * clusters, width, bias=False)
+        case NeXtVLADSettings(clusters=clusters, groups=groups):
+            share = 2 if audio else 1
+            return _next_vlad(width, clusters // share, groups // share, frames)
+    assert_never(settings)
+
+
+def _dense(inputs: int, units: int, bias: bool = True, rows: int = 1) -> Cost:
+    """A matrix [inputs, units] that multiplies so many rows."""
+    return Cost(inputs * units + units * bias, 2 * rows * inputs * units)
+
+
+def _batch_norm(width: int) -> Cost:
+    """Scale, shift and the two moving moments."""
+    return Cost(4 * width)
+
+
+def _assignment(width: int, clusters: int, batch_norm: bool, frames: int) -> Cost:
+    shares = _dense(width, clusters, bias=not batch_norm, rows=frames)
+    return shares + _batch_norm(clusters) if batch_norm else shares
+
+
+def _recurrent(cell: str, width: int, units: int, frames: int) -> Cost:
+    """Keras' cells; a GRU's gates have two biases each (reset_after)."""
+    gates, biases = (4, 1) if cell == "lstm" else (3, 2)
+    products = _dense(width + units, units, bias=False, rows=frames) * gates
+    return products + Cost(gates * biases * units)
+
+
+def _transformer(settings: TransformerSettings, width: int, frames: int) -> Cost:
+    """Attention (queries, keys, values, output; every frame looks at every frame), two dense layers, two norms."""
+    heads = settings.heads * (settings.key_dim or width)
+    projections = _dense(width, heads, rows=frames) * 3 + _dense(heads, width, rows=frames)
+    attention = Cost(0, 2 * 2 * frames * frames * heads)
+    dense = _dense(width, settings.dense_units, rows=frames) + _dense(settings.dense_units, width, rows=frames)
+    return projections + attention + dense + Cost(2 * 2 * width)
+
+
+def _next_vlad(width: int, clusters: int, groups: int, frames: int) -> tuple[int, Cost]:
+    """Frames are widened twofold and cut into groups, which share one set of narrower centres."""
+    wide = 2 * width
+    narrow = wide // groups
+    total = _dense(width, wide, rows=frames)
+    # Attention and assignment of the widened frames; their matrices are multiplied by the widening one beforehand.
+    for units, bias in ((groups, groups), (groups * clusters, 0)):
+        total += Cost(wide * units + bias, 2 * frames * width * units)
+    total += _batch_norm(groups * clusters)
+    total += Cost(narrow * clusters, 2 * frames * groups * clusters * narrow)
+    return narrow * clusters, total + _batch_norm(narrow * clusters)
+
+
+def _squeeze_excitation(width: int) -> Cost:
+    narrow = width // 8
+    return _dense(width, narrow, bias=False) + _batch_norm(narrow) + _dense(narrow, width, bias=False)
+
+
+def _gate(settings: ModelSettings, width: int) -> Cost:
+    if not settings.context_gating:
+        return Cost()
+    gate = _dense(width, width, bias=not settings.gate_batch_norm)
+    return gate + _batch_norm(width) if settings.gate_batch_norm else gate

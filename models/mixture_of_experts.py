@@ -1,0 +1,58 @@
+"""The mixture-of-experts classifier: some logistic experts a label, and a gate that weighs them."""
+
+from typing import Any
+
+import keras
+from keras import KerasTensor, ops
+
+# The weight of the penalty where the loss adds up the labels' cross-entropies, as that of the challenges' code does;
+# here the loss is their mean, which is smaller by the number of classes, and the penalty with it.
+L2 = 1e-5
+
+
+@keras.saving.register_keras_serializable("yt8m")
+class MixtureOfExperts(keras.layers.Layer):
+    """p_c = sum over m < M of g[c,m] e[c,m]; g = softmax over M + 1 of x U, e = sigmoid(x V + b).
+
+    Abu-El-Haija et al., arXiv 1609.08675, section 3.3. The gate's last share goes to no expert, so that a label
+    can be unlikely though all its experts say otherwise. U and V have an L2 penalty and start as Glorot's uniform.
+
+    Args:
+        classes: C.
+        experts: M.
+        seed: of the initial weights; None draws one.
+
+    Call arguments:
+        inputs: float, [batch, n].
+
+    Returns:
+        probabilities, dtype of the layer, [batch, classes].
+    """
+
+    def __init__(self, classes: int, experts: int, seed: int | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.classes = classes
+        self.experts = experts
+        self.seed = seed
+
+    def build(self, input_shape: tuple[int, ...]) -> None:
+        """Creates U, V and b."""
+        width = input_shape[-1]
+        self.gates = self._add_kernel("gates", (width, self.classes * (self.experts + 1)), 0)
+        self.kernel = self._add_kernel("kernel", (width, self.classes * self.experts), 1)
+        self.bias = self.add_weight(shape=(self.classes * self.experts,), initializer="zeros", name="bias")
+
+    def _add_kernel(self, name: str, shape: tuple[int, int], nth: int) -> Any:
+        glorot = keras.initializers.GlorotUniform(None if self.seed is None else self.seed + nth)
+        penalty = keras.regularizers.L2(L2 / self.classes)
+        return self.add_weight(shape=shape, initializer=glorot, regularizer=penalty, name=name)
+
+    def call(self, inputs: KerasTensor) -> KerasTensor:
+        """Adds up the experts' probabilities, weighted."""
+        gates = ops.reshape(ops.matmul(inputs, self.gates), (-1, self.classes, self.experts + 1))
+        experts = ops.reshape(ops.matmul(inputs, self.kernel) + self.bias, (-1, self.classes, self.experts))
+        return ops.sum(ops.softmax(gates)[..., :-1] * ops.sigmoid(experts), axis=-1)
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return {**super().get_config(), "classes": self.classes, "experts": self.experts, "seed": self.seed}

@@ -1,0 +1,66 @@
+"""Adam with the recipe's learning rate and clipping, the same on one device as on several."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from models.settings import TrainingSettings
+
+
+class _WholeBatchGradients:
+    """Adds up the replicas' gradients before anything is decided about them.
+
+    Keras adds them up last: it clips each replica's share, so that two replicas may move a weight by twice
+    `clipvalue`, and skips a step that overflows in float16 only if the first replica's share did.
+    """
+
+    def apply(self, grads: Sequence[tf.Tensor], trainable_variables: Any = None) -> None:
+        """Hands on the mean of the shares: Keras still adds up, as many of them as there are replicas."""
+        grads = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.MEAN, list(grads))
+        super().apply(grads, trainable_variables)  # type: ignore[misc]
+
+
+@keras.saving.register_keras_serializable("yt8m")
+class MirroredAdam(_WholeBatchGradients, keras.optimizers.Adam):
+    """Adam on the gradients of the whole batch."""
+
+
+@keras.saving.register_keras_serializable("yt8m")
+class MirroredLossScaleOptimizer(_WholeBatchGradients, keras.optimizers.LossScaleOptimizer):
+    """Scales the loss of float16 models; judges, unscales and hands on the gradients of the whole batch."""
+
+
+def build_optimizer(settings: TrainingSettings, replicas: int) -> keras.optimizers.Optimizer:
+    """Adam; under mixed_float16 with the loss scaled, and gradients unscaled before they are clipped.
+
+    Args:
+        settings: learning rate and its decay, `clipvalue` or `clipnorm`, precision.
+        replicas: of the strategy in whose scope this is called.
+    """
+    scaled = settings.precision == "mixed_float16"
+    clips = settings.clipvalue or settings.clipnorm
+    joins = replicas > 1 and (scaled or clips)  # the price is a second all-reduce
+    adam = MirroredAdam if joins and not scaled else keras.optimizers.Adam
+    optimizer = adam(
+        _learning_rate(settings),
+        # Of a mean of the replicas' gradients, which are shares of the batch's: their sum is what may reach the limit.
+        clipvalue=settings.clipvalue and settings.clipvalue / replicas,
+        clipnorm=settings.clipnorm and settings.clipnorm / replicas,
+    )
+    if not scaled:
+        return optimizer
+    return (MirroredLossScaleOptimizer if joins else keras.optimizers.LossScaleOptimizer)(optimizer)
+
+
+def _learning_rate(settings: TrainingSettings) -> float | keras.optimizers.schedules.LearningRateSchedule:
+    if settings.decay_rate == 1:
+        return settings.learning_rate
+    return keras.optimizers.schedules.ExponentialDecay(
+        settings.learning_rate,
+        decay_steps=math.ceil(settings.decay_samples / settings.batch_size),
+        decay_rate=settings.decay_rate,
+        staircase=True,
+    )

@@ -1,0 +1,24 @@
+"""HTML pages that are read offline and load nothing: their common frame is page.html."""
+
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+
+def page_templates(folder: Path) -> Environment:
+    """The templates of a folder, which may extend page.html.
+
+    Filters: count (1,234), score (0.1234), change (+0.1234), percent (12.3%).
+    """
+    environment = Environment(
+        loader=FileSystemLoader([folder, Path(__file__).parent]),
+        autoescape=True,  # whatever a page was told is text, never markup
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["count"] = "{:,}".format
+    environment.filters["score"] = "{:.4f}".format
+    environment.filters["change"] = "{:+.4f}".format
+    environment.filters["percent"] = "{:.1%}".format
+    return environment

@@ -1,0 +1,58 @@
+"""The models that an ensemble averages: found by a run's folder or their own, and fit for it."""
+
+import json
+
+import pytest
+
+from components.trainer.members import find_members
+from models.errors import InputError
+
+NAMES = ("a", "b")
+
+
+@pytest.fixture
+def push(tmp_path):
+    """`(run, version, level="frame", labels=NAMES)` -> the run's folder; a model of the version serves in it."""
+
+    def write(run, version, level="frame", labels=NAMES):
+        extra = tmp_path / run / "serving" / str(version) / "assets.extra"
+        extra.mkdir(parents=True)
+        (extra.parent / "saved_model.pb").touch()
+        (extra / "model_card.json").write_text(json.dumps({"level": level}))
+        (extra / "labels.txt").write_text("".join(f"{label}\n" for label in labels))
+        return tmp_path / run
+
+    return write
+
+
+def test_a_run_its_push_directory_and_a_version_name_models(push, monkeypatch):
+    push("a", 9)
+    a, b = push("a", 10), push("b", 3)
+    paths = [str(a), f"{b}/serving", f"{a}/serving/9"]
+    assert find_members(paths, "frame", NAMES) == [f"{a}/serving/10", f"{b}/serving/3", f"{a}/serving/9"]
+    monkeypatch.chdir(a.parent)
+    assert find_members(["a", "b/serving"], "frame", NAMES) == [f"{a}/serving/10", f"{b}/serving/3"]
+
+
+@pytest.mark.parametrize("paths", [(), ("a",)])
+def test_fewer_than_two_are_refused(paths):
+    with pytest.raises(InputError, match=r"an ensemble needs two models or more, say --set model\.encoder\.members="):
+        find_members(paths, "frame", NAMES)
+
+
+def test_a_folder_without_a_model_is_named(push, tmp_path):
+    with pytest.raises(InputError, match=rf"model.encoder.members: '{tmp_path}/c' holds no pushed model, expected"):
+        find_members([str(push("a", 1)), str(tmp_path / "c")], "frame", NAMES)
+
+
+@pytest.mark.parametrize(
+    ("about", "reason"),
+    [
+        ({"level": "video"}, r"reads video-level records, the ensemble frame-level ones \(--set level=video\)"),
+        ({"labels": ("a", "b", "c")}, r"has other labels \(3, the data have 2\)"),
+        ({"labels": ("b", "a")}, r"has other labels \(2, the data have 2\)"),
+    ],
+)
+def test_a_model_of_other_records_or_labels_is_refused(push, about, reason):
+    with pytest.raises(InputError, match=reason):
+        find_members([str(push("a", 1)), str(push("b", 1, **about))], "frame", NAMES)

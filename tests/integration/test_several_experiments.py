@@ -1,0 +1,125 @@
+"""`yt8m run` of several experiments on the same data, and of an ensemble of what they pushed."""
+
+import json
+
+import click
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+import yaml
+
+from models.errors import InputError
+from pipeline.command_line import yt8m
+
+SMALL = [
+    "--set",
+    "training.max_epochs=2",
+    "--set",
+    "training.batch_size=8",
+]
+FILE = """
+average: {base: frame-average-2304-1152, model: {hidden_units: [16]}}
+netvlad: {base: netvlad-8, model: {hidden_units: [16]}}
+diverging: {base: netvlad-8, model: {hidden_units: [16]}, training: {learning_rate: 1.0e+38, decay_rate: 1.0}}
+"""
+BEFORE_THE_TRAINER = ("ExampleGen", "ImportSchemaGen", "StatisticsGen", "ExampleValidator", "Transform")
+
+
+def run(*arguments):
+    yt8m.main(["run", *map(str, arguments), *SMALL], standalone_mode=False)
+
+
+def steps(out):
+    return {step["name"]: step["state"] for step in json.loads((out / "steps.json").read_text())}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("several")
+    arguments = ["synth", "--level", "frame", "--videos", "120", "--labels", "7", str(folder / "data")]
+    yt8m.main(arguments, standalone_mode=False)
+    (folder / "own.yaml").write_text(FILE)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def several(folder):
+    """The folder of a run of three experiments, of which the second fails."""
+    arguments = ["--data", folder / "data", "--experiment-file", folder / "own.yaml", "--out", folder / "runs"]
+    with pytest.raises(InputError, match="1 of 3 experiments failed, first diverging: training diverged"):
+        run("--experiment", "average,diverging,netvlad", *arguments)
+    return folder / "runs"
+
+
+def test_what_comes_before_the_trainer_runs_once(several):
+    assert set(steps(several / "average").values()) == {"done"}
+    of_the_last = steps(several / "netvlad")
+    assert {name: of_the_last[name] for name in BEFORE_THE_TRAINER} == dict.fromkeys(BEFORE_THE_TRAINER, "cached")
+    assert of_the_last["Trainer"] == of_the_last["Evaluator"] == of_the_last["Pusher"] == "done"
+    assert len(list((several / "pipeline_root" / "ExampleGen" / "examples").iterdir())) == 1
+
+
+def test_each_experiment_has_the_folder_of_a_run(several):
+    for name in ("average", "netvlad"):
+        scores = json.loads((several / name / "scores.json").read_text())
+        assert scores["experiment"] == name and scores["model_version"]
+        assert (several / name / "report" / "index.html").exists()
+        assert len(json.loads((several / name / "training_log.json").read_text())["epochs"]) == 2
+    assert steps(several / "diverging")["Trainer"] == "failed"
+    assert not (several / "diverging" / "scores.json").exists()
+
+
+def test_an_ensemble_of_pushed_models_is_one_model(several, folder):
+    members = [several / "average", several / "netvlad"]
+    out = folder / "ensemble"
+    chosen = f"model.encoder.members=[{members[0]}, {members[1]}/serving]"
+    run("--data", folder / "data", "--experiment", "ensemble", "--out", out, "--set", chosen)
+
+    resolved = yaml.safe_load((out / "settings.yaml").read_text())["model"]["encoder"]["members"]
+    versions = [next((member / "serving").iterdir()) for member in members]
+    assert resolved == [str(version) for version in versions]
+    scores = json.loads((out / "scores.json").read_text())
+    assert scores["splits"]["train"]["videos"] == scores["splits"]["validation"]["videos"] == 12
+
+    generator = np.random.default_rng(0)
+    video = {
+        "frames": generator.integers(0, 256, (2, 30, 1152), np.uint8),
+        "num_frames": np.array([30, 20], np.int32),
+    }
+    served = tf.saved_model.load(str(out / "serving" / scores["model_version"]))
+    answer = served.signatures["raw_tensors"](**{name: tf.constant(value) for name, value in video.items()})
+    parts = [
+        tf.saved_model.load(str(version)).signatures["raw_tensors"](**{n: tf.constant(v) for n, v in video.items()})
+        for version in versions
+    ]
+    kept = keras.saving.load_model(out / "serving" / scores["model_version"] / "assets.extra" / "model.keras")
+    weights = np.asarray(keras.ops.softmax(kept.get_layer("ensemble").logits))
+    assert weights.sum() == pytest.approx(1) and weights[0] != weights[1]
+    expected = sum(weight * part["probabilities"] for weight, part in zip(weights, parts, strict=True))
+    np.testing.assert_allclose(answer["probabilities"], expected, rtol=1e-4)
+
+
+def test_an_ensemble_without_members_is_refused_before_any_work(folder):
+    with pytest.raises(InputError, match="an ensemble needs two models or more"):
+        run("--data", folder / "data", "--experiment", "ensemble", "--out", folder / "nothing")
+    assert not (folder / "nothing" / "pipeline_root").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        (["--experiment", "netvlad-8,average-576"], InputError, r"netvlad-8 \(frame\), average-576 \(video\): one run"),
+        (["--experiment", "netvlad-8", "--table", "4"], click.UsageError, "expected either --experiment or --table"),
+        ([], click.UsageError, "expected either --experiment or --table"),
+        (["--table", "3"], InputError, "--table is 3, allowed: 4, 5"),
+        (
+            ["--table", "12", "--set", "model.encoder.layers=1"],
+            InputError,
+            "dbof-2048-joint: model.encoder.layers",
+        ),
+    ],
+)
+def test_what_cannot_run_together_is_refused_before_any_work(folder, arguments, error, message):
+    with pytest.raises(error, match=message):
+        run("--data", folder / "data", "--out", folder / "nothing", *arguments)

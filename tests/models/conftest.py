@@ -1,0 +1,257 @@
+"""What every encoder of frames must do, as checks for the tests of each; and the small training of training_task.py."""
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+LENGTHS = np.array([7, 1, 4])
+FRAMES = np.random.default_rng(0).normal(size=(3, 7, 8))
+
+
+def pad_videos(padding: int = 0, filler: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
+    mask = np.arange(7 + padding) < LENGTHS[:, None]
+    frames = np.pad(FRAMES, ((0, 0), (0, padding), (0, 0)))
+    return np.where(mask[..., None], frames, filler).astype(np.float32), mask
+
+
+def distance(value: Any, reference: Any) -> float:
+    value, reference = np.asarray(value, np.float64), np.asarray(reference, np.float64)
+    assert value.shape == reference.shape
+    return float(np.linalg.norm(value - reference) / np.linalg.norm(reference))
+
+
+@pytest.fixture(scope="session")
+def videos() -> list[np.ndarray]:
+    """Three videos of 7, 1 and 4 frames with 8 features, float64: what `padded_videos` pads."""
+    return [video[:length] for video, length in zip(FRAMES, LENGTHS, strict=True)]
+
+
+@pytest.fixture(scope="session")
+def padded_videos() -> Callable[..., tuple[np.ndarray, np.ndarray]]:
+    """`(padding=0, filler=0.0)` -> frames float32 [3, 7 + padding, 8] and mask bool [3, 7 + padding] of `videos`."""
+    return pad_videos
+
+
+@pytest.fixture(scope="session")
+def relative_error() -> Callable[[Any, Any], float]:
+    """`(value, reference)` -> |value - reference| / |reference|; refuses other shapes."""
+    return distance
+
+
+@pytest.fixture(scope="session")
+def with_random_weights() -> Callable[..., keras.layers.Layer]:
+    """`(layer, *inputs)` -> the layer, built, none of its weights 0 or 1: each of them shows in the output.
+
+    Those of batch and layer normalization (scales, variances) are drawn from 0.5 ... 1.5, the others from N(0, 1).
+    Without inputs, `padded_videos()`.
+    """
+
+    def randomize(layer: keras.layers.Layer, *inputs: Any) -> keras.layers.Layer:
+        layer(*(inputs or pad_videos()))
+        rng = np.random.default_rng(2)
+        for weight in layer.weights:
+            normal, positive = rng.normal(size=weight.shape), rng.uniform(0.5, 1.5, weight.shape)
+            weight.assign(positive if "norm" in weight.path.split("/")[-2] else normal)
+        return layer
+
+    return randomize
+
+
+@pytest.fixture(scope="session")
+def weights_of() -> Callable[..., dict[str, np.ndarray]]:
+    """`(layer, part="")` -> the weights of it, or of a sublayer, in float64: `{"kernel": ..., "norm/gamma": ...}`."""
+
+    def collect(layer: keras.layers.Layer, part: str = "") -> dict[str, np.ndarray]:
+        start = f"{layer.name}/{part}/" if part else f"{layer.name}/"
+        return {w.path.removeprefix(start): np.asarray(w, np.float64) for w in layer.weights if start in w.path}
+
+    return collect
+
+
+@pytest.fixture(scope="session")
+def shares_by_formula() -> Callable[..., list[np.ndarray]]:
+    """`(weights, videos, training=False)` -> softmax(x W + b) or softmax(BN(x W)) of each video, in float64."""
+
+    def assign(weights: dict[str, np.ndarray], videos: list[np.ndarray], training: bool = False) -> list[np.ndarray]:
+        logits = [video @ weights["kernel"] for video in videos]
+        if "bias" in weights:
+            logits = [z + weights["bias"] for z in logits]
+        else:
+            every = np.concatenate(logits)
+            mean = every.mean(axis=0) if training else weights["norm/moving_mean"]
+            variance = every.var(axis=0) if training else weights["norm/moving_variance"]
+            scale = weights["norm/gamma"] / np.sqrt(variance + 1e-3)
+            logits = [(z - mean) * scale + weights["norm/beta"] for z in logits]
+        return [np.exp(z) / np.exp(z).sum(axis=1, keepdims=True) for z in logits]
+
+    return assign
+
+
+@pytest.fixture(scope="session")
+def check_gradients() -> Callable[..., None]:
+    """`(layer, *inputs, **call)`: gradients of float inputs and weights are the slopes of the outputs.
+
+    The layer must be in float64; the slopes are finite differences along random directions.
+    """
+
+    def check(layer: keras.layers.Layer, *inputs: np.ndarray, **call: Any) -> None:
+        assert layer.compute_dtype == "float64"
+        varied = [tf.Variable(i, dtype="float64") if i.dtype.kind == "f" else tf.constant(i) for i in inputs]
+        towards = np.random.default_rng(3).normal(size=layer(*varied, **call).shape)
+
+        @tf.function
+        def loss() -> tf.Tensor:
+            return tf.reduce_sum(layer(*varied, **call) * towards)
+
+        with tf.GradientTape() as tape:
+            value = loss()
+        variables = [i for i in varied if isinstance(i, tf.Variable)]
+        variables += [weight.value for weight in layer.trainable_weights]
+        gradients = tape.gradient(value, variables)
+        rng = np.random.default_rng(4)
+        for variable, gradient in zip(variables, gradients, strict=True):
+            direction = rng.normal(size=variable.shape)
+            variable.assign_add(1e-6 * direction)
+            ahead = loss()
+            variable.assign_sub(2e-6 * direction)
+            behind = loss()
+            variable.assign_add(1e-6 * direction)
+            slope = float(ahead - behind) / 2e-6
+            assert np.sum(gradient * direction) == pytest.approx(slope, rel=1e-6, abs=1e-7), variable.name
+
+    return check
+
+
+@pytest.fixture(scope="session")
+def check_padding() -> Callable[..., None]:
+    """`(layer, training=False)`: `padded_videos` give the same result with up to 9 more frames of anything."""
+
+    def check(layer: keras.layers.Layer, training: bool = False) -> None:
+        expected = layer(*pad_videos(), training=training)
+
+        @settings(max_examples=20, deadline=None)
+        @given(padding=st.integers(0, 9), filler=st.floats(-100, 100, width=32))
+        def same(padding: int, filler: float) -> None:
+            assert distance(layer(*pad_videos(padding, filler), training=training), expected) < 1e-5
+
+        same()
+
+    return check
+
+
+@pytest.fixture(scope="session")
+def check_frame_order() -> Callable[..., None]:
+    """`(layer, training=False)`: `padded_videos` give the same result with their frames in any order."""
+
+    def check(layer: keras.layers.Layer, training: bool = False) -> None:
+        frames, mask = pad_videos()
+        expected = layer(frames, mask, training=training)
+
+        @settings(max_examples=20, deadline=None)
+        @given(st.permutations(range(7)))
+        def same(order: list[int]) -> None:
+            assert distance(layer(frames[:, order], mask[:, order], training=training), expected) < 1e-5
+
+        same()
+
+    return check
+
+
+@pytest.fixture(scope="session")
+def check_compiled() -> Callable[..., None]:
+    """`(layer, *inputs, **call)`: XLA compiles layer and gradients, and the outputs are those of the eager layer."""
+
+    def check(layer: keras.layers.Layer, *inputs: np.ndarray, **call: Any) -> None:
+        expected = layer(*inputs, **call)
+
+        @tf.function(jit_compile=True)
+        def compiled(*tensors: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor]]:
+            with tf.GradientTape() as tape:
+                output = layer(*tensors, **call)
+                loss = tf.reduce_sum(output * output)
+            return output, tape.gradient(loss, [weight.value for weight in layer.trainable_weights])
+
+        output, gradients = compiled(*map(tf.constant, inputs))
+        assert distance(output, expected) < 1e-5
+        assert all(np.all(np.isfinite(gradient)) for gradient in gradients)
+
+    return check
+
+
+ON_JAX = """
+import importlib, json, sys
+import keras, numpy as np
+call = json.loads(sys.argv[2])
+importlib.import_module(call["module"])
+given = np.load(sys.argv[1])
+inputs = [given[f"input{i}"] for i in range(call["inputs"])]
+layer = keras.saving.deserialize_keras_object(call["layer"])
+layer(*inputs)
+layer.set_weights([given[f"weight{i}"] for i in range(len(layer.weights))])
+assert keras.backend.backend() == "jax"
+np.save(sys.argv[3], np.stack([layer(*inputs, **arguments) for arguments in call["calls"]]))
+"""
+
+
+@pytest.fixture
+def run_on_jax(tmp_path: Path) -> Callable[..., list[np.ndarray]]:
+    """`(layer, inputs, calls)` -> outputs of the same layer on JAX: one for each call's keyword arguments."""
+
+    def run(
+        layer: keras.layers.Layer, inputs: Sequence[np.ndarray], calls: Sequence[dict[str, Any]] = ({},)
+    ) -> list[np.ndarray]:
+        arrays = {f"input{i}": array for i, array in enumerate(inputs)}
+        arrays |= {f"weight{i}": array for i, array in enumerate(layer.get_weights())}
+        np.savez(tmp_path / "given.npz", **arrays)
+        call = {
+            "module": type(layer).__module__,
+            "layer": keras.saving.serialize_keras_object(layer),
+            "inputs": len(inputs),
+            "calls": list(calls),
+        }
+        # Its build configuration would build the layer before it is called: here the call builds it.
+        call["layer"].pop("build_config", None)
+        script = [sys.executable, "-c", ON_JAX, str(tmp_path / "given.npz"), json.dumps(call), str(tmp_path / "out")]
+        environment = {
+            **os.environ,
+            "KERAS_BACKEND": "jax",
+            "JAX_PLATFORMS": "cpu",
+            "PYTHONPATH": os.pathsep.join(sys.path),
+        }
+        done = subprocess.run(script, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return list(np.load(tmp_path / "out.npy"))
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def task() -> Any:
+    """The module training_task.py: a small training, ways to interrupt it, and what must come of it."""
+    spec = importlib.util.spec_from_file_location("training_task", Path(__file__).with_name("training_task.py"))
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def unbroken(task: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """Model and log of the task's training, left alone; patience runs out at the end of epoch 4."""
+    model, log = task.run(
+        tmp_path_factory.mktemp("unbroken"), task.RECIPE.model_copy(update={"checkpoint_minutes": 60.0})
+    )
+    assert (log.best_epoch, len(log.epochs), log.stopped_by, log.resumed_from) == (2, 5, "patience", None)
+    return model, log
