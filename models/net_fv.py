@@ -33,10 +33,10 @@ class NetFV(ClusterPooling):
     def pool(self, frames: KerasTensor, shares: KerasTensor) -> KerasTensor:
         """The normalized FV1 and FV2, float32 [batch, 2 * D * K]."""
         # FV2 is a small difference of large sums: float32 in every precision.
-        features = ops.transpose(ops.cast(frames, shares.dtype), (0, 2, 1))
+        frames = ops.cast(frames, shares.dtype)
         count = ops.sum(shares, axis=1)[:, None, :]
-        first = ops.matmul(features, shares)
-        second = ops.matmul(ops.square(features), shares)
+        first = ops.matmul(ops.transpose(frames, (0, 2, 1)), shares)
+        second = ops.matmul(ops.transpose(ops.square(frames), (0, 2, 1)), shares)
         precision = 1 / (ops.softplus(self.rho) + SMALLEST_SIGMA)
         residual = first - self.centres * count
         # sum a (x - c)^2 = sum a x^2 - 2 c sum a x + c^2 sum a

@@ -115,12 +115,12 @@ def training_view(model: keras.Model) -> tuple[keras.Model, bool]:
         model: from `build_video_classifier`, or loaded from a file.
 
     Returns:
-        A model with the same inputs and the same weights, and whether its outputs are logits. Gated probabilities and
-        those of a mixture have no logits: then it is the model itself, and False.
+        Another model with the same inputs and weights, so that the optimizer's state is none of `model`'s; and whether
+        its outputs are logits: gated probabilities and those of a mixture or an ensemble have none.
     """
-    if model.layers[-1].name != "probabilities":
-        return model, False
-    return keras.Model(model.input, model.get_layer("logits").output, name=model.name), True
+    has_logits = model.layers[-1].name == "probabilities"
+    output = model.get_layer("logits").output if has_logits else model.output
+    return keras.Model(model.input, output, name=model.name), has_logits
 
 
 def _seeds(seed: int) -> Iterator[int]:

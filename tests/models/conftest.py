@@ -192,22 +192,24 @@ def check_compiled() -> Callable[..., None]:
 
 ON_JAX = """
 import importlib, json, sys
-import keras, numpy as np
+import jax, keras, numpy as np
 call = json.loads(sys.argv[2])
 importlib.import_module(call["module"])
 given = np.load(sys.argv[1])
 inputs = [given[f"input{i}"] for i in range(call["inputs"])]
 layer = keras.saving.deserialize_keras_object(call["layer"])
-layer(*inputs)
+layer(*[keras.Input(batch_shape=array.shape, dtype=array.dtype.name) for array in inputs])
 layer.set_weights([given[f"weight{i}"] for i in range(len(layer.weights))])
 assert keras.backend.backend() == "jax"
-np.save(sys.argv[3], np.stack([layer(*inputs, **arguments) for arguments in call["calls"]]))
+state = [[variable.value for variable in part] for part in (layer.trainable_variables, layer.non_trainable_variables)]
+run = lambda arguments: jax.jit(lambda *inputs: layer.stateless_call(*state, *inputs, **arguments)[0])(*inputs)
+np.save(sys.argv[3], np.stack([run(arguments) for arguments in call["calls"]]))
 """
 
 
 @pytest.fixture
 def run_on_jax(tmp_path: Path) -> Callable[..., list[np.ndarray]]:
-    """`(layer, inputs, calls)` -> outputs of the same layer on JAX: one for each call's keyword arguments."""
+    """`(layer, inputs, calls)` -> outputs of the same layer on JAX, compiled: one for each call's keyword arguments."""
 
     def run(
         layer: keras.layers.Layer, inputs: Sequence[np.ndarray], calls: Sequence[dict[str, Any]] = ({},)

@@ -8,7 +8,7 @@ import pytest
 from models.dbof import DBoF
 
 
-@pytest.mark.parametrize(("batch_norm", "training"), [(False, False), (True, False), (True, True)])
+@pytest.mark.parametrize(("batch_norm", "training"), [(False, False), (False, True), (True, False), (True, True)])
 @pytest.mark.parametrize("add_max", [False, True])
 def test_it_follows_equations_16_and_17(
     with_random_weights: Callable,

@@ -53,7 +53,8 @@ def test_members_of_means_make_an_ensemble_of_means(members: list[keras.Model]) 
 def test_only_the_weights_are_trained(members: list[keras.Model]) -> None:
     ensemble = build_ensemble(members, "frame")
     assert [weight.shape for weight in ensemble.trainable_weights] == [(3,)]
-    assert training_view(ensemble) == (ensemble, False)
+    view, from_logits = training_view(ensemble)
+    assert not from_logits and [weight.shape for weight in view.trainable_weights] == [(3,)]
     assert ensemble.losses == [], "a member's penalty would count as the ensemble's"
 
 
