@@ -33,7 +33,8 @@ def main() -> None:
     parser.add_argument("--worker", nargs=2, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.worker:
-        work(*arguments.worker, arguments.batch)
+        encoder, implementation = arguments.worker
+        work(encoder, implementation, arguments.batch)
         return
     print("| encoder | batch | straightforward s | ours s | ratio | from bytes | MB | ours MB | from bytes MB |")
     print("|---|---|---|---|---|---|---|---|---|")
@@ -67,7 +68,7 @@ class _Worker:
 
     def __init__(self, encoder: str, implementation: str, batch: int) -> None:
         command = [sys.executable, __file__, "--worker", encoder, implementation, "--batch", str(batch)]
-        pipe, environment = subprocess.PIPE, {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
+        environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
         self._process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,

@@ -105,7 +105,7 @@ class NeXtVLAD(Encoder):
     def __init__(self, clusters: int, groups: int = 8) -> None:
         super().__init__()
         self.clusters, self.groups = clusters, groups
-        self.expand, self.attention = None, keras.layers.Dense(groups, "sigmoid")
+        self.attention = keras.layers.Dense(groups, "sigmoid")
         self.assignment = keras.layers.Dense(groups * clusters, use_bias=False)
         self.norm, self.pooled_norm = keras.layers.BatchNormalization(), keras.layers.BatchNormalization()
 

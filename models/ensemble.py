@@ -6,7 +6,7 @@ from typing import Any
 import keras
 from keras import KerasTensor, ops
 
-from models.average import mean_of_frames
+from models.encoders.average import mean_of_frames
 from models.features import FRAMES, MEAN, NUM_FRAMES, Level
 from models.video_classifier import video_inputs
 

@@ -7,16 +7,16 @@ from typing import Any
 import keras
 from keras import KerasTensor, ops
 
-from models.classifier import dense_stack
-from models.context_gating import ContextGating
-from models.encoders import AUDIO_STREAM, JOINED_STREAM, RGB_STREAM, Stream, build_encoder
+from models.encoders.streams import AUDIO_STREAM, JOINED_STREAM, RGB_STREAM, Stream, build_encoder
 from models.features import FRAMES, MEAN, NUM_FRAMES, WIDTH, Level
-from models.masking import frame_mask
-from models.mixture_of_experts import MixtureOfExperts
-from models.normalization import l2_normalize
-from models.quantization import dequantize
+from models.layers.context_gating import ContextGating
+from models.layers.dense_stack import dense_stack
+from models.layers.masking import frame_mask
+from models.layers.mixture_of_experts import MixtureOfExperts
+from models.layers.normalization import l2_normalize
+from models.layers.quantization import dequantize
+from models.layers.squeeze_excitation import SqueezeExcitation
 from models.settings import AverageSettings, EnsembleSettings, ModelSettings, NeXtVLADSettings
-from models.squeeze_excitation import SqueezeExcitation
 
 
 @keras.saving.register_keras_serializable("yt8m")
@@ -51,7 +51,7 @@ class FrameDecoder(keras.layers.Layer):
 
 
 def reads_frames(settings: ModelSettings, level: Level) -> bool:
-    """Whether the model takes frames; if not, it takes the mean that `models.average.mean_of_frames` computes."""
+    """Whether the model takes frames; if not, it takes the mean that `mean_of_frames` computes."""
     return level == "frame" and not isinstance(settings.encoder, AverageSettings)
 
 

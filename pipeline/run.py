@@ -23,7 +23,7 @@ from components.trainer.members import find_members
 from components.trainer.trainer import TRAINING_LOG, read_training_log
 from models.errors import InputError
 from models.settings import EnsembleSettings
-from models.training_log import TrainingLog
+from models.training.log import TrainingLog
 from models.vocabulary import label_ids_as_names, read_vocabulary
 from pipeline.anomalies import describe_anomalies
 from pipeline.create_pipeline import create_pipeline

@@ -188,7 +188,7 @@ def _record(video_id: str, labels: NDArray[np.int64], frames: NDArray[np.uint8],
     """A serialized SequenceExample as published; at the video level its second field is there and empty."""
     import tensorflow as tf
 
-    from models.quantization import dequantize
+    from models.layers.quantization import dequantize
 
     def of_bytes(value: bytes) -> Any:
         return tf.train.Feature(bytes_list=tf.train.BytesList(value=[value]))

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.features import AUDIO_WIDTH, MAX_FRAMES, RGB_WIDTH, WIDTH
-from models.quantization import dequantize, quantize
+from models.layers.quantization import dequantize, quantize
 
 BACKGROUND = -1
 

@@ -9,10 +9,10 @@ import keras
 import tensorflow as tf
 import tensorflow_transform as tft
 
-from models.average import mean_of_frames
+from models.encoders.average import mean_of_frames
 from models.features import AUDIO, FRAMES, LABELS, MEAN, NUM_FRAMES, RGB, WIDTH, Level
-from models.inputs import packed_frames
-from models.raw_records import parse_raw_frames, parse_raw_means
+from models.input.batches import packed_frames
+from models.input.raw_records import parse_raw_frames, parse_raw_means
 
 # Labels that an answer lists, as GAP@20 and the challenge's submissions do.
 TOP = 20

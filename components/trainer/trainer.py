@@ -16,11 +16,11 @@ from components.trainer.export import export
 from components.trainer.members import load_members
 from models.ensemble import build_ensemble
 from models.features import AUDIO, FRAMES, LABELS, NUM_FRAMES, RGB, Level
-from models.frame_sampling import sample_frames
-from models.inputs import Batch, batches, packed_frames, parse_means
+from models.input.batches import Batch, batches, packed_frames, parse_means
+from models.input.frame_sampling import sample_frames
 from models.settings import EnsembleSettings, ModelSettings, TrainingSettings
-from models.training import train
-from models.training_log import TrainingLog
+from models.training.log import TrainingLog
+from models.training.train import train
 from models.video_classifier import build_video_classifier, reads_frames
 
 # The log of the training, in the model's assets.extra/.

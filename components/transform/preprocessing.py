@@ -4,7 +4,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from models.average import mean_of_frames
+from models.encoders.average import mean_of_frames
 from models.features import (
     AUDIO,
     FRAMES,
@@ -18,8 +18,8 @@ from models.features import (
     NUM_FRAMES,
     RGB,
 )
-from models.inputs import multi_hot, packed_frames
-from models.quantization import dequantize
+from models.input.batches import multi_hot, packed_frames
+from models.layers.quantization import dequantize
 
 
 def preprocessing_fn(inputs: dict[str, Any], custom_config: dict[str, Any]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 
 from models.errors import InputError
 from models.features import Level
-from models.training_log import TrainingLog
+from models.training.log import TrainingLog
 from pipeline.validation import explain
 
 SETTINGS, SCORES, TRAINING_LOG = "settings.yaml", "scores.json", "training_log.json"

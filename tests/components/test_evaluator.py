@@ -14,7 +14,7 @@ from components.champion_resolver import VERSION
 from components.evaluator.component import EvaluatorExecutor, _eval_config
 from components.evaluator.verdict import Verdict
 from components.trainer.export import export
-from models.inputs import parse_means
+from models.input.batches import parse_means
 from models.settings import ModelSettings
 from models.video_classifier import build_video_classifier
 

@@ -33,7 +33,7 @@ def test_the_fingerprint_is_the_same_for_the_same_code(copy, monkeypatch):
 @pytest.mark.parametrize(
     ("edited", "changes_ingest", "changes_trainer"),
     [
-        ("models/net_vlad.py", False, True),
+        ("models/encoders/net_vlad.py", False, True),
         ("components/example_gen/packing.py", True, False),
         ("components/evaluator/metrics.py", False, False),
         ("models/features.py", True, True),

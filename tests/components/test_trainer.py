@@ -9,7 +9,7 @@ from tfx import v1 as tfx
 
 from components.trainer.trainer import read_training_log, run_fn
 from models.settings import ModelSettings, TrainingSettings
-from models.training_log import TrainingLog
+from models.training.log import TrainingLog
 
 CLASSES = 5
 

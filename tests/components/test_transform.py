@@ -9,8 +9,8 @@ import tensorflow as tf
 import tensorflow_transform as tft
 
 from components.trainer.trainer import _parse_frames
-from models.inputs import parse_means
-from models.quantization import dequantize
+from models.input.batches import parse_means
+from models.layers.quantization import dequantize
 
 CLASSES = 5
 

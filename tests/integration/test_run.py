@@ -17,7 +17,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from components.served_models import versions
 from models.errors import InputError
-from models.raw_records import parse_raw_frames
+from models.input.raw_records import parse_raw_frames
 from pipeline.command_line import yt8m
 
 YT8M = Path(sys.executable).with_name("yt8m")

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from models.average import mean_of_frames
+from models.encoders.average import mean_of_frames
 from models.ensemble import build_ensemble
 from models.settings import ModelSettings, TrainingSettings
-from models.training import train
+from models.training.train import train
 from models.video_classifier import build_video_classifier, training_view
 
 CLASSES = 7

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from models.average import mean_of_frames
-from models.quantization import dequantize
+from models.encoders.average import mean_of_frames
+from models.layers.quantization import dequantize
 from models.settings import ModelSettings
 from models.video_classifier import build_video_classifier, reads_frames, training_view
 
@@ -311,8 +311,8 @@ ON_JAX = """
 import sys
 import keras, numpy as np
 import models.video_classifier
-from models.average import mean_of_frames
-from models.quantization import dequantize
+from models.encoders.average import mean_of_frames
+from models.layers.quantization import dequantize
 given = dict(np.load(sys.argv[2]))
 assert keras.backend.backend() == "jax"
 probabilities = keras.saving.load_model(sys.argv[1])(given)

@@ -14,8 +14,8 @@ import numpy as np
 import tensorflow as tf
 
 from models.settings import TrainingSettings
-from models.training import train
-from models.training_log import TrainingLog
+from models.training.log import TrainingLog
+from models.training.train import train
 
 VIDEOS, VALIDATION_VIDEOS, FEATURES, CLASSES, BATCH = 44, 19, 6, 4, 8
 STEPS = 6  # of an epoch; the last batch has 4 videos

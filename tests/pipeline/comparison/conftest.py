@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from models.training_log import EpochLog, TrainingLog
+from models.training.log import EpochLog, TrainingLog
 from pipeline.experiments import find_experiment
 from pipeline.settings import resolve_settings
 

@@ -16,7 +16,7 @@ import components.schema
 from components.evaluator.verdict import Slice, Verdict
 from components.example_gen.ingest import Summary
 from models.features import ID, LABELS, NUM_FRAMES, Level
-from models.training_log import EpochLog, TrainingLog
+from models.training.log import EpochLog, TrainingLog
 from pipeline.experiments import find_experiment
 from pipeline.local_runner import Step
 from pipeline.report import write_report

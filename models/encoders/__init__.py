@@ -1,0 +1,1 @@
+"""Encoders: what makes one vector of a video's frames."""

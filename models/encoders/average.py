@@ -1,0 +1,30 @@
+"""The average encoder: the mean of a video's frames, straight from their codes."""
+
+from keras import KerasTensor, ops
+
+from models.layers.masking import frame_mask
+from models.layers.quantization import dequantize
+
+
+def mean_of_frames(frames: KerasTensor, num_frames: KerasTensor) -> KerasTensor:
+    """Mean of the dequantized real frames of each video.
+
+    The codes are added first (at most 300 * 255, exact in float32 in any order) and their mean is dequantized, so
+    padding and batching change no bit of it. Videos are taken one at a time: converting the whole batch to float32
+    takes four times its memory and, on a CPU, seven times as long (512 videos: 0.45 s against 3.4 s).
+
+    Args:
+        frames: uint8, [batch, frames, features].
+        num_frames: int, [batch]; at least 1.
+
+    Returns:
+        float32, [batch, features].
+    """
+
+    def sum_of_codes(video: tuple[KerasTensor, KerasTensor]) -> KerasTensor:
+        codes, real = video
+        return ops.sum(ops.where(real[:, None], ops.cast(codes, "float32"), 0.0), axis=0)
+
+    mask = frame_mask(num_frames, frames)
+    count = ops.sum(ops.cast(mask, "float32"), axis=1, keepdims=True)
+    return dequantize(ops.map(sum_of_codes, (frames, mask)) / count)

@@ -1,0 +1,98 @@
+"""What DBoF, NetVLAD and NetFV share: soft assignment before the sums over frames, projection after."""
+
+from typing import Any
+
+import keras
+from keras import KerasTensor, ops
+
+from models.encoders.soft_assignment import SoftAssignment
+from models.layers.normalization import SHORTEST
+
+
+class ClusterPooling(keras.layers.Layer):
+    """Assigns frames to clusters, pools them (`pool`, of the subclass) and projects the result by a matrix.
+
+    The projection starts as N(0, 1/sqrt(K)) and has no bias. In half precision, the products with W and with the
+    projection are in half precision; the shares and whatever is summed over frames are float32.
+
+    Args:
+        clusters: K.
+        hidden_size: width of the projection.
+        batch_norm: of the soft assignment.
+        seed: of the initial weights; None draws one.
+
+    Call arguments:
+        frames: float, [batch, frames, D].
+        mask: bool, [batch, frames]; true for real frames. Padding changes nothing, in training neither.
+        training: whether the batch normalization uses the batch's own moments.
+
+    Returns:
+        dtype of the layer, [batch, hidden_size].
+    """
+
+    def __init__(
+        self, clusters: int, hidden_size: int, batch_norm: bool = False, seed: int | None = None, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.clusters = clusters
+        self.hidden_size = hidden_size
+        self.batch_norm = batch_norm
+        self.seed = seed
+        self.supports_masking = True
+        self.assignment = SoftAssignment(clusters, batch_norm, seed, dtype=self.dtype_policy, name="assignment")
+        self.projection = keras.layers.Dense(
+            hidden_size,
+            use_bias=False,
+            kernel_initializer=self._normal(clusters, 2),
+            dtype=self.dtype_policy,
+            name="projection",
+        )
+
+    def _normal(self, n: int, nth: int) -> keras.initializers.Initializer:
+        # Seeds must differ (the soft assignment's is the 0th): W and the centres have the same shape.
+        seed = None if self.seed is None else self.seed + nth
+        return keras.initializers.RandomNormal(stddev=n**-0.5, seed=seed)
+
+    def _add_centres(self, width: int) -> KerasTensor:
+        # Not cast to half precision: centres are multiplied with sums over up to 300 frames.
+        shape, normal = (width, self.clusters), self._normal(width, 1)
+        return self.add_weight(shape=shape, initializer=normal, autocast=False, name="centres")
+
+    def _build_sublayers(self, frames_shape: tuple[int, ...], pooled_width: int) -> None:
+        self.assignment.build(frames_shape)
+        self.projection.build((None, pooled_width))
+
+    def call(self, frames: KerasTensor, mask: KerasTensor, training: bool = False) -> KerasTensor:
+        """Pools the real frames of each video."""
+        return self.projection(self.pool(frames, self.assignment(frames, mask, training=training)))
+
+    def pool(self, frames: KerasTensor, shares: KerasTensor) -> KerasTensor:
+        """One vector for each video, float32 [batch, width], of frames [batch, frames, D] and shares [..., K]."""
+        raise NotImplementedError
+
+    def compute_mask(self, frames: KerasTensor, mask: KerasTensor | None = None) -> None:
+        """A pooled video has no frames left to mask."""
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        config = {"clusters": self.clusters, "hidden_size": self.hidden_size, "batch_norm": self.batch_norm}
+        return {**super().get_config(), **config, "seed": self.seed}
+
+
+def normalize_residuals(residuals: KerasTensor) -> KerasTensor:
+    """Scales each cluster's residual to length 1, then all of them together; zero stays zero.
+
+    As `l2_normalize` twice, but the lengths of the first result follow from those of the residuals, so residuals are
+    read and written once.
+
+    Args:
+        residuals: float32, [batch, D, clusters].
+
+    Returns:
+        float32, [batch, D * clusters].
+    """
+    squared_length = ops.sum(ops.square(residuals), axis=1)
+    scale = ops.rsqrt(ops.maximum(squared_length, SHORTEST**2))
+    squared_total = ops.sum(squared_length * ops.square(scale), axis=-1, keepdims=True)
+    scale = scale * ops.rsqrt(ops.maximum(squared_total, SHORTEST**2))
+    return ops.reshape(residuals * scale[:, None, :], (-1, residuals.shape[1] * residuals.shape[2]))

@@ -1,0 +1,52 @@
+"""Which frames of its videos a training step sees."""
+
+import tensorflow as tf
+
+from models.features import FRAMES, NUM_FRAMES
+from models.input.batches import Batch
+from models.settings import TrainingSettings
+
+
+def sample_frames(inputs: Batch, seed: tf.Tensor, settings: TrainingSettings) -> Batch:
+    """Draws S = `sampled_frames` frames, or fewer, of each video of a batch; every video has draws of its own.
+
+    `frame_sampling` says how, for a video of n frames:
+        random: S draws with replacement, index floor(U[0, 1) * n) (the thesis, section 4.3).
+        window: min(n, S) frames in a row, from a random one on.
+        stride: every k-th frame, k = ceil(n / S), from a random one of the first k on.
+        all: leaves the batch as it is; the only way for inputs that are no frames.
+
+    Args:
+        inputs: `frames` uint8 [B, F, 1152] and `num_frames` int [B], 1 .. F.
+        seed: int [2]; the same seed gives the same draws.
+        settings: `frame_sampling` and `sampled_frames`.
+
+    Returns:
+        `frames` uint8 [B, S, 1152], zero bytes after the last one drawn, and `num_frames` int32 [B].
+    """
+    how, count = settings.frame_sampling, settings.sampled_frames
+    if how == "all":
+        return inputs
+    frames, n = inputs[FRAMES], tf.cast(inputs[NUM_FRAMES], tf.int32)[:, None]
+    videos, places = tf.shape(frames)[0], tf.range(count)[None, :]
+    uniform = tf.random.stateless_uniform([videos, count if how == "random" else 1], seed)
+
+    def below(bound: tf.Tensor) -> tf.Tensor:
+        # U is at most 1 - 2^-23, and a product with a bound below 2^23 rounds to a float below the bound.
+        return tf.cast(uniform * tf.cast(bound, tf.float32), tf.int32)
+
+    if how == "random":
+        indices, drawn = below(n), tf.fill([videos, 1], count)
+    elif how == "window":
+        drawn = tf.minimum(n, count)
+        indices = below(n - drawn + 1) + places
+    else:
+        step = -(-n // count)
+        first = below(step)
+        drawn = -(-(n - first) // step)
+        indices = first + step * places
+    # No frame lies at -1: there the result is zero, without another pass over the bytes of a batch.
+    indices = tf.where(places < drawn, indices, -1)
+    rows = tf.broadcast_to(tf.range(videos)[:, None], tf.shape(indices))
+    sampled = tf.gather_nd(frames, tf.stack([rows, indices], axis=-1), bad_indices_policy="IGNORE")
+    return inputs | {FRAMES: tf.ensure_shape(sampled, [None, count, frames.shape[2]]), NUM_FRAMES: drawn[:, 0]}

@@ -1,0 +1,1 @@
+"""Layers and functions that models are made of, beside the encoders."""

@@ -1,0 +1,224 @@
+"""The epochs of a training: steps, validation, early stopping, and when to save."""
+
+import logging
+import math
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from models.errors import InputError
+from models.settings import TrainingSettings
+from models.training.checkpoint import Checkpoint, Progress, values
+from models.training.log import EpochLog
+
+# What a shell reports for a process that SIGTERM ended (128 + 15): schedulers read it as a preemption.
+EXIT_PREEMPTED = 143
+
+_logger = logging.getLogger(__name__)
+
+
+class TrainingLoop:
+    """The steps of one training and the state they share.
+
+    Keras' `fit` can't start within an epoch: it resets the metrics first and, under a strategy, reads the start of the
+    data twice and fails where nothing is left of the epoch. So the steps of Keras (`train_step`) are called here.
+    """
+
+    def __init__(
+        self,
+        view: keras.Model,
+        strategy: tf.distribute.Strategy,
+        settings: TrainingSettings,
+        checkpoint: Checkpoint,
+        progress: Progress,
+        sigterm: threading.Event,
+    ) -> None:
+        self._view = view
+        self._strategy = strategy
+        self._replicated = strategy.num_replicas_in_sync > 1
+        self._settings = settings
+        self._checkpoint = checkpoint
+        self._progress = progress
+        self._sigterm = sigterm
+        self._now = self._saved = time.monotonic()
+        self._saved_place = "none was saved"
+
+    def prepare(self, epoch_batches: Callable[[int], tf.data.Dataset], validation: tf.data.Dataset) -> None:
+        """Makes the variables that Keras makes lazily, and restores all of them if there is a checkpoint."""
+        self._train_step = self._compiled(self._view.train_step, self._training_batches(epoch_batches))
+        self._test_step = self._compiled(self._view.test_step, self._distributed(validation))
+        first_batch = next(iter(validation), None)
+        if first_batch is None:
+            raise InputError("validation data: no videos; early stopping needs at least one")
+        self._view.test_on_batch(*first_batch)
+        if state := self._checkpoint.load_state():
+            self._checkpoint.assign(self._variables(), state)
+            self._progress.log.resumed_from = (self._epoch, self._progress.step)
+            self._saved_place = f"epoch {self._epoch}, step {self._progress.step}"
+            _logger.info("resuming in epoch %d after step %d", self._epoch + 1, self._progress.step)
+
+    def train_epoch(self, epoch_batches: Callable[[int], tf.data.Dataset]) -> None:
+        """Trains on what is left of the epoch, but no longer than the hours last; one step at least."""
+        progress = self._progress
+        if progress.trained is not None:
+            return
+        if progress.step == 0:
+            self._view.reset_metrics()
+        bar = self._bar(progress.log.epochs[-1].videos if progress.log.epochs else 0)
+        for batch in self._training_batches(epoch_batches):
+            if progress.step and self._out_of_hours():
+                break
+            scores = self._train_step(batch)
+            progress.step += 1
+            self._after_step(scores, bar, progress.step)
+        if progress.step == 0:
+            missing = f"full batch of {self._settings.batch_size} videos" if self._replicated else "video"
+            raise InputError(f"training data: no {missing} in epoch {self._epoch}")
+        self._synchronize()
+        progress.trained = self._scores() | {"learning_rate": self._learning_rate()}
+
+    def validate(self, validation: tf.data.Dataset) -> None:
+        """Scores the validation split and adds the epoch to the log."""
+        progress, log = self._progress, self._progress.log
+        assert progress.trained is not None
+        self._view.reset_metrics()
+        bar = self._bar(log.validation_videos)
+        for step, batch in enumerate(self._distributed(validation), start=1):
+            self._after_step(self._test_step(batch), bar, step, "validation loss")
+        scores = self._scores()
+        log.validation_videos = int(scores["videos"])
+        epoch = EpochLog(
+            epoch=self._epoch,
+            loss=progress.trained["loss"],
+            f1=progress.trained["f1"],
+            val_loss=scores["loss"],
+            val_f1=scores["f1"],
+            learning_rate=progress.trained["learning_rate"],
+            videos=int(progress.trained["videos"]),
+            seconds=progress.seconds,
+        )
+        log.epochs.append(epoch)
+        _logger.info(
+            "epoch %d: loss %.4f, f1 %.4f, validation loss %.4f, f1 %.4f, %.1f s",
+            epoch.epoch + 1, epoch.loss, epoch.f1, epoch.val_loss, epoch.val_f1, epoch.seconds,
+        )  # fmt: skip
+
+    def finish_epoch(self) -> None:
+        """Stops if hours, epochs or patience have run out; saves in any case, the best weights too if these are."""
+        progress, log = self._progress, self._progress.log
+        newest = log.epochs[-1]
+        log.best_epoch = best_epoch([epoch.val_loss for epoch in log.epochs], self._settings.min_delta)
+        progress.step, progress.trained, progress.seconds = 0, None, 0.0
+        if self._out_of_hours():
+            log.stopped_by = "max_hours"
+        elif len(log.epochs) >= self._settings.max_epochs:
+            log.stopped_by = "max_epochs"
+        elif newest.epoch - log.best_epoch >= self._settings.patience:
+            log.stopped_by = "patience"
+        progress.finished = log.stopped_by is not None
+        self._save(best=log.best_epoch == newest.epoch)
+
+    @property
+    def _epoch(self) -> int:
+        return len(self._progress.log.epochs)
+
+    def _out_of_hours(self) -> bool:
+        seconds = self._progress.seconds + sum(epoch.seconds for epoch in self._progress.log.epochs)
+        return seconds >= 3600 * self._settings.max_hours
+
+    def _training_batches(
+        self, epoch_batches: Callable[[int], tf.data.Dataset]
+    ) -> tf.data.Dataset | tf.distribute.DistributedDataset:
+        batches = epoch_batches(self._epoch)
+        if self._replicated:
+            # The last, smaller batch would leave replicas without a video, and the moments of nothing are nan.
+            batches = batches.filter(lambda _, labels: tf.shape(labels)[0] == self._settings.batch_size)
+        return self._distributed(batches.skip(self._progress.step))
+
+    def _distributed(self, batches: tf.data.Dataset) -> tf.data.Dataset | tf.distribute.DistributedDataset:
+        return self._strategy.experimental_distribute_dataset(batches)
+
+    def _compiled(self, step: Callable[[Any], dict[str, Any]], batches: Any) -> Callable[[Any], dict[str, Any]]:
+        # One trace for all batches and epochs, whatever a batch's size: a trace for its first batch's size might give a
+        # resumed run other kernels than the unbroken one. The result is for display and for finding a loss that is not
+        # finite; the exact scores are read from the metrics' variables.
+        @tf.function(input_signature=[batches.element_spec], jit_compile=self._settings.jit_compile, autograph=False)
+        def compiled(batch: Any) -> dict[str, Any]:
+            scores = self._strategy.run(step, args=(batch,))
+            return {name: self._strategy.reduce("MEAN", score, axis=None) for name, score in scores.items()}
+
+        return compiled
+
+    def _after_step(self, scores: dict[str, Any], bar: keras.utils.Progbar, step: int, name: str = "loss") -> None:
+        loss = float(scores["loss"])  # a mean over the epoch so far: once it is not finite it stays so
+        if not math.isfinite(loss):
+            raise self._diverged(f"{name} is {loss}")
+        bar.update(step, [("loss", loss), ("f1", float(scores["f1"]))])
+        now = time.monotonic()
+        self._progress.seconds += now - self._now
+        self._now = now
+        if self._sigterm.is_set() or now - self._saved >= 60 * self._settings.checkpoint_minutes:
+            self._save()
+        if self._sigterm.is_set():
+            raise SystemExit(EXIT_PREEMPTED)
+
+    def _save(self, best: bool = False) -> None:
+        self._synchronize()
+        state = values(self._variables())
+        if not all(np.isfinite(array).all() for array in state.values()):
+            raise self._diverged("a weight is not finite")
+        model = {name: array for name, array in state.items() if name.startswith("model.")} if best else None
+        self._checkpoint.save(self._progress, None if self._progress.finished else state, model)
+        self._saved = time.monotonic()
+        self._saved_place = f"epoch {self._epoch}, step {self._progress.step}"
+
+    def _synchronize(self) -> None:
+        # Replicas keep moving moments of their own shares of the batches, but one model is validated and saved.
+        if self._replicated:
+            for variable in self._view.non_trainable_weights:
+                replicas = self._strategy.experimental_local_results(variable.value)
+                variable.assign(np.mean([replica.numpy() for replica in replicas], axis=0))
+
+    def _variables(self) -> dict[str, list[keras.Variable]]:
+        view = self._view
+        return {"model": view.variables, "optimizer": view.optimizer.variables, "metrics": view.metrics_variables}
+
+    def _scores(self) -> dict[str, float]:
+        # Keras weighs the mean loss with the batches' sizes, so the weights' sum counts the videos without a pass over
+        # the data. Exact in float32: whole numbers to 16.8 million, above that sums of batches of a multiple of 2, 4...
+        loss = next(metric for metric in self._view.metrics if metric.name == "loss")
+        results = {name: float(result) for name, result in self._view.get_metrics_result().items()}
+        return results | {"videos": float(loss.count.numpy())}
+
+    def _learning_rate(self) -> float:
+        # A schedule's value is a tensor, a fixed rate a variable, on several devices one for each.
+        return float(keras.ops.convert_to_numpy(self._view.optimizer.learning_rate))
+
+    def _bar(self, videos: int) -> keras.utils.Progbar:
+        target = math.ceil(videos / self._settings.batch_size) or None
+        return keras.utils.Progbar(target, verbose=int(sys.stdout.isatty()), stateful_metrics=["loss", "f1"])
+
+    def _diverged(self, what: str) -> InputError:
+        return InputError(
+            f"training diverged: {what} in epoch {self._epoch} at step {self._progress.step}, learning rate "
+            f"{self._learning_rate():g}: lower training.learning_rate or, in mixed precision, set training.precision "
+            f"to float32; last good checkpoint in {self._checkpoint.folder}: {self._saved_place}"
+        )
+
+
+def best_epoch(losses: Sequence[float], min_delta: float) -> int:
+    """Place of the loss that early stopping takes for the best: the last that fell by more than `min_delta`.
+
+    Keras' EarlyStopping keeps this as state and forgets it between processes; here it follows from the losses alone.
+    """
+    best = 0
+    for epoch, loss in enumerate(losses):
+        if loss < losses[best] - min_delta:
+            best = epoch
+    return best

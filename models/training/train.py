@@ -1,0 +1,138 @@
+"""Training by the thesis' recipe, which a killed process takes up again as if nothing had happened."""
+
+import contextlib
+import functools
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import keras
+import tensorflow as tf
+
+from models.settings import TrainingSettings
+from models.training.checkpoint import Checkpoint, Progress
+from models.training.log import EpochLog, TrainingLog
+from models.training.loop import EXIT_PREEMPTED, TrainingLoop
+from models.training.micro_f1 import MicroF1
+from models.training.optimizer import build_optimizer
+from models.video_classifier import training_view
+
+
+def train(
+    build_model: Callable[[], keras.Model],
+    epoch_batches: Callable[[int], tf.data.Dataset],
+    validation: tf.data.Dataset,
+    settings: TrainingSettings,
+    *,
+    seed: int,
+    checkpoint_dir: Path,
+    log_dir: Path,
+) -> tuple[keras.Model, TrainingLog]:
+    """Trains until the validation loss stops falling, and returns the model with its best weights.
+
+    The recipe is section 5.1 of the thesis: Adam, binary cross-entropy averaged over classes, a learning rate that
+    falls in steps, early stopping on the validation loss, a limit in epochs and one in hours. Both losses hold the
+    model's regularization, as Keras' do. Called again with the same arguments after an interruption, it goes on from
+    the checkpoint and, on CPU, ends with the same bits as an unbroken run, unless hours end it; after the end it
+    returns at once. For that, all randomness must lie in the model's own seed generators and in `epoch_batches`.
+
+    On several GPUs each batch is shared out, and an epoch's last batch is left out unless it is full.
+
+    Args:
+        build_model: makes the model, which maps a batch of inputs to probabilities [B, C]; called in the scope of the
+            distribution strategy and under the dtype policy of `settings.precision`.
+        epoch_batches: gives the (inputs, labels float32 [B, C]) batches of an epoch, counted from 0, in an order that
+            depends on nothing but the epoch.
+        validation: (inputs, labels) batches, each video once.
+        settings: the recipe.
+        seed: of everything random in this process.
+        checkpoint_dir: belongs to this training alone (data, settings, seed).
+        log_dir: gets TensorBoard scalars under train/ and validation/.
+
+    Raises:
+        InputError: the loss is not finite, a split is empty, or the checkpoint is damaged or another model's.
+        SystemExit: 143 after SIGTERM, with a checkpoint saved.
+    """
+    keras.utils.set_random_seed(seed)
+    strategy = _mirrored_strategy() if settings.strategy == "mirrored" else tf.distribute.get_strategy()
+    with strategy.scope(), _dtype_policy(settings.precision):
+        model = build_model()
+        view, from_logits = training_view(model)
+        view.compile(
+            optimizer=build_optimizer(settings, strategy.num_replicas_in_sync),
+            loss=keras.losses.BinaryCrossentropy(from_logits=from_logits),
+            metrics=[MicroF1(from_logits=from_logits, name="f1")],
+            jit_compile=settings.jit_compile,
+        )
+        view.optimizer.build(view.trainable_variables)
+
+    checkpoint = Checkpoint(checkpoint_dir)
+    progress = checkpoint.load() or Progress(TrainingLog(parameters=model.count_params()))
+    if not progress.finished:
+        with _sigterm() as sigterm, _scalars(log_dir) as write_scalars:
+            loop = TrainingLoop(view, strategy, settings, checkpoint, progress, sigterm)
+            loop.prepare(epoch_batches, validation)
+            while not progress.finished:
+                loop.train_epoch(epoch_batches)
+                loop.validate(validation)
+                write_scalars(progress.log.epochs[-1])
+                loop.finish_epoch()
+    checkpoint.assign({"model": view.variables}, checkpoint.load_best())
+    return model, progress.log
+
+
+@functools.cache
+def _mirrored_strategy() -> tf.distribute.Strategy:
+    # One a process: the collective operations of a second one have the keys of the first one's, and abort each other
+    # where the two train models of different shapes.
+    return tf.distribute.MirroredStrategy()
+
+
+@contextlib.contextmanager
+def _dtype_policy(name: str) -> Iterator[None]:
+    """Layers made inside compute in this policy."""
+    previous = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(name)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(previous)
+
+
+@contextlib.contextmanager
+def _sigterm() -> Iterator[threading.Event]:
+    """Gives an event that SIGTERM sets; where it came too late for a step to see, the process exits here."""
+    received = threading.Event()
+    if threading.current_thread() is not threading.main_thread():  # Python allows handlers in the main thread only
+        yield received
+        return
+    previous = signal.signal(signal.SIGTERM, lambda *_: received.set())
+    try:
+        yield received
+    finally:
+        signal.signal(signal.SIGTERM, previous or signal.SIG_DFL)
+    if received.is_set():
+        raise SystemExit(EXIT_PREEMPTED)
+
+
+@contextlib.contextmanager
+def _scalars(log_dir: Path) -> Iterator[Callable[[EpochLog], None]]:
+    """Gives a function that writes an epoch's scores for TensorBoard."""
+    train, validation = (tf.summary.create_file_writer(str(log_dir / split)) for split in ("train", "validation"))
+
+    def write(epoch: EpochLog) -> None:
+        with train.as_default(step=epoch.epoch):
+            for name in ("loss", "f1", "learning_rate", "seconds"):
+                tf.summary.scalar(name, getattr(epoch, name))
+        with validation.as_default(step=epoch.epoch):
+            tf.summary.scalar("loss", epoch.val_loss)
+            tf.summary.scalar("f1", epoch.val_f1)
+        train.flush()
+        validation.flush()
+
+    try:
+        yield write
+    finally:
+        train.close()
+        validation.close()

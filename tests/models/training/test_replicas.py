@@ -1,0 +1,54 @@
+"""Training on two virtual devices."""
+
+import json
+import subprocess
+import sys
+from typing import Any
+
+import numpy as np
+import pytest
+
+from models.training.log import TrainingLog
+
+
+@pytest.fixture(scope="module")
+def report(task: Any, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What `mirrored` of training_task.py reports."""
+    folder = tmp_path_factory.mktemp("mirrored")
+    subprocess.run([sys.executable, task.__file__, "mirrored", folder], check=True, stdout=subprocess.DEVNULL)
+    return json.loads((folder / "report.json").read_text())
+
+
+def test_two_replicas_train_one_model_and_resume(task: Any, report: dict[str, Any]) -> None:
+    unbroken, resumed = (TrainingLog.from_json(report[name]) for name in ("unbroken", "resumed"))
+    assert report["replicas"] == 2
+    assert {epoch.videos for epoch in unbroken.epochs} == {task.VIDEOS - task.VIDEOS % task.BATCH}
+    assert unbroken.validation_videos == task.VALIDATION_VIDEOS
+    # The validation saw the very model that is returned: the replicas' moving moments were joined before.
+    assert unbroken.epochs[unbroken.best_epoch].val_loss == pytest.approx(report["loss"], rel=1e-5)
+    assert unbroken.epochs[unbroken.best_epoch].val_f1 == pytest.approx(report["f1"], rel=1e-6)
+
+    assert resumed.resumed_from == (1, 3)
+    assert len(resumed.epochs) == len(unbroken.epochs) == 2
+    for epoch, other in zip(resumed.epochs, unbroken.epochs, strict=True):
+        for name in ("loss", "f1", "val_loss", "val_f1", "learning_rate", "videos"):
+            assert getattr(epoch, name) == pytest.approx(getattr(other, name), rel=1e-5), name
+
+
+@pytest.mark.parametrize("case", ["plain", "clipvalue", "clipnorm", "regularized", "scaled-loss"])
+def test_two_replicas_take_the_steps_of_one(task: Any, report: dict[str, Any], case: str) -> None:
+    update, l2 = task.LINEAR_CASES[case]
+    settings = task.LINEAR.model_copy(update=update)
+    expected = task.trained_by_formula(settings, task.videos(task.LINEAR_VIDEOS, seed=3), l2)
+    loss, *weights = report["linear"][case]
+    tolerance = 1e-3 if settings.precision == "mixed_float16" else 1e-5
+    for weight, other in zip(weights, expected, strict=True):
+        np.testing.assert_allclose(weight, other, atol=tolerance)
+    features, labels = task.videos(task.VALIDATION_VIDEOS, seed=2)
+    logits = features @ expected[0] + expected[1]
+    penalty = l2 * np.sum(expected[0] ** 2)
+    assert loss == pytest.approx(np.mean(np.logaddexp(0, logits) - labels * logits) + penalty, abs=tolerance)
+
+
+def test_a_step_that_overflows_on_one_replica_is_skipped_on_all(task: Any, report: dict[str, Any]) -> None:
+    np.testing.assert_array_equal(np.float32(report["overflow"]), task.build_linear().get_weights()[0])

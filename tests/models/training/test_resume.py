@@ -1,0 +1,175 @@
+"""Training: one that was interrupted ends with the same bits as an unbroken one."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from models.errors import InputError
+from models.features import FRAMES, NUM_FRAMES
+from models.input.batches import batches, packed_frames
+from models.input.frame_sampling import sample_frames
+from models.settings import TrainingSettings
+from models.training.loop import EXIT_PREEMPTED
+from models.training.train import train
+
+STEPS = 6  # of an epoch of the task
+
+
+@pytest.mark.parametrize(
+    ("train_place", "validation_place", "minutes", "resumed_from"),
+    [
+        pytest.param((0, 0), None, 1e-9, None, id="before-the-first-step"),
+        pytest.param((0, 3), None, 1e-9, (0, 3), id="in-the-first-epoch"),
+        pytest.param((1, 0), None, 1e-9, (1, 0), id="between-epochs"),
+        pytest.param((2, 4), None, 1e-9, (2, 4), id="in-a-later-epoch"),
+        pytest.param((2, STEPS), None, 1e-9, (2, STEPS), id="after-the-last-step-of-an-epoch"),
+        pytest.param(None, (1, 2), 1e-9, (1, STEPS), id="in-the-validation"),
+        pytest.param((4, 1), None, 1e-9, (4, 1), id="while-patience-runs-out"),
+        pytest.param((3, 2), None, 60.0, (3, 0), id="long-after-the-last-checkpoint"),
+    ],
+)
+def test_an_interrupted_training_ends_with_the_same_bits(
+    task: Any,
+    tmp_path: Path,
+    unbroken: Any,
+    train_place: tuple[int, int] | None,
+    validation_place: tuple[int, int] | None,
+    minutes: float,
+    resumed_from: tuple[int, int] | None,
+) -> None:
+    settings = task.RECIPE.model_copy(update={"checkpoint_minutes": minutes})
+    with pytest.raises(tf.errors.UnknownError, match="Interruption"):
+        task.run(
+            tmp_path,
+            settings,
+            train_acts={train_place: task.interrupt} if train_place else None,
+            validation_acts={validation_place: task.interrupt} if validation_place else None,
+        )
+    result = task.run(tmp_path, settings)
+    task.assert_same(result, unbroken)
+    assert result[1].resumed_from == resumed_from
+
+
+@pytest.fixture(scope="module")
+def packed_videos(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A shard of 44 packed videos of up to 20 frames."""
+    path = str(tmp_path_factory.mktemp("packed") / "0.tfrecord")
+    generator = np.random.default_rng(0)
+    with tf.io.TFRecordWriter(path) as writer:
+        for _ in range(44):
+            frames = generator.integers(1, 21)
+            streams = {name: generator.bytes(frames * width) for name, width in (("rgb", 1024), ("audio", 128))}
+            features = {
+                name: tf.train.Feature(bytes_list=tf.train.BytesList(value=[stream]))
+                for name, stream in streams.items()
+            }
+            example = tf.train.Example(features=tf.train.Features(feature=features))
+            writer.write(example.SerializeToString())
+    return path
+
+
+def test_an_interrupted_training_on_sampled_frames_ends_with_the_same_bits(
+    task: Any, tmp_path: Path, packed_videos: str
+) -> None:
+    settings = task.RECIPE.model_copy(
+        update={"frame_sampling": "random", "sampled_frames": 5, "learning_rate": 0.01, "max_epochs": 2}
+    )
+
+    def parse(examples: tf.Tensor) -> Any:
+        spec = {name: tf.io.FixedLenFeature([], tf.string) for name in ("rgb", "audio")}
+        parsed = tf.io.parse_example(examples, spec)
+        num_frames = tf.strings.length(parsed["rgb"]) // 1024
+        labels = tf.cast(num_frames[:, None] > [5, 10], tf.float32)
+        return {FRAMES: packed_frames(parsed["rgb"], parsed["audio"]), NUM_FRAMES: num_frames}, labels
+
+    def build() -> keras.Model:
+        frames = keras.Input((None, 1152), dtype="uint8", name=FRAMES)
+        num_frames = keras.Input((), dtype="int32", name=NUM_FRAMES)
+        mean = keras.layers.GlobalAveragePooling1D()(keras.layers.Rescaling(1 / 255)(frames))
+        labels = keras.layers.Dense(2, "sigmoid")(mean)
+        return keras.Model({FRAMES: frames, NUM_FRAMES: num_frames}, labels)
+
+    def train_on(folder: Path, break_at: int | None = None, settings: TrainingSettings = settings) -> Any:
+        def epoch_batches(epoch: int) -> tf.data.Dataset:
+            sample = partial(sample_frames, settings=settings)
+            data = batches([packed_videos], parse, task.BATCH, shuffle_videos=9, seed=f"0-{epoch}", sample=sample)
+
+            def until_the_break() -> Iterator[Any]:
+                for step, batch in enumerate(data):
+                    if step == break_at:
+                        task.interrupt()
+                    yield batch
+
+            if epoch == 0 or break_at is None:
+                return data
+            return tf.data.Dataset.from_generator(until_the_break, output_signature=data.element_spec)
+
+        validation = batches([packed_videos], parse, task.BATCH)
+        places = {"checkpoint_dir": folder / "checkpoints", "log_dir": folder / "logs"}
+        return train(build, epoch_batches, validation, settings, seed=0, **places)
+
+    unbroken = train_on(tmp_path / "unbroken")
+    with pytest.raises(tf.errors.UnknownError, match="Interruption"):
+        train_on(tmp_path / "broken", break_at=3)
+    resumed = train_on(tmp_path / "broken")
+    assert resumed[1].resumed_from == (1, 3)
+    task.assert_same(resumed, unbroken)
+    # The frames sampled are what the training saw.
+    other = train_on(tmp_path / "other", settings=settings.model_copy(update={"sampled_frames": 6}))
+    assert other[1].epochs[0].loss != unbroken[1].epochs[0].loss
+
+
+def test_a_killed_process_is_taken_up_again(task: Any, tmp_path: Path, unbroken: Any) -> None:
+    killed = subprocess.run(
+        [sys.executable, task.__file__, "be-killed", tmp_path], stdout=subprocess.DEVNULL, check=False
+    )
+    assert killed.returncode == -signal.SIGKILL
+    result = task.run(tmp_path)
+    task.assert_same(result, unbroken)
+    assert result[1].resumed_from in ((1, 2), (1, 3), (1, 4))  # tf.data reads ahead
+
+
+@pytest.mark.parametrize(
+    ("during", "place", "saved"),  # tf.data reads ahead
+    [("train_acts", (1, 3), ((1, 2), (1, 3), (1, 4))), ("validation_acts", (2, 1), ((2, STEPS),))],
+)
+def test_sigterm_saves_and_ends_the_process(
+    task: Any, tmp_path: Path, unbroken: Any, during: str, place: tuple[int, int], saved: Any
+) -> None:
+    settings = task.RECIPE.model_copy(update={"checkpoint_minutes": 60.0})
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(SystemExit) as stopped:
+        task.run(tmp_path, settings, **{during: {place: lambda: os.kill(os.getpid(), signal.SIGTERM)}})  # type: ignore[arg-type]
+    assert stopped.value.code == EXIT_PREEMPTED == 143
+    assert signal.getsignal(signal.SIGTERM) is before
+    result = task.run(tmp_path, settings)
+    task.assert_same(result, unbroken)
+    assert result[1].resumed_from in saved
+
+
+def test_a_finished_training_returns_at_once(task: Any, tmp_path: Path) -> None:
+    settings = task.RECIPE.model_copy(update={"max_epochs": 2})
+    finished = task.run(tmp_path, settings)
+    assert len(finished[1].epochs) == 2 and finished[1].stopped_by == "max_epochs"
+    read = {(epoch, 0): task.interrupt for epoch in range(-1, 3)}
+    task.assert_same(task.run(tmp_path, settings, train_acts=dict(read), validation_acts=dict(read)), finished)
+    assert len(list((tmp_path / "checkpoints").iterdir())) == 2
+
+
+def test_a_damaged_checkpoint_is_named(task: Any, tmp_path: Path) -> None:
+    with pytest.raises(tf.errors.UnknownError):
+        task.run(tmp_path, train_acts={(0, 2): task.interrupt})
+    state = next((tmp_path / "checkpoints").glob("state-*.npz"))
+    state.write_bytes(state.read_bytes()[:-100])
+    with pytest.raises(InputError, match=f"{state} cannot be read .*: delete folder {state.parent} to start anew"):
+        task.run(tmp_path)
