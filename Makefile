@@ -6,7 +6,7 @@ BIN := .venv/bin
 UV_COMPILE = $(BIN)/uv pip compile setup.py --quiet --python $(BIN)/python --python-platform x86_64-manylinux_2_40 \
 	--generate-hashes --no-header --no-annotate
 
-.PHONY: help setup demo test lint format lock bench clean
+.PHONY: help setup demo test lint format lock bench bench-learnability clean
 
 help: ## Show this list.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -23,7 +23,7 @@ demo: setup ## Synthesize a small data set and run the whole pipeline on it.
 
 test: lint ## Lint, check types and imports, run the tests with coverage.
 	@rm -f .coverage .coverage.*
-	@$(BIN)/python -m pytest --cov --cov-report=term
+	@$(BIN)/python -m pytest -n auto --cov --cov-report=term
 
 lint: setup ## Check style, formatting, types and the direction of imports.
 	@$(BIN)/ruff check .
@@ -40,9 +40,13 @@ lock: setup ## Resolve the three locks anew from setup.py.
 	@$(UV_COMPILE) --extra dev --constraint requirements.lock --output-file requirements-dev.lock
 	@$(UV_COMPILE) --extra gpu --constraint requirements.lock --output-file requirements-gpu.lock
 
-bench: setup ## Measure ingest and synthesis (minutes).
+bench: setup ## Measure ingest, synthesis and encoders (an hour).
 	@$(BIN)/python benchmarks/synthetic_data.py
 	@$(BIN)/python benchmarks/example_gen.py
+	@$(BIN)/python benchmarks/encoders.py
+
+bench-learnability: setup ## Train a small model of every encoder on synthetic frames (hours).
+	@$(BIN)/python benchmarks/learnability.py
 
 clean: ## Remove the environment, demo data and runs.
 	rm -rf .venv data runs *.egg-info .coverage .coverage.*

@@ -199,7 +199,7 @@ def test_a_seed_fixes_the_initial_weights(case: Case) -> None:
     ("build", "inputs"),
     [
         (ContextGating, [FRAMES[:, 0]]),
-        (SqueezeExcitation, [np.repeat(FRAMES[:, 0], 2, axis=1)]),
+        (lambda **kw: SqueezeExcitation(reduction=2, **kw), [np.repeat(FRAMES[:, 0], 2, axis=1)]),
         *(((lambda encoder=encoder, **kw: encoder(K, H, **kw)), [FRAMES, MASK]) for encoder in (DBoF, NetVLAD, NetFV)),
         (lambda **kw: NeXtVLAD(K, G, **kw), [FRAMES, MASK]),
         (lambda **kw: RecurrentEncoder("lstm", 1, U, **kw), [FRAMES, MASK]),
