@@ -9,7 +9,7 @@ UV_COMPILE = $(BIN)/uv pip compile setup.py --quiet --python $(BIN)/python --pyt
 .PHONY: help setup demo test lint format lock bench bench-learnability clean
 
 help: ## Show this list.
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
 
 setup: .venv/.ready ## Build the environment in .venv (Python 3.11).
 
