@@ -154,3 +154,11 @@ class TrainingSettings(Settings):
         if self.clipvalue and self.clipnorm:
             raise ValueError("clipvalue and clipnorm exclude each other")
         return self
+
+    @model_validator(mode="after")
+    def _all_frames_are_not_counted(self) -> "TrainingSettings":
+        if self.frame_sampling == "all" and self.sampled_frames != MAX_FRAMES:
+            raise ValueError(
+                f"sampled_frames is {self.sampled_frames}, which needs frame_sampling: random, window or stride"
+            )
+        return self

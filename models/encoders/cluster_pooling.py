@@ -1,5 +1,6 @@
 """What DBoF, NetVLAD and NetFV share: soft assignment before the sums over frames, projection after."""
 
+from abc import abstractmethod
 from typing import Any
 
 import keras
@@ -66,9 +67,9 @@ class ClusterPooling(keras.layers.Layer):
         """Pools the real frames of each video."""
         return self.projection(self.pool(frames, self.assignment(frames, mask, training=training)))
 
+    @abstractmethod
     def pool(self, frames: KerasTensor, shares: KerasTensor) -> KerasTensor:
         """One vector for each video, float32 [batch, width], of frames [batch, frames, D] and shares [..., K]."""
-        raise NotImplementedError
 
     def compute_mask(self, frames: KerasTensor, mask: KerasTensor | None = None) -> None:
         """A pooled video has no frames left to mask."""

@@ -59,7 +59,7 @@ class DBoF(ClusterPooling):
 
 @ops.custom_gradient
 def sum_of_shares(logits: KerasTensor, real: KerasTensor) -> tuple[KerasTensor, Callable]:
-    """sum_f softmax(logits_f) over real frames, with a gradient that saves 4 % of DBoF's training step.
+    """sum_f softmax(logits_f) over real frames, with a gradient that saves passes over the logits.
 
     With shares s, the gradient of sum_f g s_f is s (g - s g). Derived step by step it passes four times as often over
     tensors as large as the logits, which are the largest of the model.

@@ -56,7 +56,7 @@ class RecurrentEncoder(keras.layers.Layer):
 
     Section 5.1.2 of the thesis. Weights and how they start are those of `keras.layers.LSTM` and `keras.layers.GRU`,
     which compute the states where a GPU trains: with cuDNN. Elsewhere the same function multiplies all frames with
-    the input kernel at once, before the loop; half the time of Keras' loop on a CPU, which does it in every step.
+    the input kernel at once, before the loop; Keras' loop does it in every step (benchmarks/encoders.py).
 
     Args:
         cell: of the layers.
