@@ -40,12 +40,12 @@ lock: setup ## Resolve the three locks anew from setup.py.
 	@$(UV_COMPILE) --extra dev --constraint requirements.lock --output-file requirements-dev.lock
 	@$(UV_COMPILE) --extra gpu --constraint requirements.lock --output-file requirements-gpu.lock
 
-bench: setup ## Measure ingest, synthesis and encoders (an hour).
+bench: setup ## Measure ingest, synthesis and encoders (long).
 	@$(BIN)/python benchmarks/synthetic_data.py
 	@$(BIN)/python benchmarks/example_gen.py
 	@$(BIN)/python benchmarks/encoders.py
 
-bench-learnability: setup ## Train a small model of every encoder on synthetic frames (hours).
+bench-learnability: setup ## Train a small model of every encoder on synthetic frames (long).
 	@$(BIN)/python benchmarks/learnability.py
 
 clean: ## Remove the environment, demo data and runs.

@@ -1,6 +1,6 @@
 """Whether every encoder learns: small ones on synthetic frames, beside the oracle that knows how these were made.
 
-Takes hours on 2 cores. What has run is cached; a killed run goes on where it was.
+Takes long on a CPU. What has run is cached; a killed run goes on where it was.
 """
 
 import argparse

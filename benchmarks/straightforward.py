@@ -12,7 +12,11 @@ Shape = tuple[int, ...]
 
 
 class Encoder(keras.layers.Layer):
-    """Weights by name and two steps that several encoders share."""
+    """What the pooling encoders share."""
+
+    def __init__(self, clusters: int, hidden_size: int = 0) -> None:
+        super().__init__()
+        self.clusters, self.hidden_size = clusters, hidden_size
 
     def weight(self, name: str, shape: Shape, deviation: float) -> Any:
         """A trainable matrix of normal numbers, or zeros."""
@@ -40,10 +44,6 @@ def flat_normalized(clusters: tf.Tensor) -> tf.Tensor:
 class DBoF(Encoder):
     """Sum of shares, normalized, projected."""
 
-    def __init__(self, clusters: int, hidden_size: int) -> None:
-        super().__init__()
-        self.clusters, self.hidden_size = clusters, hidden_size
-
     def build(self, shape: Shape) -> None:
         """W, b and the projection."""
         self.build_assignment(shape[-1], self.clusters)
@@ -56,10 +56,6 @@ class DBoF(Encoder):
 
 class NetVLAD(Encoder):
     """Residuals to centres, normalized, projected."""
-
-    def __init__(self, clusters: int, hidden_size: int) -> None:
-        super().__init__()
-        self.clusters, self.hidden_size = clusters, hidden_size
 
     def build(self, shape: Shape) -> None:
         """W, b, centres and the projection."""
@@ -77,10 +73,6 @@ class NetVLAD(Encoder):
 
 class NetFV(Encoder):
     """First and second moments around centres, normalized, projected."""
-
-    def __init__(self, clusters: int, hidden_size: int) -> None:
-        super().__init__()
-        self.clusters, self.hidden_size = clusters, hidden_size
 
     def build(self, shape: Shape) -> None:
         """W, b, centres, rho and the projection."""
@@ -103,8 +95,8 @@ class NeXtVLAD(Encoder):
     """Grouped residuals with attention, batch-normalized."""
 
     def __init__(self, clusters: int, groups: int = 8) -> None:
-        super().__init__()
-        self.clusters, self.groups = clusters, groups
+        super().__init__(clusters)
+        self.groups = groups
         self.attention = keras.layers.Dense(groups, "sigmoid")
         self.assignment = keras.layers.Dense(groups * clusters, use_bias=False)
         self.norm, self.pooled_norm = keras.layers.BatchNormalization(), keras.layers.BatchNormalization()

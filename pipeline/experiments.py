@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from functools import cache
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import yaml
 from pydantic import PositiveFloat, PositiveInt, ValidationError, model_validator
@@ -34,21 +34,36 @@ class Published(Settings):
     minutes_per_epoch: PositiveFloat
 
 
-class Experiment(Settings):
-    """One entry of the catalogue or of a user's file."""
+class Recipe(Settings):
+    """What is trained, how, and on which records."""
 
-    name: str
     level: Level
     model: ModelSettings
     training: TrainingSettings = TrainingSettings()
     published: Published | None = None
 
     @model_validator(mode="after")
-    def _encoder_finds_its_frames(self) -> "Experiment":
-        if self.level == "video" and not isinstance(self.model.encoder, AverageSettings | EnsembleSettings):
-            name = self.model.encoder.name
-            raise ValueError(f"model.encoder.name is {name!r}, which needs level: frame; level video allows: average")
+    def _encoder_finds_its_frames(self) -> Self:
+        encoder = self.model.encoder
+        if self.level == "video" and not isinstance(encoder, AverageSettings | EnsembleSettings):
+            needs = "which needs level: frame; level video allows: average, ensemble"
+            raise ValueError(f"model.encoder.name is {encoder.name!r}, {needs}")
         return self
+
+    @model_validator(mode="after")
+    def _sampled_frames_are_read(self) -> Self:
+        how, encoder = self.training.frame_sampling, self.model.encoder
+        if how != "all" and (self.level == "video" or isinstance(encoder, AverageSettings)):
+            raise ValueError(
+                f"training.frame_sampling is {how!r}, allowed with encoder {encoder.name}, which reads means: all"
+            )
+        return self
+
+
+class Experiment(Recipe):
+    """One entry of the catalogue or of a user's file."""
+
+    name: str
 
     def as_yaml(self) -> str:
         """All settings, as an entry of an experiment file; without what was published."""

@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import Field, PositiveInt, ValidationError, model_validator
+from pydantic import Field, PositiveInt, ValidationError
 
 from models.errors import InputError
-from models.features import YT8M_CLASSES, Level
-from models.settings import AverageSettings, ModelSettings, Settings, TrainingSettings
-from pipeline.experiments import Experiment, Published
+from models.features import YT8M_CLASSES
+from models.settings import Settings
+from pipeline.experiments import Experiment, Recipe
 from pipeline.validation import explain
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -42,28 +42,15 @@ class BeamSettings(Settings):
     mode: Literal["in_memory", "multi_threading", "multi_processing"] = "in_memory"
 
 
-class RunSettings(Settings):
+class RunSettings(Recipe):
     """Everything that decides what a run does."""
 
     experiment: str
-    level: Level
-    model: ModelSettings
-    training: TrainingSettings
-    published: Published | None = None
     data: DataSettings
     evaluation: EvaluationSettings = EvaluationSettings()
     beam: BeamSettings = BeamSettings()
     seed: int = 0
     out: Path
-
-    @model_validator(mode="after")
-    def _sampled_frames_are_read(self) -> "RunSettings":
-        how = self.training.frame_sampling
-        if how != "all" and isinstance(self.model.encoder, AverageSettings):
-            raise ValueError(
-                f"training.frame_sampling is {how!r}, allowed with encoder average, which reads means: all"
-            )
-        return self
 
 
 def resolve_settings(experiment: Experiment, options: Mapping[str, Any], overrides: Sequence[str] = ()) -> RunSettings:

@@ -59,3 +59,31 @@ def test_a_wrong_setting_is_one_line(override, message):
     with pytest.raises(InputError) as error:
         resolve(override, seed=0)
     assert message in str(error.value) and "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("experiment", "override", "message"),
+    [
+        (
+            "average-2304-1152",
+            "model.encoder={name: lstm, units: 8}",
+            "model.encoder.name is 'lstm', which needs level",
+        ),
+        ("ensemble", "level=video", None),
+        ("netvlad-8", "training.sampled_frames=30", "sampled_frames is 30, which needs frame_sampling"),
+        (
+            "frame-average-3862",
+            "training.frame_sampling=random",
+            "allowed with encoder average, which reads means: all",
+        ),
+    ],
+)
+def test_what_records_and_encoder_cannot_give_is_refused(experiment, override, message):
+    def resolved():
+        return resolve_settings(find_experiment(experiment), OPTIONS, [override])
+
+    if message is None:
+        assert resolved().level == "video"
+        return
+    with pytest.raises(InputError, match=message):
+        resolved()
