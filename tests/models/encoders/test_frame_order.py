@@ -10,9 +10,9 @@ from keras import ops
 from models.encoders.dbof import DBoF
 from models.encoders.net_fv import NetFV
 from models.encoders.net_vlad import NetVLAD
+from models.encoders.next_vlad import NeXtVLAD
 from models.encoders.recurrent import RecurrentEncoder
 from models.encoders.transformer import Transformer
-from models.layers.masking import masked_mean
 from models.training.micro_f1 import MicroF1
 
 LENGTH, WIDTH = 12, 8
@@ -23,10 +23,11 @@ SEQUENCE_MODELS = {
     "transformer": lambda: Transformer(2, 16, max_frames=LENGTH, seed=1),
 }
 POOLS = {
-    "average": lambda: masked_mean,
+    "average": lambda: lambda frames, mask: keras.layers.GlobalAveragePooling1D()(frames, mask=mask),
     "DBoF": lambda: DBoF(8, 16, seed=1),
     "NetVLAD": lambda: NetVLAD(8, 16, seed=1),
     "NetFV": lambda: NetFV(8, 16, seed=1),
+    "NeXtVLAD": lambda: NeXtVLAD(8, 2, seed=1),
 }
 
 
