@@ -12,7 +12,15 @@ from pydantic import PositiveFloat, PositiveInt, ValidationError, model_validato
 
 from models.errors import InputError
 from models.features import Level
-from models.settings import AverageSettings, EnsembleSettings, ModelSettings, Settings, Share, TrainingSettings
+from models.settings import (
+    AverageSettings,
+    EnsembleSettings,
+    ModelSettings,
+    RecurrentSettings,
+    Settings,
+    Share,
+    TrainingSettings,
+)
 from pipeline.validation import closest, explain, quote
 
 ALIASES = {"thesis-best": "netvlad-100-gated-6000-3000-dropout35"}
@@ -57,6 +65,14 @@ class Recipe(Settings):
             raise ValueError(
                 f"training.frame_sampling is {how!r}, allowed with encoder {encoder.name}, which reads means: all"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _recurrent_layers_are_not_compiled(self) -> Self:
+        if self.training.jit_compile and isinstance(self.model.encoder, RecurrentSettings):
+            # On a GPU they train with cuDNN, whose operation XLA cannot compile.
+            name = self.model.encoder.name
+            raise ValueError(f"training.jit_compile is true, allowed with encoder {name}: false")
         return self
 
 

@@ -76,6 +76,7 @@ def test_a_wrong_setting_is_one_line(override, message):
             "training.frame_sampling=random",
             "allowed with encoder average, which reads means: all",
         ),
+        ("gru-2x400", "training.jit_compile=true", "training.jit_compile is true, allowed with encoder gru: false"),
     ],
 )
 def test_what_records_and_encoder_cannot_give_is_refused(experiment, override, message):
