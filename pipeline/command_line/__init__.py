@@ -1,0 +1,40 @@
+"""The command `yt8m`, a module a command. TFX takes seconds to import, so each imports what it needs when it runs."""
+
+import sys
+
+import click
+
+from models.errors import InputError
+from pipeline.command_line.experiments import experiments
+from pipeline.command_line.report import report
+from pipeline.command_line.run import run
+from pipeline.command_line.synth import synth
+
+USER_MISTAKE, FAILURE = 2, 1
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="yt8m-pipeline")
+def yt8m() -> None:
+    """Video classification on YouTube-8M: run, compare and ship experiments."""
+
+
+for _command in (run, experiments, synth, report):
+    yt8m.add_command(_command)
+
+
+def main() -> None:
+    """Entry point: the user's mistakes are one line and exit code 2."""
+    try:
+        yt8m(standalone_mode=False)
+    except click.exceptions.Abort:
+        sys.exit(130)
+    except click.UsageError as error:
+        error.show()
+        sys.exit(USER_MISTAKE)
+    except InputError as error:
+        click.echo(f"error: {error}", err=True)
+        sys.exit(USER_MISTAKE)
+    except click.ClickException as error:
+        click.echo(f"error: {error.format_message()}", err=True)
+        sys.exit(FAILURE)

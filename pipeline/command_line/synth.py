@@ -1,0 +1,29 @@
+"""`yt8m synth`."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from pipeline.command_line.quiet import stderr_to
+
+
+@click.command()
+@click.argument("out", type=click.Path(path_type=Path))
+@click.option("--level", type=click.Choice(["video", "frame"]), required=True, help="What a record holds.")
+@click.option("--videos", type=click.IntRange(min=1), required=True)
+@click.option("--labels", type=click.IntRange(min=1), required=True, help="Size of the vocabulary.")
+@click.option("--seed", type=int, default=0, show_default=True)
+def synth(out: Path, level: Any, videos: int, labels: int, seed: int) -> None:
+    """Write a learnable synthetic data set to OUT, in the wire format of YouTube-8M."""
+    with stderr_to(Path(os.devnull)):
+        from rich.progress import Progress
+
+        from pipeline.synthetic_data import write_dataset
+
+        with Progress(disable=not sys.stdout.isatty()) as progress:
+            task = progress.add_task("videos", total=videos)
+            write_dataset(out, level, videos, labels, seed, progress=lambda done: progress.update(task, completed=done))
+    click.echo(f"{videos} synthetic {level}-level videos with {labels} labels in {out}")
