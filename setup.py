@@ -17,8 +17,8 @@ setup(
     package_data={
         "pipeline": ["*.yaml"],
         "pipeline.comparison": ["*.html"],
-        "pipeline.pages": ["*.html"],
         "pipeline.report": ["*.html"],
+        "components.pages": ["*.html"],
         "components.schema": ["*.pbtxt"],
     },
     entry_points={"console_scripts": ["yt8m = pipeline.command_line:main"]},

@@ -18,6 +18,7 @@ from tfx import v1 as tfx
 from components.evaluator.verdict import Verdict
 from components.example_gen.component import read_summary
 from components.example_gen.input_files import find_files
+from components.example_gen.synthetic import read_synthetic
 from components.served_models import newest
 from components.trainer.members import find_members
 from components.trainer.trainer import TRAINING_LOG, read_training_log
@@ -29,7 +30,6 @@ from pipeline.anomalies import describe_anomalies
 from pipeline.create_pipeline import create_pipeline
 from pipeline.local_runner import LocalRunner, Step
 from pipeline.report import write_report
-from pipeline.report.overview import read_synthetic
 from pipeline.settings import RunSettings
 
 SCORES = "scores.json"

@@ -4,12 +4,12 @@ import csv
 from itertools import groupby
 from pathlib import Path
 
+from components.pages import page_templates
 from pipeline.comparison.comparison import READING, Comparison
 from pipeline.comparison.data_sets import SPLITS
 from pipeline.comparison.plots import plots
 from pipeline.comparison.tables import Column, Table
 from pipeline.comparison.text import markdown
-from pipeline.pages import page_templates
 
 
 def write_comparison(comparison: Comparison, out: Path) -> Path:

@@ -9,9 +9,9 @@ from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
+from components.pages.svg import COLOURS, TEXT, svg_plot
 from pipeline.comparison.results import ENCODERS, Result, entry_settings, in_words
 from pipeline.experiments import catalogue
-from pipeline.pages.svg import COLOURS, TEXT, svg_plot
 
 # Inches of 72 points: letters of 9 points are 12 pixels high where two plots share a page of 1240.
 WIDTH, HEIGHT = 6.2, 3.3

@@ -5,14 +5,24 @@ from pathlib import Path
 from typing import Any
 
 from components.example_gen.splits import SPLITS
+from components.example_gen.synthetic import read_synthetic
+from components.pages import page_templates
 from pipeline.anomalies import read_anomalies
 from pipeline.local_runner import Step
-from pipeline.pages import page_templates
 from pipeline.report.evaluation import evaluation
-from pipeline.report.overview import overview, read_synthetic
+from pipeline.report.overview import overview
 from pipeline.report.statistics import statistics
 from pipeline.report.training import training
 from pipeline.settings import RunSettings
+
+# Pages by file name, in the order in which they are read.
+NAVIGATION = {
+    "index": "Scores",
+    "statistics": "Data",
+    "anomalies": "Anomalies",
+    "training": "Training",
+    "evaluation": "Evaluation",
+}
 
 
 def write_report(
@@ -36,7 +46,11 @@ def write_report(
         "training": training(outputs["Trainer"]["model"]),
         "evaluation": evaluation(outputs["Evaluator"]["evaluation"]),
     }
-    shared = {"experiment": settings.experiment, "synthetic": read_synthetic(settings.data.pattern)}
+    shared = {
+        "subject": settings.experiment,
+        "synthetic": read_synthetic(settings.data.pattern),
+        "navigation": NAVIGATION,
+    }
     folder = out / "report"
     folder.mkdir(parents=True, exist_ok=True)
     templates = page_templates(Path(__file__).parent)

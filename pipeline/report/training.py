@@ -7,8 +7,8 @@ from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
+from components.pages.svg import COLOURS, TEXT, svg_plot
 from components.trainer.trainer import read_training_log
-from pipeline.pages.svg import COLOURS, TEXT, svg_plot
 
 # Inches: at 72 points each a little less than the narrowest page we draw for, so that letters keep their size there.
 SIZE = (4.6, 2.6)

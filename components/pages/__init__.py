@@ -1,4 +1,9 @@
-"""HTML pages that are read offline and load nothing: their common frame is page.html."""
+"""HTML pages that are read offline and load nothing.
+
+Their common frame is page.html. run.html adds what pages of a run show: a title (`subject`), links to the other pages
+(`navigation`: texts by file name without ending, `page` being the current one; may be empty), and that data are
+`synthetic`.
+"""
 
 from pathlib import Path
 
