@@ -38,6 +38,7 @@ setup(
         "pydantic>=2.8",
         "pyyaml>=6",
         "rich>=13",
+        "scipy>=1.14",
         "setuptools<81",  # tensorflow-hub imports pkg_resources, which newer releases dropped
         "tensorboard>=2.21",
         "tensorflow>=2.21,<2.22",

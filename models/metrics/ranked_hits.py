@@ -1,0 +1,113 @@
+"""Ranked predictions in fixed memory: what average precisions are computed from."""
+
+from typing import Self
+
+import numpy as np
+from scipy.special import digamma
+
+# Logits that are told apart: below lie probabilities under 7e-13, above only 1 itself (the largest float32 below 1 has
+# a logit of 16.6).
+LOWEST, HIGHEST = -28.0, 20.0
+
+# The finest step of a logit: those of different float32 probabilities are 3e-8 apart at least, none share a place.
+FINEST_STEP = 2.0**-26
+
+_SCORE_BITS = 32
+
+# Places kept at once, 16 bytes each. Above it, neighbours are joined: 1/1024 of a logit, 49,152 places, holds every
+# GAP@20 within 2e-5; for one class of 3862 a million leaves 270 places.
+CAPACITY = 2**20
+
+
+class RankedHits:
+    """Counts predictions and hits (predictions that are right) by group and score, the score as its logit.
+
+    Exact as long as there are at most `capacity` different (group, score) pairs. Then the step between scores that are
+    told apart doubles until there are. Memory doesn't depend on the number of predictions, results not on their order.
+
+    Args:
+        capacity: number of (group, score) pairs kept; at least the number of groups times 48.
+    """
+
+    def __init__(self, capacity: int = CAPACITY) -> None:
+        self.capacity = capacity
+        self._coarseness = 0
+        # Sorted; a key is a group's number above `_SCORE_BITS` bits of score.
+        self._keys = np.zeros(0, np.int64)
+        self._predictions = np.zeros(0, np.int64)
+        self._hits = np.zeros(0, np.int64)
+
+    def add(self, scores: np.ndarray, hits: np.ndarray, groups: np.ndarray | int = 0) -> None:
+        """Counts predictions.
+
+        Args:
+            scores: probabilities, any shape.
+            hits: bool, same shape.
+            groups: whole numbers from 0 below 2^31, same shape, or one for all.
+        """
+        keys = ((np.asarray(groups, np.int64) << _SCORE_BITS) + (_places(scores) >> self._coarseness)).ravel()
+        self._join(keys, np.ones(keys.size, np.int64), np.ravel(hits).astype(np.int64))
+
+    def merge(self, other: Self) -> None:
+        """Adds what another has counted."""
+        keys, coarser = other._keys, self._coarseness - other._coarseness
+        if coarser > 0:
+            keys = _coarsen(keys, coarser)
+        elif coarser < 0:
+            self._keys = _coarsen(self._keys, -coarser)
+            self._coarseness = other._coarseness
+        self._join(keys, other._predictions, other._hits)
+
+    def precision_sums(self, groups: int = 1) -> np.ndarray:
+        """Sum of the precisions at the ranks of the hits of each group, float64 [groups].
+
+        Predictions of the same score count as in the mean over all their orders: with H hits among the N predictions
+        before them and h among these n, the one at place j is a hit with probability h/n and has then a precision of
+        (H + 1 + (j - 1) (h - 1) / (n - 1)) / (N + j).
+        """
+        # From the highest score down; within a group, which come one after another.
+        n, h = self._predictions[::-1].astype(np.float64), self._hits[::-1].astype(np.float64)
+        group = (self._keys >> _SCORE_BITS)[::-1]
+        starts = np.concatenate([[0], np.flatnonzero(np.diff(group)) + 1]) if group.size else np.zeros(0, np.int64)
+        lengths = np.diff(np.append(starts, group.size))
+        before = []
+        for counts in (n, h):
+            exclusive = np.cumsum(counts) - counts
+            before.append(exclusive - np.repeat(exclusive[starts], lengths))
+        n_before, h_before = before
+        slope = np.where(n > 1, (h - 1) / np.maximum(n - 1, 1), 0.0)
+        # Sums over j of 1/(N + j) and of (j - 1)/(N + j).
+        inverse = np.where(n > 1, digamma(n_before + n + 1) - digamma(n_before + 1), 1 / (n_before + 1))
+        weighted = n - (n_before + 1) * inverse
+        sums = h / np.maximum(n, 1) * ((h_before + 1) * inverse + slope * weighted)
+        return np.bincount(group, sums, minlength=groups)
+
+    def _join(self, keys: np.ndarray, predictions: np.ndarray, hits: np.ndarray) -> None:
+        keys = np.concatenate([self._keys, keys])
+        predictions, hits = (np.concatenate(pair) for pair in ((self._predictions, predictions), (self._hits, hits)))
+        self._keys, self._predictions, self._hits = _sum_by_key(keys, predictions, hits)
+        while self._keys.size > self.capacity:
+            self._coarseness += 1
+            coarse = _coarsen(self._keys, 1)
+            self._keys, self._predictions, self._hits = _sum_by_key(coarse, self._predictions, self._hits)
+
+
+def _places(scores: np.ndarray) -> np.ndarray:
+    """Steps of the logits above the lowest, int64; less than 2^32."""
+    scores = np.asarray(scores, np.float64)
+    with np.errstate(divide="ignore"):
+        logits = np.log(scores) - np.log1p(-scores)
+    return ((np.clip(logits, LOWEST, HIGHEST) - LOWEST) / FINEST_STEP).astype(np.int64)
+
+
+def _coarsen(keys: np.ndarray, bits: int) -> np.ndarray:
+    scores = keys & (2**_SCORE_BITS - 1)
+    return keys - scores + (scores >> bits)
+
+
+def _sum_by_key(keys: np.ndarray, *counts: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Each key once, sorted, and the sums of its counts."""
+    order = np.argsort(keys, kind="stable")
+    keys = keys[order]
+    starts = np.flatnonzero(np.diff(keys, prepend=-1))
+    return keys[starts], *(np.add.reduceat(count[order], starts) if starts.size else count[:0] for count in counts)

@@ -1,0 +1,237 @@
+"""All metrics of a multi-label classifier, from one pass over its probabilities."""
+
+from collections.abc import Sequence
+from typing import Self
+
+import numpy as np
+
+from models.metrics.bootstrap import poisson_weights
+from models.metrics.ranked_hits import HIGHEST, LOWEST, RankedHits
+
+# Strictly above: the thesis' rule (section 5.1), and Keras'.
+THRESHOLD = 0.5
+
+# GAP and mAP look at a video's first 20 predictions, as the YouTube-8M challenges did.
+TOP = 20
+
+# Thresholds that are tried are k / 1000.
+CELLS = 1000
+
+# Of equal width, for the calibration error.
+CALIBRATION_BINS = 20
+
+# Steps of a logit for the replicates of GAP: an interval needs fewer digits than the score (200 x 768 places are 1 MB).
+_REPLICATE_STEP = 1 / 16
+_REPLICATE_PLACES = int((HIGHEST - LOWEST) / _REPLICATE_STEP)
+
+
+class VideoMetrics:
+    """Counts of the videos seen so far, from which every score follows.
+
+    Memory doesn't depend on the number of videos, scores not on their order or on how they are shared out between
+    accumulators that are merged. A probability that is not a number makes all scores NaN: it is no decision.
+
+    Args:
+        classes: C.
+        replicates: of the bootstrap; 0 for none.
+    """
+
+    def __init__(self, classes: int, replicates: int = 0) -> None:
+        self.classes = classes
+        self.videos = 0
+        self.not_numbers = 0
+        self.true_positives, self.predicted, self.actual = (np.zeros(classes, np.int64) for _ in range(3))
+        # (video, label) pairs by probability: cell k holds those in (k/1000, (k+1)/1000], cell 0 also 0 itself.
+        self.pairs, self.positives = np.zeros(CELLS, np.int64), np.zeros(CELLS, np.int64)
+        self.probabilities = np.zeros(CELLS)
+        self.ranked, self.ranked_by_class = RankedHits(), RankedHits()
+        self.perr_sum = 0.0
+        self.first_is_right = 0
+        self.replicate_counts = np.zeros((replicates, 3))
+        self.replicate_ranks = np.zeros((2, _REPLICATE_PLACES, replicates), np.float32)
+
+    def update(self, probabilities: np.ndarray, labels: np.ndarray, ids: Sequence[bytes] = ()) -> None:
+        """Counts videos.
+
+        Args:
+            probabilities: float, [videos, C].
+            labels: 0 or 1, same shape.
+            ids: of the videos; the bootstrap needs them.
+        """
+        probabilities = np.asarray(probabilities, np.float32)
+        missing = np.isnan(probabilities)
+        if missing.any():
+            self.not_numbers += int(missing.sum())
+            return
+        truth = np.asarray(labels) > 0
+        self.videos += len(truth)
+        decisions = self._count_decisions(probabilities, truth)
+        ranks = self._count_ranks(probabilities, truth, decisions[:, 2])
+        if self.replicate_counts.size:
+            self._count_replicates(poisson_weights(ids, len(self.replicate_counts)), decisions, *ranks)
+
+    def merge(self, other: Self) -> None:
+        """Adds what another has counted."""
+        for name in (
+            "videos", "not_numbers", "true_positives", "predicted", "actual", "pairs", "positives", "probabilities",
+            "perr_sum", "first_is_right", "replicate_counts", "replicate_ranks",
+        ):  # fmt: skip
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        self.ranked.merge(other.ranked)
+        self.ranked_by_class.merge(other.ranked_by_class)
+
+    def scores(self, threshold: float | None = None) -> dict[str, float]:
+        """All scores by name; 0 where undefined.
+
+        micro: over (video, label) pairs predicted above 0.5; macro: means over the labels that occur. `gap`, `map` and
+        `map_official` are over each video's 20 best predictions and all true labels: Abu-El-Haija et al., arXiv
+        1609.08675, section 5, and the YouTube-8M challenges' GAP@20; `map` is the mean over labels that occur,
+        `map_official` over all. `perr`: the mean over videos of the share of right ones among as many best predictions
+        as the video has labels. `hit_at_1`: the share of videos whose best prediction is right. Of equal
+        probabilities, those of the lower label ids are the better ones. `ece`: the expected calibration error of Guo et
+        al., arXiv 1706.04599, over all pairs in 20 bins. `f1_at_threshold`, if a threshold is given: micro F1 there.
+        """
+        hits, predicted, actual = (int(counts.sum()) for counts in (self.true_positives, self.predicted, self.actual))
+        occurs = self.actual > 0
+        precision, recall = _ratio(self.true_positives, self.predicted), _ratio(self.true_positives, self.actual)
+        by_class = _ratio(self.ranked_by_class.precision_sums(self.classes), self.actual)
+        scores = {
+            "f1": float(_ratio(2 * hits, predicted + actual)),
+            "precision": float(_ratio(hits, predicted)),
+            "recall": float(_ratio(hits, actual)),
+            "macro_f1": _mean(_ratio(2 * self.true_positives, self.predicted + self.actual)[occurs]),
+            "macro_precision": _mean(precision[occurs]),
+            "macro_recall": _mean(recall[occurs]),
+            "gap": float(_ratio(self.ranked.precision_sums()[0], actual)),
+            "map": _mean(by_class[occurs]),
+            "map_official": _mean(by_class),
+            "perr": float(_ratio(self.perr_sum, self.videos)),
+            "hit_at_1": float(_ratio(self.first_is_right, self.videos)),
+            "ece": self._calibration_error(),
+        }
+        if threshold is not None:
+            scores["f1_at_threshold"] = float(self.f1_by_threshold()[round(threshold * CELLS)])
+        return dict.fromkeys(scores, float("nan")) if self.not_numbers else scores
+
+    def f1_of(self, columns: np.ndarray) -> float:
+        """Micro F1 over some of the labels (an index array or a mask), of all videos."""
+        if self.not_numbers:
+            return float("nan")
+        hits, predicted, actual = (
+            counts[columns].sum() for counts in (self.true_positives, self.predicted, self.actual)
+        )
+        return float(_ratio(2 * hits, predicted + actual))
+
+    def f1_by_threshold(self) -> np.ndarray:
+        """Micro F1 with the pairs above k / 1000 predicted, all for k = 0, float64 [1000]."""
+        hits, predicted = self.decisions_by_threshold()
+        return _ratio(2 * hits, predicted + self.positives.sum())
+
+    def best_threshold(self) -> float:
+        """The k / 1000 of the highest micro F1, the lowest of several."""
+        return float(np.argmax(self.f1_by_threshold())) / CELLS
+
+    def decisions_by_threshold(self) -> tuple[np.ndarray, np.ndarray]:
+        """True positives, and all predicted pairs, above k / 1000, all for k = 0, int64 [1000] each."""
+        hits, predicted = (np.cumsum(counts[::-1])[::-1] for counts in (self.positives, self.pairs))
+        return hits, predicted
+
+    def replicates(self) -> dict[str, np.ndarray]:
+        """Micro F1 and GAP of each replicate, float64 [replicates]; those of one model belong to those of another."""
+        hits, predicted, actual = self.replicate_counts.T
+        predictions, hits_ranked = self.replicate_ranks.astype(np.float64)[:, ::-1]
+        before = np.cumsum(predictions, axis=0), np.cumsum(hits_ranked, axis=0)
+        # Precision in the middle of a place: what is before it and half of its own.
+        at = _ratio(before[1] - hits_ranked / 2, before[0] - predictions / 2)
+        return {
+            "f1": _ratio(2 * hits, predicted + actual),
+            "gap": _ratio((at * hits_ranked).sum(axis=0), actual),
+        }
+
+    def _count_decisions(self, probabilities: np.ndarray, truth: np.ndarray) -> np.ndarray:
+        """Returns hits, predictions and labels of each video, [videos, 3]."""
+        # Nearly all pairs lie in cell 0: they are counted as the rest.
+        above = np.flatnonzero(probabilities >= np.float32(1 / CELLS))
+        values = probabilities.ravel()[above].astype(np.float64)
+        right = truth.ravel()[above]
+        cells = np.minimum(np.ceil(values * CELLS).astype(np.int64) - 1, CELLS - 1)
+        chosen, actual = values > THRESHOLD, np.flatnonzero(truth)
+
+        counts = (np.bincount(cells, minlength=CELLS), np.bincount(cells[right], minlength=CELLS))
+        counts[0][0] += truth.size - cells.size
+        counts[1][0] += actual.size - np.count_nonzero(right)
+        sums = np.bincount(cells, values, minlength=CELLS).astype(np.float64)  # NumPy sums up nothing to integers
+        sums[0] += probabilities.sum(dtype=np.float64) - values.sum()
+        self.pairs += counts[0]
+        self.positives += counts[1]
+        self.probabilities += sums
+
+        by_video = []
+        totals = (self.true_positives, self.predicted, self.actual)
+        for total, pairs in zip(totals, (above[chosen & right], above[chosen], actual), strict=True):
+            total += np.bincount(pairs % self.classes, minlength=self.classes)
+            by_video.append(np.bincount(pairs // self.classes, minlength=len(truth)))
+        return np.stack(by_video, axis=1)
+
+    def _count_ranks(
+        self, probabilities: np.ndarray, truth: np.ndarray, actual: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Returns probabilities and hits of the best predictions, [videos, 20]."""
+        best = best_labels(probabilities, max(TOP, int(actual.max(initial=0))))
+        hits = np.take_along_axis(truth, best, axis=1)
+        self.first_is_right += int(np.count_nonzero(hits[:, 0]))
+        in_time = hits & (np.arange(hits.shape[1]) < actual[:, None])
+        self.perr_sum += float(_ratio(np.count_nonzero(in_time, axis=1), actual).sum())
+        best, hits = best[:, :TOP], hits[:, :TOP]
+        values = np.take_along_axis(probabilities, best, axis=1)
+        self.ranked.add(values, hits)
+        self.ranked_by_class.add(values, hits, best)
+        return values, hits
+
+    def _count_replicates(
+        self, weights: np.ndarray, decisions: np.ndarray, values: np.ndarray, hits: np.ndarray
+    ) -> None:
+        self.replicate_counts += weights.T @ decisions
+        values = np.asarray(values, np.float64)
+        with np.errstate(divide="ignore"):
+            logits = np.clip(np.log(values) - np.log1p(-values), LOWEST, HIGHEST)
+        places = np.minimum(((logits - LOWEST) / _REPLICATE_STEP).astype(np.int64), _REPLICATE_PLACES - 1)
+        used, place = np.unique(places, return_inverse=True)
+        cells = place.reshape(places.shape) * len(values) + np.arange(len(values))[:, None]
+        for total, of in zip(self.replicate_ranks, (None, hits), strict=True):
+            counted = np.bincount(cells.ravel(), None if of is None else of.ravel(), used.size * len(values))
+            total[used] += counted.reshape(used.size, len(values)).astype(np.float32) @ weights
+
+    def _calibration_error(self) -> float:
+        bins = (CALIBRATION_BINS, CELLS // CALIBRATION_BINS)
+        gaps = np.abs((self.positives - self.probabilities).reshape(bins).sum(axis=1))
+        return float(_ratio(gaps.sum(), self.pairs.sum()))
+
+
+def best_labels(probabilities: np.ndarray, count: int) -> np.ndarray:
+    """The labels of the highest probabilities, best first; of equal ones, lower ids come first.
+
+    Args:
+        probabilities: float32, [videos, C]; in 0 ... 1.
+        count: how many, or C if that is less.
+
+    Returns:
+        int64, [videos, min(count, C)].
+    """
+    classes = probabilities.shape[1]
+    # Positive floats are ordered as their bits; the id below makes all keys different and the order that of a sort.
+    bits = np.ascontiguousarray(probabilities, np.float32).view(np.int32).astype(np.int64)
+    keys = -(bits << 32) + np.arange(classes)
+    if count < classes:
+        keys = np.partition(keys, count - 1, axis=1)[:, :count]
+    return np.sort(keys, axis=1) & (2**32 - 1)
+
+
+def _ratio(part: np.ndarray | float, whole: np.ndarray | float) -> np.ndarray:
+    """Their quotient, 0 where the whole is 0."""
+    part, whole = np.asarray(part, np.float64), np.asarray(whole, np.float64)
+    return np.divide(part, whole, out=np.zeros(np.broadcast_shapes(part.shape, whole.shape)), where=whole != 0)
+
+
+def _mean(values: np.ndarray) -> float:
+    return float(values.mean()) if values.size else 0.0
