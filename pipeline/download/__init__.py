@@ -1,0 +1,1 @@
+"""Downloads YouTube-8M as published: `yt8m download`."""

@@ -1,0 +1,228 @@
+"""HTTP that outlasts dropped connections, busy servers and wrong bytes."""
+
+import hashlib
+import random
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from http.client import HTTPException, HTTPResponse
+from io import BufferedRandom
+from threading import Event
+from urllib.error import HTTPError, URLError
+from urllib.request import Request, urlopen
+
+# At most so much of a body is in memory, per connection.
+CHUNK = 1 << 20
+
+# Plans have 0.2 MB, the vocabulary 0.6 MB: what is larger is something else.
+LONGEST_DOCUMENT = 32 << 20
+
+NO_HEADERS: Mapping[str, str] = {}
+
+
+class DownloadError(Exception):
+    """Something could not be downloaded: one line that says what and why."""
+
+
+class Stopped(Exception):
+    """The download was told to stop."""
+
+
+class _Passing(Exception):
+    """A failure that may not happen again; `wait` are the seconds that the server asked for."""
+
+    def __init__(self, reason: str, wait: float = 0.0) -> None:
+        super().__init__(reason)
+        self.wait = wait
+
+
+class _Useless(Exception):
+    """What lies on disk, or what came, does not lead to the file: it is thrown away."""
+
+
+@dataclass(frozen=True)
+class Patience:
+    """When to give up.
+
+    Args:
+        timeout: seconds to connect, and seconds without a byte.
+        failures: failures in a row without a new byte that a file may have; 7 last two minutes with the waits below,
+            longer than a server restarts.
+        useless: times that a whole body may have another MD5 than the published one.
+        first_wait: seconds before the second try; doubled before each further one, with a jitter of a half.
+        longest_wait: the most that it is doubled to.
+        longest_asked_wait: the most that a server may ask for with Retry-After.
+    """
+
+    timeout: float = 30.0
+    failures: int = 7
+    useless: int = 3
+    first_wait: float = 1.0
+    longest_wait: float = 60.0
+    longest_asked_wait: float = 600.0
+
+
+class Client:
+    """Reads from HTTP servers; many threads may share one.
+
+    Args:
+        patience: when to give up.
+        stop: once set, every call raises Stopped at its next byte or pause.
+        receives: called with the number of bytes of a file that came, by the thread that asked for it.
+        says: called with a line about a failure that is tried again.
+    """
+
+    def __init__(
+        self, patience: Patience, stop: Event, receives: Callable[[int], object], says: Callable[[str], object]
+    ) -> None:
+        self._patience, self._stop, self._receives, self._says = patience, stop, receives, says
+
+    def document(self, url: str) -> bytes:
+        """A small document as a whole.
+
+        Raises:
+            DownloadError: the server has none, fails again and again, or sends more than 32 MiB.
+            Stopped: told to.
+        """
+        failures = 0
+        while True:
+            try:
+                body = bytearray()
+                with self._answer(url) as answer:
+                    for chunk in self._chunks(answer):
+                        body += chunk
+                        if len(body) > LONGEST_DOCUMENT:
+                            raise DownloadError(f"{url}: longer than {LONGEST_DOCUMENT >> 20} MiB")
+                return bytes(body)
+            except _Passing as failure:
+                failures += 1
+                self._pause(url, failures, failure)
+
+    def size(self, url: str) -> int | None:
+        """Bytes of a file as the server says at once, or None."""
+        try:
+            with self._answer(url, method="HEAD") as answer:
+                length = answer.headers["Content-Length"]
+        except (DownloadError, _Passing):
+            return None
+        return int(length) if length and length.isdecimal() else None
+
+    def complete(self, stream: BufferedRandom, url: str, md5: str) -> None:
+        """Appends what is missing of a file until it has its MD5, which alone says that it is complete.
+
+        Args:
+            stream: opened with "a+b"; may hold the beginning of the file, which is not fetched again if the server
+                sends ranges. It is left at the furthest byte on a passing failure, and empty after a wrong MD5.
+            url: of the file.
+            md5: the published one, hexadecimal.
+
+        Raises:
+            DownloadError: the server has no such file, fails again and again, or sends other bytes.
+            Stopped: told to.
+        """
+        stream.seek(0)
+        digest = hashlib.file_digest(stream, "md5")
+        failures = useless = 0
+        furthest = stream.tell()
+        while digest.hexdigest() != md5:
+            begin = stream.tell()
+            try:
+                with self._answer(url, {"Range": f"bytes={begin}-"} if begin else {}) as answer:
+                    if begin and answer.status != 206:  # the server ignores ranges: this is the whole file
+                        digest = _emptied(stream)
+                    elif begin and not (answer.headers["Content-Range"] or "").startswith(f"bytes {begin}-"):
+                        raise _Useless(f"asked from byte {begin}, sent {answer.headers['Content-Range']}")
+                    for chunk in self._chunks(answer):
+                        stream.write(chunk)
+                        digest.update(chunk)
+                        self._receives(len(chunk))
+                if digest.hexdigest() != md5:
+                    raise _Useless(f"MD5 is {digest.hexdigest()}, expected {md5}")
+            except _Useless as failure:
+                digest = _emptied(stream)
+                useless += 1
+                if useless >= self._patience.useless:
+                    raise DownloadError(f"{url}: {failure} ({useless} times)") from None
+                self._says(f"{url}: {failure}, again from the beginning")
+            except _Passing as failure:
+                # Only what was never reached before is progress: a server without ranges starts at 0 every time.
+                failures = 1 if stream.tell() > furthest else failures + 1
+                furthest = max(furthest, stream.tell())
+                if digest.hexdigest() != md5:
+                    self._pause(url, failures, failure)
+
+    @contextmanager
+    def _answer(self, url: str, headers: Mapping[str, str] = NO_HEADERS, method: str = "GET") -> Iterator[HTTPResponse]:
+        if self._stop.is_set():
+            raise Stopped
+        request = Request(url, headers={"User-Agent": "yt8m-pipeline", **headers}, method=method)
+        try:
+            answer = urlopen(request, timeout=self._patience.timeout)
+        except HTTPError as error:
+            error.close()
+            reason = f"{error.code} {error.reason}"
+            if error.code == 416 and "Range" in headers:  # no byte after those on disk, which have another MD5
+                raise _Useless(reason) from None
+            if error.code in (408, 429) or error.code >= 500:
+                raise _Passing(reason, self._asked_wait(error.headers["Retry-After"])) from None
+            raise DownloadError(f"{url}: {reason}") from None
+        except (OSError, HTTPException) as error:
+            raise _Passing(self._reason(error)) from None
+        with answer:
+            yield answer
+
+    def _chunks(self, answer: HTTPResponse) -> Iterator[bytes]:
+        """The body as it comes in; http.client itself doesn't notice when it ends too early."""
+        missing = answer.length
+        while missing != 0:
+            if self._stop.is_set():
+                raise Stopped
+            try:
+                chunk = answer.read1(CHUNK if missing is None else min(CHUNK, missing))
+            except (OSError, HTTPException) as error:
+                raise _Passing(self._reason(error)) from None
+            if not chunk:
+                if missing is not None:
+                    raise _Passing(f"connection closed, {missing} bytes are missing")
+                return
+            if missing is not None:
+                missing -= len(chunk)
+            yield chunk
+
+    def _pause(self, url: str, failures: int, failure: _Passing) -> None:
+        if failures >= self._patience.failures:
+            raise DownloadError(f"{url}: {failure} ({failures} times in a row)") from None
+        doubled = min(self._patience.longest_wait, self._patience.first_wait * 2 ** (failures - 1))
+        wait = max(failure.wait, doubled * random.uniform(0.5, 1.5))
+        self._says(f"{url}: {failure}, again in {wait:.2f} s")
+        if self._stop.wait(wait):
+            raise Stopped
+
+    def _asked_wait(self, retry_after: str | None) -> float:
+        """Seconds of a Retry-After header: a number or a date."""
+        if not retry_after:
+            return 0.0
+        try:
+            if retry_after.isdecimal():
+                wait = float(retry_after)
+            else:
+                wait = parsedate_to_datetime(retry_after).timestamp() - time.time()
+        except (ValueError, OverflowError):
+            return 0.0
+        return max(0.0, min(self._patience.longest_asked_wait, wait))
+
+    def _reason(self, error: BaseException) -> str:
+        if isinstance(error, URLError) and isinstance(error.reason, BaseException):
+            error = error.reason
+        if isinstance(error, TimeoutError):
+            return f"no byte in {self._patience.timeout:g} s"
+        return getattr(error, "strerror", None) or str(error) or type(error).__name__
+
+
+def _emptied(stream: BufferedRandom) -> "hashlib._Hash":
+    """The digest of the stream after all its bytes were thrown away."""
+    stream.seek(0)
+    stream.truncate()
+    return hashlib.md5()

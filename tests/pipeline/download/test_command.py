@@ -1,0 +1,150 @@
+"""`yt8m download` as people and batch systems use it: mistakes, kills, and what it prints."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+YT8M = Path(sys.executable).with_name("yt8m")
+PATHS = {name: f"/2/video/train/{name}.tfrecord" for name in ("trainaa", "trainab", "trainac")}
+
+
+def command(mirror, out, *options):
+    asked = ["--level", "video", "--part", "train", "--base-url", mirror.url]
+    return [str(argument) for argument in (YT8M, "download", *asked, *options, out)]
+
+
+def download(mirror, out, *options):
+    return subprocess.run(command(mirror, out, *options), capture_output=True, text=True, timeout=60)
+
+
+def wait_until(condition):
+    end = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+@pytest.fixture
+def held(mirror, tmp_path):
+    """A download in a process of its own: one file is finished, the two others wait for their second half."""
+    mirror.publish(["aa", "ab", "ac"], size=400_000)
+    for name in ("trainab", "trainac"):
+        mirror.breaks(PATHS[name], mirror.stalls(200_000))
+    process = subprocess.Popen(command(mirror, tmp_path / "out"), stderr=subprocess.PIPE, text=True)
+    own = tmp_path / "out" / ".download"
+    parts = [own / f"train000{number}.tfrecord.part" for number in (1, 2)]
+    wait_until(lambda: all(part.exists() and part.stat().st_size == 200_000 for part in parts))
+    wait_until(lambda: (own / "checked.jsonl").exists() and (tmp_path / "out" / "vocabulary.csv").exists())
+    yield process
+    process.kill()
+    process.wait()
+
+
+def assert_goes_on(mirror, out):
+    """The same command fetches the missing halves only."""
+    mirror.log.clear()
+    found = download(mirror, out, "--json")
+    assert found.returncode == 0, found.stderr
+    fetched = sorted((r.path, r.begin, r.sent) for r in mirror.log if r.method == "GET" and "plans" not in r.path)
+    assert fetched == [(PATHS[name], 200_000, 200_000) for name in ("trainab", "trainac")]
+    written = {path.name: path.read_bytes() for path in out.glob("*.tfrecord")}
+    shards = [mirror.files[path] for path in PATHS.values()]
+    assert written == {f"train000{number}.tfrecord": shard for number, shard in enumerate(shards)}
+    assert json.loads(found.stdout)["bytes"] == 400_000
+
+
+def test_a_killed_download_goes_on_where_it_was(mirror, held, tmp_path):
+    held.send_signal(signal.SIGKILL)
+    assert held.wait(10) == -signal.SIGKILL
+    assert_goes_on(mirror, tmp_path / "out")
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_stopped_download_ends_soon_in_words_and_goes_on(mirror, held, tmp_path, number, code):
+    started = time.monotonic()
+    held.send_signal(number)
+    said = held.communicate(timeout=10)[1]
+    assert time.monotonic() - started < 5  # its connections would wait for 30 s
+    assert held.returncode == code
+    assert "stopped; the same command goes on from here" in said.splitlines() and "Traceback" not in said
+    assert_goes_on(mirror, tmp_path / "out")
+
+
+def test_what_was_done_is_said_for_people_and_for_programs(mirror, tmp_path):
+    mirror.publish(["aa", "ab", "ac"])
+    found = download(mirror, tmp_path / "out", "--shard", "1/1")
+    assert found.returncode == 0
+    told, rate = found.stdout.split("; ")
+    assert told == f"4 files in {tmp_path}/out: 4 downloaded, 0 were there, 0 failed"
+    assert rate.startswith("0.1 MB in ")
+    lines = found.stderr.splitlines()
+    assert {line.partition("] ")[2] for line in lines} == {
+        *(f"train000{number}.tfrecord: downloaded" for number in range(3)),
+        "vocabulary.csv: downloaded",
+    }
+    assert [line.partition(" ")[0] for line in lines] == ["[1/4]", "[2/4]", "[3/4]", "[4/4]"]
+    again = json.loads(download(mirror, tmp_path / "out", "--json").stdout)
+    assert again.pop("seconds") >= 0
+    asked = {"out": f"{tmp_path}/out", "dataset": "2/video", "files": 4}
+    assert again == {**asked, "downloaded": [], "present": 4, "failed": {}, "bytes": 0}
+
+
+def test_failed_files_are_listed_with_exit_code_1(mirror, tmp_path):
+    mirror.publish(["aa", "ab", "ac"])
+    del mirror.files[PATHS["trainab"]]
+    reason = f"{mirror.url}{PATHS['trainab']}: 404 Not Found"
+    found = download(mirror, tmp_path / "out")
+    assert found.returncode == 1
+    assert found.stdout.splitlines()[1:] == [f"failed: train0001.tfrecord: {reason}"]
+    assert found.stderr.splitlines()[-1] == "error: 1 of 4 files failed; the same command tries them again"
+    found = download(mirror, tmp_path / "out", "--json")
+    assert found.returncode == 1
+    summary = json.loads(found.stdout)
+    assert (summary["present"], summary["failed"]) == (3, {"train0001.tfrecord": reason})
+
+
+def test_a_plan_that_is_not_there_is_one_line_with_exit_code_1(mirror, tmp_path):
+    found = download(mirror, tmp_path / "out")
+    assert (found.returncode, found.stdout) == (1, "")
+    assert found.stderr == f"error: {mirror.url}/2/download_plans/video_train.json: 404 Not Found\n"
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--shard", "3/2"], "error: --shard is '3/2', expected X/Y with 1 <= X <= Y, say 1/100"),
+        (["--version", "3"], "error: --version is 3 with --level video --part train, allowed with it: "),
+        (["--base-url", "ftp://x"], "error: --base-url is 'ftp://x', expected an address like https://"),
+        (["--mirror", "mars"], "Error: Invalid value for '--mirror': 'mars' is not one of 'us', 'eu', 'asia'."),
+        (["--mirror", "eu"], "Error: expected either --mirror or --base-url"),
+        (["--workers", "0"], "Error: Invalid value for '--workers': 0 is not in the range 1<=x<=64."),
+        (["--part", "dev"], "Error: Invalid value for '--part': 'dev' is not one of 'train', 'validate', 'test'."),
+        ([], "error: OUT is 'file': Not a directory, expected a folder that may be written"),
+    ],
+)
+def test_a_mistake_is_one_line_with_exit_code_2(mirror, tmp_path, monkeypatch, options, said):
+    monkeypatch.chdir(tmp_path)
+    Path("file").touch()
+    found = download(mirror, "file", *options)
+    assert (found.returncode, found.stdout) == (2, "")
+    assert found.stderr.splitlines()[-1].startswith(said) and mirror.log == []
+
+
+def test_help_answers_within_a_second():
+    subprocess.run([YT8M, "download", "--help"], capture_output=True)  # the first call may compile bytecode
+    started = time.monotonic()
+    found = subprocess.run([YT8M, "download", "--help"], capture_output=True, text=True)
+    assert time.monotonic() - started < 1
+    assert found.returncode == 0 and "--base-url URL" in found.stdout
+
+
+def test_downloading_imports_neither_tensorflow_nor_tfx():
+    code = "import sys; import pipeline.download.download, pipeline.download.progress; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.split()
+    assert "pipeline.download.client" in loaded
+    assert not {"tensorflow", "tfx", "keras", "apache_beam", "numpy"} & set(loaded)
