@@ -18,6 +18,7 @@ setup(
         "pipeline": ["*.yaml"],
         "pipeline.comparison": ["*.html"],
         "pipeline.report": ["*.html"],
+        "components.dataset_statistics": ["*.html"],
         "components.pages": ["*.html"],
         "components.schema": ["*.pbtxt"],
     },

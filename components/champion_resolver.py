@@ -5,15 +5,13 @@ A plain component, because open-source Kubeflow Pipelines cannot run TFX's Resol
 
 from typing import Any
 
-import tensorflow as tf
 from tfx import v1 as tfx
 from tfx.dsl.components.base import base_component, base_executor, executor_spec
 from tfx.types import artifact_utils, component_spec
 from tfx.utils import io_utils, path_utils
 
 from components.resolving_driver import ResolvingDriver
-from components.served_models import versions
-from components.trainer.export import read_model_card
+from components.served_models import read_label_names, read_model_card, versions
 from models.errors import InputError
 
 # Custom property of the champion's artifact; empty where no other model serves.
@@ -90,16 +88,11 @@ def find_champion(candidate_uri: str, push_directory: str) -> str:
         card = read_model_card(served)
         if card["model_id"] == candidate["model_id"]:
             continue
-        if card["level"] != candidate["level"] or _labels(served) != _labels(folder):
+        names, served_names = read_label_names(folder), read_label_names(served)
+        if card["level"] != candidate["level"] or served_names != names:
             raise InputError(
-                f"{served} serves a {card['level']}-level model with {len(_labels(served))} labels, the new one is of "
-                f"the {candidate['level']} level with {len(_labels(folder))}: the two cannot be compared, choose "
-                "another --out"
+                f"{served} serves a {card['level']}-level model with {len(served_names)} labels, the new one is of "
+                f"the {candidate['level']} level with {len(names)}: the two cannot be compared, choose another --out"
             )
         return version
     return ""
-
-
-def _labels(folder: str) -> list[str]:
-    with tf.io.gfile.GFile(f"{folder}/assets.extra/labels.txt") as file:
-        return file.read().splitlines()

@@ -12,8 +12,7 @@ from tfx.dsl.components.base import executor_spec
 from tfx.types import artifact_utils
 from tfx.utils import io_utils
 
-from components.served_models import newest, versions
-from components.trainer.export import read_model_card
+from components.served_models import newest, read_model_card, versions
 
 
 class PusherExecutor(executor.Executor):

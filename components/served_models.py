@@ -1,10 +1,11 @@
-"""The folder that a model server watches: `<push directory>/<version>/saved_model.pb`."""
+"""The folder that a model server watches, `<push directory>/<version>/saved_model.pb`, and what lies there."""
 
+import json
 from typing import Any
 
 import tensorflow as tf
 
-from components.trainer.export import read_model_card
+from models.errors import InputError
 
 
 def versions(push_directory: str) -> list[str]:
@@ -22,3 +23,33 @@ def newest(push_directory: str) -> tuple[str, dict[str, Any]] | None:
     """The version that serves and its model card."""
     found = versions(push_directory)
     return (found[-1], read_model_card(f"{push_directory}/{found[-1]}")) if found else None
+
+
+def find_model(path: str) -> str:
+    """The folder of a SavedModel, the newest version where the path doesn't name one.
+
+    Args:
+        path: a run's folder, a push directory (`<run>/serving`) or a version in it.
+
+    Raises:
+        InputError: there is no pushed model.
+    """
+    path = path.rstrip("/")
+    folder = next(
+        (f"{parent}/{found[-1]}" for parent in (f"{path}/serving", path) if (found := versions(parent))), path
+    )
+    if not tf.io.gfile.exists(f"{folder}/assets.extra/model_card.json"):
+        raise InputError(f"{path!r} holds no pushed model, expected a run's folder, its serving/ or a version in that")
+    return folder
+
+
+def read_model_card(folder: str) -> dict[str, Any]:
+    """What `assets.extra/model_card.json` of a SavedModel says."""
+    with tf.io.gfile.GFile(f"{folder}/assets.extra/model_card.json") as file:
+        return json.load(file)
+
+
+def read_label_names(folder: str) -> list[str]:
+    """The names of a SavedModel's labels, in the order of their ids."""
+    with tf.io.gfile.GFile(f"{folder}/assets.extra/labels.txt") as file:
+        return file.read().splitlines()

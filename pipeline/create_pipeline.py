@@ -1,5 +1,6 @@
 """The pipeline: which components run, in which order, on what."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from tfx import v1 as tfx
 
 import components.schema
 from components.champion_resolver import ChampionResolver
+from components.dataset_statistics.component import DatasetStatistics
 from components.evaluator.component import Evaluator
 from components.example_gen.component import ExampleGen
 from components.example_gen.splits import SPLITS
@@ -17,6 +19,7 @@ from components.source_fingerprint import source_fingerprint
 from components.transform.component import Transform
 from models.features import ID, LABELS, NUM_FRAMES
 from models.video_classifier import reads_frames
+from models.vocabulary import Vocabulary
 from pipeline.settings import RunSettings
 
 PIPELINE_NAME = "yt8m"
@@ -24,7 +27,7 @@ PIPELINE_NAME = "yt8m"
 
 def create_pipeline(
     settings: RunSettings,
-    names: Sequence[str],
+    vocabulary: Vocabulary,
     *,
     pipeline_root: str,
     push_directory: str,
@@ -37,7 +40,7 @@ def create_pipeline(
 
     Args:
         settings: of the run.
-        names: label names in the order of their ids.
+        vocabulary: of the labels.
         pipeline_root: where artifacts are written.
         push_directory: where blessed models are published.
         checkpoint_dir: where training keeps its checkpoints, outside the artifacts, so that a killed run finds them.
@@ -51,11 +54,20 @@ def create_pipeline(
         split=settings.data.split,
         seed=settings.seed,
         level=settings.level,
-        classes=len(names),
+        classes=len(vocabulary.names),
         quarantine_limit=settings.data.quarantine_limit,
         sources=source_fingerprint("components.example_gen.component"),
     )
     examples = example_gen.outputs["examples"]
+
+    dataset_statistics = DatasetStatistics(
+        examples=examples,
+        quarantine=example_gen.outputs["quarantine"],
+        names=json.dumps(list(vocabulary.names)),
+        level=settings.level,
+        data=settings.data.pattern,
+        sources=source_fingerprint("components.dataset_statistics.component"),
+    )
 
     schema_gen = tfx.components.ImportSchemaGen(
         schema_file=str(Path(components.schema.__file__).with_name(f"{settings.level}.pbtxt"))
@@ -77,7 +89,7 @@ def create_pipeline(
         preprocessing_fn="components.transform.preprocessing.preprocessing_fn",
         custom_config={
             "level": settings.level,
-            "classes": len(names),
+            "classes": len(vocabulary.names),
             "sources": source_fingerprint("components.transform.preprocessing", "components.transform.component"),
         },
         disable_statistics=True,  # nothing reads them
@@ -99,7 +111,7 @@ def create_pipeline(
             "level": settings.level,
             "model": settings.model.model_dump(mode="json"),
             "training": settings.training.model_dump(mode="json"),
-            "names": list(names),
+            "names": list(vocabulary.names),
             "seed": settings.seed,
             "data": settings.data.pattern,
             "checkpoint_dir": checkpoint_dir,
@@ -116,9 +128,10 @@ def create_pipeline(
         model=model,
         champion=champion_resolver.outputs["champion"],
         schema=schema,
-        level=settings.level,
-        min_f1=settings.evaluation.min_f1,
-        min_change=settings.evaluation.min_change,
+        statistics=dataset_statistics.outputs["statistics"],
+        thresholds=settings.evaluation.model_dump()["thresholds"],
+        slices=settings.evaluation.slices,
+        verticals=vocabulary.verticals,
         sources=source_fingerprint("components.evaluator.component", "components.evaluator.metrics"),
     )
 
@@ -136,6 +149,7 @@ def create_pipeline(
         metadata_connection_config=metadata,
         components=[
             example_gen,
+            dataset_statistics,
             schema_gen,
             statistics_gen,
             example_validator,

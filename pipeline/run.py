@@ -2,14 +2,12 @@
 
 import json
 import logging
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
-from apache_beam.io.filesystems import FileSystems
 from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
@@ -17,22 +15,22 @@ from tfx import v1 as tfx
 
 from components.evaluator.verdict import Verdict
 from components.example_gen.component import read_summary
-from components.example_gen.input_files import find_files
 from components.example_gen.synthetic import read_synthetic
 from components.served_models import newest
 from components.trainer.members import find_members
 from components.trainer.trainer import TRAINING_LOG, read_training_log
 from models.errors import InputError
+from models.metrics.video_metrics import SCORES
 from models.settings import EnsembleSettings
 from models.training.log import TrainingLog
-from models.vocabulary import label_ids_as_names, read_vocabulary
 from pipeline.anomalies import describe_anomalies
 from pipeline.create_pipeline import create_pipeline
 from pipeline.local_runner import LocalRunner, Step
 from pipeline.report import write_report
 from pipeline.settings import RunSettings
+from pipeline.vocabulary import find_vocabulary
 
-SCORES = "scores.json"
+SCORES_FILE = "scores.json"
 TRAINER = "Trainer"
 
 # The nodes that differ between experiments on the same data.
@@ -56,10 +54,10 @@ def run(settings: RunSettings, console: Console, from_node: str = "", workspace:
     """
     out = settings.out.resolve()
     workspace = (workspace or out).resolve()
-    names = label_names(settings)
-    settings = _with_members(settings, names)
+    vocabulary = find_vocabulary(settings.data)
+    settings = _with_members(settings, vocabulary.names)
     out.mkdir(parents=True, exist_ok=True)
-    for result in (SCORES, TRAINING_LOG):
+    for result in (SCORES_FILE, TRAINING_LOG):
         (out / result).unlink(missing_ok=True)  # of other settings, perhaps
     (out / "settings.yaml").write_text(yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False))
     logging.basicConfig(level=logging.INFO, force=True)
@@ -68,7 +66,7 @@ def run(settings: RunSettings, console: Console, from_node: str = "", workspace:
     logging.getLogger("models").handlers = [progress]
     pipeline = create_pipeline(
         settings,
-        names,
+        vocabulary,
         pipeline_root=str(workspace / "pipeline_root"),
         push_directory=str(out / "serving"),
         checkpoint_dir=str(out / "checkpoints"),
@@ -81,8 +79,8 @@ def run(settings: RunSettings, console: Console, from_node: str = "", workspace:
     log = read_training_log(steps[TRAINER].outputs["model"])
     (out / TRAINING_LOG).write_text(log.to_json())
     scores = _scores(settings, steps, log, out)
-    (out / SCORES).write_text(json.dumps(scores, indent=1))
-    report = write_report(settings, scores, runner.steps, out, names)
+    (out / SCORES_FILE).write_text(json.dumps(scores, indent=1))
+    report = write_report(settings, scores, runner.steps, out)
     _print_scores(scores, console)
     _print_steps(runner.steps, console)
     console.print(f"report: {report}")
@@ -121,26 +119,6 @@ def run_all(runs: Sequence[RunSettings], console: Console, workspace: Path, from
     if failures:
         name, reason = next(iter(failures.items()))
         raise InputError(f"{len(failures)} of {len(runs)} experiments failed, first {name}: {reason}")
-
-
-def label_names(settings: RunSettings) -> tuple[str, ...]:
-    """Names from the vocabulary: the one given, else `vocabulary.csv` beside the shards, else the ids.
-
-    Raises:
-        InputError: the vocabulary cannot be read.
-    """
-    path = settings.data.vocabulary
-    if not path:
-        folder = os.path.dirname(find_files(settings.data.pattern).files[0].path)
-        path = FileSystems.join(folder, "vocabulary.csv")
-        if not FileSystems.exists(path):
-            return label_ids_as_names(settings.data.classes)
-    try:
-        with FileSystems.open(path) as file:
-            text = file.read().decode("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"vocabulary: cannot read {path!r}: {error}") from error
-    return read_vocabulary(text, path)
 
 
 def _with_members(settings: RunSettings, names: Sequence[str]) -> RunSettings:
@@ -203,6 +181,7 @@ def _findings(step: Step) -> list[str]:
 def _scores(settings: RunSettings, steps: dict[str, Step], log: TrainingLog, out: Path) -> dict[str, Any]:
     best = log.epochs[log.best_epoch]
     verdict = Verdict.read(steps["Evaluator"].outputs["evaluation"])
+    test = {name: score for name, score in verdict.overall.scores.items() if name in SCORES}
     serving = newest(str(out / "serving"))
     synthetic = read_synthetic(settings.data.pattern)
     source = f"training, epoch {best.epoch + 1} of {len(log.epochs)}"
@@ -216,7 +195,7 @@ def _scores(settings: RunSettings, steps: dict[str, Step], log: TrainingLog, out
         "splits": {
             "train": {"videos": best.videos, "f1": best.f1, "source": source},
             "validation": {"videos": log.validation_videos, "f1": best.val_f1, "source": source},
-            "test": {"videos": verdict.overall.videos, **verdict.overall.scores, "source": "Evaluator"},
+            "test": {"videos": verdict.overall.videos, **test, "source": "Evaluator"},
         },
     }
 

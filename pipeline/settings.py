@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import Field, PositiveInt, ValidationError
+from pydantic import Field, PositiveInt, ValidationError, field_validator, model_validator
 
+from components.evaluator.requirements import parse_requirements
 from models.errors import InputError
 from models.features import YT8M_CLASSES
 from models.settings import Settings
@@ -27,11 +28,35 @@ class DataSettings(Settings):
     quarantine_limit: Share = 0.001
 
 
-class EvaluationSettings(Settings):
-    """What a model must reach on the test split to be pushed, in micro F1."""
+class Threshold(Settings):
+    """Bounds of a score; `min_change` is to the champion's, for the better."""
 
-    min_f1: Share = 0.0
-    min_change: Annotated[float, Field(ge=-1, le=1)] = 0.0
+    min: float | None = None
+    max: float | None = None
+    min_change: float | None = None
+
+
+class EvaluationSettings(Settings):
+    """What a model must reach on the test split to be pushed, by `METRIC` or, for a slice, `METRIC@FEATURE:VALUE`.
+
+    An F1 below the champion's is refused unless `f1` has another `min_change`. `slices` names further features of the
+    records whose values make slices.
+    """
+
+    thresholds: Annotated[dict[str, Threshold], Field(validate_default=True)] = {}
+    slices: tuple[str, ...] = ()
+
+    @field_validator("thresholds", mode="before")
+    @classmethod
+    def _no_worse_than_the_champion(cls, given: Any) -> Any:
+        if not isinstance(given, dict) or not isinstance(given.get("f1", {}), dict):
+            return given  # refused by its type
+        return given | {"f1": {"min_change": 0.0} | given.get("f1", {})}
+
+    @model_validator(mode="after")
+    def _metrics_and_slices_are_named(self) -> Self:
+        parse_requirements(self.model_dump()["thresholds"])
+        return self
 
 
 class BeamSettings(Settings):

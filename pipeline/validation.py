@@ -3,7 +3,8 @@
 import difflib
 import inspect
 from collections.abc import Sequence
-from typing import Any, get_args
+from itertools import islice
+from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
@@ -69,6 +70,8 @@ def _locate(model: type[BaseModel], location: Sequence[int | str]) -> tuple[str,
             # Pydantic puts the tag of the union's member, no key of the author's, into the location.
             tag = next(parts, None)
             inner = [kind for kind in inner if tag in get_args(kind.model_fields[field.discriminator].annotation)]
+        if get_origin(field.annotation) is dict:
+            keys.extend(map(str, islice(parts, 1)))
         if not inner:
             keys.extend(map(str, parts))
             break

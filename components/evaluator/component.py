@@ -1,28 +1,41 @@
-"""Evaluator: TFX's, made to work without a champion and to say why it blessed a model or not."""
+"""Evaluator: TFX's, with all official metrics, made to work without a champion and to say why it decided so."""
 
 import json
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import tensorflow_model_analysis as tfma
+from apache_beam.io.filesystems import FileSystems
 from google.protobuf import json_format
 from tfx import v1 as tfx
 from tfx.components.evaluator import executor
 from tfx.dsl.components.base import base_beam_component, executor_spec
 from tfx.types import artifact_utils, component_spec
+from tfx.utils import path_utils
 
 from components.champion_resolver import VERSION
+from components.dataset_statistics.component import DataStatistics
+from components.dataset_statistics.statistics import Statistics
+from components.evaluator.label_groups import label_groups
+from components.evaluator.page import evaluation_page
+from components.evaluator.requirements import Requirement, parse_requirements, tfma_thresholds
 from components.evaluator.verdict import CANDIDATE, CHAMPION, judge
+from components.example_gen.splits import SPLITS
+from components.served_models import read_model_card
 from models.features import NUM_FRAMES, Level
+from models.metrics.video_metrics import THRESHOLD
+
+PAGE = "evaluation.html"
 
 
 class EvaluatorSpec(component_spec.ComponentSpec):
     """Parameters, inputs and outputs of the Evaluator."""
 
     PARAMETERS = {
-        "eval_config": component_spec.ExecutionParameter(type=tfma.EvalConfig),
         "example_splits": component_spec.ExecutionParameter(type=str),
-        "min_f1": component_spec.ExecutionParameter(type=float),
-        "min_change": component_spec.ExecutionParameter(type=float),
+        "thresholds": component_spec.ExecutionParameter(type=str),
+        "slices": component_spec.ExecutionParameter(type=str),
+        "verticals": component_spec.ExecutionParameter(type=str),
         "sources": component_spec.ExecutionParameter(type=str),
     }
     INPUTS = {
@@ -30,6 +43,7 @@ class EvaluatorSpec(component_spec.ComponentSpec):
         "model": component_spec.ChannelParameter(type=tfx.types.standard_artifacts.Model),
         "baseline_model": component_spec.ChannelParameter(type=tfx.types.standard_artifacts.Model),
         "schema": component_spec.ChannelParameter(type=tfx.types.standard_artifacts.Schema),
+        "statistics": component_spec.ChannelParameter(type=DataStatistics),
     }
     OUTPUTS = {
         "evaluation": component_spec.ChannelParameter(type=tfx.types.standard_artifacts.ModelEvaluation),
@@ -38,7 +52,7 @@ class EvaluatorSpec(component_spec.ComponentSpec):
 
 
 class EvaluatorExecutor(executor.Executor):
-    """Runs TFX's executor, then writes the verdict beside the metrics."""
+    """Runs TFX's executor, then writes the verdict and a page beside the metrics."""
 
     def Do(
         self,
@@ -47,14 +61,41 @@ class EvaluatorExecutor(executor.Executor):
         exec_properties: dict[str, Any],
     ) -> None:
         """Evaluates the model, and the champion where there is one."""
+        statistics = Statistics.read(artifact_utils.get_single_uri(input_dict["statistics"]))
+        candidate = artifact_utils.get_single_instance(input_dict["model"])
         champion = artifact_utils.get_single_instance(input_dict["baseline_model"])
         version = champion.get_string_custom_property(VERSION)
-        if not version:
-            input_dict = {key: value for key, value in input_dict.items() if key != "baseline_model"}
-        super().Do(input_dict, output_dict, exec_properties)
+        models = {CANDIDATE: candidate} | ({CHAMPION: champion} if version else {})
+        requirements = parse_requirements(json.loads(exec_properties["thresholds"]))
+        frequency = statistics.splits[SPLITS[0]].label_frequency
+        config = eval_config(
+            {name: threshold_of(model.uri) for name, model in models.items()},
+            len(statistics.names),
+            statistics.level,
+            requirements,
+            json.loads(exec_properties["slices"]),
+            label_groups(frequency, statistics.names, json.loads(exec_properties["verticals"])),
+        )
+        inputs = {key: input_dict[key] for key in ("examples", "model", "schema")}
+        if version:
+            inputs["baseline_model"] = input_dict["baseline_model"]
+        properties = {
+            "eval_config": json_format.MessageToJson(config),
+            "example_splits": exec_properties["example_splits"],
+        }
+        super().Do(inputs, output_dict, properties)
         evaluation = artifact_utils.get_single_uri(output_dict["evaluation"])
-        verdict = judge(evaluation, exec_properties["min_f1"], exec_properties["min_change"], version)
+        verdict = judge(evaluation, requirements, version)
         verdict.write(evaluation)
+        page = evaluation_page(
+            verdict,
+            statistics.names,
+            subject=read_model_card(path_utils.serving_model_dir(candidate.uri)).get("experiment", ""),
+            synthetic=statistics.synthetic,
+            navigation={},
+        )
+        with FileSystems.create(f"{evaluation}/{PAGE}") as file:
+            file.write(page.encode())
         blessing = artifact_utils.get_single_instance(output_dict["blessing"])
         blessing.set_string_custom_property("reasons", "; ".join(verdict.reasons))
 
@@ -67,9 +108,10 @@ class Evaluator(base_beam_component.BaseBeamComponent):
         model: the candidate.
         champion: ChampionResolver's model, which may be none.
         schema: of the examples.
-        level: of the examples; frame-level ones are sliced by number of frames too.
-        min_f1: lowest micro F1 of a blessed model.
-        min_change: smallest difference to the champion's micro F1.
+        statistics: DatasetStatistics', which knows names and frequencies of the labels.
+        thresholds: bounds by metric and slice, see `parse_requirements`.
+        slices: features of the examples whose values make slices, beside the number of labels and of frames.
+        verticals: the top-level vertical of each label; empty if there are none.
         sources: fingerprint of the code, so that an edit runs the step again.
     """
 
@@ -82,9 +124,10 @@ class Evaluator(base_beam_component.BaseBeamComponent):
         model: tfx.types.BaseChannel,
         champion: tfx.types.BaseChannel,
         schema: tfx.types.BaseChannel,
-        level: Level,
-        min_f1: float,
-        min_change: float,
+        statistics: tfx.types.BaseChannel,
+        thresholds: Mapping[str, Mapping[str, float | None]],
+        slices: Sequence[str],
+        verticals: Sequence[str],
         sources: str,
     ):
         spec = EvaluatorSpec(
@@ -92,10 +135,11 @@ class Evaluator(base_beam_component.BaseBeamComponent):
             model=model,
             baseline_model=champion,
             schema=schema,
-            eval_config=_eval_config(level, min_f1, min_change),
-            example_splits=json.dumps(["test"]),
-            min_f1=min_f1,
-            min_change=min_change,
+            statistics=statistics,
+            example_splits=json.dumps([SPLITS[2]]),
+            thresholds=json.dumps(thresholds),
+            slices=json.dumps(list(slices)),
+            verticals=json.dumps(list(verticals)),
             sources=sources,
             evaluation=tfx.dsl.Channel(type=tfx.types.standard_artifacts.ModelEvaluation),
             blessing=tfx.dsl.Channel(type=tfx.types.standard_artifacts.ModelBlessing),
@@ -103,31 +147,56 @@ class Evaluator(base_beam_component.BaseBeamComponent):
         super().__init__(spec=spec)
 
 
-def _eval_config(level: Level, min_f1: float, min_change: float) -> tfma.EvalConfig:
+def threshold_of(model_uri: str) -> float:
+    """The threshold of the best F1 on the validation split; 0.5 for models that were exported without."""
+    return read_model_card(path_utils.serving_model_dir(model_uri)).get("threshold", THRESHOLD)
+
+
+def eval_config(
+    thresholds: Mapping[str, float],
+    classes: int,
+    level: Level,
+    requirements: list[Requirement],
+    slices: Sequence[str],
+    groups: Mapping[str, Sequence[int]],
+) -> tfma.EvalConfig:
+    """What TFMA is to compute.
+
+    Args:
+        thresholds: of `f1_at_threshold` by model, the candidate and perhaps the champion.
+        classes: number of labels.
+        level: of the examples; frame-level ones are sliced by number of frames too.
+        requirements: what the candidate must reach.
+        slices: more features to slice by.
+        groups: label ids by the name of their group.
+    """
     model = {
         "signature_name": "packed_examples",
         "preprocessing_function_names": ["transform_features"],
         "label_key": "labels",
     }
-    slices = ["num_labels", *([NUM_FRAMES] if level == "frame" else [])]
-    module = "components.evaluator.metrics"
-    threshold = {
-        "value_threshold": {"lower_bound": min_f1},
-        "change_threshold": {"direction": "HIGHER_IS_BETTER", "absolute": min_change},
-    }
+    features = dict.fromkeys(["num_labels", *([NUM_FRAMES] if level == "frame" else []), *slices])
     return json_format.ParseDict(
         {
-            "model_specs": [{"name": CANDIDATE, **model}, {"name": CHAMPION, "is_baseline": True, **model}],
-            "slicing_specs": [{}, *({"feature_keys": [name]} for name in slices)],
+            "model_specs": [
+                {"name": CANDIDATE, **model},
+                *([{"name": CHAMPION, "is_baseline": True, **model}] if CHAMPION in thresholds else []),
+            ],
+            "slicing_specs": [{}, *({"feature_keys": [name]} for name in features)],
             "metrics_specs": [
                 {
+                    "model_names": [name],
                     "metrics": [
                         {"class_name": "ExampleCount"},
-                        {"class_name": "F1", "module": module, "threshold": threshold},
-                        {"class_name": "Precision", "module": module},
-                        {"class_name": "Recall", "module": module},
-                    ]
+                        {
+                            "class_name": "VideoScores",
+                            "module": "components.evaluator.metrics",
+                            "config": json.dumps({"classes": classes, "threshold": threshold, "groups": groups}),
+                        },
+                    ],
+                    **(tfma_thresholds(requirements) if name == CANDIDATE else {}),
                 }
+                for name, threshold in thresholds.items()
             ],
         },
         tfma.EvalConfig(),

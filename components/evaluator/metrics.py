@@ -1,10 +1,9 @@
-"""Micro-averaged F1, precision and recall as TFMA metrics: one pass over all labels of a video, vectorised.
+"""All scores as one TFMA metric: one pass over all labels of a video, vectorised.
 
 TFMA's own metrics binarize by class, which is slow with thousands of classes.
 """
 
-from collections.abc import Callable, Iterable
-from functools import partial
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import apache_beam as beam
@@ -13,108 +12,127 @@ import tensorflow_model_analysis as tfma
 from tensorflow_model_analysis.metrics import metric_types, metric_util
 from tensorflow_model_analysis.proto import config_pb2
 
-# Strictly above: the thesis' rule (section 5.1), and Keras'.
-THRESHOLD = 0.5
+from components.evaluator.details import Details
+from models.features import ID
+from models.metrics.bootstrap import REPLICATES
+from models.metrics.findings import Findings
+from models.metrics.video_metrics import SCORES, VideoMetrics
 
-Counts = np.ndarray
+# TFMA hands over videos one by one; so many are counted at once. With more, NumPy's products start threads, which take
+# longer than the products where other processes use the cores too.
+BATCH = 16
+
+DETAILS = "details"
 
 
-class _CountDecisions(beam.CombineFn):
-    """True positives, false positives and false negatives over all (video, label) pairs; NaN where a score is NaN."""
+class Accumulator:
+    """What is known of the videos of a slice, for one model."""
 
-    def __init__(self, key: metric_types.MetricKey, eval_config: config_pb2.EvalConfig | None):
-        self.key, self.eval_config = key, eval_config
+    def __init__(self, classes: int) -> None:
+        self.metrics, self.findings = VideoMetrics(classes, REPLICATES), Findings()
+        self._waiting: list[tuple[np.ndarray, np.ndarray, bytes]] = []
 
-    def create_accumulator(self) -> Counts:
-        return np.zeros(3)
+    def add(self, probabilities: np.ndarray, labels: np.ndarray, video_id: bytes) -> None:
+        """Counts a video, [C] each."""
+        self._waiting.append((probabilities, labels, video_id))
+        if len(self._waiting) == BATCH:
+            self.flush()
 
-    def add_input(self, counts: Counts, inputs: metric_types.StandardMetricInputs) -> Counts:
-        for labels, scores, _ in metric_util.to_label_prediction_example_weight(
+    def flush(self) -> None:
+        """Counts the videos that wait."""
+        if self._waiting:
+            probabilities, labels, ids = zip(*self._waiting, strict=True)
+            batch = np.stack(probabilities), np.stack(labels), ids
+            self.metrics.update(*batch)
+            self.findings.update(*batch)
+            self._waiting = []
+
+    def merge(self, other: "Accumulator") -> None:
+        """Adds what another has counted."""
+        other.flush()
+        self.metrics.merge(other.metrics)
+        self.findings.merge(other.findings)
+
+
+class _CountVideos(beam.CombineFn):
+    def __init__(
+        self,
+        classes: int,
+        threshold: float,
+        groups: Mapping[str, Sequence[int]],
+        keys: Mapping[str, metric_types.MetricKey],
+        eval_config: config_pb2.EvalConfig | None,
+    ):
+        self.classes, self.threshold, self.groups = classes, threshold, groups
+        self.keys, self.eval_config = keys, eval_config
+
+    def create_accumulator(self) -> Accumulator:
+        return Accumulator(self.classes)
+
+    def add_input(self, accumulator: Accumulator, inputs: metric_types.StandardMetricInputs) -> Accumulator:
+        key = self.keys[DETAILS]
+        [video_id] = inputs.features[ID].ravel()
+        for labels, probabilities, _ in metric_util.to_label_prediction_example_weight(
             inputs,
             eval_config=self.eval_config,
-            model_name=self.key.model_name,
-            output_name=self.key.output_name,
+            model_name=key.model_name,
+            output_name=key.output_name,
             flatten=False,
             squeeze=False,
         ):
-            truth, scores = np.ravel(labels) > 0, np.ravel(scores)
-            chosen = scores > THRESHOLD
-            hits = np.count_nonzero(truth & chosen)
-            counts += (hits, np.count_nonzero(chosen) - hits, np.count_nonzero(truth) - hits)
-            # A score that is no number is no decision: it must not pass for "label absent".
-            if np.isnan(scores).any():
-                counts += np.nan
-        return counts
+            accumulator.add(np.ravel(probabilities), np.ravel(labels), video_id)
+        return accumulator
 
-    def merge_accumulators(self, accumulators: Iterable[Counts]) -> Counts:
-        return np.sum(list(accumulators), axis=0)
+    def merge_accumulators(self, accumulators: Iterable[Accumulator]) -> Accumulator:
+        merged = self.create_accumulator()
+        for accumulator in accumulators:
+            merged.merge(accumulator)
+        return merged
 
-    def extract_output(self, counts: Counts) -> dict[metric_types.MetricKey, Counts]:
-        return {self.key: counts}
+    def compact(self, accumulator: Accumulator) -> Accumulator:
+        accumulator.flush()
+        return accumulator
 
-
-def precision(true_positives: float, false_positives: float, false_negatives: float) -> float:
-    """TP / (TP + FP); 0 when nothing was predicted."""
-    predicted = true_positives + false_positives
-    return true_positives / predicted if predicted else 0.0
-
-
-def recall(true_positives: float, false_positives: float, false_negatives: float) -> float:
-    """TP / (TP + FN); 0 when there was nothing to find."""
-    actual = true_positives + false_negatives
-    return true_positives / actual if actual else 0.0
+    def extract_output(self, accumulator: Accumulator) -> dict[metric_types.MetricKey, Any]:
+        accumulator.flush()
+        metrics = accumulator.metrics
+        scores: dict[str, Any] = dict(metrics.scores(self.threshold))
+        scores |= {f"f1/{group}": metrics.f1_of(np.array(labels, int)) for group, labels in self.groups.items()}
+        scores[DETAILS] = Details.of(metrics, accumulator.findings, self.threshold).to_bytes()
+        return {self.keys[name]: value for name, value in scores.items()}
 
 
-def f1(true_positives: float, false_positives: float, false_negatives: float) -> float:
-    """2 TP / (2 TP + FP + FN), the harmonic mean of precision and recall; 0 when both are."""
-    total = 2 * true_positives + false_positives + false_negatives
-    return 2 * true_positives / total if total else 0.0
+class VideoScores(tfma.metrics.Metric):
+    """The scores of `VideoMetrics`, F1 by groups of labels, and the `Details` behind them.
+
+    Args:
+        classes: number of labels.
+        threshold: of `f1_at_threshold`.
+        groups: label ids by the group's name; a group's score is called `f1/<name>`.
+        name: TFMA's; not used.
+    """
+
+    def __init__(
+        self, classes: int, threshold: float, groups: Mapping[str, Sequence[int]] | None = None, name: str = ""
+    ):
+        groups = dict(groups or {})
+
+        def computations(
+            eval_config: config_pb2.EvalConfig | None = None, model_names: Sequence[str] = ("",), **_: Any
+        ) -> metric_types.MetricComputations:
+            made = []
+            for model in model_names:
+                keys = {
+                    # Without example_weighted=None TFMA doesn't find the thresholds of these names.
+                    key: metric_types.MetricKey(name=key, model_name=model, example_weighted=None)
+                    for key in (*SCORES, *(f"f1/{group}" for group in groups), DETAILS)
+                }
+                combiner = _CountVideos(classes, threshold, groups, keys, eval_config)
+                inputs = [metric_types.FeaturePreprocessor(feature_keys=[ID])]
+                made.append(metric_types.MetricComputation(list(keys.values()), inputs, combiner))
+            return made
+
+        super().__init__(computations, name=name or "video_scores", classes=classes, threshold=threshold, groups=groups)
 
 
-def _computations(
-    score: Callable[[float, float, float], float],
-    name: str,
-    eval_config: config_pb2.EvalConfig | None = None,
-    model_name: str = "",
-    output_name: str = "",
-    **_: Any,
-) -> metric_types.MetricComputations:
-    # All three metrics ask for the same counts; TFMA computes equal computations once.
-    counts = metric_types.MetricKey(name="_micro_counts", model_name=model_name, output_name=output_name)
-    key = metric_types.MetricKey(name=name, model_name=model_name, output_name=output_name)
-    return [
-        metric_types.MetricComputation(
-            keys=[counts], preprocessors=None, combiner=_CountDecisions(counts, eval_config)
-        ),
-        metric_types.DerivedMetricComputation(keys=[key], result=lambda metrics: {key: score(*metrics[counts])}),
-    ]
-
-
-class _MicroMetric(tfma.metrics.Metric):
-    score: Callable[[float, float, float], float]
-
-    def __init__(self, name: str = ""):
-        name = name or type(self).score.__name__
-        super().__init__(metric_util.merge_per_key_computations(partial(_computations, type(self).score)), name=name)
-
-
-class F1(_MicroMetric):
-    """Micro F1 at scores above 0.5."""
-
-    score = staticmethod(f1)
-
-
-class Precision(_MicroMetric):
-    """Micro precision at scores above 0.5."""
-
-    score = staticmethod(precision)
-
-
-class Recall(_MicroMetric):
-    """Micro recall at scores above 0.5."""
-
-    score = staticmethod(recall)
-
-
-for _metric in (F1, Precision, Recall):
-    metric_types.register_metric(_metric)
+metric_types.register_metric(VideoScores)

@@ -1,92 +1,183 @@
-"""Whether a model was blessed, and why, in words."""
+"""Whether a model was blessed, why, and all that was found out about it."""
 
-import json
+import base64
 import math
-from dataclasses import asdict, dataclass, field
+from typing import Any, Self
 
+import numpy as np
 import tensorflow_model_analysis as tfma
 from apache_beam.io.filesystems import FileSystems
+from pydantic import BaseModel, ConfigDict
+
+from components.evaluator.details import Details
+from components.evaluator.metrics import DETAILS
+from components.evaluator.requirements import LOWER_IS_BETTER, Requirement
+from models.metrics.bootstrap import interval
 
 CANDIDATE, CHAMPION = "candidate", "champion"
-METRICS = ("f1", "precision", "recall")
 
 
-@dataclass(frozen=True)
-class Slice:
-    """Scores of the videos of one slice; `name` is empty for all videos."""
+class Record(BaseModel):
+    """Immutable; a score may be NaN."""
+
+    model_config = ConfigDict(frozen=True, ser_json_inf_nan="constants")
+
+
+class Interval(Record):
+    """Where a score lies in 95 of 100 cases if other videos of the same kind were drawn."""
+
+    low: float
+    high: float
+
+
+class Slice(Record):
+    """Scores of the videos of one slice; `feature` and `name` are empty for all videos.
+
+    Attributes:
+        intervals: of F1 and GAP.
+        champion: the champion's scores on the same videos; empty without one.
+        changes: intervals of F1 and GAP minus the champion's.
+    """
 
     feature: str
     name: str
     videos: int
     scores: dict[str, float]
+    intervals: dict[str, Interval]
+    champion: dict[str, float] = {}
+    changes: dict[str, Interval] = {}
 
 
-@dataclass(frozen=True)
-class Verdict:
-    """The Evaluator's decision; `slices` are the candidate's, `champion` the champion's scores on all videos."""
+class Verdict(Record):
+    """The Evaluator's decision and findings; `slices` starts with the one of all videos, which `details` belong to."""
 
     blessed: bool
     reasons: list[str]
     slices: list[Slice]
+    details: Details
     champion_version: str = ""
-    champion: dict[str, float] = field(default_factory=dict)
+    champion_details: Details | None = None
 
     @property
     def overall(self) -> Slice:
         """Scores on all videos."""
-        return next(part for part in self.slices if not part.feature)
+        return self.slices[0]
 
     def write(self, uri: str) -> None:
         """Writes verdict.json into the folder of an evaluation."""
         with FileSystems.create(f"{uri}/verdict.json") as file:
-            file.write(json.dumps(asdict(self), indent=1).encode())
+            file.write(self.model_dump_json().encode())
 
     @classmethod
-    def read(cls, uri: str) -> "Verdict":
+    def read(cls, uri: str) -> Self:
         """What `write` left."""
         with FileSystems.open(f"{uri}/verdict.json") as file:
-            content = json.load(file)
-        return cls(**content | {"slices": [Slice(**part) for part in content["slices"]]})
+            return cls.model_validate_json(file.read())
 
 
-def judge(evaluation_uri: str, min_f1: float, min_change: float, champion_version: str) -> Verdict:
+def judge(evaluation_uri: str, requirements: list[Requirement], champion_version: str) -> Verdict:
     """Puts TFMA's results into words.
 
     Args:
         evaluation_uri: folder that TFMA wrote metrics and validations to.
-        min_f1: lowest F1 that TFMA was told to accept.
-        min_change: smallest F1 above the champion's that TFMA was told to accept.
+        requirements: that TFMA was told.
         champion_version: the champion's, or "".
     """
-    candidate = _slices(evaluation_uri, CANDIDATE if champion_version else "")
-    champion = _slices(evaluation_uri, CHAMPION)[0].scores if champion_version else {}
-    found = candidate[0].scores["f1"]
-    reasons = []
-    if math.isnan(found):
-        reasons.append("f1 is not a number: the model gives NaN scores")
-    else:
-        relation = "is at least" if found >= min_f1 else "is below"
-        reasons.append(f"f1 {found:.4f} {relation} the required {min_f1:g}")
-    if champion_version:
-        change = found - champion["f1"]
-        relation = "is at least" if change >= min_change else "is below"
-        reasons.append(
-            f"f1 {found:.4f} against the champion's {champion['f1']:.4f} (version {champion_version}): the change "
-            f"{change:+.4f} {relation} the required {min_change:+g}"
-        )
-    else:
+    candidate = _results(evaluation_uri, CANDIDATE if champion_version else "")
+    champion = _results(evaluation_uri, CHAMPION) if champion_version else {}
+    slices = [_slice(key, *found, champion.get(key)) for key, found in sorted(candidate.items())]
+    reasons = [reason for one in requirements for reason in _reasons(one, slices, champion_version)]
+    if not champion_version:
         reasons.append("no other model serves yet, so there is none to compare with")
-    blessed = tfma.load_validation_result(evaluation_uri).validation_ok
-    return Verdict(blessed, reasons, candidate, champion_version, champion)
+    return Verdict(
+        blessed=tfma.load_validation_result(evaluation_uri).validation_ok,
+        reasons=reasons,
+        slices=slices,
+        details=candidate["", ""][1],
+        champion_version=champion_version,
+        champion_details=champion["", ""][1] if champion else None,
+    )
 
 
-def _slices(evaluation_uri: str, model: str) -> list[Slice]:
-    """All slices of a model, the one of all videos first."""
-    slices = []
+Results = dict[tuple[str, str], tuple[dict[str, float], Details]]
+
+
+def _results(evaluation_uri: str, model: str) -> Results:
+    """A model's scores and details by feature and value of the slice."""
+    results: Results = {}
     for key, outputs in tfma.load_eval_result(evaluation_uri, model_name=model).slicing_metrics:
+        values: dict[str, Any] = outputs[""][""]
         # JSON spells NaN as a string.
-        scores = {n: float(value["doubleValue"]) for n, value in outputs[""][""].items() if "doubleValue" in value}
+        scores = {name: float(value["doubleValue"]) for name, value in values.items() if "doubleValue" in value}
         feature, name = key[0] if key else ("", "")
-        videos = int(scores["example_count"])
-        slices.append(Slice(feature, str(name), videos, {metric: scores[metric] for metric in METRICS}))
-    return sorted(slices, key=lambda part: (part.feature, part.name))
+        details = Details.from_bytes(base64.b64decode(values[DETAILS]["bytesValue"]))
+        results[feature, str(name)] = scores, details
+    return results
+
+
+def _slice(
+    key: tuple[str, str],
+    scores: dict[str, float],
+    details: Details,
+    champion: tuple[dict[str, float], Details] | None,
+) -> Slice:
+    changes = {}
+    if champion:
+        for name, replicates in details.replicates.items():
+            changes[name] = _interval(np.subtract(replicates, champion[1].replicates[name]))
+    return Slice(
+        feature=key[0],
+        name=key[1],
+        videos=int(scores["example_count"]),
+        scores={name: score for name, score in scores.items() if name != "example_count"},
+        intervals={name: _interval(np.array(replicates)) for name, replicates in details.replicates.items()},
+        champion={name: score for name, score in champion[0].items() if name != "example_count"} if champion else {},
+        changes=changes,
+    )
+
+
+def _interval(replicates: np.ndarray) -> Interval:
+    low, high = interval(replicates)
+    return Interval(low=low, high=high)
+
+
+def _reasons(requirement: Requirement, slices: list[Slice], champion_version: str) -> list[str]:
+    """What became of a requirement, in words."""
+    metric, where = requirement.metric, requirement.where
+    part = next((s for s in slices if (s.feature, s.name) == (requirement.feature, requirement.value)), None)
+    if part is None:
+        return [f"no test video{where}: {metric} cannot be checked there"]
+    found = part.scores.get(metric)
+    if found is None:
+        return [f"there is no score {metric}{where}"]
+    if math.isnan(found):
+        return [f"{metric}{where} is not a number: the model gives NaN scores"]
+    reasons = []
+    if requirement.min is not None:
+        relation = "is at least" if found >= requirement.min else "is below"
+        reasons.append(f"{metric} {found:.4f}{where} {relation} the required {requirement.min:g}")
+    if requirement.max is not None:
+        relation = "is at most" if found <= requirement.max else "is above"
+        reasons.append(f"{metric} {found:.4f}{where} {relation} the allowed {requirement.max:g}")
+    if requirement.min_change is not None and champion_version:
+        reasons.append(_change(requirement, part, champion_version))
+    return reasons
+
+
+def _change(requirement: Requirement, part: Slice, version: str) -> str:
+    metric = requirement.metric
+    found, champion = part.scores[metric], part.champion.get(metric)
+    if champion is None:
+        return f"the champion has no {metric}{requirement.where} to compare with"
+    change = champion - found if metric == LOWER_IS_BETTER else found - champion
+    assert requirement.min_change is not None
+    relation = "is at least" if change >= requirement.min_change else "is below"
+    text = (
+        f"{metric} {found:.4f}{requirement.where} against the champion's {champion:.4f} (version {version}): the "
+        f"change {change:+.4f} {relation} the required {requirement.min_change:+g}"
+    )
+    if metric not in part.changes:
+        return text
+    noise = part.changes[metric]
+    within = "within" if noise.low <= 0 <= noise.high else "beyond"
+    return f"{text}; it is {within} noise (95 % interval {noise.low:+.4f} to {noise.high:+.4f})"

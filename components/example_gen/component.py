@@ -10,7 +10,7 @@ from tfx import v1 as tfx
 from tfx.dsl.components.base import base_beam_component, base_beam_executor, executor_spec
 from tfx.types import artifact_utils, component_spec
 
-from components.example_gen.ingest import IngestShards, Shard, Summary
+from components.example_gen.ingest import IngestShards, Summary, plan_shards
 from components.example_gen.input_files import InputFiles, detect_level, find_files
 from components.example_gen.splits import SPLITS, SplitPolicy
 from components.resolving_driver import ResolvingDriver
@@ -73,7 +73,7 @@ class ExampleGenExecutor(base_beam_executor.BaseBeamExecutor):
         quarantine = artifact_utils.get_single_instance(output_dict["quarantine"])
         data, test_data = _input_files(exec_properties)
         policy = SplitPolicy.parse(exec_properties["split"], test_data is not None)
-        shards = _shards(data, test_data, policy, exec_properties["seed"])
+        shards = plan_shards(data, test_data, policy, exec_properties["seed"])
         level: Level = exec_properties["level"]
         _require_disk_space(examples.uri, sum(shard.file.size for shard in shards), level)
         for root in (examples.uri, quarantine.uri):
@@ -133,7 +133,7 @@ def resolve(exec_properties: dict[str, Any]) -> dict[str, Any]:
     """
     data, test_data = _input_files(exec_properties)
     policy = SplitPolicy.parse(exec_properties["split"], test_data is not None)
-    _shards(data, test_data, policy, exec_properties["seed"])
+    plan_shards(data, test_data, policy, exec_properties["seed"])
     for option, files in (("data", data), ("test_data", test_data)):
         if files and (found := detect_level(files)) != exec_properties["level"]:
             raise InputError(
@@ -159,13 +159,6 @@ def _input_files(exec_properties: dict[str, Any]) -> tuple[InputFiles, InputFile
     data = find_files(exec_properties["data"])
     test_data = find_files(exec_properties["test_data"], "test_data") if exec_properties["test_data"] else None
     return data, test_data
-
-
-def _shards(data: InputFiles, test_data: InputFiles | None, policy: SplitPolicy, seed: int) -> list[Shard]:
-    of_files = policy.of_files([file.path for file in data.files], seed)
-    chosen = [(file, of_files[file.path]) for file in data.files if file.path in of_files]
-    chosen += [(file, SPLITS[2]) for file in (test_data.files if test_data else ())]
-    return [Shard(file, number, len(chosen), split) for number, (file, split) in enumerate(chosen)]
 
 
 def _require_disk_space(uri: str, input_bytes: int, level: Level) -> None:

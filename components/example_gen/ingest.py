@@ -1,4 +1,4 @@
-"""The Beam transform that reads, checks, packs and writes each shard once."""
+"""Shards read, checked and packed, and the Beam transform that writes each of them once."""
 
 import json
 import uuid
@@ -11,14 +11,32 @@ import apache_beam as beam
 from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
-from components.example_gen.input_files import InputFile
+from components.example_gen.input_files import InputFile, InputFiles
 from components.example_gen.packing import BadRecord, PackedVideo, pack
-from components.example_gen.splits import Split, SplitPolicy
+from components.example_gen.splits import SPLITS, Split, SplitPolicy
 from components.example_gen.tfrecord import Damage, read_records, write_record
 from models.features import Level
 
 # What a summary lists by name; the quarantine files hold all of them.
 EXAMPLES_SHOWN = 10
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A record that cannot be used; `lost` counts the records that went with it where a file cannot be read on."""
+
+    file: str
+    record: int
+    reason: str
+    lost: int = 1
+
+    @property
+    def line(self) -> bytes:
+        """A line of JSON."""
+        return json.dumps({"file": self.file, "record": self.record, "reason": self.reason}).encode() + b"\n"
+
+    def __str__(self) -> str:
+        return f"{self.file}, record {self.record}: {self.reason}"
 
 
 @dataclass
@@ -47,6 +65,12 @@ class Summary:
         self.cut_to_max_frames += video.cut_frames
         self.repeated_labels += video.repeated_labels
 
+    def refuse(self, refused: Refused) -> None:
+        """Counts what could not be used."""
+        self.quarantined += refused.lost
+        if len(self.first_quarantined) < EXAMPLES_SHOWN:
+            self.first_quarantined.append(str(refused))
+
     def merge(self, other: "Summary") -> "Summary":
         """The sum of two summaries."""
         for split, videos in other.videos.items():
@@ -70,6 +94,44 @@ class Shard:
     split: Split | None
 
 
+def plan_shards(data: InputFiles, test_data: InputFiles | None, policy: SplitPolicy, seed: int) -> list[Shard]:
+    """The files that the split policy uses, each with its split.
+
+    Raises:
+        InputError: the policy cannot split these files.
+    """
+    of_files = policy.of_files([file.path for file in data.files], seed)
+    chosen = [(file, of_files[file.path]) for file in data.files if file.path in of_files]
+    chosen += [(file, SPLITS[2]) for file in (test_data.files if test_data else ())]
+    return [Shard(file, number, len(chosen), split) for number, (file, split) in enumerate(chosen)]
+
+
+def read_shard(file: InputFile, level: Level, classes: int | None) -> Iterator[PackedVideo | Refused]:
+    """Each record of a file: packed, or why it cannot be used; see `pack`."""
+    with _open(file.path) as source:
+        seen_bytes = 0
+        for number, record in enumerate(read_records(source, file.size)):
+            if isinstance(record, Damage):
+                # How many records a cut-off tail held is unknown: count them by the mean size of those before.
+                lost = record.lost_bytes * number / max(seen_bytes, 1)
+                yield Refused(file.path, number, record.reason, max(1, round(lost)))
+                continue
+            seen_bytes += len(record)
+            try:
+                video = pack(record, level, classes)
+            except BadRecord as error:
+                yield Refused(file.path, number, str(error))
+            else:
+                yield video
+
+
+def repeated(id_and_splits: tuple[Any, Iterable[str]]) -> Iterator[str]:
+    """Where an id occurs more than once, in words; nothing for an id that occurs once."""
+    splits = sorted(id_and_splits[1])
+    if len(splits) > 1:
+        yield " and ".join(sorted(set(splits))) if len(set(splits)) > 1 else f"within {splits[0]}"
+
+
 class IngestShards(beam.PTransform):
     """Shards -> `Split-<name>/` files under `examples`, `summary.json` and bad records under `quarantine`.
 
@@ -86,8 +148,8 @@ class IngestShards(beam.PTransform):
         """Returns the path of `summary.json` once all is written."""
         outputs = shards | beam.ParDo(self.ingest).with_outputs("summary", main="ids")
         summary = outputs.summary | beam.CombineGlobally(_merge)
-        repeated = (
-            outputs.ids | beam.GroupByKey() | "Repeated" >> beam.FlatMap(_repeated) | beam.combiners.Count.PerElement()
+        duplicates = (
+            outputs.ids | beam.GroupByKey() | "Repeated" >> beam.FlatMap(repeated) | beam.combiners.Count.PerElement()
         )
         return (
             shards.pipeline
@@ -95,7 +157,7 @@ class IngestShards(beam.PTransform):
             | beam.Map(
                 _write_summary,
                 summary=beam.pvalue.AsSingleton(summary),
-                duplicates=beam.pvalue.AsDict(repeated),
+                duplicates=beam.pvalue.AsDict(duplicates),
             )
         )
 
@@ -109,23 +171,11 @@ class _IngestShard(beam.DoFn):
         summary = Summary()
         with ExitStack() as finish:
             outputs: dict[str, BinaryIO] = {}
-            source = finish.enter_context(_open(shard.file.path))
-            seen_bytes = 0
-            for number, record in enumerate(read_records(source, shard.file.size)):
-                try:
-                    if isinstance(record, Damage):
-                        raise BadRecord(record.reason)
-                    seen_bytes += len(record)
-                    video = pack(record, self.level, self.classes)
-                except BadRecord as error:
-                    # How many records a cut-off tail held is unknown: count them by the mean size of those before.
-                    lost = record.lost_bytes * number / max(seen_bytes, 1) if isinstance(record, Damage) else 0
-                    summary.quarantined += max(1, round(lost))
-                    bad = {"file": shard.file.path, "record": number, "reason": str(error)}
-                    if len(summary.first_quarantined) < EXAMPLES_SHOWN:
-                        summary.first_quarantined.append(f"{shard.file.path}, record {number}: {error}")
-                    line = json.dumps(bad).encode() + b"\n"
-                    self._output(outputs, finish, self.quarantine, f"records-{shard.number:05d}.jsonl").write(line)
+            for video in read_shard(shard.file, self.level, self.classes):
+                if isinstance(video, Refused):
+                    summary.refuse(video)
+                    bad_records = self._output(outputs, finish, self.quarantine, f"records-{shard.number:05d}.jsonl")
+                    bad_records.write(video.line)
                     continue
                 split = shard.split or self.policy.of_id(video.id)
                 name = f"Split-{split}/data_tfrecord-{shard.number:05d}-of-{shard.of:05d}"
@@ -164,12 +214,6 @@ def _merge(summaries: Iterable[Summary]) -> Summary:
     for summary in summaries:
         merged.merge(summary)
     return merged
-
-
-def _repeated(id_and_splits: tuple[bytes, Iterable[str]]) -> Iterator[str]:
-    splits = sorted(id_and_splits[1])
-    if len(splits) > 1:
-        yield " and ".join(sorted(set(splits))) if len(set(splits)) > 1 else f"within {splits[0]}"
 
 
 def _write_summary(path: str, summary: Summary, duplicates: dict[str, int]) -> str:

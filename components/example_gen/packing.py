@@ -52,13 +52,13 @@ def level_of(record: bytes) -> Level:
     return _level(_parse(record))
 
 
-def pack(record: bytes, level: Level, classes: int) -> PackedVideo:
+def pack(record: bytes, level: Level, classes: int | None) -> PackedVideo:
     """Checks a raw record and packs it.
 
     Args:
         record: serialized tf.SequenceExample (or tf.Example for the video level) as published.
         level: what the data set holds.
-        classes: size of the vocabulary; labels lie in 0 .. classes - 1.
+        classes: size of the vocabulary; labels lie in 0 .. classes - 1, one at least. None: any labels, or none.
 
     Returns:
         The video: `id`, `labels` (sorted, each once), and `mean_rgb`, `mean_audio` (video level) or `rgb`, `audio`
@@ -130,7 +130,9 @@ def _id(context: Mapping[str, feature_pb2.Feature]) -> tuple[bytes, bool]:
     raise BadRecord(f"feature {ID} is missing")
 
 
-def _labels(context: Mapping[str, feature_pb2.Feature], classes: int, v1: bool) -> list[int]:
+def _labels(context: Mapping[str, feature_pb2.Feature], classes: int | None, v1: bool) -> list[int]:
+    if classes is None:
+        return list(context[LABELS].int64_list.value) if LABELS in context else []
     if LABELS not in context:
         raise BadRecord(f"feature {LABELS} is missing")
     labels = list(context[LABELS].int64_list.value)

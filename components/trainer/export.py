@@ -102,12 +102,6 @@ def export(
     _write_extra(model, names, folder, about)
 
 
-def read_model_card(folder: str) -> dict[str, Any]:
-    """What `assets.extra/model_card.json` of a SavedModel says."""
-    with tf.io.gfile.GFile(f"{folder}/assets.extra/model_card.json") as file:
-        return json.load(file)
-
-
 def _write_extra(model: keras.Model, names: tuple[str, ...], folder: str, about: dict[str, Any]) -> None:
     extra = Path(folder) / "assets.extra"
     extra.mkdir()

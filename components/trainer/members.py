@@ -8,8 +8,7 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
-from components.served_models import versions
-from components.trainer.export import read_model_card
+from components.served_models import find_model, read_label_names, read_model_card
 from models.errors import InputError
 from models.features import Level
 
@@ -49,16 +48,14 @@ def _find_member(path: str, level: Level, names: Sequence[str]) -> str:
     def refuse(reason: str) -> InputError:
         return InputError(f"model.encoder.members: {path!r} {reason}")
 
-    folder = next(
-        (f"{parent}/{found[-1]}" for parent in (f"{path}/serving", path) if (found := versions(parent))), path
-    )
-    if not tf.io.gfile.exists(f"{folder}/assets.extra/model_card.json"):
-        raise refuse("holds no pushed model, expected a run's folder, its serving/ or a version in that")
+    try:
+        folder = find_model(path)
+    except InputError as error:
+        raise InputError(f"model.encoder.members: {error}") from None
     found_level = read_model_card(folder)["level"]
     if found_level != level:
         raise refuse(f"reads {found_level}-level records, the ensemble {level}-level ones (--set level={found_level})")
-    with tf.io.gfile.GFile(f"{folder}/assets.extra/labels.txt") as file:
-        found_names = file.read().splitlines()
+    found_names = read_label_names(folder)
     if found_names != list(names):
         raise refuse(f"has other labels ({len(found_names)}, the data have {len(names)})")
     return folder

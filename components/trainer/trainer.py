@@ -18,6 +18,7 @@ from models.ensemble import build_ensemble
 from models.features import AUDIO, FRAMES, LABELS, NUM_FRAMES, RGB, Level
 from models.input.batches import Batch, batches, packed_frames, parse_means
 from models.input.frame_sampling import sample_frames
+from models.metrics.scoring import score
 from models.settings import EnsembleSettings, ModelSettings, TrainingSettings
 from models.training.log import TrainingLog
 from models.training.train import train
@@ -66,6 +67,8 @@ def run_fn(fn_args: tfx.components.FnArgs) -> None:
     )
     about = {name: config[name] for name in ("experiment", "data", "level", "seed", "model", "training")}
     about |= {"training_data": {"train": log.epochs[0].videos, "validation": log.validation_videos}}
+    validation = score(model, read(validation_files))
+    about |= {"threshold": validation.best_threshold(), "validation": validation.scores(validation.best_threshold())}
     export(model, fn_args.transform_output, names, level, fn_args.serving_model_dir, about)
     (Path(fn_args.serving_model_dir) / "assets.extra" / TRAINING_LOG).write_text(log.to_json())
 

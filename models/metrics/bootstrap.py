@@ -2,9 +2,9 @@
 
 import hashlib
 from collections.abc import Sequence
+from math import e, factorial
 
 import numpy as np
-from scipy.stats import poisson
 
 # Percentiles of 200 replicates move by about a tenth of the interval's width between two sets of replicates.
 REPLICATES = 200
@@ -12,7 +12,7 @@ REPLICATES = 200
 CONFIDENCE = 0.95
 
 # Draws at most 7: a Poisson variable of mean 1 is above that once in 98,000 draws.
-_BOUNDS = (poisson.cdf(np.arange(7), 1) * 2.0**64).astype(np.uint64)
+_BOUNDS = (np.cumsum([1 / (e * factorial(draws)) for draws in range(7)]) * 2.0**64).astype(np.uint64)
 
 # Of SplitMix64 (Steele, Lea, Flood, doi 10.1145/2714064.2660195): the step between states, and the two mixers.
 _STEP, _MIXERS = np.uint64(0x9E3779B97F4A7C15), (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))

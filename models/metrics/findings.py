@@ -50,7 +50,7 @@ class Findings:
         best = best_labels(probabilities, PREDICTIONS)
         for place, video_id in enumerate(ids):
             missed = np.flatnonzero(truth[place] & ~chosen[place]).tolist()
-            wrong = np.flatnonzero(chosen[place] & ~truth[place]).tolist()
+            wrong = best[place][chosen[place, best[place]] & ~truth[place, best[place]]].tolist()
             self._pairs.update(product(missed, wrong))
             name = video_id.decode("utf-8", "backslashreplace")
             sampled = len(self._sample) < SHOWN or _draw(name) < _draw(self._sample[-1].id)
@@ -69,7 +69,7 @@ class Findings:
         self._keep([*other._sample, *other._worst])
 
     def confusions(self, count: int) -> list[tuple[int, int, int]]:
-        """The most frequent (missed label, label predicted wrongly for the same video, videos)."""
+        """The most frequent (missed label, wrong one of the same video's five best predictions, videos)."""
         ranked = sorted(self._pairs.items(), key=lambda item: (-item[1], item[0]))
         return [(missed, wrong, videos) for (missed, wrong), videos in ranked[:count]]
 

@@ -235,3 +235,7 @@ def _ratio(part: np.ndarray | float, whole: np.ndarray | float) -> np.ndarray:
 
 def _mean(values: np.ndarray) -> float:
     return float(values.mean()) if values.size else 0.0
+
+
+# The names of all scores; the first is the thesis'.
+SCORES = tuple(VideoMetrics(1).scores(THRESHOLD))

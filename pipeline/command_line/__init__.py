@@ -5,9 +5,12 @@ import sys
 import click
 
 from models.errors import InputError
+from pipeline.command_line.download import download
 from pipeline.command_line.experiments import experiments
+from pipeline.command_line.predict import predict
 from pipeline.command_line.report import report
 from pipeline.command_line.run import run
+from pipeline.command_line.stats import stats
 from pipeline.command_line.synth import synth
 
 USER_MISTAKE, FAILURE = 2, 1
@@ -19,7 +22,7 @@ def yt8m() -> None:
     """Video classification on YouTube-8M: run, compare and ship experiments."""
 
 
-for _command in (run, experiments, synth, report):
+for _command in (run, experiments, synth, download, stats, report, predict):
     yt8m.add_command(_command)
 
 

@@ -1,17 +1,18 @@
 """The report of a run: five linked HTML pages that are read offline and load nothing."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from components.dataset_statistics.page import render
+from components.dataset_statistics.statistics import Statistics
+from components.evaluator.page import evaluation_page
+from components.evaluator.verdict import Verdict
 from components.example_gen.splits import SPLITS
 from components.example_gen.synthetic import read_synthetic
 from components.pages import page_templates
 from pipeline.anomalies import read_anomalies
 from pipeline.local_runner import Step
-from pipeline.report.evaluation import evaluation
 from pipeline.report.overview import overview
-from pipeline.report.statistics import statistics
 from pipeline.report.training import training
 from pipeline.settings import RunSettings
 
@@ -25,9 +26,7 @@ NAVIGATION = {
 }
 
 
-def write_report(
-    settings: RunSettings, scores: dict[str, Any], steps: list[Step], out: Path, names: Sequence[str]
-) -> Path:
+def write_report(settings: RunSettings, scores: dict[str, Any], steps: list[Step], out: Path) -> Path:
     """Writes OUT/report/ and returns the path of its index.html.
 
     Args:
@@ -35,18 +34,15 @@ def write_report(
         scores: what `scores.json` holds.
         steps: all steps of the finished run, with their artifacts.
         out: the run's folder.
-        names: label names in the order of their ids.
     """
     outputs = {step.name: step.outputs for step in steps}
     anomalies = read_anomalies(outputs["ExampleValidator"]["anomalies"])
     pages = {
         "index": overview(settings, scores, steps),
-        "statistics": statistics(outputs["StatisticsGen"]["statistics"], outputs["ExampleGen"]["quarantine"], names),
         "anomalies": {"anomalies": anomalies},
         "training": training(outputs["Trainer"]["model"]),
-        "evaluation": evaluation(outputs["Evaluator"]["evaluation"]),
     }
-    shared = {
+    shared: dict[str, Any] = {
         "subject": settings.experiment,
         "synthetic": read_synthetic(settings.data.pattern),
         "navigation": NAVIGATION,
@@ -58,4 +54,9 @@ def write_report(
         # A page's template has its file name.
         html = templates.get_template(f"{name}.html").render(page=name, splits=SPLITS, **shared, **content)
         (folder / f"{name}.html").write_text(html, encoding="utf-8")
+    statistics = Statistics.read(outputs["DatasetStatistics"]["statistics"])
+    (folder / "statistics.html").write_text(render(statistics, page="statistics", **shared), encoding="utf-8")
+    verdict = Verdict.read(outputs["Evaluator"]["evaluation"])
+    evaluation = evaluation_page(verdict, statistics.names, page="evaluation", **shared)
+    (folder / "evaluation.html").write_text(evaluation, encoding="utf-8")
     return folder / "index.html"

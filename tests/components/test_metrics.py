@@ -1,4 +1,4 @@
-"""The TFMA metrics against NumPy."""
+"""The TFMA metric: videos one by one, shared out over accumulators, give the scores of all of them."""
 
 import subprocess
 import sys
@@ -10,60 +10,72 @@ from tfx import v1 as tfx  # noqa: F401  (tfma.EvalConfig exists only after this
 import tensorflow_model_analysis as tfma  # isort: skip
 from google.protobuf import text_format
 
-from components.evaluator import metrics
+from components.evaluator.details import Details
+from components.evaluator.metrics import VideoScores
+from models.metrics.video_metrics import VideoMetrics
+
+GROUPS = {"head": [0, 1, 2], "label:a & b": [7]}
 
 
 def evaluate(labels, scores, merge_every=3):
-    """Feeds single videos through each metric's own combiner in several accumulators, as Beam does."""
+    """Feeds single videos through the metric's own combiner in several accumulators, as Beam does."""
     config = text_format.Parse("model_specs { label_key: 'labels' }", tfma.EvalConfig())
-    values = {}
-    for metric in (metrics.F1(), metrics.Precision(), metrics.Recall()):
-        counts, derived = metric.computations(eval_config=config)
-        combiner = counts.combiner
-        accumulators = [combiner.create_accumulator()]
-        for row, (truth, score) in enumerate(zip(labels, scores, strict=True)):
-            inputs = tfma.metrics.StandardMetricInputs(
-                {"labels": truth[None], "predictions": score[None], "example_weights": np.array([1.0])}
-            )
-            accumulators[-1] = combiner.add_input(accumulators[-1], inputs)
-            if row % merge_every == 0:
-                accumulators.append(combiner.create_accumulator())
-        merged = combiner.extract_output(combiner.merge_accumulators(accumulators))
-        [(key, value)] = derived.result(merged).items()
-        values[key.name] = value
-    return values
+    metric = VideoScores(classes=labels.shape[1], threshold=0.25, groups=GROUPS)
+    [computation] = metric.computations(eval_config=config, model_names=[""])
+    combiner = computation.combiner
+    accumulators = [combiner.create_accumulator()]
+    for row, (truth, score) in enumerate(zip(labels, scores, strict=True)):
+        inputs = tfma.metrics.StandardMetricInputs(
+            {
+                "labels": truth[None],
+                "predictions": score[None],
+                "example_weights": np.array([1.0]),
+                "features": {"id": np.array([f"{row:04d}".encode()])},
+            }
+        )
+        accumulators[-1] = combiner.add_input(accumulators[-1], inputs)
+        if row % merge_every == 0:
+            accumulators.append(combiner.compact(combiner.create_accumulator()))
+    merged = combiner.extract_output(combiner.merge_accumulators(accumulators))
+    assert set(merged) == set(computation.keys)
+    return {key.name: value for key, value in merged.items()}
 
 
-def test_micro_scores_are_those_of_the_pooled_decisions():
+@pytest.fixture
+def predictions():
     generator = np.random.default_rng(0)
     labels = (generator.random((50, 30)) < 0.1).astype(np.float32)
-    scores = np.clip(labels * 0.3 + generator.random((50, 30)) * 0.6, 0, 1).astype(np.float32)
-    hits = ((scores > 0.5) & (labels == 1)).sum()
-    precision, recall = hits / (scores > 0.5).sum(), hits / labels.sum()
+    return labels, np.clip(labels * 0.3 + generator.random((50, 30)) * 0.6, 0, 1).astype(np.float32)
+
+
+def test_scores_are_those_of_all_videos_at_once(predictions):
+    labels, scores = predictions
+    expected = VideoMetrics(30)
+    expected.update(scores, labels)
     found = evaluate(labels, scores)
-    assert found["precision"] == pytest.approx(precision, abs=1e-12)
-    assert found["recall"] == pytest.approx(recall, abs=1e-12)
-    assert found["f1"] == pytest.approx(2 * precision * recall / (precision + recall), abs=1e-12)
+    for name, value in expected.scores(0.25).items():
+        assert found[name] == pytest.approx(value, abs=1e-12), name
+    assert found["f1/head"] == expected.f1_of(np.array([0, 1, 2]))
+    assert found["f1/label:a & b"] == expected.f1_of(np.array([7]))
 
 
-def test_the_thesis_precision_and_recall_give_its_f1():
-    # Table 15: P 0.788 and R 0.723 were published with F1 0.754.
-    assert metrics.f1(723, 1000 * 0.723 / 0.788 - 723, 277) == pytest.approx(0.754, abs=5e-4)
+def test_details_survive_the_way_through_bytes(predictions):
+    labels, scores = predictions
+    details = Details.from_bytes(evaluate(labels, scores)["details"])
+    chosen, truth = scores > 0.5, labels > 0
+    assert details.true_positives == (chosen & truth).sum(axis=0).tolist()
+    assert details.predicted_above[250] == (scores.astype(np.float64) > 0.25).sum()
+    assert len(details.replicates["gap"]) == 200 and len(details.worst) == 12
+    assert details.threshold == 0.25
+    assert Details.from_bytes(details.to_bytes()) == details
 
 
-def test_a_score_of_exactly_one_half_is_no_decision():
-    found = evaluate(np.array([[1.0, 0.0]]), np.array([[0.5, np.nextafter(0.5, 1)]], np.float32))
-    assert found == {"precision": 0.0, "recall": 0.0, "f1": 0.0}
-
-
-def test_undefined_scores_are_zero():
-    assert evaluate(np.zeros((2, 3)), np.zeros((2, 3))) == {"precision": 0.0, "recall": 0.0, "f1": 0.0}
-
-
-def test_one_nan_score_makes_every_score_nan():
-    scores = np.full((4, 3), 0.9)
-    scores[2, 1] = np.nan
-    assert all(np.isnan(value) for value in evaluate(np.ones((4, 3)), scores).values())
+def test_one_nan_score_makes_every_score_nan(predictions):
+    labels, scores = predictions
+    scores[7, 1] = np.nan
+    found = evaluate(labels, scores)
+    assert all(np.isnan(value) for name, value in found.items() if name != "details")
+    Details.from_bytes(found["details"])
 
 
 def test_a_beam_worker_imports_the_metrics_without_tfx():

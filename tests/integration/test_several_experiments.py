@@ -23,7 +23,14 @@ average: {base: frame-average-2304-1152, model: {hidden_units: [16]}}
 netvlad: {base: netvlad-8, model: {hidden_units: [16]}}
 diverging: {base: netvlad-8, model: {hidden_units: [16]}, training: {learning_rate: 1.0e+38, decay_rate: 1.0}}
 """
-BEFORE_THE_TRAINER = ("ExampleGen", "ImportSchemaGen", "StatisticsGen", "ExampleValidator", "Transform")
+BEFORE_THE_TRAINER = (
+    "ExampleGen",
+    "DatasetStatistics",
+    "ImportSchemaGen",
+    "StatisticsGen",
+    "ExampleValidator",
+    "Transform",
+)
 
 
 def run(*arguments):

@@ -3,25 +3,33 @@
 import pytest
 
 from models.errors import InputError
-from models.vocabulary import label_ids_as_names, read_vocabulary
+from models.vocabulary import Vocabulary, read_vocabulary
 
 
 def test_rows_are_keyed_on_their_index_in_any_order():
     text = 'Index,TrainVideoCount,KnowledgeGraphId,Name\n1,9,/m/b,"Cats, big"\n0,3,/m/a,Dog\n'
-    assert read_vocabulary(text, "v.csv") == ("Dog", "Cats, big")
+    assert read_vocabulary(text, "v.csv").names == ("Dog", "Cats, big")
 
 
 def test_an_empty_name_falls_back_to_the_knowledge_graph_id():
-    assert read_vocabulary("Index,KnowledgeGraphId,Name\n0,/m/a,\n1,,\n", "v.csv") == ("/m/a", "label 1")
+    assert read_vocabulary("Index,KnowledgeGraphId,Name\n0,/m/a,\n1,,\n", "v.csv").names == ("/m/a", "label 1")
 
 
 def test_the_published_vocabulary(real_data):
-    names = read_vocabulary((real_data / "vocabulary" / "vocabulary.csv").read_text(), "vocabulary.csv")
+    found = read_vocabulary((real_data / "vocabulary" / "vocabulary.csv").read_text(), "vocabulary.csv")
+    names = found.names
     assert len(names) == 3862 and names[0] == "Game" and sum(name.startswith("/m/") for name in names) == 56
+    assert found.verticals[0] == "Games" and len(set(found.verticals)) == 25
 
 
 def test_without_a_vocabulary_the_ids_are_the_names():
-    assert label_ids_as_names(3) == ("0", "1", "2")
+    assert Vocabulary.of_ids(3) == Vocabulary(("0", "1", "2"), ("", "", ""))
+
+
+def test_verticals_are_read_where_there_are_any():
+    text = "Index,Name,Vertical1,Vertical2\n1,b,,Food\n0,a,Games,Food\n"
+    assert read_vocabulary(text, "v.csv").verticals == ("Games", "")
+    assert read_vocabulary("Index,Name\n0,a\n", "v.csv").verticals == ("",)
 
 
 @pytest.mark.parametrize(

@@ -1,22 +1,17 @@
-"""What a run tells while it goes, and which label names it uses."""
+"""What a run tells while it goes."""
 
 import json
 from dataclasses import asdict
 
 import pytest
 
+from components.evaluator.details import Details
 from components.evaluator.verdict import Slice, Verdict
 from components.example_gen.ingest import Summary
-from models.errors import InputError
-from pipeline.experiments import find_experiment
+from models.metrics.findings import Findings
+from models.metrics.video_metrics import VideoMetrics
 from pipeline.local_runner import Step
-from pipeline.run import _findings, label_names
-from pipeline.settings import resolve_settings
-
-
-def settings(folder, **options):
-    options = {"data.pattern": str(folder), "data.split": "file:80/10/10", "out": str(folder / "out")} | options
-    return resolve_settings(find_experiment("netvlad-8"), options)
+from pipeline.run import _findings
 
 
 def test_what_ingest_found_is_told(tmp_path):
@@ -40,7 +35,9 @@ def test_what_ingest_found_is_told(tmp_path):
 
 
 def test_the_verdict_is_told_with_its_reasons(tmp_path):
-    verdict = Verdict(False, ["f1 0.1 is below the required 0.2"], [Slice("", "", 3, {"f1": 0.1})])
+    details = Details.of(VideoMetrics(2, 3), Findings(), threshold=0.5)
+    overall = Slice(feature="", name="", videos=3, scores={"f1": 0.1}, intervals={})
+    verdict = Verdict(blessed=False, reasons=["f1 0.1 is below the required 0.2"], slices=[overall], details=details)
     verdict.write(str(tmp_path))
     assert Verdict.read(str(tmp_path)) == verdict
     step = Step("Evaluator", "done", outputs={"evaluation": str(tmp_path)})
@@ -57,25 +54,3 @@ def test_the_verdict_is_told_with_its_reasons(tmp_path):
 )
 def test_what_became_of_the_model_is_told(properties, told):
     assert _findings(Step("Pusher", "done", properties={"pushed_model": properties})) == [told]
-
-
-def test_a_vocabulary_beside_the_shards_is_found(tmp_path):
-    (tmp_path / "a.tfrecord").write_bytes(b"")
-    (tmp_path / "vocabulary.csv").write_text("\ufeffIndex,Name\n1,b\n0,a\n", encoding="utf-8")
-    assert label_names(settings(tmp_path)) == ("a", "b")
-
-
-def test_a_vocabulary_given_wins(tmp_path):
-    (tmp_path / "vocabulary.csv").write_text("Index,Name\n0,a\n")
-    (tmp_path / "mine.csv").write_text("Index,Name\n0,mine\n")
-    assert label_names(settings(tmp_path, **{"data.vocabulary": str(tmp_path / "mine.csv")})) == ("mine",)
-
-
-def test_without_a_vocabulary_the_ids_are_the_names(tmp_path):
-    (tmp_path / "a.tfrecord").write_bytes(b"")
-    assert label_names(settings(tmp_path, **{"data.classes": 3})) == ("0", "1", "2")
-
-
-def test_a_vocabulary_that_is_not_there_is_named(tmp_path):
-    with pytest.raises(InputError, match=r"vocabulary: cannot read '/nowhere/v.csv'"):
-        label_names(settings(tmp_path, **{"data.vocabulary": "/nowhere/v.csv"}))

@@ -26,8 +26,20 @@ def test_overrides_win_over_options_and_experiment():
     assert (settings.training.max_epochs, settings.model.hidden_units, settings.seed) == (3, (8, 4), 2)
 
 
+def test_the_champion_must_not_be_worse_unless_that_is_said():
+    settings = resolve("evaluation.thresholds.gap.min=0.8", "evaluation.thresholds.f1@num_labels:1.min=0.3")
+    assert settings.evaluation.model_dump(exclude_none=True)["thresholds"] == {
+        "gap": {"min": 0.8},
+        "f1@num_labels:1": {"min": 0.3},
+        "f1": {"min_change": 0.0},
+    }
+    lenient = resolve("evaluation.thresholds.f1={min: 0.5, min_change: null}")
+    assert lenient.evaluation.thresholds["f1"].min_change is None
+    assert resolve().evaluation.thresholds["f1"].min_change == 0.0
+
+
 def test_what_was_resolved_resolves_again():
-    settings = resolve("evaluation.min_f1=0.5")
+    settings = resolve("evaluation.thresholds.f1.min=0.5")
     assert type(settings).model_validate(settings.model_dump(mode="json")) == settings
 
 
@@ -48,7 +60,9 @@ def test_what_was_resolved_resolves_again():
         ("model.dropout=" + "x" * 200, "model.dropout is '" + "x" * 76 + "...: input should be a valid number"),
         ("model.hidden_units_audio=[4]", "model: hidden_units_audio needs two_stream: true"),
         ("training.frame_sampling=random", "training.frame_sampling is 'random', allowed with encoder average, which"),
-        ("evaluation.min_f1=2", "evaluation.min_f1 is 2: input should be less than or equal to 1"),
+        ("evaluation.thresholds.f1.min=good", "evaluation.thresholds.f1.min is 'good': input should be a valid number"),
+        ("evaluation.thresholds.f2.min=0.5", "evaluation.thresholds: there is no metric 'f2', allowed: f1, precision"),
+        ("evaluation.thresholds=0.5", "evaluation.thresholds is 0.5"),
         ("beam.runner=Flink", "beam.runner is 'Flink': input should be 'DirectRunner' or 'FnApiRunner'"),
         ("seed.x=1", "seed.x is no setting: seed has no parts"),
         ("max_epochs", "--set is 'max_epochs', expected key=value"),

@@ -1,21 +1,28 @@
 """The smallest finished runs, and their reports as a person and a browser read them."""
 
-import json
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pytest
+import tensorflow as tf
 import tensorflow_data_validation as tfdv
 from tensorflow_data_validation.statistics import stats_impl
 
 import components.schema
-from components.evaluator.verdict import Slice, Verdict
+from components.dataset_statistics.counts import SplitCounts
+from components.dataset_statistics.statistics import Statistics, describe
+from components.evaluator.details import Details
+from components.evaluator.verdict import Interval, Slice, Verdict
 from components.example_gen.ingest import Summary
-from models.features import ID, LABELS, NUM_FRAMES, Level
+from models.features import ID, LABELS, MAX_FRAMES, NUM_FRAMES, Level
+from models.metrics.bootstrap import REPLICATES
+from models.metrics.findings import Findings
+from models.metrics.video_metrics import VideoMetrics
 from models.training.log import EpochLog, TrainingLog
 from pipeline.experiments import find_experiment
 from pipeline.local_runner import Step
@@ -89,21 +96,31 @@ class Run:
 
     def change_verdict(self, **changes: Any) -> None:
         uri = self.outputs("Evaluator")["evaluation"]
-        Verdict(**vars(Verdict.read(uri)) | changes).write(uri)
+        Verdict.read(uri).model_copy(update=changes).write(uri)
+
+    def set_champion(self, version: str, **scores: float) -> None:
+        uri = self.outputs("Evaluator")["evaluation"]
+        found = Verdict.read(uri)
+        changes = {name: Interval(low=-0.1, high=0.05) for name in ("f1", "gap")}
+        overall = found.overall.model_copy(update={"champion": scores, "changes": changes})
+        self.change_verdict(
+            champion_version=version, slices=[overall, *found.slices[1:]], champion_details=found.details
+        )
 
     def change_summary(self, **changes: Any) -> None:
-        path = Path(self.outputs("ExampleGen")["quarantine"]) / "summary.json"
-        path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+        uri = self.outputs("DatasetStatistics")["statistics"]
+        found = Statistics.read(uri)
+        found.model_copy(update={"ingest": replace(found.ingest, **changes)}).write(uri)
 
     def report(self) -> dict[str, Page]:
         """Writes the report; gives its pages by name."""
-        index = write_report(self.settings, self.scores, self.steps, self.out, NAMES)
+        index = write_report(self.settings, self.scores, self.steps, self.out)
         assert index == self.out / "report" / "index.html"
         assert {file.stem for file in index.parent.iterdir()} == set(PAGES)
         return {page: Page(index.with_stem(page).read_text("utf-8")) for page in PAGES}
 
 
-def write_statistics(artifact: Path, anomalies: Path, level: Level) -> None:
+def write_tfdv_statistics(artifact: Path, anomalies: Path, level: Level) -> None:
     """TFDV's statistics of VIDEOS and what it finds in them, where TFX's components put them."""
     schema = tfdv.load_schema_text(str(Path(components.schema.__file__).with_name(f"{level}.pbtxt")))
     options = tfdv.StatsOptions(schema=schema)
@@ -124,12 +141,50 @@ def write_statistics(artifact: Path, anomalies: Path, level: Level) -> None:
             file.write_bytes(content.SerializeToString())
 
 
+def count_videos(level: Level) -> dict[str, SplitCounts]:
+    """Counts of VIDEOS, their features all 0, as ExampleGen packs them."""
+    counts = {split: SplitCounts(level, len(NAMES)) for split in VIDEOS}
+    for split, videos in VIDEOS.items():
+        for labels, frames in videos:
+            frames = min(frames, MAX_FRAMES)
+            features = {"labels": tf.train.Feature(int64_list=tf.train.Int64List(value=labels))}
+            for key, width in (("rgb", 1024), ("audio", 128)):
+                codes, mean = np.zeros((frames, width), np.uint8), np.zeros(width)
+                features[key] = tf.train.Feature(bytes_list=tf.train.BytesList(value=[codes.tobytes()]))
+                features[f"mean_{key}"] = tf.train.Feature(float_list=tf.train.FloatList(value=mean))
+            example = tf.train.Example(features=tf.train.Features(feature=features))
+            counts[split].add(example.SerializeToString())
+    return counts
+
+
 def training_log() -> TrainingLog:
     epochs = [
         EpochLog(epoch, 0.5 / (epoch + 1), 0.31 + epoch / 10, val_loss, 0.41 + epoch / 10, 1e-3 * 0.9**epoch, 4, 2.5)
         for epoch, val_loss in enumerate((0.4, 0.3, 0.35))
     ]
     return TrainingLog(1_234_567, epochs, 1, "patience", 2, (1, 17))
+
+
+def verdict(level: Level) -> Verdict:
+    """Of a blessed model without a champion that is sure of label 1 on two videos."""
+    metrics, findings = VideoMetrics(len(NAMES), REPLICATES), Findings()
+    seen = np.tile(np.array([0.1, 0.9, 0.3], np.float32), (2, 1)), np.array([[0, 1, 0], [1, 1, 0]]), [b"good", b"half"]
+    metrics.update(*seen)
+    findings.update(*seen)
+    slices = [
+        part("", "", 2, f1=0.8123, precision=0.7123, recall=0.9123, gap=0.9, ece=0.01),
+        part("num_labels", "1", 1, f1=0.61, precision=0.51, recall=0.71, gap=0.81),
+        part("num_labels", "2", 1, f1=0.62, precision=0.52, recall=0.72, gap=0.82),
+    ]
+    if level == "frame":
+        slices.insert(1, part(NUM_FRAMES, "001-060", 1, f1=math.nan, precision=0.53, recall=0.73, gap=0.83))
+    details = Details.of(metrics, findings, threshold=0.25)
+    return Verdict(blessed=True, reasons=["f1 0.8123 is at least the required 0"], slices=slices, details=details)
+
+
+def part(feature: str, name: str, videos: int, **scores: float) -> Slice:
+    intervals = {score: Interval(low=scores[score] - 0.01, high=scores[score] + 0.02) for score in ("f1", "gap")}
+    return Slice(feature=feature, name=name, videos=videos, scores=scores, intervals=intervals)
 
 
 def finished_run(folder: Path, level: Level, experiment: str) -> Run:
@@ -144,21 +199,15 @@ def finished_run(folder: Path, level: Level, experiment: str) -> Run:
     root = settings.out / "pipeline_root"
     uris = {
         name: root / name / "1"
-        for name in ("quarantine", "statistics", "anomalies", "model", "evaluation", "pushed_model")
+        for name in ("quarantine", "statistics", "anomalies", "model", "evaluation", "pushed_model", "data_statistics")
     }
-    write_statistics(uris["statistics"], uris["anomalies"], level)
-    for name in ("quarantine", "evaluation"):
+    write_tfdv_statistics(uris["statistics"], uris["anomalies"], level)
+    for name in ("quarantine", "evaluation", "data_statistics"):
         uris[name].mkdir(parents=True)
     summary = Summary({"train": 4, "validation": 2, "test": 2}, 1321, 11)
-    (uris["quarantine"] / "summary.json").write_text(json.dumps(asdict(summary)))
-    slices = [
-        Slice("", "", 2, {"f1": 0.8123, "precision": 0.7123, "recall": 0.9123}),
-        Slice("num_labels", "1", 1, {"f1": 0.61, "precision": 0.51, "recall": 0.71}),
-        Slice("num_labels", "2", 1, {"f1": 0.62, "precision": 0.52, "recall": 0.72}),
-    ]
-    if level == "frame":
-        slices.append(Slice(NUM_FRAMES, "001-060", 1, {"f1": math.nan, "precision": 0.53, "recall": 0.73}))
-    Verdict(True, ["f1 0.8123 is at least the required 0"], slices).write(str(uris["evaluation"]))
+    statistics = describe(count_videos(level), NAMES, str(data), level, None, summary, str(uris["quarantine"]))
+    statistics.write(str(uris["data_statistics"]))
+    verdict(level).write(str(uris["evaluation"]))
     extra = uris["model"] / "Format-Serving" / "assets.extra"
     extra.mkdir(parents=True)
     (extra / "training_log.json").write_text(training_log().to_json())
@@ -174,6 +223,7 @@ def finished_run(folder: Path, level: Level, experiment: str) -> Run:
         Step(name, "done", 12.34, 2345, {output: str(uris[output]) for output in outputs})
         for name, outputs in makes.items()
     ]
+    steps.insert(1, Step("DatasetStatistics", "done", 12.34, 2345, {"statistics": str(uris["data_statistics"])}))
     steps[-1].properties = {"pushed_model": {"pushed": 1, "pushed_version": "1700000000"}}
     source = "training log, epoch 2 of 3"
     scores = {

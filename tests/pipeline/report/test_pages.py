@@ -9,7 +9,8 @@ SCRIPT = "<script>alert(1)</script>"
 
 def test_names_reasons_and_paths_are_text_and_never_markup(frame_run):
     frame_run.change_summary(quarantined=1, first_quarantined=[SCRIPT])
-    frame_run.change_verdict(reasons=[SCRIPT], champion_version=SCRIPT, champion={"f1": 0, "precision": 0, "recall": 0})
+    frame_run.set_champion(SCRIPT, f1=0, precision=0, recall=0)
+    frame_run.change_verdict(reasons=[SCRIPT])
     frame_run.scores |= {"data": SCRIPT, "model_version": SCRIPT}
     frame_run.scores["splits"]["test"]["source"] = SCRIPT
     frame_run.settings = frame_run.settings.model_copy(update={"experiment": SCRIPT})

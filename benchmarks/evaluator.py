@@ -1,0 +1,107 @@
+"""The Evaluator's time with all metrics, slices and intervals beside that of prediction alone, and its memory.
+
+    python benchmarks/evaluator.py [--videos 1000 20000] [--rounds 5] [--level frame]
+
+A small model of 3862 labels evaluates synthetic videos. Each evaluation runs in a process of its own, the two kinds in
+turn; the ratio is the median of the turns'. The seconds leave out the start of the process.
+"""
+
+import argparse
+import json
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+CLASSES = 3862
+KINDS = ("prediction", "everything")
+EXPERIMENTS = {"video": "average-2304-1152", "frame": "netvlad-8"}
+
+# Of the videos, so that the rest is about as many as asked for.
+TEST_SHARE = 0.8
+
+
+def main() -> None:
+    """Prints a line for each number of videos."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--videos", type=int, nargs="+", default=[1000])
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--level", choices=EXPERIMENTS, default="video")
+    parser.add_argument("--worker", nargs=2, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.worker:
+        print(json.dumps(evaluate(Path(arguments.worker[0]), arguments.worker[1], arguments.level)))
+        return
+    print("| videos | prediction s | everything s | ratio | prediction MB | everything MB |")
+    print("|---|---|---|---|---|---|")
+    for videos in arguments.videos:
+        with tempfile.TemporaryDirectory() as folder:
+            train(folder, videos, arguments.level)
+            turns = [{kind: _worker(folder, kind, arguments.level) for kind in KINDS} for _ in range(arguments.rounds)]
+        medians = {
+            key: statistics.median(turn[kind][key[1]] for turn in turns) for key in MEASURES for kind in [key[0]]
+        }
+        ratio = statistics.median(turn["everything"]["seconds"] / turn["prediction"]["seconds"] for turn in turns)
+        shown = [f"{turns[0]['everything']['videos']:,}", *(f"{medians[kind, 'seconds']:.1f}" for kind in KINDS)]
+        shown += [f"{ratio:.2f}", *(f"{medians[kind, 'megabytes']:,.0f}" for kind in KINDS)]
+        print(f"| {' | '.join(shown)} |", flush=True)
+
+
+MEASURES = [(kind, what) for kind in KINDS for what in ("seconds", "megabytes")]
+
+
+def train(folder: str, videos: int, level: str) -> None:
+    """One epoch on a tenth of the videos; examples and model stay in the run's artifacts."""
+    yt8m, data = str(Path(sys.executable).with_name("yt8m")), f"{folder}/data"
+    count = str(round(videos / TEST_SHARE))
+    synth = [yt8m, "synth", "--level", level, "--videos", count, "--labels", str(CLASSES), data]
+    run = [yt8m, "run", "--data", data, "--experiment", EXPERIMENTS[level], "--out", f"{folder}/run"]
+    run += ["--split", "id:10/10/80", "--set", "training.max_epochs=1"]
+    for command in (synth, run):
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+
+
+def _worker(folder: str, kind: str, level: str) -> dict[str, float]:
+    command = [sys.executable, __file__, "--worker", folder, kind, "--level", level]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def evaluate(folder: Path, kind: str, level: str) -> dict[str, float]:
+    """Seconds and peak memory of one evaluation of the test split."""
+    from tfx import v1 as tfx  # noqa: F401  (tfma.EvalConfig exists only after this import)
+
+    import tensorflow_model_analysis as tfma  # isort: skip
+    from apache_beam.options.pipeline_options import PipelineOptions
+
+    from components.evaluator.component import eval_config
+    from components.evaluator.label_groups import label_groups
+    from components.evaluator.verdict import CANDIDATE
+
+    [examples] = folder.glob("run/pipeline_root/ExampleGen/examples/*/Split-test")
+    [model] = folder.glob("run/pipeline_root/Trainer/model/*/Format-Serving")
+    groups = label_groups(list(range(CLASSES)), [str(label) for label in range(CLASSES)], verticals=())
+    config = eval_config({CANDIDATE: 0.3}, CLASSES, level, [], [], groups)  # type: ignore[arg-type]
+    if kind == "prediction":
+        del config.metrics_specs[0].metrics[1]
+        config.metrics_specs[0].thresholds.clear()
+    started = time.perf_counter()
+    result = tfma.run_model_analysis(
+        eval_config=config,
+        eval_shared_model=tfma.default_eval_shared_model(str(model), eval_config=config),
+        data_location=f"{examples}/*",
+        output_path=str(folder / kind),
+        pipeline_options=PipelineOptions(["--runner=FnApiRunner"]),
+    )
+    seconds = time.perf_counter() - started
+    [overall] = [metrics for part, metrics in result.slicing_metrics if not part]
+    videos = overall[""][""]["example_count"]["doubleValue"]
+    megabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return {"seconds": seconds, "megabytes": megabytes, "videos": int(videos)}
+
+
+if __name__ == "__main__":
+    main()

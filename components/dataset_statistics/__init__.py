@@ -1,0 +1,1 @@
+"""DatasetStatistics: what the videos of each split hold, as numbers, as figures and as a page."""

@@ -1,0 +1,134 @@
+"""The TFX component: one pass over ExampleGen's splits, on any Beam runner."""
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+import apache_beam as beam
+from tfx import v1 as tfx
+from tfx.dsl.components.base import base_beam_component, base_beam_executor, executor_spec
+from tfx.types import artifact_utils, component_spec
+
+from components.dataset_statistics.counts import SplitCounts
+from components.dataset_statistics.page import write_for_people
+from components.dataset_statistics.statistics import Statistics, describe
+from components.example_gen.component import Quarantine, read_summary
+from components.example_gen.synthetic import read_synthetic
+from models.features import Level
+
+
+class DataStatistics(tfx.dsl.Artifact):
+    """`statistics.json`, `statistics.html`, and `figures/` with the label frequencies of each split."""
+
+    TYPE_NAME = "DataStatistics"
+
+
+class DatasetStatisticsSpec(component_spec.ComponentSpec):
+    """Parameters, inputs and outputs of DatasetStatistics."""
+
+    PARAMETERS = {
+        "names": component_spec.ExecutionParameter(type=str),
+        "level": component_spec.ExecutionParameter(type=str),
+        "data": component_spec.ExecutionParameter(type=str),
+        "sources": component_spec.ExecutionParameter(type=str),
+    }
+    INPUTS = {
+        "examples": component_spec.ChannelParameter(type=tfx.types.standard_artifacts.Examples),
+        "quarantine": component_spec.ChannelParameter(type=Quarantine),
+    }
+    OUTPUTS = {"statistics": component_spec.ChannelParameter(type=DataStatistics)}
+
+
+class DatasetStatisticsExecutor(base_beam_executor.BaseBeamExecutor):
+    """Counts the videos where they lie; only counts leave the workers."""
+
+    def Do(
+        self,
+        input_dict: dict[str, list[tfx.dsl.Artifact]],
+        output_dict: dict[str, list[tfx.dsl.Artifact]],
+        exec_properties: dict[str, Any],
+    ) -> None:
+        """Writes the statistics, the page and the figures."""
+        examples = artifact_utils.get_single_instance(input_dict["examples"])
+        quarantine = artifact_utils.get_single_uri(input_dict["quarantine"])
+        uri = artifact_utils.get_single_uri(output_dict["statistics"])
+        names, level = json.loads(exec_properties["names"]), exec_properties["level"]
+        about = {
+            "names": names,
+            "data": exec_properties["data"],
+            "level": level,
+            "synthetic": read_synthetic(exec_properties["data"]),
+            "ingest": read_summary(quarantine),
+            "bad_records": quarantine,
+        }
+        splits = artifact_utils.decode_split_names(examples.split_names)
+        with self._make_beam_pipeline() as pipeline:
+            counts = (
+                pipeline
+                | beam.Create([f"{examples.uri}/Split-{split}/*" for split in splits])
+                | beam.io.ReadAllFromTFRecord(with_filename=True)
+                | beam.MapTuple(lambda path, example: (path.split("/")[-2].removeprefix("Split-"), example))
+                | beam.CombinePerKey(CountVideos(level, len(names)))
+            )
+            (
+                pipeline
+                | "Results" >> beam.Create([uri])
+                | beam.Map(_write, counts=beam.pvalue.AsDict(counts), splits=splits, about=about)
+            )
+        write_for_people(Statistics.read(uri), uri)
+
+
+class CountVideos(beam.CombineFn):
+    """Packed tf.Examples -> SplitCounts. Runners combine where they read: records cross no shuffle, counts do."""
+
+    def __init__(self, level: Level, classes: int):
+        self.level, self.classes = level, classes
+
+    def create_accumulator(self) -> SplitCounts:
+        """Of no video."""
+        return SplitCounts(self.level, self.classes)
+
+    def add_input(self, counts: SplitCounts, example: bytes) -> SplitCounts:
+        """Counts a video."""
+        counts.add(example)
+        return counts
+
+    def merge_accumulators(self, accumulators: Iterable[SplitCounts]) -> SplitCounts:
+        """The sum of all."""
+        merged = self.create_accumulator()
+        for counts in accumulators:
+            merged.merge(counts)
+        return merged
+
+    def extract_output(self, counts: SplitCounts) -> SplitCounts:
+        """The counts themselves."""
+        return counts
+
+
+class DatasetStatistics(base_beam_component.BaseBeamComponent):
+    """The thesis' tables 2 and 3 and figures 3 to 8 for the data of a run, and whether its splits agree.
+
+    Args:
+        examples: ExampleGen's.
+        quarantine: ExampleGen's, for what was refused, mended or there twice.
+        names: JSON list of the label names in the order of their ids.
+        level: of the examples.
+        data: pattern of the raw shards, for whether they are synthetic.
+        sources: fingerprint of the code, so that an edit runs the step again.
+    """
+
+    SPEC_CLASS = DatasetStatisticsSpec
+    EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(DatasetStatisticsExecutor)
+
+    def __init__(self, examples: tfx.types.BaseChannel, quarantine: tfx.types.BaseChannel, **parameters: str):
+        spec = DatasetStatisticsSpec(
+            examples=examples,
+            quarantine=quarantine,
+            statistics=tfx.dsl.Channel(type=DataStatistics),
+            **parameters,
+        )
+        super().__init__(spec=spec)
+
+
+def _write(uri: str, counts: dict[str, SplitCounts], splits: list[str], about: dict[str, Any]) -> None:
+    describe({split: counts[split] for split in splits}, **about).write(uri)

@@ -1,0 +1,165 @@
+"""The statistics as a page and as figures for people."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from apache_beam.io.filesystems import FileSystems
+
+from components.dataset_statistics.agreement import in_words
+from components.dataset_statistics.plots import (
+    AUDIO_COLUMNS,
+    FRAMES_A_COLUMN,
+    RGB_COLUMNS,
+    distribution_plot,
+    feature_plot,
+    frequency_figures,
+    frequency_plot,
+    labels_a_column,
+)
+from components.dataset_statistics.statistics import Distribution, Extreme, Statistics
+from components.example_gen.synthetic import SyntheticData
+from components.pages import page_templates
+from models.features import MAX_FRAMES
+
+PAGE = "statistics.html"
+
+# More labels are counted instead of named in a cell.
+NAMES_SHOWN = 2
+
+# What the page lists at first sight.
+PAIRS_SHOWN = 10
+DIFFERENCES_SHOWN = 20
+
+STREAMS = {"rgb": RGB_COLUMNS, "audio": AUDIO_COLUMNS}
+
+
+def render(
+    statistics: Statistics,
+    subject: str,
+    synthetic: SyntheticData | None,
+    navigation: Mapping[str, str] | None = None,
+    page: str = "",
+) -> str:
+    """The page.
+
+    Args:
+        statistics: of the data set.
+        subject: the page's title.
+        synthetic: says on top that the data are, see `components.pages`.
+        navigation: links to other pages, see `components.pages`.
+        page: this one's file name without ending, among them.
+    """
+    return (
+        page_templates(Path(__file__).parent)
+        .get_template(PAGE)
+        .render(
+            subject=subject,
+            synthetic=synthetic,
+            navigation=navigation,
+            page=page,
+            statistics=statistics,
+            rows=table(statistics),
+            agreement_in_words=in_words(statistics.agreement),
+            labels_a_column=labels_a_column(len(statistics.names)),
+            plots=_plots(statistics),
+            features=_feature_rows(statistics),
+            max_frames=MAX_FRAMES,
+            frames_a_column=FRAMES_A_COLUMN,
+            pairs_shown=PAIRS_SHOWN,
+            differences_shown=DIFFERENCES_SHOWN,
+        )
+    )
+
+
+def write_for_people(statistics: Statistics, uri: str) -> None:
+    """Writes `statistics.html`, and `figures/label-frequency-<split>.png` and `.svg`, into a folder."""
+    _write(f"{uri}/{PAGE}", render(statistics, statistics.data, statistics.synthetic).encode())
+    for name, split in statistics.splits.items():
+        for ending, content in frequency_figures(name, split).items():
+            _write(f"{uri}/figures/label-frequency-{name}.{ending}", content)
+
+
+def table(statistics: Statistics) -> dict[str, list[str]]:
+    """The rows of the thesis' tables 2 and 3 and some more, by name: a cell a split."""
+    splits = statistics.splits.values()
+    rows = {
+        "video count": [f"{split.videos:,}" for split in splits],
+        "max frequency": [_extreme(split.max_frequency) for split in splits],
+        "min frequency": [_extreme(split.min_frequency) for split in splits],
+        "absent labels": [_some(split.absent_labels) for split in splits],
+        "average label count": [_mean(split.labels_a_video) for split in splits],
+        "least, median, most labels": [_spread(split.labels_a_video) for split in splits],
+    }
+    if statistics.level == "frame":
+        rows["average frame count"] = [_mean(split.frames_a_video) for split in splits]
+        rows["least, median, most frames"] = [_spread(split.frames_a_video) for split in splits]
+    rows["distinct pairs of labels"] = [f"{split.distinct_pairs:,}" for split in splits]
+    return rows
+
+
+def _extreme(found: Extreme) -> str:
+    # Labels without a video are listed as absent.
+    return f"{found.videos:,} ({_some(found.labels)})" if found.videos else "0"
+
+
+def _some(names: tuple[str, ...]) -> str:
+    """Names where they are few, else their number."""
+    return f"{len(names):,} labels" if len(names) > NAMES_SHOWN else ", ".join(names) or "none"
+
+
+def _mean(found: Distribution | None) -> str:
+    return f"{found.mean:.2f}" if found else ""
+
+
+def _spread(found: Distribution | None) -> str:
+    return f"{found.least}, {found.median}, {found.most}" if found else ""
+
+
+def _plots(statistics: Statistics) -> dict[str, list[Any]]:
+    """Plots by the section of the page they belong to."""
+    labels = {name: split.labels_a_video for name, split in statistics.splits.items() if split.labels_a_video}
+    frames = {name: split.frames_a_video for name, split in statistics.splits.items() if split.frames_a_video}
+    counted = [frequency_plot(name, split.label_frequency) for name, split in statistics.splits.items()]
+    counted.append(distribution_plot("Labels a video", "labels", labels, frames=False))
+    if frames:
+        counted.append(distribution_plot("Frames a video", "frames (seconds)", frames, frames=True))
+    [(first, features)] = [(name, split.features) for name, split in statistics.splits.items() if split.features][:1]
+    return {
+        "labels and frames": counted,
+        "features": [
+            feature_plot(f"{stream}, {first}", first, features, columns) for stream, columns in STREAMS.items()
+        ],
+    }
+
+
+def _feature_rows(statistics: Statistics) -> list[dict[str, Any]]:
+    """Each stream of each split: the average and the range of its dimensions' means and standard deviations."""
+    rows = []
+    for stream, columns in STREAMS.items():
+        for name, split in statistics.splits.items():
+            if split.features is None:
+                continue
+            means = np.array(split.features.mean[columns])
+            deviations = np.sqrt(split.features.variance[columns])
+            rows.append(
+                {
+                    "stream": stream,
+                    "split": name,
+                    "mean": means.mean(),
+                    "means": (means.min(), means.max()),
+                    "deviation": deviations.mean(),
+                    "deviations": (deviations.min(), deviations.max()),
+                    "constant": int(np.count_nonzero(deviations == 0)),
+                }
+            )
+    return rows
+
+
+def _write(path: str, content: bytes) -> None:
+    folder = path.rpartition("/")[0]
+    if not FileSystems.exists(folder):
+        FileSystems.mkdirs(folder)
+    with FileSystems.create(path) as file:
+        file.write(content)

@@ -1,0 +1,138 @@
+"""The plots of the page, and the label frequencies of a split as figures 3 to 8 of the thesis have them."""
+
+import io
+from collections.abc import Mapping, Sequence
+
+import matplotlib
+import numpy as np
+from markupsafe import Markup
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, MultipleLocator, PercentFormatter
+from numpy.typing import NDArray
+
+from components.dataset_statistics.statistics import Distribution, Features, SplitStatistics
+from components.pages.svg import COLOURS, TEXT, svg_plot
+from models.features import MAX_FRAMES, RGB_WIDTH
+
+# Inches: at 72 points each a little less than the narrowest page we draw for, so that letters keep their size there.
+SIZE = (4.6, 2.6)
+
+# Columns of a page's plot: one for each pixel of its 460 points or so. A bar for each of 3862 labels would be as wide
+# as an eighth of one and take 20 times the bytes.
+COLUMNS = 480
+
+# Bars begin below log10(1) = 0: those of labels with a single video would have no height.
+FLOOR = -0.3
+
+# Marks of absent labels reach from the floor down to here.
+ABSENT_FLOOR = -0.55
+
+# Frames (seconds) that share a column.
+FRAMES_A_COLUMN = 10
+
+
+def frequency_plot(split: str, frequency: Sequence[int]) -> Markup:
+    """Label frequencies of a split against label ids, for a page."""
+    per_column = labels_a_column(len(frequency))
+    return svg_plot(
+        f"Label frequencies, {split}",
+        f"Videos of the split {split} that have a label, as logarithms, against label ids",
+        SIZE,
+        lambda axes: _frequencies(axes, frequency, per_column),
+    )
+
+
+def labels_a_column(classes: int) -> int:
+    """How many labels share a column of a page's plot."""
+    return -(-classes // COLUMNS)
+
+
+def frequency_figures(split: str, statistics: SplitStatistics) -> dict[str, bytes]:
+    """The same with a bar for each label, as files: PNG and SVG by their ending."""
+    style = {
+        "svg.fonttype": "none",
+        "svg.hashsalt": split,  # the same bytes in every run
+        "text.parse_math": False,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+    }
+    with matplotlib.rc_context(style):
+        figure = Figure((9, 4), layout="constrained", dpi=150)
+        axes = figure.subplots()
+        _frequencies(axes, statistics.label_frequency, 1)
+        axes.set_title(f"Label frequencies, {split} split ({statistics.videos:,} videos)", loc="left")
+        files = {}
+        for ending in ("png", "svg"):
+            content = io.BytesIO()
+            metadata = {"Software": None} if ending == "png" else {"Date": None}
+            figure.savefig(content, format=ending, metadata=metadata)
+            files[ending] = content.getvalue()
+    return files
+
+
+def distribution_plot(title: str, axis: str, splits: Mapping[str, Distribution], frames: bool) -> Markup:
+    """Shares of the videos of each split, against a number they have."""
+
+    def paint(axes: Axes) -> None:
+        most = MAX_FRAMES if frames else max(found.most for found in splits.values())
+        for colour, (split, found) in zip(COLOURS, splits.items(), strict=False):
+            counts = np.zeros(most + 1)
+            counts[: len(found.counts)] = found.counts
+            if frames:  # 1 to 10 frames, 11 to 20, ...
+                values, edges = counts[1:].reshape(-1, FRAMES_A_COLUMN).sum(axis=1), np.arange(0, most + 1, 10.0)
+            else:
+                values, edges = counts[1:], np.arange(0.5, most + 1)
+            axes.stairs(values / counts.sum(), edges, color=colour, label=split, linewidth=1.3, baseline=None)
+        axes.set_xlabel(axis)
+        axes.set_ylim(bottom=0)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=None))
+        _legend(axes)
+
+    return svg_plot(title, f"{title}: share of the videos of each split", SIZE, paint)
+
+
+def feature_plot(title: str, split: str, features: Features, columns: slice) -> Markup:
+    """Mean and standard deviation of features against their dimension."""
+
+    def paint(axes: Axes) -> None:
+        place = np.arange(len(features.mean))[columns] - (columns.start or 0)
+        axes.plot(place, np.sqrt(features.variance[columns]), color=COLOURS[1], linewidth=0.8, label="std. deviation")
+        axes.plot(place, features.mean[columns], color=COLOURS[0], linewidth=0.8, label="mean")
+        axes.set_xlabel("dimension")
+        _legend(axes)
+
+    return svg_plot(title, f"{title}: mean and standard deviation of each dimension, {split} split", SIZE, paint)
+
+
+RGB_COLUMNS, AUDIO_COLUMNS = slice(0, RGB_WIDTH), slice(RGB_WIDTH, None)
+
+
+def _frequencies(axes: Axes, frequency: Sequence[int], per_column: int) -> None:
+    """Bars; where labels share a column dark up to the least frequent of them, light up to the most frequent."""
+    edges = np.append(np.arange(0, len(frequency), per_column), len(frequency)) - 0.5
+    columns = _by_column(np.array(frequency), per_column)
+    least, most = (np.log10(np.maximum(extreme, 10**FLOOR)) for extreme in (columns.min(1), columns.max(1)))
+    if per_column > 1:
+        axes.stairs(most, edges, baseline=FLOOR, fill=True, color=COLOURS[0], alpha=0.45, linewidth=0)
+    axes.stairs(least, edges, baseline=FLOOR, fill=True, color=COLOURS[0], linewidth=0)
+    if 0 in frequency:
+        absent = np.where(columns.min(1) == 0, ABSENT_FLOOR, FLOOR)
+        axes.stairs(absent, edges, baseline=FLOOR, fill=True, color=COLOURS[3], linewidth=0)
+    axes.set_xlim(edges[0], edges[-1])
+    axes.set_ylim(bottom=ABSENT_FLOOR if 0 in frequency else FLOOR, top=max(1.0, most.max() * 1.05))
+    axes.yaxis.set_major_locator(MultipleLocator(1))
+    axes.set_xlabel("label id" + (" (red: absent)" if 0 in frequency else ""), color=TEXT)
+    axes.set_ylabel("log10 of videos")
+
+
+def _by_column(values: NDArray[np.int64], per_column: int) -> NDArray[np.int64]:
+    """[columns, per_column]; the last column repeats its last label."""
+    missing = -len(values) % per_column
+    return np.pad(values, (0, missing), mode="edge").reshape(-1, per_column)
+
+
+def _legend(axes: Axes) -> None:
+    """Beside the title, where no curve can run into it."""
+    axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=3, fontsize=8, handlelength=1.5, columnspacing=1)

@@ -1,0 +1,182 @@
+"""`statistics.json`: everything that was counted, with the names of labels, as types that others read."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from apache_beam.io.filesystems import FileSystems
+from numpy.typing import NDArray
+from pydantic import BaseModel
+
+from components.dataset_statistics.agreement import Agreement, agreement
+from components.dataset_statistics.counts import SplitCounts
+from components.example_gen.ingest import Summary
+from components.example_gen.synthetic import SyntheticData
+from models.features import Level
+
+STATISTICS = "statistics.json"
+
+MOST_FREQUENT = 20
+TOP_PAIRS = 50
+
+
+class LabelCount(BaseModel, frozen=True):
+    """A label and how many videos of a split have it."""
+
+    id: int
+    name: str
+    videos: int
+
+
+class Extreme(BaseModel, frozen=True):
+    """The largest or smallest number of videos that a label has, and the labels that have it."""
+
+    videos: int
+    labels: tuple[str, ...]
+
+
+class LabelPair(BaseModel, frozen=True):
+    """Two labels and how many videos of a split have both."""
+
+    ids: tuple[int, int]
+    names: tuple[str, str]
+    videos: int
+
+
+class Distribution(BaseModel, frozen=True):
+    """Of a number a video has; `counts[n]` videos have n."""
+
+    mean: float
+    least: int
+    median: int
+    most: int
+    counts: tuple[int, ...]
+
+
+class Features(BaseModel, frozen=True):
+    """Mean and variance of the dequantized features: 1024 of rgb, then 128 of audio."""
+
+    mean: tuple[float, ...]
+    variance: tuple[float, ...]
+
+
+class SplitStatistics(BaseModel, frozen=True):
+    """What a split holds; all that is taken over its videos is None where it has none.
+
+    `label_frequency[l]` videos have the label l; `min_frequency` is 0 where labels are absent. `features` are taken
+    over the frames of all videos at the frame level, over the videos at the video level, which has no
+    `frames_a_video`.
+    """
+
+    videos: int
+    max_frequency: Extreme
+    min_frequency: Extreme
+    absent_labels: tuple[str, ...]
+    labels_a_video: Distribution | None
+    frames_a_video: Distribution | None
+    most_frequent: tuple[LabelCount, ...]
+    distinct_pairs: int
+    top_pairs: tuple[LabelPair, ...]
+    label_frequency: tuple[int, ...]
+    features: Features | None
+
+
+class Statistics(BaseModel, frozen=True):
+    """Of a data set: `data` is the pattern of its shards, `names` are those of the labels in the order of their ids.
+
+    `bad_records` is the file or folder that lists all records that could not be used, "" where there may be none.
+    """
+
+    data: str
+    level: Level
+    synthetic: SyntheticData | None
+    ingest: Summary
+    bad_records: str
+    splits: dict[str, SplitStatistics]
+    agreement: Agreement
+    names: tuple[str, ...]
+
+    @classmethod
+    def read(cls, uri: str) -> "Statistics":
+        """Reads what `write` left in a folder."""
+        with FileSystems.open(f"{uri}/{STATISTICS}") as file:
+            return cls.model_validate_json(file.read())
+
+    def write(self, uri: str) -> None:
+        """Writes `statistics.json` into a folder."""
+        with FileSystems.create(f"{uri}/{STATISTICS}") as file:
+            file.write(self.model_dump_json(indent=1).encode())
+
+
+def describe(
+    counts: Mapping[str, SplitCounts],
+    names: Sequence[str],
+    data: str,
+    level: Level,
+    synthetic: SyntheticData | None,
+    ingest: Summary,
+    bad_records: str,
+) -> Statistics:
+    """Everything that follows from the counts of the splits, see `Statistics`."""
+    names = tuple(names)
+    return Statistics(
+        data=data,
+        level=level,
+        synthetic=synthetic,
+        ingest=ingest,
+        bad_records=bad_records,
+        splits={split: _describe(found, names) for split, found in counts.items()},
+        agreement=agreement(
+            {split: found.label_frequency for split, found in counts.items()},
+            {split: found.videos for split, found in counts.items()},
+            names,
+        ),
+        names=names,
+    )
+
+
+def _describe(counts: SplitCounts, names: tuple[str, ...]) -> SplitStatistics:
+    frequency = counts.label_frequency
+    order = np.argsort(-frequency, kind="stable")[:MOST_FREQUENT].tolist()
+    features = None
+    if counts.videos:
+        mean, variance = counts.moments.mean_and_variance()
+        features = Features(mean=mean.tolist(), variance=variance.tolist())
+    return SplitStatistics(
+        videos=counts.videos,
+        max_frequency=_extreme(frequency, int(frequency.max()), names),
+        min_frequency=_extreme(frequency, int(frequency.min()), names),
+        absent_labels=_extreme(frequency, 0, names).labels,
+        labels_a_video=_distribution(counts.labels_a_video),
+        frames_a_video=_distribution(counts.frames_a_video),
+        most_frequent=tuple(
+            LabelCount(id=label, name=names[label], videos=int(frequency[label])) for label in order if frequency[label]
+        ),
+        distinct_pairs=counts.pairs.distinct,
+        top_pairs=tuple(
+            LabelPair(ids=(first, second), names=(names[first], names[second]), videos=videos)
+            for first, second, videos in counts.pairs.top(TOP_PAIRS)
+        ),
+        label_frequency=tuple(frequency.tolist()),
+        features=features,
+    )
+
+
+def _extreme(frequency: NDArray[np.int64], videos: int, names: tuple[str, ...]) -> Extreme:
+    labels = np.flatnonzero(frequency == videos).tolist()
+    return Extreme(videos=videos, labels=tuple(names[label] for label in labels))
+
+
+def _distribution(counts: NDArray[np.int64]) -> Distribution | None:
+    """None where nothing was counted."""
+    seen = np.flatnonzero(counts)
+    if not len(seen):
+        return None
+    videos, most = int(counts.sum()), int(seen[-1])
+    return Distribution(
+        mean=float(counts @ np.arange(len(counts))) / videos,
+        least=int(seen[0]),
+        # The lower of the two in the middle of an even number of videos.
+        median=int(np.searchsorted(np.cumsum(counts), (videos + 1) // 2)),
+        most=most,
+        counts=tuple(counts[: most + 1].tolist()),
+    )

@@ -1,0 +1,79 @@
+"""What a model must reach to be pushed: thresholds by metric and slice."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from models.errors import InputError
+from models.metrics.video_metrics import SCORES
+
+# The only score that is better the lower it is.
+LOWER_IS_BETTER = "ece"
+
+
+@dataclass(frozen=True)
+class Requirement:
+    """Bounds of a score on all test videos or on those of a slice; None where there is none.
+
+    Attributes:
+        metric: a name of `SCORES`, or `f1/<group of labels>`.
+        feature, value: of the slice; empty for all videos.
+        min, max: of the score.
+        min_change: to the champion's score, for the better.
+    """
+
+    metric: str
+    feature: str = ""
+    value: str = ""
+    min: float | None = None
+    max: float | None = None
+    min_change: float | None = None
+
+    @property
+    def where(self) -> str:
+        """The slice in words."""
+        return f" where {self.feature} is {self.value}" if self.feature else ""
+
+
+def parse_requirements(thresholds: dict[str, dict[str, float | None]]) -> list[Requirement]:
+    """Reads `evaluation.thresholds`: bounds by `METRIC`, or by `METRIC@FEATURE:VALUE` for a slice.
+
+    Raises:
+        InputError: there is no such metric, or a slice is not written that way.
+    """
+    requirements = []
+    for key, bounds in thresholds.items():
+        metric, at, part = key.partition("@")
+        feature, colon, value = part.partition(":")
+        if metric not in SCORES and not metric.startswith("f1/"):
+            raise InputError(
+                f"evaluation.thresholds: there is no metric {metric!r}, allowed: {', '.join(SCORES)}, f1/<labels>"
+            )
+        if at and not (feature and colon and value):
+            raise InputError(
+                f"evaluation.thresholds: {key!r} is no slice, expected METRIC@FEATURE:VALUE, say f1@num_labels:1"
+            )
+        requirements.append(Requirement(metric, feature, value, **bounds))
+    return requirements
+
+
+def tfma_thresholds(requirements: list[Requirement]) -> dict[str, Any]:
+    """The same for TFMA: `thresholds` and `per_slice_thresholds` of a MetricsSpec, as JSON."""
+    # TFX decides only where there is a value to reach; this one refuses an F1 that is not a number.
+    overall: dict[str, Any] = {"f1": {"value_threshold": {"lower_bound": 0.0}}}
+    by_slice: dict[str, Any] = {}
+    for requirement in requirements:
+        threshold: dict[str, Any] = {}
+        bounds = {"lower_bound": requirement.min, "upper_bound": requirement.max}
+        if given := {name: bound for name, bound in bounds.items() if bound is not None}:
+            threshold["value_threshold"] = given
+        if (change := requirement.min_change) is not None:
+            lower = requirement.metric == LOWER_IS_BETTER
+            direction = "LOWER_IS_BETTER" if lower else "HIGHER_IS_BETTER"
+            threshold["change_threshold"] = {"direction": direction, "absolute": -change if lower else change}
+        if not requirement.feature:
+            overall[requirement.metric] = overall.get(requirement.metric, {}) | threshold
+            continue
+        slicing = [{"feature_values": {requirement.feature: requirement.value}}]
+        entry = {"slicing_specs": slicing, "threshold": threshold}
+        by_slice.setdefault(requirement.metric, {"thresholds": []})["thresholds"].append(entry)
+    return {"thresholds": overall, "per_slice_thresholds": by_slice}

@@ -1,0 +1,22 @@
+"""A model's metrics on a data set."""
+
+from functools import partial
+
+import keras
+import tensorflow as tf
+
+from models.metrics.video_metrics import VideoMetrics
+
+
+def score(model: keras.Model, batches: tf.data.Dataset) -> VideoMetrics:
+    """Metrics of the probabilities that a model gives.
+
+    Args:
+        model: maps a batch of inputs to probabilities [B, C].
+        batches: (inputs, labels) batches, each video once.
+    """
+    predict = tf.function(partial(model, training=False), reduce_retracing=True, autograph=False)
+    metrics = VideoMetrics(model.output_shape[-1])
+    for inputs, labels in batches:
+        metrics.update(predict(inputs).numpy(), labels.numpy())
+    return metrics

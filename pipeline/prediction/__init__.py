@@ -1,0 +1,1 @@
+"""Labels for raw records from a pushed model: what `yt8m predict` does."""

@@ -1,0 +1,93 @@
+"""A pushed model and how it is asked for the probabilities of all labels."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from components.served_models import find_model, read_label_names, read_model_card
+from models.encoders.average import mean_of_frames
+from models.errors import InputError
+from models.features import (
+    AUDIO,
+    AUDIO_WIDTH,
+    FRAMES,
+    MEAN,
+    MEAN_AUDIO,
+    MEAN_RGB,
+    NUM_FRAMES,
+    RGB,
+    RGB_WIDTH,
+    WIDTH,
+    Level,
+)
+from models.input.batches import packed_frames
+
+# Of the packed records, see `pack`.
+_FEATURES = {
+    "video": {
+        MEAN_RGB: tf.io.FixedLenFeature([RGB_WIDTH], tf.float32),
+        MEAN_AUDIO: tf.io.FixedLenFeature([AUDIO_WIDTH], tf.float32),
+    },
+    "frame": {
+        RGB: tf.io.FixedLenFeature([], tf.string),
+        AUDIO: tf.io.FixedLenFeature([], tf.string),
+        NUM_FRAMES: tf.io.FixedLenFeature([], tf.int64),
+    },
+}
+
+
+class PushedModel:
+    """A SavedModel that answers packed records of one level as `serving_default` answers the raw ones.
+
+    It is asked through `raw_tensors`, which knows the probabilities of all labels; a frame-level average encoder has
+    that for frames only, so means go through `serving_default` and all but the 20 best labels get 0.
+
+    Args:
+        path: a run's folder, a push directory or a version in it.
+        level: of the records.
+
+    Attributes:
+        folder: of the SavedModel.
+        names: of the labels, in the order of their ids.
+        card: what its model card says.
+        all_probabilities: whether an answer holds more than the 20 best labels.
+
+    Raises:
+        InputError: there is no model, or it doesn't answer records of this level.
+    """
+
+    def __init__(self, path: str, level: Level) -> None:
+        self.folder = find_model(path)
+        self.card, self.names = read_model_card(self.folder), read_label_names(self.folder)
+        self._level: Level = level
+        self._of_frames = self.card["level"] == "frame"
+        self.all_probabilities = level == "frame" or not self._of_frames
+        if not self.all_probabilities and self.card["model"]["encoder"]["name"] != "average":
+            raise InputError(f"{self.folder} holds a model of frames, the data are video-level records (no frames)")
+        # Kept: a signature alone doesn't keep the variables alive.
+        self._saved_model = tf.saved_model.load(self.folder)
+        self._mean = tf.function(
+            mean_of_frames,
+            [tf.TensorSpec([None, None, WIDTH], tf.uint8), tf.TensorSpec([None], tf.int32)],
+            autograph=False,
+        )
+
+    def probabilities(self, examples: Sequence[bytes]) -> np.ndarray:
+        """Answers packed records: float32, [videos, C]."""
+        signatures = self._saved_model.signatures
+        if not self.all_probabilities:
+            answer = signatures["serving_default"](examples=tf.constant(examples))
+            found = np.zeros((len(examples), len(self.names)), np.float32)
+            np.put_along_axis(found, answer["indices"].numpy(), answer["scores"].numpy(), axis=1)
+            return found
+        features = tf.io.parse_example(examples, _FEATURES[self._level])
+        if self._level == "video":
+            inputs = {MEAN: tf.concat([features[MEAN_RGB], features[MEAN_AUDIO]], axis=1)}
+        else:
+            num_frames = tf.cast(features[NUM_FRAMES], tf.int32)
+            frames = packed_frames(features[RGB], features[AUDIO], tf.reduce_max(num_frames))
+            inputs = {FRAMES: frames, NUM_FRAMES: num_frames}
+            if not self._of_frames:
+                inputs = {MEAN: self._mean(frames, num_frames)}
+        return signatures["raw_tensors"](**inputs)["probabilities"].numpy()

@@ -1,0 +1,42 @@
+"""A model's scores on the records that it answered, as data and as a table."""
+
+from dataclasses import dataclass
+
+from rich.box import SIMPLE
+from rich.console import Console
+from rich.table import Table
+
+from models.metrics.bootstrap import interval
+from models.metrics.video_metrics import VideoMetrics
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What `VideoMetrics` found.
+
+    Attributes:
+        evaluated: videos that carry labels.
+        without_labels: videos that don't.
+        scores: by name.
+        intervals: of F1 and GAP, 95 %.
+    """
+
+    evaluated: int
+    without_labels: int
+    scores: dict[str, float]
+    intervals: dict[str, tuple[float, float]]
+
+    @classmethod
+    def of(cls, metrics: VideoMetrics, without_labels: int, threshold: float | None) -> "Scores":
+        """Reads the metrics; with a threshold, `f1_at_threshold` is one of them."""
+        intervals = {name: interval(values) for name, values in metrics.replicates().items()}
+        return cls(metrics.videos, without_labels, metrics.scores(threshold), intervals)
+
+    def print(self, console: Console) -> None:
+        """Prints a table."""
+        left_out = f", {self.without_labels:,} without labels left out" if self.without_labels else ""
+        table = Table("score", "value", "95 % of replicates", title=f"{self.evaluated:,} videos{left_out}", box=SIMPLE)
+        for name, value in self.scores.items():
+            low_and_high = self.intervals.get(name)
+            table.add_row(name, f"{value:.4f}", "{:.4f} to {:.4f}".format(*low_and_high) if low_and_high else "")
+        console.print(table)

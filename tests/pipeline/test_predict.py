@@ -1,0 +1,293 @@
+"""`yt8m predict`: what the served model answers, in the records' order, bad records named and left out."""
+
+import csv
+import io
+import json
+import subprocess
+import sys
+import time
+from functools import partial
+from pathlib import Path
+
+import apache_beam as beam
+import numpy as np
+import pytest
+import tensorflow as tf
+import tensorflow_transform as tft
+import tensorflow_transform.beam as tft_beam
+from google.protobuf import text_format
+from tensorflow_metadata.proto.v0 import schema_pb2
+
+import components.schema
+from components.example_gen.input_files import find_files
+from components.example_gen.packing import pack
+from components.trainer.export import export
+from components.transform.preprocessing import preprocessing_fn
+from models.errors import InputError
+from models.metrics.bootstrap import REPLICATES, interval
+from models.metrics.video_metrics import VideoMetrics
+from models.settings import ModelSettings
+from models.video_classifier import build_video_classifier, reads_frames
+from pipeline.command_line import yt8m
+from pipeline.prediction.output import csv_line, json_line, open_output
+from pipeline.prediction.prediction import Answer, Prediction
+from pipeline.prediction.pushed_model import PushedModel
+
+YT8M = Path(sys.executable).with_name("yt8m")
+NAMES = tuple(f"name {label}" for label in range(25))
+THRESHOLD = 0.4
+
+# Experiments by name: level and encoder.
+MODELS = {
+    "netvlad": ("frame", {"name": "netvlad", "clusters": 4}),
+    "frame-average": ("frame", {"name": "average"}),
+    "average": ("video", {"name": "average"}),
+}
+
+
+def write_graph(level, folder):
+    """The Transform graph, which needs no data: nothing in it is measured."""
+    text = Path(components.schema.__file__).with_name(f"{level}.pbtxt").read_text()
+    metadata = tft.DatasetMetadata(text_format.Parse(text, schema_pb2.Schema()))
+    prepare = partial(preprocessing_fn, custom_config={"level": level, "classes": len(NAMES)})
+    with beam.Pipeline("FnApiRunner") as pipeline, tft_beam.Context(temp_dir=f"{folder}-temporary"):
+        graph = (pipeline | beam.Create([]), metadata) | tft_beam.AnalyzeDataset(prepare)
+        graph | tft_beam.WriteTransformFn(str(folder))
+    (folder / "metadata").mkdir()
+    (folder / "metadata" / "schema.pbtxt").write_text(text)
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """A folder with a run of each experiment, whose model serves as version 7."""
+    folder = tmp_path_factory.mktemp("runs")
+    for level in ("frame", "video"):
+        write_graph(level, folder / f"graph-{level}")
+    for name, (level, encoder) in MODELS.items():
+        settings = ModelSettings(encoder=encoder)
+        model = build_video_classifier(settings, len(NAMES), seed=1)
+        # Probabilities on both sides of 0.5.
+        model.get_layer("logits").bias.assign(np.linspace(-2, 2, len(NAMES)))
+        assert reads_frames(settings, level) == (name == "netvlad")
+        about = {"level": level, "model": settings.model_dump(mode="json"), "threshold": THRESHOLD}
+        export(model, str(folder / f"graph-{level}"), NAMES, level, str(folder / name / "serving" / "7"), about)
+    return folder
+
+
+@pytest.fixture
+def records(frame_record, video_record):
+    """`(level, count, labels=(0,))` -> records with the ids 0000, 0001 ..."""
+
+    def build(level, count, labels=(0,)):
+        if level == "frame":
+            return [frame_record(f"{n:04d}", labels, frames=1 + 29 * n) for n in range(count)]
+        return [video_record(f"{n:04d}", labels) for n in range(count)]
+
+    return build
+
+
+@pytest.fixture
+def predict(tmp_path, capfd):
+    """Runs the command in this process: standard output, standard error, exit code."""
+
+    def run(model, data, *arguments):
+        capfd.readouterr()
+        code = 0
+        try:
+            yt8m.main(["predict", str(model), "--data", str(data), *map(str, arguments)], standalone_mode=False)
+        except SystemExit as error:
+            code = error.code
+        return *capfd.readouterr(), code
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("model", "level"),
+    [
+        ("netvlad", "frame"),
+        ("frame-average", "frame"),
+        ("frame-average", "video"),
+        ("average", "video"),
+        ("average", "frame"),
+    ],
+)
+def test_answers_are_those_of_the_served_model(runs, records, write_shard, tmp_path, predict, model, level):
+    raw = records(level, 12)  # of up to 320 frames: the first 300 count
+    data = write_shard(tmp_path / "a.tfrecord", raw)
+    served = tf.saved_model.load(str(runs / model / "serving" / "7")).signatures["serving_default"]
+    expected = served(examples=tf.constant(raw))
+    out, _, code = predict(runs / model, data, "--format", "jsonl", "--batch", 5)
+    answers = [json.loads(line) for line in out.splitlines()]
+    assert code == 0 and [answer["id"] for answer in answers] == [f"{n:04d}" for n in range(12)]
+    for answer, indices, names, scores in zip(
+        answers, expected["indices"].numpy(), expected["labels"].numpy(), expected["scores"].numpy(), strict=True
+    ):
+        assert [label["id"] for label in answer["labels"]] == indices.tolist()
+        assert [label["name"].encode() for label in answer["labels"]] == names.tolist()
+        assert [label["score"] for label in answer["labels"]] == pytest.approx(scores.tolist(), abs=1e-6)
+
+
+def test_the_order_is_that_of_files_and_records_whatever_the_batch(runs, video_record, write_shard, tmp_path, predict):
+    for shard in (2, 0, 1):
+        write_shard(tmp_path / "data" / f"{shard}.tfrecord", [video_record(f"{shard}{n:03d}") for n in range(5)])
+    out = tmp_path / "out.csv"
+    answers = []
+    for model, batch in ((runs / "average", 4), (runs / "average" / "serving", 15), (runs / "average/serving/7", 64)):
+        shown, _, code = predict(model, tmp_path / "data", "--out", out, "--batch", batch, "--top", 3)
+        assert (shown, code) == ("", 0) and [path.name for path in tmp_path.glob("*out*")] == ["out.csv"]
+        header, *rows = csv.reader(io.StringIO(out.read_text(), newline=""))
+        assert header == ["VideoId", "LabelConfidencePairs"]
+        assert [row[0] for row in rows] == [f"{shard}{n:03d}" for shard in range(3) for n in range(5)]
+        answers.append([[float(value) for value in row[1].split(" ")] for row in rows])
+        assert {len(answer) for answer in answers[-1]} == {6}
+    assert answers[0] == [pytest.approx(answer, abs=2e-6) for answer in answers[1]]
+    assert answers[0] == [pytest.approx(answer, abs=2e-6) for answer in answers[2]]
+
+
+@pytest.mark.parametrize("video_id", ["a,b", 'a"b', "a\nb", "a\rb", '",\r\n"', "", " a ", "é"])
+def test_any_id_is_read_back_from_both_formats(video_id):
+    answer = Answer(video_id.encode(), [3, 12], [0.25, 1.5e-7])
+    text = csv_line(Answer(b"first", [], [])) + csv_line(answer)
+    assert list(csv.reader(io.StringIO(text, newline=""))) == [["first", ""], [video_id, "3 0.25 12 1.5e-07"]]
+    assert json.loads(json_line(answer, NAMES)) == {
+        "id": video_id,
+        "labels": [{"id": 3, "name": "name 3", "score": 0.25}, {"id": 12, "name": "name 12", "score": 1.5e-7}],
+    }
+
+
+def test_an_id_that_is_no_text_is_written_with_its_bytes():
+    answer = Answer(b"\xff\x00a", [], [])
+    assert csv_line(answer) == "\\xff\x00a,\n"
+    assert json.loads(json_line(answer, NAMES))["id"] == "\\xff\x00a"
+
+
+def test_bad_records_are_named_and_left_out(runs, frame_record, video_record, write_shard, tmp_path, predict):
+    good = [video_record("good", None), video_record("fine", [99])]  # neither labels nor known ones are needed
+    bad = [
+        b"\x0a\xff",
+        frame_record("xxxx"),
+        video_record("yyyy", mean_rgb=np.zeros(5)),
+        video_record("zzzz", mean_rgb=np.full(1024, 3e38), mean_audio=np.full(128, -3e38)),
+    ]
+    data = write_shard(tmp_path / "data" / "a.tfrecord", [good[0], *bad, good[1], video_record("lost")])
+    data.write_bytes(data.read_bytes()[:-9])
+    out, err, code = predict(runs / "average", tmp_path / "data", "--top", 1)
+    assert code == 3 and [line.split(",")[0] for line in out.splitlines()] == ["VideoId", "good", "fine"]
+    reasons = {
+        1: "not a tf.Example or tf.SequenceExample",
+        2: "frame-level record in a video-level data set",
+        3: "mean_rgb has 5 values, expected 1024",
+        6: "the file ends inside the record",
+        4: "the model's answer is not a number",
+    }
+    *lines, last = err.splitlines()
+    assert last == "5 records skipped, 2 videos answered"
+    for (number, reason), line in zip(reasons.items(), lines, strict=True):
+        assert line.startswith(f"skipped: {data}, record {number}: {reason}")
+
+
+def test_ten_bad_records_are_shown_and_all_counted(runs, video_record, write_shard, tmp_path, predict):
+    data = write_shard(tmp_path / "a.tfrecord", [video_record("good"), *[b"bad"] * 12])
+    out, err, code = predict(runs / "average", data, "--out", tmp_path / "out", "--json")
+    done = json.loads(out)
+    assert (code, done["videos"], done["skipped"], len(done["first_skipped"])) == (3, 1, 12, 10)
+    assert len(err.splitlines()) == 11 and err.splitlines()[-1] == "12 records skipped, 1 videos answered"
+
+
+def test_evaluation_is_what_the_metrics_say_of_the_model(runs, frame_record, write_shard, tmp_path, predict):
+    raw = [frame_record(f"{n:04d}", sorted({n % 25, 3 * n % 25, 24}), frames=2 + n % 7) for n in range(40)]
+    unlabelled, unknown = frame_record("none", None), frame_record("what", [25])
+    data = write_shard(tmp_path / "a.tfrecord", [*raw[:30], unlabelled, unknown, *raw[30:]])
+    arguments = "--evaluate", "--batch", 7, "--out", tmp_path / "out"
+    out, err, code = predict(runs / "netvlad", data, *arguments, "--json")
+    done = json.loads(out)
+    assert (code, done["videos"], done["evaluated"], done["without_labels"], done["skipped"]) == (3, 41, 40, 1, 1)
+    assert f"{data}, record 31: label 25 is none of the model's, expected 0 to 24" in err
+
+    packed = [pack(record, "frame", 25).example for record in raw]
+    truth = np.zeros((40, 25))
+    for row, example in zip(truth, packed, strict=True):
+        row[list(tf.train.Example.FromString(example).features.feature["labels"].int64_list.value)] = 1
+    signature = tf.saved_model.load(str(runs / "netvlad" / "serving" / "7")).signatures["packed_examples"]
+    metrics = VideoMetrics(25, REPLICATES)
+    probabilities = signature(examples=tf.constant(packed))["probabilities"].numpy()
+    metrics.update(probabilities, truth, [f"{n:04d}".encode() for n in range(40)])
+    assert done["scores"] == pytest.approx(metrics.scores(THRESHOLD), abs=1e-6)
+    assert 0.1 < done["scores"]["f1"] < 0.9 and "f1_at_threshold" in done["scores"]
+    for name, replicates in metrics.replicates().items():
+        assert done["intervals"][name] == pytest.approx(list(interval(replicates)), abs=1e-6)
+
+    out, err, _ = predict(runs / "netvlad", data, *arguments)
+    assert out == "" and "40 videos, 1 without labels left out" in err
+    assert f"{done['intervals']['f1'][0]:.4f} to {done['intervals']['f1'][1]:.4f}" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["runs/netvlad", "--data", "means"], "holds a model of frames, the data are video-level records (no frames)"),
+        (["runs/nothing", "--data", "means"], "'runs/nothing' holds no pushed model, expected a run's folder, its"),
+        (["runs", "--data", "means"], "'runs' holds no pushed model, expected a run's folder, its serving/ or a"),
+        (["runs/average", "--data", "nowhere"], "data: no file matches 'nowhere'"),
+        (["runs/average", "--data", "bad"], "no readable record in 1 files; first: "),
+        (["runs/average", "--data", "means", "--out", "means"], "--out is 'means': Is a directory, expected a file"),
+        (["runs/average", "--data", "means", "--out", "no/x"], "--out is 'no/x': No such file or directory, expected"),
+        (["runs/frame-average", "--data", "means", "--evaluate"], "knows only the 20 best labels of video-level"),
+        (["runs/average", "--data", "means", "--evaluate"], "--evaluate: none of 1 videos carries labels"),
+    ],
+)
+def test_a_mistake_is_said_in_one_line(
+    runs, tmp_path, monkeypatch, write_shard, video_record, capfd, arguments, message
+):
+    write_shard(tmp_path / "means" / "a.tfrecord", [video_record("aaaa", None)])
+    write_shard(tmp_path / "bad" / "a.tfrecord", [b"bad"])
+    (tmp_path / "runs").symlink_to(runs)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError) as error:
+        yt8m.main(["predict", *arguments], standalone_mode=False)
+    assert message in str(error.value) and "\n" not in str(error.value)
+    assert {path.name for path in tmp_path.iterdir()} == {"means", "bad", "runs"}
+
+
+def test_a_file_that_is_not_complete_leaves_the_old_one(tmp_path):
+    out = tmp_path / "out"
+    out.write_text("old")
+    with pytest.raises(KeyboardInterrupt), open_output(out) as file:
+        file.write("new")
+        raise KeyboardInterrupt
+    assert out.read_text() == "old" and list(tmp_path.iterdir()) == [out]
+
+
+def test_one_batch_is_read_ahead(runs, video_record, write_shard, tmp_path):
+    for shard in range(3):
+        write_shard(tmp_path / f"{shard}.tfrecord", [video_record(f"{n:04d}") for n in range(10)])
+    read = []
+    model, files = PushedModel(str(runs / "average"), "video"), find_files(str(tmp_path))
+    answers = Prediction(model, files, "video", batch_size=8, top=1, progress=read.append).answers()
+    for answered, _ in enumerate(answers):
+        assert len(read) <= 8 * (answered // 8 + 1) + 3  # each file's end is progress too
+    assert read == sorted(read) and read[-1] == files.size
+
+
+def test_tfx_is_not_loaded_and_help_answers_within_a_second(runs, video_record, write_shard, tmp_path):
+    data = write_shard(tmp_path / "a.tfrecord", [video_record()])
+    arguments = ["predict", str(runs / "average"), "--data", str(data), "--out", str(tmp_path / "out")]
+    program = (
+        f"import sys\nfrom pipeline.command_line import yt8m\nyt8m.main({arguments!r}, standalone_mode=False)\n"
+        "loaded = {name.partition('.')[0] for name in sys.modules}\n"
+        "sys.exit(str(loaded & {'tfx', 'tensorflow_model_analysis', 'tensorflow_transform', 'ml_metadata'}))"
+    )
+    found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120)
+    assert found.stderr.splitlines()[-1] == "set()"
+    started = time.monotonic()
+    assert "exit code is then 3" in subprocess.run([YT8M, "predict", "--help"], capture_output=True, text=True).stdout
+    assert time.monotonic() - started < 1
+
+
+def test_a_reader_who_has_seen_enough_ends_it_quietly(runs, video_record, write_shard, tmp_path):
+    data = write_shard(tmp_path / "a.tfrecord", [video_record()])
+    command = [YT8M, "predict", runs / "average", "--data", data]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        process.stdout.close()
+        assert (process.wait(120), process.stderr.read()) == (1, "")
