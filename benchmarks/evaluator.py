@@ -87,7 +87,7 @@ def evaluate(folder: Path, kind: str, level: str) -> dict[str, float]:
     config = eval_config({CANDIDATE: 0.3}, CLASSES, level, [], [], groups)  # type: ignore[arg-type]
     if kind == "prediction":
         del config.metrics_specs[0].metrics[1]
-        config.metrics_specs[0].thresholds.clear()
+        config.metrics_specs[0].per_slice_thresholds.clear()
     started = time.perf_counter()
     result = tfma.run_model_analysis(
         eval_config=config,

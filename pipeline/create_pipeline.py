@@ -55,6 +55,7 @@ def create_pipeline(
         seed=settings.seed,
         level=settings.level,
         classes=len(vocabulary.names),
+        kept_features=json.dumps(settings.evaluation.slices),
         quarantine_limit=settings.data.quarantine_limit,
         sources=source_fingerprint("components.example_gen.component"),
     )
@@ -127,7 +128,6 @@ def create_pipeline(
         examples=examples,
         model=model,
         champion=champion_resolver.outputs["champion"],
-        schema=schema,
         statistics=dataset_statistics.outputs["statistics"],
         thresholds=settings.evaluation.model_dump()["thresholds"],
         slices=settings.evaluation.slices,

@@ -57,16 +57,17 @@ def frame_record() -> Callable[..., bytes]:
 
 @pytest.fixture
 def video_record() -> Callable[..., bytes]:
-    """Serialized video-level record."""
+    """Serialized video-level record; further arguments are features of its own."""
 
     def build(
         video_id: str = "aaaa",
         labels: Sequence[int] | None = (0,),
         mean_rgb: np.ndarray | str | None = "random",
         mean_audio: np.ndarray | str | None = "random",
+        **own: bytes,
     ) -> bytes:
         generator = np.random.default_rng(sum(video_id.encode()))
-        features = {"id": _bytes(video_id.encode())}
+        features = {"id": _bytes(video_id.encode())} | {name: _bytes(value) for name, value in own.items()}
         if labels is not None:
             features["labels"] = _ints(labels)
         for name, width, values in (("mean_rgb", 1024, mean_rgb), ("mean_audio", 128, mean_audio)):

@@ -42,7 +42,6 @@ class EvaluatorSpec(component_spec.ComponentSpec):
         "examples": component_spec.ChannelParameter(type=tfx.types.standard_artifacts.Examples),
         "model": component_spec.ChannelParameter(type=tfx.types.standard_artifacts.Model),
         "baseline_model": component_spec.ChannelParameter(type=tfx.types.standard_artifacts.Model),
-        "schema": component_spec.ChannelParameter(type=tfx.types.standard_artifacts.Schema),
         "statistics": component_spec.ChannelParameter(type=DataStatistics),
     }
     OUTPUTS = {
@@ -66,6 +65,7 @@ class EvaluatorExecutor(executor.Executor):
         champion = artifact_utils.get_single_instance(input_dict["baseline_model"])
         version = champion.get_string_custom_property(VERSION)
         models = {CANDIDATE: candidate} | ({CHAMPION: champion} if version else {})
+        slices = json.loads(exec_properties["slices"])
         requirements = parse_requirements(json.loads(exec_properties["thresholds"]))
         frequency = statistics.splits[SPLITS[0]].label_frequency
         config = eval_config(
@@ -73,10 +73,10 @@ class EvaluatorExecutor(executor.Executor):
             len(statistics.names),
             statistics.level,
             requirements,
-            json.loads(exec_properties["slices"]),
+            slices,
             label_groups(frequency, statistics.names, json.loads(exec_properties["verticals"])),
         )
-        inputs = {key: input_dict[key] for key in ("examples", "model", "schema")}
+        inputs = {key: input_dict[key] for key in ("examples", "model")}
         if version:
             inputs["baseline_model"] = input_dict["baseline_model"]
         properties = {
@@ -85,7 +85,7 @@ class EvaluatorExecutor(executor.Executor):
         }
         super().Do(inputs, output_dict, properties)
         evaluation = artifact_utils.get_single_uri(output_dict["evaluation"])
-        verdict = judge(evaluation, requirements, version)
+        verdict = judge(evaluation, requirements, slices, version)
         verdict.write(evaluation)
         page = evaluation_page(
             verdict,
@@ -107,7 +107,6 @@ class Evaluator(base_beam_component.BaseBeamComponent):
         examples: ExampleGen's.
         model: the candidate.
         champion: ChampionResolver's model, which may be none.
-        schema: of the examples.
         statistics: DatasetStatistics', which knows names and frequencies of the labels.
         thresholds: bounds by metric and slice, see `parse_requirements`.
         slices: features of the examples whose values make slices, beside the number of labels and of frames.
@@ -123,7 +122,6 @@ class Evaluator(base_beam_component.BaseBeamComponent):
         examples: tfx.types.BaseChannel,
         model: tfx.types.BaseChannel,
         champion: tfx.types.BaseChannel,
-        schema: tfx.types.BaseChannel,
         statistics: tfx.types.BaseChannel,
         thresholds: Mapping[str, Mapping[str, float | None]],
         slices: Sequence[str],
@@ -134,7 +132,6 @@ class Evaluator(base_beam_component.BaseBeamComponent):
             examples=examples,
             model=model,
             baseline_model=champion,
-            schema=schema,
             statistics=statistics,
             example_splits=json.dumps([SPLITS[2]]),
             thresholds=json.dumps(thresholds),

@@ -57,10 +57,9 @@ def parse_requirements(thresholds: dict[str, dict[str, float | None]]) -> list[R
 
 
 def tfma_thresholds(requirements: list[Requirement]) -> dict[str, Any]:
-    """The same for TFMA: `thresholds` and `per_slice_thresholds` of a MetricsSpec, as JSON."""
+    """The same for TFMA: `per_slice_thresholds` of a MetricsSpec, as JSON; its `thresholds` would bind every slice."""
     # TFX decides only where there is a value to reach; this one refuses an F1 that is not a number.
-    overall: dict[str, Any] = {"f1": {"value_threshold": {"lower_bound": 0.0}}}
-    by_slice: dict[str, Any] = {}
+    by_metric = {"f1": [_entry({}, {"value_threshold": {"lower_bound": 0.0}})]}
     for requirement in requirements:
         threshold: dict[str, Any] = {}
         bounds = {"lower_bound": requirement.min, "upper_bound": requirement.max}
@@ -70,10 +69,11 @@ def tfma_thresholds(requirements: list[Requirement]) -> dict[str, Any]:
             lower = requirement.metric == LOWER_IS_BETTER
             direction = "LOWER_IS_BETTER" if lower else "HIGHER_IS_BETTER"
             threshold["change_threshold"] = {"direction": direction, "absolute": -change if lower else change}
-        if not requirement.feature:
-            overall[requirement.metric] = overall.get(requirement.metric, {}) | threshold
-            continue
-        slicing = [{"feature_values": {requirement.feature: requirement.value}}]
-        entry = {"slicing_specs": slicing, "threshold": threshold}
-        by_slice.setdefault(requirement.metric, {"thresholds": []})["thresholds"].append(entry)
-    return {"thresholds": overall, "per_slice_thresholds": by_slice}
+        values = {requirement.feature: requirement.value} if requirement.feature else {}
+        by_metric.setdefault(requirement.metric, []).append(_entry(values, threshold))
+    return {"per_slice_thresholds": {metric: {"thresholds": entries} for metric, entries in by_metric.items()}}
+
+
+def _entry(feature_values: dict[str, str], threshold: dict[str, Any]) -> dict[str, Any]:
+    slicing = {"feature_values": feature_values} if feature_values else {}
+    return {"slicing_specs": [slicing], "threshold": threshold}

@@ -2,6 +2,7 @@
 
 import base64
 import math
+from collections.abc import Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -75,18 +76,23 @@ class Verdict(Record):
             return cls.model_validate_json(file.read())
 
 
-def judge(evaluation_uri: str, requirements: list[Requirement], champion_version: str) -> Verdict:
+def judge(
+    evaluation_uri: str, requirements: list[Requirement], slices_by: Sequence[str], champion_version: str
+) -> Verdict:
     """Puts TFMA's results into words.
 
     Args:
         evaluation_uri: folder that TFMA wrote metrics and validations to.
         requirements: that TFMA was told.
+        slices_by: the features that the user wants slices by.
         champion_version: the champion's, or "".
     """
     candidate = _results(evaluation_uri, CANDIDATE if champion_version else "")
     champion = _results(evaluation_uri, CHAMPION) if champion_version else {}
     slices = [_slice(key, *found, champion.get(key)) for key, found in sorted(candidate.items())]
     reasons = [reason for one in requirements for reason in _reasons(one, slices, champion_version)]
+    for feature in sorted(set(slices_by) - {part.feature for part in slices}):
+        reasons.append(f"evaluation.slices: no test video has a feature {feature!r}")
     if not champion_version:
         reasons.append("no other model serves yet, so there is none to compare with")
     return Verdict(

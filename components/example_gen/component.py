@@ -37,6 +37,7 @@ class ExampleGenSpec(component_spec.ComponentSpec):
         "seed": component_spec.ExecutionParameter(type=int),
         "level": component_spec.ExecutionParameter(type=str),
         "classes": component_spec.ExecutionParameter(type=int),
+        "kept_features": component_spec.ExecutionParameter(type=str),
         "quarantine_limit": component_spec.ExecutionParameter(type=float),
         "sources": component_spec.ExecutionParameter(type=str),
     }
@@ -83,7 +84,14 @@ class ExampleGenExecutor(base_beam_executor.BaseBeamExecutor):
                 pipeline
                 | beam.Create(shards)
                 | beam.Reshuffle()
-                | IngestShards(examples.uri, quarantine.uri, policy, level, exec_properties["classes"])
+                | IngestShards(
+                    examples.uri,
+                    quarantine.uri,
+                    policy,
+                    level,
+                    exec_properties["classes"],
+                    json.loads(exec_properties["kept_features"]),
+                )
             )
         FileSystems.delete([f"{examples.uri}/writing", f"{quarantine.uri}/writing"])
         summary = read_summary(quarantine.uri)
@@ -109,6 +117,7 @@ class ExampleGen(base_beam_component.BaseBeamComponent):
         seed: shuffles the files.
         level: what the records must hold, "video" or "frame".
         classes: size of the vocabulary.
+        kept_features: JSON list of features of the records that are kept as they are, for slices.
         quarantine_limit: share of bad records above which the run fails.
         sources: fingerprint of the code, so that an edit runs the step again.
     """

@@ -2,7 +2,7 @@
 
 import json
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from typing import Any, BinaryIO
@@ -106,7 +106,9 @@ def plan_shards(data: InputFiles, test_data: InputFiles | None, policy: SplitPol
     return [Shard(file, number, len(chosen), split) for number, (file, split) in enumerate(chosen)]
 
 
-def read_shard(file: InputFile, level: Level, classes: int | None) -> Iterator[PackedVideo | Refused]:
+def read_shard(
+    file: InputFile, level: Level, classes: int | None, kept_features: Sequence[str] = ()
+) -> Iterator[PackedVideo | Refused]:
     """Each record of a file: packed, or why it cannot be used; see `pack`."""
     with _open(file.path) as source:
         seen_bytes = 0
@@ -118,7 +120,7 @@ def read_shard(file: InputFile, level: Level, classes: int | None) -> Iterator[P
                 continue
             seen_bytes += len(record)
             try:
-                video = pack(record, level, classes)
+                video = pack(record, level, classes, kept_features)
             except BadRecord as error:
                 yield Refused(file.path, number, str(error))
             else:
@@ -139,10 +141,18 @@ class IngestShards(beam.PTransform):
     shuffle, to find the ones that occur twice.
     """
 
-    def __init__(self, examples: str, quarantine: str, policy: SplitPolicy, level: Level, classes: int):
+    def __init__(
+        self,
+        examples: str,
+        quarantine: str,
+        policy: SplitPolicy,
+        level: Level,
+        classes: int,
+        kept_features: Sequence[str],
+    ):
         super().__init__()
         self.examples, self.quarantine = examples, quarantine
-        self.ingest = _IngestShard(examples, quarantine, policy, level, classes)
+        self.ingest = _IngestShard(examples, quarantine, policy, level, classes, kept_features)
 
     def expand(self, shards: beam.PCollection) -> beam.PCollection:
         """Returns the path of `summary.json` once all is written."""
@@ -163,15 +173,23 @@ class IngestShards(beam.PTransform):
 
 
 class _IngestShard(beam.DoFn):
-    def __init__(self, examples: str, quarantine: str, policy: SplitPolicy, level: Level, classes: int):
+    def __init__(
+        self,
+        examples: str,
+        quarantine: str,
+        policy: SplitPolicy,
+        level: Level,
+        classes: int,
+        kept_features: Sequence[str],
+    ):
         self.examples, self.quarantine = examples, quarantine
-        self.policy, self.level, self.classes = policy, level, classes
+        self.policy, self.level, self.classes, self.kept_features = policy, level, classes, kept_features
 
     def process(self, shard: Shard) -> Iterator[Any]:
         summary = Summary()
         with ExitStack() as finish:
             outputs: dict[str, BinaryIO] = {}
-            for video in read_shard(shard.file, self.level, self.classes):
+            for video in read_shard(shard.file, self.level, self.classes, self.kept_features):
                 if isinstance(video, Refused):
                     summary.refuse(video)
                     bad_records = self._output(outputs, finish, self.quarantine, f"records-{shard.number:05d}.jsonl")

@@ -1,7 +1,7 @@
 """One raw YouTube-8M record checked and packed into the pipeline's tf.Example."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,13 +52,14 @@ def level_of(record: bytes) -> Level:
     return _level(_parse(record))
 
 
-def pack(record: bytes, level: Level, classes: int | None) -> PackedVideo:
+def pack(record: bytes, level: Level, classes: int | None, kept_features: Sequence[str] = ()) -> PackedVideo:
     """Checks a raw record and packs it.
 
     Args:
         record: serialized tf.SequenceExample (or tf.Example for the video level) as published.
         level: what the data set holds.
         classes: size of the vocabulary; labels lie in 0 .. classes - 1, one at least. None: any labels, or none.
+        kept_features: of the record's own features, those that are kept as they are, where it has them.
 
     Returns:
         The video: `id`, `labels` (sorted, each once), and `mean_rgb`, `mean_audio` (video level) or `rgb`, `audio`
@@ -74,7 +75,8 @@ def pack(record: bytes, level: Level, classes: int | None) -> PackedVideo:
     context = sequence.context.feature
     video_id, v1 = _id(context)
     labels = _labels(context, classes, v1)
-    features: dict[str, feature_pb2.Feature] = {
+    features: dict[str, feature_pb2.Feature] = {name: context[name] for name in kept_features if name in context}
+    features |= {
         ID: feature_pb2.Feature(bytes_list=feature_pb2.BytesList(value=[video_id])),
         LABELS: feature_pb2.Feature(int64_list=feature_pb2.Int64List(value=sorted(set(labels)))),
     }

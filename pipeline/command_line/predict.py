@@ -67,10 +67,12 @@ def predict(
     console = Console(stderr=True)
     shown: list[str] = []
     columns = BarColumn(), DownloadColumn(), TextColumn("{task.fields[videos]:,} videos"), TimeRemainingColumn()
+    # On a terminal that gets the answers a bar would be among them.
+    hidden = not console.is_terminal or (out is None and sys.stdout.isatty())
     try:
         with (
             open_output(out) as file,
-            Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as progress,
+            Progress(*columns, console=console, disable=hidden, transient=True) as progress,
         ):
             task = progress.add_task("", total=files.size, videos=0)
 

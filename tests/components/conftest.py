@@ -59,6 +59,7 @@ def ingest(artifact: Callable[..., Any], execute: Callable[..., None]) -> Callab
             "seed": 0,
             "level": "frame",
             "classes": 10,
+            "kept_features": "[]",
             "quarantine_limit": 0.0,
             "sources": "",
         } | properties
@@ -76,8 +77,8 @@ def transform(
 ) -> Callable[..., tuple[Any, Any, Any, Any]]:
     """Runs ExampleGen and Transform; returns examples, transform graph, transformed examples and schema."""
 
-    def run(data: Path, level: str, classes: int) -> tuple[Any, Any, Any, Any]:
-        examples, _ = ingest(data, level=level, classes=classes)
+    def run(data: Path, level: str, classes: int, **properties: Any) -> tuple[Any, Any, Any, Any]:
+        examples, _ = ingest(data, level=level, classes=classes, **properties)
         schema = artifact(tfx.types.standard_artifacts.Schema, "schema")
         text = Path(components.schema.__file__).with_name(f"{level}.pbtxt").read_text()
         Path(schema.uri, "schema.pbtxt").write_text(text)

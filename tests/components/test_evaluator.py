@@ -24,14 +24,15 @@ from models.video_classifier import build_video_classifier
 
 NAMES = ("a", "<b>", "c", "d")
 CLASSES = len(NAMES)
+OF_A_CHANNEL = ({"channel": b"news"}, {"channel": b"<i>"}, {})
 
 
 @pytest.fixture
 def data(transform, tmp_path, write_shard, video_record):
-    """Sixty video-level examples and what Transform made of them."""
-    records = [video_record(f"{n:04d}", sorted({n % 4, n % 3})) for n in range(60)]
+    """Sixty video-level examples, some with a feature of their own, and what Transform made of them."""
+    records = [video_record(f"{n:04d}", sorted({n % 4, n % 3}), **OF_A_CHANNEL[n % 3]) for n in range(60)]
     write_shard(tmp_path / "data" / "a.tfrecord", records)
-    return transform(tmp_path / "data", "video", CLASSES)
+    return transform(tmp_path / "data", "video", CLASSES, kept_features='["channel", "nowhere"]')
 
 
 @pytest.fixture
@@ -75,7 +76,6 @@ def evaluate(data, statistics, artifact, execute):
                 "examples": data[0],
                 "model": candidate,
                 "baseline_model": champion,
-                "schema": data[3],
                 "statistics": statistics,
             },
             {"evaluation": evaluation, "blessing": blessing},
@@ -97,13 +97,16 @@ def evaluate(data, statistics, artifact, execute):
 
 @pytest.fixture
 def predict(data):
-    """Labels and probabilities of the test split."""
+    """Labels, probabilities and channels of the test split."""
 
     def run(model):
         files = [str(path) for path in Path(data[2].uri, "Split-test").glob("*")]
-        inputs, labels = parse_means(next(iter(tf.data.TFRecordDataset(files).batch(100))), CLASSES)
+        examples = next(iter(tf.data.TFRecordDataset(files).batch(100)))
+        inputs, labels = parse_means(examples, CLASSES)
+        ids = tf.io.parse_example(examples, {"id": tf.io.FixedLenFeature([], tf.string)})["id"].numpy()
+        channels = np.array([OF_A_CHANNEL[int(number) % 3].get("channel", b"") for number in ids])
         saved = keras.saving.load_model(f"{model.uri}/Format-Serving/assets.extra/model.keras")
-        return labels.numpy(), saved(inputs).numpy()
+        return labels.numpy(), saved(inputs).numpy(), channels
 
     return run
 
@@ -116,7 +119,7 @@ def f1(labels, scores, threshold=0.5):
 def test_scores_and_slices_are_those_of_the_models_decisions(model, evaluate, predict):
     candidate = model("good", bias=0.0, threshold=0.4)
     verdict = evaluate(candidate)
-    labels, scores = predict(candidate)
+    labels, scores, _ = predict(candidate)
     overall = verdict.overall
     assert verdict.blessed and overall.videos == len(labels)
     assert overall.scores["f1"] == pytest.approx(f1(labels, scores), abs=1e-9)
@@ -136,7 +139,7 @@ def test_scores_and_slices_are_those_of_the_models_decisions(model, evaluate, pr
 def test_groups_of_labels_have_an_f1(model, evaluate, predict):
     candidate = model("good", bias=0.0)
     scores = evaluate(candidate).overall.scores
-    labels, probabilities = predict(candidate)
+    labels, probabilities, _ = predict(candidate)
     # Four labels have no most frequent tenth; the middle is the two most frequent ones.
     groups = {"middle": [1, 3], "tail": [0, 2], "vertical:Games": [0, 3], "vertical:Food": [2], "label:<b>": [1]}
     for name, columns in groups.items():
@@ -145,14 +148,17 @@ def test_groups_of_labels_have_an_f1(model, evaluate, predict):
     assert "f1/head" not in scores
 
 
-def test_any_feature_of_the_examples_makes_slices(model, evaluate, predict):
+def test_any_feature_of_the_records_makes_slices(model, evaluate, predict):
     candidate = model("good", bias=0.0)
-    verdict = evaluate(candidate, slices=["id"])
-    parts = {part.name: part for part in verdict.slices if part.feature == "id"}
-    assert len(parts) == verdict.overall.videos and {part.videos for part in parts.values()} == {1}
-    labels, scores = predict(candidate)
-    found = [f1(labels[row : row + 1], scores[row : row + 1]) for row in range(len(labels))]
-    assert sorted(part.scores["f1"] for part in parts.values()) == pytest.approx(sorted(found))
+    verdict = evaluate(candidate, slices=["channel", "nowhere"])
+    parts = {part.name: part for part in verdict.slices if part.feature == "channel"}
+    assert set(parts) == {"news", "<i>"} and sum(part.videos for part in parts.values()) < verdict.overall.videos
+    labels, scores, channels = predict(candidate)
+    for name, part in parts.items():
+        rows = channels == name.encode()
+        assert part.videos == rows.sum()
+        assert part.scores["f1"] == pytest.approx(f1(labels[rows], scores[rows]), abs=1e-9)
+    assert "evaluation.slices: no test video has a feature 'nowhere'" in verdict.reasons
 
 
 @pytest.mark.parametrize(

@@ -113,3 +113,10 @@ def test_the_other_level_is_refused(frame_record, video_record):
 
 def test_the_level_is_read_off_the_record(frame_record, video_record):
     assert (level_of(frame_record()), level_of(video_record())) == ("frame", "video")
+
+
+def test_features_that_are_to_be_kept_are_kept_as_they_are_where_a_record_has_them(video_record):
+    for record, kept in ((video_record(channel=b"news", owner=b"me"), [b"news"]), (video_record(owner=b"me"), None)):
+        features = parsed(pack(record, "video", 1, kept_features=["channel"]))
+        assert ("channel" in features) == (kept is not None) and "owner" not in features
+        assert kept is None or list(features["channel"].bytes_list.value) == kept

@@ -1,0 +1,59 @@
+"""Measures `yt8m predict`: videos a second, and that its memory does not grow with the number of videos.
+
+    python benchmarks/predict.py MODEL [--level frame] [--videos 250 1000] [--labels 60] [--data FOLDER]
+
+MODEL is a run's folder. Writes synthetic sets into a temporary folder (266 KB a frame-level video), or reads a folder
+of raw shards. Prints for each how many videos the command answers in a second, start included; its seconds and peak
+memory; and the ratio of the largest to the smallest.
+"""
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+YT8M = str(Path(sys.executable).with_name("yt8m"))
+
+
+def measure(model: str, data: Path, out: Path) -> dict[str, float]:
+    """Videos, seconds and peak megabytes of the command; to be called with the smallest data first."""
+    command = [YT8M, "predict", model, "--data", str(data), "--out", str(out), "--json"]
+    started = time.monotonic()
+    done = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024  # of the largest child so far
+    return {"videos": done["videos"], "seconds": time.monotonic() - started, "peak": peak}
+
+
+def main() -> None:
+    """Prints the figures."""
+    parser = argparse.ArgumentParser(description="Measure yt8m predict.")
+    parser.add_argument("model", help="A run's folder.")
+    parser.add_argument("--level", choices=["video", "frame"], default="frame")
+    parser.add_argument("--videos", type=int, nargs="+", default=[250, 1000])
+    parser.add_argument("--labels", type=int, default=60)
+    parser.add_argument("--data", type=Path, help="Raw shards to read instead of synthetic ones.")
+    arguments = parser.parse_args()
+    results = []
+    for videos in [0] if arguments.data else sorted(arguments.videos):
+        with tempfile.TemporaryDirectory() as folder:
+            data = arguments.data or Path(folder, "data")
+            if not arguments.data:
+                size = ["--videos", str(videos), "--labels", str(arguments.labels)]
+                synth = [YT8M, "synth", "--level", arguments.level, *size, str(data)]
+                subprocess.run(synth, check=True, stdout=subprocess.DEVNULL)
+            results.append(measure(arguments.model, data, Path(folder, "answers.csv")))
+    for found in results:
+        print(
+            f"{found['videos']:.0f} videos: {found['videos'] / found['seconds']:.0f} a second, "
+            f"{found['seconds']:.1f} s and {found['peak']:.0f} MB"
+        )
+    first, last = results[0], results[-1]
+    print(f"{last['videos'] / first['videos']:g} times the videos: {last['peak'] / first['peak']:.2f} times the memory")
+
+
+if __name__ == "__main__":
+    main()
