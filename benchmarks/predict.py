@@ -9,7 +9,7 @@ memory; and the ratio of the largest to the smallest.
 
 import argparse
 import json
-import resource
+import os
 import subprocess
 import sys
 import tempfile
@@ -20,12 +20,16 @@ YT8M = str(Path(sys.executable).with_name("yt8m"))
 
 
 def measure(model: str, data: Path, out: Path) -> dict[str, float]:
-    """Videos, seconds and peak megabytes of the command; to be called with the smallest data first."""
+    """Videos, seconds and peak megabytes of the command."""
     command = [YT8M, "predict", model, "--data", str(data), "--out", str(out), "--json"]
     started = time.monotonic()
-    done = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024  # of the largest child so far
-    return {"videos": done["videos"], "seconds": time.monotonic() - started, "peak": peak}
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert process.stdout
+    with process.stdout as printed:
+        done = json.load(printed)
+    _, status, usage = os.wait4(process.pid, 0)
+    assert status == 0
+    return {"videos": done["videos"], "seconds": time.monotonic() - started, "peak": usage.ru_maxrss / 1024}
 
 
 def main() -> None:

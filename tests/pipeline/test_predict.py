@@ -37,11 +37,11 @@ YT8M = Path(sys.executable).with_name("yt8m")
 NAMES = tuple(f"name {label}" for label in range(25))
 THRESHOLD = 0.4
 
-# Experiments by name: level and encoder.
+# Experiments by name: level, encoder and sizes of the hidden layers.
 MODELS = {
-    "netvlad": ("frame", {"name": "netvlad", "clusters": 4}),
-    "frame-average": ("frame", {"name": "average"}),
-    "average": ("video", {"name": "average"}),
+    "netvlad": ("frame", {"name": "netvlad", "clusters": 4}, []),
+    "frame-average": ("frame", {"name": "average"}, []),
+    "average": ("video", {"name": "average"}, [8]),
 }
 
 
@@ -63,16 +63,16 @@ def runs(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs")
     for level in ("frame", "video"):
         write_graph(level, folder / f"graph-{level}")
-    for name, (level, encoder) in MODELS.items():
-        settings = ModelSettings(encoder=encoder)
+    for name, (level, encoder, hidden_units) in MODELS.items():
+        settings = ModelSettings(encoder=encoder, hidden_units=hidden_units)
         model = build_video_classifier(settings, len(NAMES), seed=1)
         # Probabilities on both sides of 0.5.
-        logits = model.get_layer("logits")
-        logits.bias.assign(np.linspace(-2, 2, len(NAMES)))
-        if name == "average":  # of means of 3e38 the logits are infinity minus infinity
-            kernel = logits.kernel.numpy()
-            kernel[0], kernel[1] = 2, -2
-            logits.kernel.assign(kernel)
+        model.get_layer("logits").bias.assign(np.linspace(-2, 2, len(NAMES)))
+        if name == "average":
+            hidden, logits = (layer.kernel for layer in model.layers if hasattr(layer, "kernel"))
+            # Two hidden units are twice the first mean, and their difference counts: infinity minus infinity for 3e38.
+            hidden[:, :2].assign(np.eye(1152, 1) * [2, 2])
+            logits[:2].assign([[1] * len(NAMES), [-1] * len(NAMES)])
         assert reads_frames(settings, level) == (name == "netvlad")
         about = {"level": level, "model": settings.model_dump(mode="json"), "threshold": THRESHOLD}
         export(model, str(folder / f"graph-{level}"), NAMES, level, str(folder / name / "serving" / "7"), about)
