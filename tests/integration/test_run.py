@@ -192,7 +192,7 @@ def test_a_killed_run_continues_and_ends_with_the_same_scores(unbroken, frames, 
     scores = run(frames, out)
     assert steps(out)["Transform"] == "cached" and steps(out)["Trainer"] == "done"
     _, expected = unbroken
-    assert scores["splits"] == expected["splits"]
+    assert_same_scores(scores, expected)
     model = next((out / "serving").glob("*/assets.extra/training_log.json"))
     assert json.loads(model.read_text())["resumed_from"] is not None
 
@@ -213,11 +213,18 @@ def test_a_diverging_training_is_one_line(frames, unbroken):
     assert steps(out)["Trainer"] == "failed" and "Pusher" not in steps(out)
 
 
+def assert_same_scores(found, expected):
+    """Training computes the same bits, the Evaluator doesn't: Beam sizes batches by the clock, so roundings move."""
+    for split, scores in expected["splits"].items():
+        exact = split != "test"
+        assert found["splits"][split] == (scores if exact else pytest.approx(scores, abs=1e-6)), split
+
+
 def test_from_node_runs_a_step_again(unbroken, frames):
     out, scores = unbroken
     again = run(frames, out, "--from-node", "Evaluator")
     assert steps(out)["Trainer"] == "cached" and steps(out)["Evaluator"] == "done"
-    assert again["splits"] == scores["splits"]
+    assert_same_scores(again, scores)
     with pytest.raises(InputError, match="--from-node is 'Evaluater', allowed: ExampleGen, "):
         run(frames, out, "--from-node", "Evaluater")
 

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -35,7 +36,11 @@ def held(mirror, tmp_path):
     mirror.publish(["aa", "ab", "ac"], size=400_000)
     for name in ("trainab", "trainac"):
         mirror.breaks(PATHS[name], mirror.stalls(200_000))
-    process = subprocess.Popen(command(mirror, tmp_path / "out"), stderr=subprocess.PIPE, text=True)
+    # A shell that runs the tests in the background makes them, and their children, ignore SIGINT.
+    with_default_signals = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    process = subprocess.Popen(
+        command(mirror, tmp_path / "out"), stderr=subprocess.PIPE, text=True, preexec_fn=with_default_signals
+    )
     own = tmp_path / "out" / ".download"
     parts = [own / f"train000{number}.tfrecord.part" for number in (1, 2)]
     wait_until(lambda: all(part.exists() and part.stat().st_size == 200_000 for part in parts))
