@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import Field, PositiveInt, ValidationError, field_validator, model_validator
+from pydantic import Field, PositiveInt, ValidationError, field_validator
 
 from components.evaluator.requirements import parse_requirements
 from models.errors import InputError
@@ -53,10 +53,11 @@ class EvaluationSettings(Settings):
             return given  # refused by its type
         return given | {"f1": {"min_change": 0.0} | given.get("f1", {})}
 
-    @model_validator(mode="after")
-    def _metrics_and_slices_are_named(self) -> Self:
-        parse_requirements(self.model_dump()["thresholds"])
-        return self
+    @field_validator("thresholds")
+    @classmethod
+    def _metrics_and_slices_are_named(cls, thresholds: dict[str, Threshold]) -> dict[str, Threshold]:
+        parse_requirements({key: bounds.model_dump() for key, bounds in thresholds.items()})
+        return thresholds
 
 
 class BeamSettings(Settings):

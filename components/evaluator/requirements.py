@@ -45,13 +45,9 @@ def parse_requirements(thresholds: dict[str, dict[str, float | None]]) -> list[R
         metric, at, part = key.partition("@")
         feature, colon, value = part.partition(":")
         if metric not in SCORES and not metric.startswith("f1/"):
-            raise InputError(
-                f"evaluation.thresholds: there is no metric {metric!r}, allowed: {', '.join(SCORES)}, f1/<labels>"
-            )
+            raise InputError(f"there is no metric {metric!r}, allowed: {', '.join(SCORES)}, f1/<labels>")
         if at and not (feature and colon and value):
-            raise InputError(
-                f"evaluation.thresholds: {key!r} is no slice, expected METRIC@FEATURE:VALUE, say f1@num_labels:1"
-            )
+            raise InputError(f"{key!r} is no slice, expected METRIC@FEATURE:VALUE, say f1@num_labels:1")
         requirements.append(Requirement(metric, feature, value, **bounds))
     return requirements
 
