@@ -21,7 +21,7 @@ class Details(BaseModel):
         true_positives, predicted, actual: videos by label id, predicted above 0.5.
         hits_above, predicted_above: (video, label) pairs by threshold k / 1000, the right ones and all.
         confidence, accuracy, pairs: mean probability, share of right ones and number of the pairs in each of 20 bins.
-        threshold: of `f1_at_threshold`, fitted to the validation split; best_threshold: the best one on these videos.
+        threshold: of `f1_at_threshold`, fitted to the validation split.
         confusions: (missed label, wrong label, videos).
         sample, worst: some videos, and those with the largest errors.
     """
@@ -39,7 +39,6 @@ class Details(BaseModel):
     accuracy: list[float]
     pairs: list[int]
     threshold: float
-    best_threshold: float
     confusions: list[tuple[int, int, int]]
     sample: list[Video]
     worst: list[Video]
@@ -64,14 +63,13 @@ class Details(BaseModel):
             accuracy=(positives / counted).tolist(),
             pairs=pairs.tolist(),
             threshold=threshold,
-            best_threshold=metrics.best_threshold(),
             confusions=findings.confusions(CONFUSIONS),
             sample=findings.sample(),
             worst=findings.worst(),
         )
 
     def to_bytes(self) -> bytes:
-        """Compressed JSON, a tenth of its size."""
+        """Compressed JSON."""
         return zlib.compress(self.model_dump_json().encode())
 
     @classmethod

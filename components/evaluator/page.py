@@ -10,7 +10,6 @@ from markupsafe import Markup
 from matplotlib.axes import Axes
 
 from components.evaluator.details import Details
-from components.evaluator.requirements import LOWER_IS_BETTER
 from components.evaluator.verdict import Slice, Verdict
 from components.pages import page_templates
 from components.pages.svg import COLOURS, TEXT, svg_plot
@@ -65,7 +64,6 @@ def evaluation_page(verdict: Verdict, names: Sequence[str], **frame: Any) -> str
             groups=_groups(verdict.overall),
             labels=_labels(verdict.details),
             plots=_plots(verdict),
-            lower_is_better=LOWER_IS_BETTER,
             fewest_videos=FEWEST_VIDEOS,
             **frame,
         )

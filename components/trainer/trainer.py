@@ -68,7 +68,8 @@ def run_fn(fn_args: tfx.components.FnArgs) -> None:
     about = {name: config[name] for name in ("experiment", "data", "level", "seed", "model", "training")}
     about |= {"training_data": {"train": log.epochs[0].videos, "validation": log.validation_videos}}
     validation = score(model, read(validation_files))
-    about |= {"threshold": validation.best_threshold(), "validation": validation.scores(validation.best_threshold())}
+    threshold = validation.best_threshold()
+    about |= {"threshold": threshold, "validation": validation.scores(threshold)}
     export(model, fn_args.transform_output, names, level, fn_args.serving_model_dir, about)
     (Path(fn_args.serving_model_dir) / "assets.extra" / TRAINING_LOG).write_text(log.to_json())
 

@@ -6,7 +6,7 @@ from math import e, factorial
 
 import numpy as np
 
-# Percentiles of 200 replicates move by about a tenth of the interval's width between two sets of replicates.
+# The ends of an interval then deviate by a twentieth of its width from one set of replicates to the next.
 REPLICATES = 200
 
 CONFIDENCE = 0.95

@@ -15,7 +15,7 @@ from models.metrics.video_metrics import THRESHOLD, best_labels
 # Videos kept of each kind, and predictions shown of each.
 SHOWN, PREDICTIONS = 12, 5
 
-# Above it the rarer half of the confused pairs is forgotten: 100,000 pairs take 10 MB, pages show the first dozens.
+# Above it the rarer half of the confused pairs is forgotten: 100,000 pairs take 17 MB, pages show the first dozens.
 MOST_PAIRS = 100_000
 
 

@@ -9,7 +9,7 @@ from scipy.special import digamma
 # a logit of 16.6).
 LOWEST, HIGHEST = -28.0, 20.0
 
-# The finest step of a logit: those of different float32 probabilities are 3e-8 apart at least, none share a place.
+# The finest step of a logit: those of different float32 probabilities are 6e-8 apart at least, none share a place.
 FINEST_STEP = 2.0**-26
 
 _SCORE_BITS = 32
@@ -92,12 +92,16 @@ class RankedHits:
             self._keys, self._predictions, self._hits = _sum_by_key(coarse, self._predictions, self._hits)
 
 
+def clipped_logits(probabilities: np.ndarray) -> np.ndarray:
+    """Their logits, float64, `LOWEST` ... `HIGHEST`."""
+    probabilities = np.asarray(probabilities, np.float64)
+    with np.errstate(divide="ignore"):
+        return np.clip(np.log(probabilities) - np.log1p(-probabilities), LOWEST, HIGHEST)
+
+
 def _places(scores: np.ndarray) -> np.ndarray:
     """Steps of the logits above the lowest, int64; less than 2^32."""
-    scores = np.asarray(scores, np.float64)
-    with np.errstate(divide="ignore"):
-        logits = np.log(scores) - np.log1p(-scores)
-    return ((np.clip(logits, LOWEST, HIGHEST) - LOWEST) / FINEST_STEP).astype(np.int64)
+    return ((clipped_logits(scores) - LOWEST) / FINEST_STEP).astype(np.int64)
 
 
 def _coarsen(keys: np.ndarray, bits: int) -> np.ndarray:

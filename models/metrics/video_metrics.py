@@ -6,7 +6,7 @@ from typing import Self
 import numpy as np
 
 from models.metrics.bootstrap import poisson_weights
-from models.metrics.ranked_hits import HIGHEST, LOWEST, RankedHits
+from models.metrics.ranked_hits import HIGHEST, LOWEST, RankedHits, clipped_logits
 
 # Strictly above: the thesis' rule (section 5.1), and Keras'.
 THRESHOLD = 0.5
@@ -192,10 +192,9 @@ class VideoMetrics:
         self, weights: np.ndarray, decisions: np.ndarray, values: np.ndarray, hits: np.ndarray
     ) -> None:
         self.replicate_counts += weights.T @ decisions
-        values = np.asarray(values, np.float64)
-        with np.errstate(divide="ignore"):
-            logits = np.clip(np.log(values) - np.log1p(-values), LOWEST, HIGHEST)
-        places = np.minimum(((logits - LOWEST) / _REPLICATE_STEP).astype(np.int64), _REPLICATE_PLACES - 1)
+        places = np.minimum(
+            ((clipped_logits(values) - LOWEST) / _REPLICATE_STEP).astype(np.int64), _REPLICATE_PLACES - 1
+        )
         used, place = np.unique(places, return_inverse=True)
         cells = place.reshape(places.shape) * len(values) + np.arange(len(values))[:, None]
         for total, of in zip(self.replicate_ranks, (None, hits), strict=True):

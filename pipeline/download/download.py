@@ -173,7 +173,12 @@ def _check_space(folder: Folder, files: Sequence[PublishedFile], client: Client,
     number = min(SAMPLED_SIZES, len(missing))
     sample = [missing[index * len(missing) // number].url for index in range(number)]
     with closing(in_parallel(client.size, sample, number, stop)) as results:
-        sizes = [size for _, size in results if isinstance(size, int)]
+        sizes = []
+        for _, size in results:
+            if isinstance(size, BaseException):
+                raise size
+            if size is not None:
+                sizes.append(size)
     if not sizes:
         return
     needed = len(missing) * sum(sizes) / len(sizes) - sum(map(folder.part_bytes, missing))
