@@ -1,8 +1,8 @@
 """The Evaluator's time with all metrics, slices and intervals beside that of prediction alone, and its memory.
 
-    python benchmarks/evaluator.py [--videos 1000 20000] [--rounds 5] [--level frame]
+    python benchmarks/evaluator.py [--videos 1000 20000 | --data FOLDER] [--rounds 5] [--level frame]
 
-A small model of 3862 labels evaluates synthetic videos. Each evaluation runs in a process of its own, the two kinds in
+A small model of 3862 labels evaluates synthetic videos, or four fifths of those of a folder of shards. Each evaluation runs in a process of its own, the two kinds in
 turn; the ratio is the median of the turns'. The seconds leave out the start of the process.
 """
 
@@ -19,6 +19,7 @@ from pathlib import Path
 CLASSES = 3862
 KINDS = ("prediction", "everything")
 EXPERIMENTS = {"video": "average-2304-1152", "frame": "netvlad-8"}
+YT8M = str(Path(sys.executable).with_name("yt8m"))
 
 # Of the videos, so that the rest is about as many as asked for.
 TEST_SHARE = 0.8
@@ -28,6 +29,7 @@ def main() -> None:
     """Prints a line for each number of videos."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--videos", type=int, nargs="+", default=[1000])
+    parser.add_argument("--data", help="real shards of the level, without a vocabulary of their own")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--level", choices=EXPERIMENTS, default="video")
     parser.add_argument("--worker", nargs=2, help=argparse.SUPPRESS)
@@ -37,9 +39,9 @@ def main() -> None:
         return
     print("| videos | prediction s | everything s | ratio | prediction MB | everything MB |")
     print("|---|---|---|---|---|---|")
-    for videos in arguments.videos:
+    for videos in arguments.videos if not arguments.data else [0]:
         with tempfile.TemporaryDirectory() as folder:
-            train(folder, videos, arguments.level)
+            train(folder, arguments.data or synthesize(folder, videos, arguments.level), arguments.level)
             turns = [{kind: _worker(folder, kind, arguments.level) for kind in KINDS} for _ in range(arguments.rounds)]
         medians = {
             key: statistics.median(turn[kind][key[1]] for turn in turns) for key in MEASURES for kind in [key[0]]
@@ -53,15 +55,19 @@ def main() -> None:
 MEASURES = [(kind, what) for kind in KINDS for what in ("seconds", "megabytes")]
 
 
-def train(folder: str, videos: int, level: str) -> None:
+def synthesize(folder: str, videos: int, level: str) -> str:
+    """Writes videos of which so many will be evaluated; returns their folder."""
+    data, count = f"{folder}/data", str(round(videos / TEST_SHARE))
+    synth = [YT8M, "synth", "--level", level, "--videos", count, "--labels", str(CLASSES), data]
+    subprocess.run(synth, check=True, stdout=subprocess.DEVNULL)
+    return data
+
+
+def train(folder: str, data: str, level: str) -> None:
     """One epoch on a tenth of the videos; examples and model stay in the run's artifacts."""
-    yt8m, data = str(Path(sys.executable).with_name("yt8m")), f"{folder}/data"
-    count = str(round(videos / TEST_SHARE))
-    synth = [yt8m, "synth", "--level", level, "--videos", count, "--labels", str(CLASSES), data]
-    run = [yt8m, "run", "--data", data, "--experiment", EXPERIMENTS[level], "--out", f"{folder}/run"]
+    run = [YT8M, "run", "--data", data, "--experiment", EXPERIMENTS[level], "--out", f"{folder}/run"]
     run += ["--split", "id:10/10/80", "--set", "training.max_epochs=1"]
-    for command in (synth, run):
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(run, check=True, stdout=subprocess.DEVNULL)
 
 
 def _worker(folder: str, kind: str, level: str) -> dict[str, float]:

@@ -11,8 +11,7 @@ from tfx.types import artifact_utils, component_spec
 from tfx.utils import io_utils, path_utils
 
 from components.resolving_driver import ResolvingDriver
-from components.served_models import read_label_names, read_model_card, versions
-from models.errors import InputError
+from components.served_models import check_same_task, read_label_names, read_model_card, versions
 
 # Custom property of the champion's artifact; empty where no other model serves.
 VERSION = "champion_version"
@@ -85,14 +84,8 @@ def find_champion(candidate_uri: str, push_directory: str) -> str:
     candidate = read_model_card(folder)
     for version in reversed(versions(push_directory)):
         served = f"{push_directory}/{version}"
-        card = read_model_card(served)
-        if card["model_id"] == candidate["model_id"]:
+        if read_model_card(served)["model_id"] == candidate["model_id"]:
             continue
-        names, served_names = read_label_names(folder), read_label_names(served)
-        if card["level"] != candidate["level"] or served_names != names:
-            raise InputError(
-                f"{served} serves a {card['level']}-level model with {len(served_names)} labels, the new one is of "
-                f"the {candidate['level']} level with {len(names)}: the two cannot be compared, choose another --out"
-            )
+        check_same_task(served, candidate["level"], read_label_names(folder))
         return version
     return ""

@@ -1,18 +1,31 @@
-"""Pusher: TFX's, publishing in one step and only what does not serve already."""
+"""Pusher: TFX's, publishing in one step, only what does not serve already, and what the model's data looked like."""
 
 import time
 import uuid
 from typing import Any
 
 import tensorflow as tf
-from google.protobuf import json_format
 from tfx import v1 as tfx
 from tfx.components.pusher import executor
-from tfx.dsl.components.base import executor_spec
-from tfx.types import artifact_utils
+from tfx.dsl.components.base import base_component, executor_spec
+from tfx.types import artifact_utils, component_spec
 from tfx.utils import io_utils
 
-from components.served_models import newest, read_model_card, versions
+from components.dataset_statistics.component import DataStatistics
+from components.dataset_statistics.statistics import STATISTICS
+from components.served_models import EXTRA, newest, read_model_card, versions
+
+
+class PusherSpec(component_spec.ComponentSpec):
+    """Parameters, inputs and outputs of the Pusher."""
+
+    PARAMETERS = {"push_directory": component_spec.ExecutionParameter(type=str)}
+    INPUTS = {
+        "model": component_spec.ChannelParameter(type=tfx.types.standard_artifacts.Model),
+        "model_blessing": component_spec.ChannelParameter(type=tfx.types.standard_artifacts.ModelBlessing),
+        "statistics": component_spec.ChannelParameter(type=DataStatistics),
+    }
+    OUTPUTS = {"pushed_model": component_spec.ChannelParameter(type=tfx.types.standard_artifacts.PushedModel)}
 
 
 class PusherExecutor(executor.Executor):
@@ -29,9 +42,7 @@ class PusherExecutor(executor.Executor):
         if not self.CheckBlessing(input_dict):
             self._MarkNotPushed(pushed)
             return
-        destination = tfx.proto.PushDestination()
-        json_format.Parse(exec_properties["push_destination"], destination)
-        folder, model = destination.filesystem.base_directory, self.GetModelPath(input_dict)
+        folder, model = exec_properties["push_directory"], self.GetModelPath(input_dict)
         serving = newest(folder)
         if serving and serving[1]["model_id"] == read_model_card(model)["model_id"]:
             self._MarkNotPushed(pushed)
@@ -41,11 +52,37 @@ class PusherExecutor(executor.Executor):
         version = str(max(int(time.time()), *(int(old) + 1 for old in versions(folder)), 0))
         temporary = f"{folder}/.pushing-{uuid.uuid4().hex}"
         io_utils.copy_dir(model, temporary)
+        statistics = artifact_utils.get_single_uri(input_dict["statistics"])
+        io_utils.copy_file(f"{statistics}/{STATISTICS}", f"{temporary}/{EXTRA}/{STATISTICS}")
         tf.io.gfile.rename(temporary, f"{folder}/{version}")
         self._MarkPushed(pushed, pushed_destination=f"{folder}/{version}", pushed_version=version)
 
 
-class Pusher(tfx.components.Pusher):
-    """TFX's Pusher with the executor above."""
+class Pusher(base_component.BaseComponent):
+    """Publishes a blessed model for servers to load, with the statistics that later data are compared with.
 
+    Args:
+        model: the candidate.
+        model_blessing: the Evaluator's.
+        statistics: DatasetStatistics'.
+        push_directory: a model server's folder, gets a folder a version.
+    """
+
+    SPEC_CLASS = PusherSpec
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(PusherExecutor)
+
+    def __init__(
+        self,
+        model: tfx.types.BaseChannel,
+        model_blessing: tfx.types.BaseChannel,
+        statistics: tfx.types.BaseChannel,
+        push_directory: str,
+    ):
+        spec = PusherSpec(
+            model=model,
+            model_blessing=model_blessing,
+            statistics=statistics,
+            push_directory=push_directory,
+            pushed_model=tfx.dsl.Channel(type=tfx.types.standard_artifacts.PushedModel),
+        )
+        super().__init__(spec=spec)

@@ -6,6 +6,10 @@ from typing import Any
 import tensorflow as tf
 
 from models.errors import InputError
+from models.features import Level
+
+# The folder of a SavedModel with all that explains it; model servers ignore it.
+EXTRA = "assets.extra"
 
 
 def versions(push_directory: str) -> list[str]:
@@ -38,18 +42,37 @@ def find_model(path: str) -> str:
     folder = next(
         (f"{parent}/{found[-1]}" for parent in (f"{path}/serving", path) if (found := versions(parent))), path
     )
-    if not tf.io.gfile.exists(f"{folder}/assets.extra/model_card.json"):
+    if not tf.io.gfile.exists(f"{folder}/{EXTRA}/model_card.json"):
         raise InputError(f"{path!r} holds no pushed model, expected a run's folder, its serving/ or a version in that")
     return folder
 
 
 def read_model_card(folder: str) -> dict[str, Any]:
     """What `assets.extra/model_card.json` of a SavedModel says."""
-    with tf.io.gfile.GFile(f"{folder}/assets.extra/model_card.json") as file:
+    with tf.io.gfile.GFile(f"{folder}/{EXTRA}/model_card.json") as file:
         return json.load(file)
 
 
 def read_label_names(folder: str) -> list[str]:
     """The names of a SavedModel's labels, in the order of their ids."""
-    with tf.io.gfile.GFile(f"{folder}/assets.extra/labels.txt") as file:
+    with tf.io.gfile.GFile(f"{folder}/{EXTRA}/labels.txt") as file:
         return file.read().splitlines()
+
+
+def check_same_task(served: str, level: Level, names: list[str]) -> None:
+    """Refuses what a served model cannot be compared with.
+
+    Args:
+        served: folder of a SavedModel.
+        level: of the new data or model.
+        names: of its labels.
+
+    Raises:
+        InputError: the served model has another level or other labels.
+    """
+    card, served_names = read_model_card(served), read_label_names(served)
+    if card["level"] != level or served_names != names:
+        raise InputError(
+            f"{served} serves a {card['level']}-level model with {len(served_names)} labels, the new one is of "
+            f"the {level} level with {len(names)}: the two cannot be compared, choose another --out"
+        )

@@ -11,6 +11,7 @@ from tfx import v1 as tfx
 import components.schema
 from components.champion_resolver import ChampionResolver
 from components.dataset_statistics.component import DatasetStatistics
+from components.drift_detector.component import DriftDetector
 from components.evaluator.component import Evaluator
 from components.example_gen.component import ExampleGen
 from components.example_gen.splits import SPLITS
@@ -84,6 +85,13 @@ def create_pipeline(
 
     example_validator = tfx.components.ExampleValidator(statistics=statistics_gen.outputs["statistics"], schema=schema)
 
+    drift_detector = DriftDetector(
+        statistics=dataset_statistics.outputs["statistics"],
+        push_directory=push_directory,
+        settings=settings.data.drift.model_dump_json(),
+        sources=source_fingerprint("components.drift_detector.component"),
+    )
+
     transform = Transform(
         examples=examples,
         schema=schema,
@@ -120,6 +128,7 @@ def create_pipeline(
             "sources": source_fingerprint("components.trainer.trainer"),
         },
     )
+    trainer.add_upstream_node(drift_detector)  # a drift can end the run before hours of training
     model = trainer.outputs["model"]
 
     champion_resolver = ChampionResolver(model=model, push_directory=push_directory)
@@ -138,9 +147,8 @@ def create_pipeline(
     pusher = Pusher(
         model=model,
         model_blessing=evaluator.outputs["blessing"],
-        push_destination=tfx.proto.PushDestination(
-            filesystem=tfx.proto.PushDestination.Filesystem(base_directory=push_directory)
-        ),
+        statistics=dataset_statistics.outputs["statistics"],
+        push_directory=push_directory,
     )
 
     return tfx.dsl.Pipeline(
@@ -153,6 +161,7 @@ def create_pipeline(
             schema_gen,
             statistics_gen,
             example_validator,
+            drift_detector,
             transform,
             trainer,
             champion_resolver,

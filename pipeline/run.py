@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from tfx import v1 as tfx
 
+from components.drift_detector.drift import Drift
 from components.evaluator.verdict import Verdict
 from components.example_gen.component import read_summary
 from components.example_gen.synthetic import read_synthetic
@@ -34,7 +35,7 @@ SCORES_FILE = "scores.json"
 TRAINER = "Trainer"
 
 # The nodes that differ between experiments on the same data.
-PER_EXPERIMENT = (TRAINER, "ChampionResolver", "Evaluator", "Pusher")
+PER_EXPERIMENT = ("DriftDetector", TRAINER, "ChampionResolver", "Evaluator", "Pusher")
 
 
 def run(settings: RunSettings, console: Console, from_node: str = "", workspace: Path | None = None) -> dict[str, Any]:
@@ -167,6 +168,8 @@ def _findings(step: Step) -> list[str]:
         return lines
     if step.name == "ExampleValidator":
         return describe_anomalies(step.outputs["anomalies"]) or ["no anomalies"]
+    if step.name == "DriftDetector":
+        return Drift.read(step.outputs["drift"]).in_words()
     if step.name == "Evaluator":
         verdict = Verdict.read(step.outputs["evaluation"])
         return ["blessed" if verdict.blessed else "not blessed", *verdict.reasons]

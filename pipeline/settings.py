@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import Field, PositiveInt, ValidationError, field_validator
 
+from components.drift_detector.drift import DriftSettings
 from components.evaluator.requirements import parse_requirements
 from models.errors import InputError
 from models.features import YT8M_CLASSES
@@ -26,6 +27,7 @@ class DataSettings(Settings):
     vocabulary: str = ""
     classes: PositiveInt = YT8M_CLASSES
     quarantine_limit: Share = 0.001
+    drift: DriftSettings = DriftSettings()
 
 
 class Threshold(Settings):

@@ -64,14 +64,14 @@ def agreement(
     distances = []
     for first, second in combinations(filled, 2):
         a, b = frequencies[first], frequencies[second]
-        dealt = _distances_by_chance(a + b, videos[first], videos[second])
+        by_chance, chance_limit = distance_by_chance(a + b, videos[first], videos[second])
         distances.append(
             SplitDistance(
                 first=first,
                 second=second,
                 distance=jensen_shannon(a, b),
-                by_chance=float(dealt.mean()),
-                chance_limit=float(dealt.mean() + CHANCE * dealt.std()),
+                by_chance=by_chance,
+                chance_limit=chance_limit,
             )
         )
     total = sum((frequencies[split] for split in filled), np.zeros(len(names), np.int64))
@@ -108,6 +108,23 @@ def jensen_shannon(first: NDArray[np.int64], second: NDArray[np.int64]) -> float
         seen = shares > 0
         divergence += float(np.sum(shares[seen] * np.log2(shares[seen] / middle[seen]))) / 2
     return max(divergence, 0.0) ** 0.5
+
+
+def distance_by_chance(total: NDArray[np.int64], first: int, second: int) -> tuple[float, float]:
+    """The distance of two samples of the same videos: on average, and the largest that is put down to chance.
+
+    Args:
+        total: int64 [C], how often each label or number occurs in both, dealt one by one (hypergeometric).
+        first: number of videos of one sample.
+        second: of the other.
+    """
+    generator = np.random.default_rng(0)
+    distances = np.zeros(DEALS)
+    for deal in range(DEALS):
+        dealt = generator.hypergeometric(total, first + second - total, first)
+        if dealt.any() and (total - dealt).any():
+            distances[deal] = jensen_shannon(dealt, total - dealt)
+    return float(distances.mean()), float(distances.mean() + CHANCE * distances.std())
 
 
 def deviation(here: NDArray[np.int64], total: NDArray[np.int64], videos_here: int, videos: int) -> NDArray[np.float64]:
@@ -154,14 +171,3 @@ def in_words(found: Agreement) -> list[str]:
         subject = {0: "No label is", 1: "1 label is"}.get(labels, f"{labels:,} labels are")
         sentences.append(f"{subject} more or less frequent in a split than chance explains.")
     return sentences
-
-
-def _distances_by_chance(total: NDArray[np.int64], first: int, second: int) -> NDArray[np.float64]:
-    """Distances of two splits with as many videos, each label dealt at random (hypergeometric)."""
-    generator = np.random.default_rng(0)
-    distances = np.zeros(DEALS)
-    for deal in range(DEALS):
-        dealt = generator.hypergeometric(total, first + second - total, first)
-        if dealt.any() and (total - dealt).any():
-            distances[deal] = jensen_shannon(dealt, total - dealt)
-    return distances

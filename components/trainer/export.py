@@ -9,6 +9,7 @@ import keras
 import tensorflow as tf
 import tensorflow_transform as tft
 
+from components.served_models import EXTRA
 from models.encoders.average import mean_of_frames
 from models.features import AUDIO, FRAMES, LABELS, MEAN, NUM_FRAMES, RGB, WIDTH, Level
 from models.input.batches import packed_frames
@@ -103,7 +104,7 @@ def export(
 
 
 def _write_extra(model: keras.Model, names: tuple[str, ...], folder: str, about: dict[str, Any]) -> None:
-    extra = Path(folder) / "assets.extra"
+    extra = Path(folder) / EXTRA
     extra.mkdir()
     model.save(extra / "model.keras")
     digest = hashlib.sha256()

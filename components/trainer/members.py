@@ -8,7 +8,7 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
-from components.served_models import find_model, read_label_names, read_model_card
+from components.served_models import EXTRA, find_model, read_label_names, read_model_card
 from models.errors import InputError
 from models.features import Level
 
@@ -38,7 +38,7 @@ def load_members(folders: Sequence[str]) -> list[keras.Model]:
     with tempfile.TemporaryDirectory() as local:
         for place, folder in enumerate(folders):
             copy = Path(local) / f"{place}.keras"
-            tf.io.gfile.copy(f"{folder}/assets.extra/model.keras", str(copy))  # Keras reads local files only
+            tf.io.gfile.copy(f"{folder}/{EXTRA}/model.keras", str(copy))  # Keras reads local files only
             members.append(keras.saving.load_model(copy, compile=False))
             copy.unlink()
     return members

@@ -12,6 +12,7 @@ import tensorflow_transform as tft
 from tfx import v1 as tfx
 from tfx.utils import path_utils
 
+from components.served_models import EXTRA
 from components.trainer.export import export
 from components.trainer.members import load_members
 from models.ensemble import build_ensemble
@@ -71,7 +72,7 @@ def run_fn(fn_args: tfx.components.FnArgs) -> None:
     threshold = validation.best_threshold()
     about |= {"threshold": threshold, "validation": validation.scores(threshold)}
     export(model, fn_args.transform_output, names, level, fn_args.serving_model_dir, about)
-    (Path(fn_args.serving_model_dir) / "assets.extra" / TRAINING_LOG).write_text(log.to_json())
+    (Path(fn_args.serving_model_dir) / EXTRA / TRAINING_LOG).write_text(log.to_json())
 
 
 def _build(settings: ModelSettings, level: Level, classes: int, seed: int) -> keras.Model:
@@ -109,5 +110,5 @@ def _fingerprint(fn_args: tfx.components.FnArgs) -> str:
 
 def read_training_log(model_uri: str) -> TrainingLog:
     """The log of the training that made a Model artifact."""
-    with tf.io.gfile.GFile(f"{path_utils.serving_model_dir(model_uri)}/assets.extra/{TRAINING_LOG}") as file:
+    with tf.io.gfile.GFile(f"{path_utils.serving_model_dir(model_uri)}/{EXTRA}/{TRAINING_LOG}") as file:
         return TrainingLog.from_json(file.read())

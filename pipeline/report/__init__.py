@@ -5,6 +5,7 @@ from typing import Any
 
 from components.dataset_statistics.page import render
 from components.dataset_statistics.statistics import Statistics
+from components.drift_detector.drift import Drift
 from components.evaluator.page import evaluation_page
 from components.evaluator.verdict import Verdict
 from components.example_gen.splits import SPLITS
@@ -39,7 +40,7 @@ def write_report(settings: RunSettings, scores: dict[str, Any], steps: list[Step
     anomalies = read_anomalies(outputs["ExampleValidator"]["anomalies"])
     pages = {
         "index": overview(settings, scores, steps),
-        "anomalies": {"anomalies": anomalies},
+        "anomalies": {"anomalies": anomalies, "drift": Drift.read(outputs["DriftDetector"]["drift"])},
         "training": training(outputs["Trainer"]["model"]),
     }
     shared: dict[str, Any] = {

@@ -7,6 +7,7 @@ import pytest
 from tfx import v1 as tfx
 
 from components.champion_resolver import VERSION, ChampionResolverExecutor, find_champion
+from components.dataset_statistics.component import DataStatistics
 from components.pusher import PusherExecutor
 from components.served_models import versions
 from models.errors import InputError
@@ -43,12 +44,13 @@ def push(artifact, execute, serving):
         blessing = artifact(tfx.types.standard_artifacts.ModelBlessing, "blessing")
         blessing.set_int_custom_property("blessed", int(blessed))
         pushed = artifact(tfx.types.standard_artifacts.PushedModel, "pushed")
-        destination = {"filesystem": {"base_directory": str(serving)}}
+        statistics = artifact(DataStatistics, "statistics")
+        Path(statistics.uri, "statistics.json").write_text("of the data")
         execute(
             PusherExecutor,
-            {"model": model, "model_blessing": blessing},
+            {"model": model, "model_blessing": blessing, "statistics": statistics},
             {"pushed_model": pushed},
-            {"push_destination": json.dumps(destination)},
+            {"push_directory": str(serving)},
         )
         return pushed.get_int_custom_property("pushed"), pushed.get_string_custom_property("pushed_version")
 
@@ -59,6 +61,7 @@ def test_a_blessed_model_is_published_whole_under_a_number(candidate, push, serv
     pushed, version = push(candidate("one"))
     assert pushed and versions(str(serving)) == [version]
     assert (serving / version / "assets.extra" / "labels.txt").read_text() == "a\nb\n"
+    assert (serving / version / "assets.extra" / "statistics.json").read_text() == "of the data"
     assert [path.name for path in serving.iterdir()] == [version]
 
 

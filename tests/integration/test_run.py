@@ -102,11 +102,12 @@ def test_the_model_explains_itself(unbroken):
 def test_the_same_command_again_finds_everything_done_and_pushes_nothing(unbroken, frames, capsys):
     out, scores = unbroken
     assert run(frames, out) == scores
-    assert steps(out) == dict.fromkeys(steps(out), "cached") | {"Pusher": "done"}
+    assert steps(out) == dict.fromkeys(steps(out), "cached") | {"DriftDetector": "done", "Pusher": "done"}
     assert versions(str(out / "serving")) == [scores["model_version"]]
     shown = capsys.readouterr().out
     assert f"nothing pushed: version {scores['model_version']} is this model" in shown
     assert "Scores of netvlad-8 on synthetic data" in shown
+    assert f"no drift from the training data of version {scores['model_version']}, which serves" in shown
 
 
 PLAIN_TENSORFLOW = """
@@ -204,6 +205,16 @@ def test_a_worse_model_is_not_pushed_and_the_reason_is_said(unbroken, frames, ca
     shown = capsys.readouterr().out
     assert "not blessed" in shown and "nothing pushed: not blessed" in shown
     assert f"against the champion's {good['splits']['test']['f1']:.4f} (version {good['model_version']})" in shown
+
+
+def test_data_that_drifted_end_the_run_before_training_where_asked(unbroken, folder):
+    out, _ = unbroken
+    other = folder / "other"
+    arguments = ["synth", "--level", "frame", "--videos", "120", "--labels", str(CLASSES), "--seed", "5", str(other)]
+    yt8m.main(arguments, standalone_mode=False)
+    with pytest.raises(InputError, match=r"the training data drifted from those of version .* shift of the mean of"):
+        run(other, out, "--set", "data.drift.stop=true")
+    assert steps(out)["DriftDetector"] == "failed" and "Trainer" not in steps(out)
 
 
 def test_a_diverging_training_is_one_line(frames, unbroken):

@@ -5,6 +5,7 @@ from dataclasses import asdict
 
 import pytest
 
+from components.drift_detector.drift import Drift
 from components.evaluator.details import Details
 from components.evaluator.verdict import Slice, Verdict
 from components.example_gen.ingest import Summary
@@ -32,6 +33,11 @@ def test_what_ingest_found_is_told(tmp_path):
         "5 videos with a label listed twice, kept once",
         "6 ids occur more than once: test and train",
     ]
+
+
+def test_drift_is_told(tmp_path):
+    Drift(version="", not_compared="no model serves yet").write(str(tmp_path))
+    assert _findings(Step("DriftDetector", "done", outputs={"drift": str(tmp_path)})) == ["no model serves yet"]
 
 
 def test_the_verdict_is_told_with_its_reasons(tmp_path):

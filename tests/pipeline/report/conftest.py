@@ -16,6 +16,7 @@ from tensorflow_data_validation.statistics import stats_impl
 import components.schema
 from components.dataset_statistics.counts import SplitCounts
 from components.dataset_statistics.statistics import Statistics, describe
+from components.drift_detector.drift import Drift
 from components.evaluator.details import Details
 from components.evaluator.verdict import Interval, Slice, Verdict
 from components.example_gen.ingest import Summary
@@ -197,16 +198,15 @@ def finished_run(folder: Path, level: Level, experiment: str) -> Run:
         {"data.pattern": str(data), "data.split": "file:80/10/10", "out": str(folder / "run")},
     )
     root = settings.out / "pipeline_root"
-    uris = {
-        name: root / name / "1"
-        for name in ("quarantine", "statistics", "anomalies", "model", "evaluation", "pushed_model", "data_statistics")
-    }
+    named = ("quarantine", "statistics", "anomalies", "model", "evaluation", "pushed_model", "data_statistics", "drift")
+    uris = {name: root / name / "1" for name in named}
     write_tfdv_statistics(uris["statistics"], uris["anomalies"], level)
-    for name in ("quarantine", "evaluation", "data_statistics"):
+    for name in ("quarantine", "evaluation", "data_statistics", "drift"):
         uris[name].mkdir(parents=True)
     summary = Summary({"train": 4, "validation": 2, "test": 2}, 1321, 11)
     statistics = describe(count_videos(level), NAMES, str(data), level, None, summary, str(uris["quarantine"]))
     statistics.write(str(uris["data_statistics"]))
+    Drift(version="", not_compared="no model serves yet").write(str(uris["drift"]))
     verdict(level).write(str(uris["evaluation"]))
     extra = uris["model"] / "Format-Serving" / "assets.extra"
     extra.mkdir(parents=True)
@@ -215,6 +215,7 @@ def finished_run(folder: Path, level: Level, experiment: str) -> Run:
         "ExampleGen": ("quarantine",),
         "StatisticsGen": ("statistics",),
         "ExampleValidator": ("anomalies",),
+        "DriftDetector": ("drift",),
         "Trainer": ("model",),
         "Evaluator": ("evaluation",),
         "Pusher": ("pushed_model",),

@@ -2,6 +2,9 @@
 
 import re
 
+from components.dataset_statistics.statistics import Statistics
+from components.drift_detector.drift import DriftSettings, compare
+
 SCRIPT = "<script>alert(1)</script>"
 
 
@@ -80,6 +83,24 @@ def test_the_data_page_tells_what_the_ingest_refused_and_mended(frame_run):
         "Ids that repeat 51 test and train, 61 within test",
     ):
         assert expected in text
+
+
+def test_the_anomalies_page_tells_of_drift_in_words_and_numbers(frame_run):
+    assert "no model serves yet" in frame_run.report()["anomalies"].text
+    step = frame_run.outputs("DriftDetector")["drift"]
+    before = Statistics.read(frame_run.outputs("DatasetStatistics")["statistics"])
+    train = before.splits["train"]
+    now = before.model_copy(
+        update={"splits": {"train": train.model_copy(update={"label_frequency": (4000, 0, 0), "videos": 4000})}}
+    )
+    other = train.model_copy(update={"label_frequency": (0, 4000, 0), "videos": 4000})
+    compare(before.model_copy(update={"splits": {"train": other}}), now, "17", DriftSettings()).write(step)
+    page = frame_run.report()["anomalies"]
+    assert f"1 label appeared: {SCRIPT} (100.00% of the videos)" in page.text and "script" not in page.tags
+    assert [SCRIPT, "0.0%", "100.0%"] in page.rows and ["Cat", "100.0%", "0.0%"] in page.rows
+    assert ["distance of the labels", "1.000", "0.1", "0.000", "drift"] in page.rows
+    assert ["distance of the numbers of frames", "0.000", "0.1"] in [row[:3] for row in page.rows]
+    assert ["rgb 0", "-1.992", "-1.992", "0.000"] in page.rows
 
 
 def test_the_anomalies_page_tells_in_words_what_is_wrong_with_each_split(report):

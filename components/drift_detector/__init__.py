@@ -1,0 +1,1 @@
+"""Whether new training data still look like those of the model that serves."""

@@ -1,0 +1,116 @@
+"""The TFX component: compares before anything is trained, so that a drift can end the run."""
+
+from typing import Any
+
+from apache_beam.io.filesystems import FileSystems
+from tfx import v1 as tfx
+from tfx.dsl.components.base import base_component, base_executor, executor_spec
+from tfx.types import artifact_utils, component_spec
+
+from components.champion_resolver import VERSION
+from components.dataset_statistics.component import DataStatistics
+from components.dataset_statistics.statistics import STATISTICS, Statistics
+from components.drift_detector.drift import Drift, DriftSettings, compare
+from components.resolving_driver import ResolvingDriver
+from components.served_models import EXTRA, check_same_task, newest
+from models.errors import InputError
+
+
+class DataDrift(tfx.dsl.Artifact):
+    """`drift.json`."""
+
+    TYPE_NAME = "DataDrift"
+
+
+class DriftDetectorSpec(component_spec.ComponentSpec):
+    """Parameters, inputs and outputs of DriftDetector."""
+
+    PARAMETERS = {
+        "push_directory": component_spec.ExecutionParameter(type=str),
+        "settings": component_spec.ExecutionParameter(type=str),
+        "sources": component_spec.ExecutionParameter(type=str),
+    }
+    INPUTS = {"statistics": component_spec.ChannelParameter(type=DataStatistics)}
+    OUTPUTS = {"drift": component_spec.ChannelParameter(type=DataDrift)}
+
+
+class DriftDetectorDriver(ResolvingDriver):
+    """Looks up what serves: only another model makes the comparison run again."""
+
+    def resolve(self, input_dict: dict[str, list[tfx.dsl.Artifact]], exec_properties: dict[str, Any]) -> dict[str, Any]:
+        """Adds the version that serves, "" where none does."""
+        return {**exec_properties, VERSION: _serving(exec_properties["push_directory"])}
+
+
+class DriftDetectorExecutor(base_executor.BaseExecutor):
+    """Compares the statistics of the run with those that were pushed with the model."""
+
+    def Do(
+        self,
+        input_dict: dict[str, list[tfx.dsl.Artifact]],
+        output_dict: dict[str, list[tfx.dsl.Artifact]],
+        exec_properties: dict[str, Any],
+    ) -> None:
+        """Writes the drift.
+
+        Raises:
+            InputError: the data are of another level or have other labels than the model that serves, so it could not
+                be compared with a new one; or they drifted and the settings say to stop.
+        """
+        statistics = Statistics.read(artifact_utils.get_single_uri(input_dict["statistics"]))
+        settings = DriftSettings.model_validate_json(exec_properties["settings"])
+        folder = exec_properties["push_directory"]
+        version = exec_properties.get(VERSION, _serving(folder))
+        drift = detect_drift(statistics, folder, version, settings)
+        drift.write(artifact_utils.get_single_uri(output_dict["drift"]))
+        if settings.stop and drift.findings:
+            raise InputError(
+                f"the training data drifted from those of version {version}, which serves, and data.drift.stop is "
+                f"true: {'; '.join(drift.findings)}"
+            )
+
+
+class DriftDetector(base_component.BaseComponent):
+    """Whether the training data still look like those of the model that serves.
+
+    Args:
+        statistics: DatasetStatistics'.
+        push_directory: the folder that the Pusher pushes to.
+        settings: JSON of DriftSettings.
+        sources: fingerprint of the code, so that an edit runs the step again.
+    """
+
+    SPEC_CLASS = DriftDetectorSpec
+    EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(DriftDetectorExecutor)
+    DRIVER_CLASS = DriftDetectorDriver
+
+    def __init__(self, statistics: tfx.types.BaseChannel, **parameters: str):
+        super().__init__(
+            spec=DriftDetectorSpec(statistics=statistics, drift=tfx.dsl.Channel(type=DataDrift), **parameters)
+        )
+
+
+def detect_drift(statistics: Statistics, push_directory: str, version: str, settings: DriftSettings) -> Drift:
+    """Compares data with those that a pushed model was trained on.
+
+    Args:
+        statistics: of the data.
+        push_directory: the folder that the Pusher pushes to.
+        version: of the model in it, "" where none serves.
+        settings: the limits.
+
+    Raises:
+        InputError: the data are of another level or have other labels than the model.
+    """
+    if not version:
+        return Drift(version="", not_compared="no model serves yet: nothing to compare the data with")
+    served = f"{push_directory}/{version}"
+    check_same_task(served, statistics.level, list(statistics.names))
+    if not FileSystems.exists(f"{served}/{EXTRA}/{STATISTICS}"):
+        return Drift(version=version, not_compared=f"version {version}, which serves, has no statistics of its data")
+    return compare(Statistics.read(f"{served}/{EXTRA}"), statistics, version, settings)
+
+
+def _serving(push_directory: str) -> str:
+    found = newest(push_directory)
+    return found[0] if found else ""
