@@ -18,6 +18,10 @@ _SCORE_BITS = 32
 # GAP@20 within 2e-5; for one class of 3862 a million leaves 270 places.
 CAPACITY = 2**20
 
+# Predictions that wait to be sorted in: each sorting passes over all that is kept. Of 23,000 videos, scored 16 at a
+# time, all metrics take 2.6 s, without the wait 20 s.
+_WAITING = 2**16
+
 
 class RankedHits:
     """Counts predictions and hits (predictions that are right) by group and score, the score as its logit.
@@ -36,6 +40,8 @@ class RankedHits:
         self._keys = np.zeros(0, np.int64)
         self._predictions = np.zeros(0, np.int64)
         self._hits = np.zeros(0, np.int64)
+        self._waiting: list[tuple[np.ndarray, np.ndarray]] = []
+        self._waiting_size = 0
 
     def add(self, scores: np.ndarray, hits: np.ndarray, groups: np.ndarray | int = 0) -> None:
         """Counts predictions.
@@ -46,10 +52,15 @@ class RankedHits:
             groups: whole numbers from 0 below 2^31, same shape, or one for all.
         """
         keys = ((np.asarray(groups, np.int64) << _SCORE_BITS) + (_places(scores) >> self._coarseness)).ravel()
-        self._join(keys, np.ones(keys.size, np.int64), np.ravel(hits).astype(np.int64))
+        self._waiting.append((keys, np.ravel(hits).astype(np.int64)))
+        self._waiting_size += keys.size
+        if self._waiting_size >= _WAITING:
+            self._settle()
 
     def merge(self, other: Self) -> None:
         """Adds what another has counted."""
+        self._settle()
+        other._settle()
         keys, coarser = other._keys, self._coarseness - other._coarseness
         if coarser > 0:
             keys = _coarsen(keys, coarser)
@@ -65,6 +76,7 @@ class RankedHits:
         before them and h among these n, the one at place j is a hit with probability h/n and has then a precision of
         (H + 1 + (j - 1) (h - 1) / (n - 1)) / (N + j).
         """
+        self._settle()
         # From the highest score down; within a group, which come one after another.
         n, h = self._predictions[::-1].astype(np.float64), self._hits[::-1].astype(np.float64)
         group = (self._keys >> _SCORE_BITS)[::-1]
@@ -81,6 +93,13 @@ class RankedHits:
         weighted = n - (n_before + 1) * inverse
         sums = h / np.maximum(n, 1) * ((h_before + 1) * inverse + slope * weighted)
         return np.bincount(group, sums, minlength=groups)
+
+    def _settle(self) -> None:
+        """Sorts in what waits."""
+        if self._waiting:
+            keys, hits = (np.concatenate(parts) for parts in zip(*self._waiting, strict=True))
+            self._waiting, self._waiting_size = [], 0
+            self._join(keys, np.ones(keys.size, np.int64), hits)
 
     def _join(self, keys: np.ndarray, predictions: np.ndarray, hits: np.ndarray) -> None:
         keys = np.concatenate([self._keys, keys])

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from models.metrics import ranked_hits
 from models.metrics.ranked_hits import RankedHits
 
 
@@ -87,3 +88,22 @@ def test_parts_of_different_coarseness_are_merged() -> None:
 
 def test_nothing_sums_up_to_zero() -> None:
     assert RankedHits().precision_sums(3).tolist() == [0, 0, 0]
+
+
+def test_few_predictions_at_a_time_are_not_sorted_in_among_all_the_others_each_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sorted_keys, original = 0, ranked_hits._sum_by_key
+
+    def count(keys: np.ndarray, *counts: np.ndarray) -> tuple[np.ndarray, ...]:
+        nonlocal sorted_keys
+        sorted_keys += keys.size
+        return original(keys, *counts)
+
+    monkeypatch.setattr(ranked_hits, "_sum_by_key", count)
+    scores = np.random.default_rng(3).random(300_000)
+    ranked = RankedHits()
+    for part in np.split(scores, 1000):
+        ranked.add(part, part > 0.5)
+    ranked.precision_sums()
+    assert sorted_keys < 4 * scores.size
