@@ -2,8 +2,9 @@
 
     python benchmarks/evaluator.py [--videos 1000 20000 | --data FOLDER] [--rounds 5] [--level frame]
 
-A small model of 3862 labels evaluates synthetic videos, or four fifths of those of a folder of shards. Each evaluation runs in a process of its own, the two kinds in
-turn; the ratio is the median of the turns'. The seconds leave out the start of the process.
+A small model of 3862 labels evaluates synthetic videos, or four fifths of those of a folder of shards. Each evaluation
+runs in a process of its own, the two kinds in turn; the ratio is the median of the turns'. The seconds leave out the
+start of the process.
 """
 
 import argparse
