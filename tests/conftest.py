@@ -1,16 +1,22 @@
-"""Builders of the smallest real things: records and shards in the wire format of YouTube-8M."""
+"""Builders of the smallest real things: records and shards in the wire format of YouTube-8M; scores by definition."""
 
 import os
 from collections.abc import Callable, Sequence
+from itertools import groupby
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import settings
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ["TFX_ANALYTICS"] = "0"
 
 import tensorflow as tf
+
+# How long an example takes says more about the machine than about the code.
+settings.register_profile("patient", deadline=None)
+settings.load_profile("patient")
 
 
 def _bytes(*values: bytes) -> tf.train.Feature:
@@ -101,3 +107,62 @@ def real_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real YouTube-8M shards in {folder} (set YT8M_DATA)")
     return folder
+
+
+def average_precision_sum(scores: np.ndarray, hits: np.ndarray) -> float:
+    """Sum of precisions at hits, all orders of equal scores being equally likely."""
+    total = seen = found = 0.0
+    for _, group in groupby(sorted(zip(scores.tolist(), hits.tolist(), strict=True), reverse=True), lambda e: e[0]):
+        right = [hit for _, hit in group]
+        n, h = len(right), sum(right)
+        for place in range(n):
+            if h:
+                others = place * (h - 1) / (n - 1) if n > 1 else 0
+                total += h / n * (found + 1 + others) / (seen + place + 1)
+        seen, found = seen + n, found + h
+    return total
+
+
+@pytest.fixture(scope="session")
+def sum_of_precisions() -> Callable[[np.ndarray, np.ndarray], float]:
+    return average_precision_sum
+
+
+def by_definition(probabilities: np.ndarray, labels: np.ndarray) -> dict[str, float]:
+    """All scores from full sorts: nothing binned."""
+    p, y = probabilities.astype(np.float64), labels > 0
+    chosen = p > 0.5
+    tp, predicted, actual = (chosen & y).sum(0), chosen.sum(0), y.sum(0)
+
+    def ratio(a: float, b: float) -> float:
+        return a / b if b else 0.0
+
+    order = np.argsort(-p, axis=1, kind="stable")
+    top = order[:, :20]
+    top_p, top_y = np.take_along_axis(p, top, 1), np.take_along_axis(y, top, 1)
+    aps = []
+    for c in range(p.shape[1]):
+        mine = top == c
+        aps.append(ratio(average_precision_sum(top_p[mine], top_y[mine]), actual[c]))
+    occurs = actual > 0
+    perr = [y[v, order[v, : y[v].sum()]].mean() if y[v].any() else 0.0 for v in range(len(y))]
+    bins = np.clip(np.ceil(p * 20).astype(int) - 1, 0, 19)
+    return {
+        "f1": ratio(2 * tp.sum(), predicted.sum() + actual.sum()),
+        "precision": ratio(tp.sum(), predicted.sum()),
+        "recall": ratio(tp.sum(), actual.sum()),
+        "macro_f1": np.mean([ratio(2 * t, q + a) for t, q, a in zip(tp, predicted, actual, strict=True) if a]),
+        "macro_precision": np.mean([ratio(t, q) for t, q, a in zip(tp, predicted, actual, strict=True) if a]),
+        "macro_recall": np.mean([ratio(t, a) for t, a in zip(tp, actual, strict=True) if a]),
+        "gap": ratio(average_precision_sum(top_p.ravel(), top_y.ravel()), actual.sum()),
+        "map": np.array(aps)[occurs].mean(),
+        "map_official": np.mean(aps),
+        "perr": np.mean(perr),
+        "hit_at_1": y[np.arange(len(y)), order[:, 0]].mean(),
+        "ece": sum(abs((y[bins == b] - p[bins == b]).sum()) for b in range(20)) / p.size,
+    }
+
+
+@pytest.fixture(scope="session")
+def scores_by_definition() -> Callable[[np.ndarray, np.ndarray], dict[str, float]]:
+    return by_definition

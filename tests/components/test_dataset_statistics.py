@@ -107,7 +107,7 @@ def test_no_video_counts_as_nothing(level):
 
 @pytest.mark.parametrize("level", ["frame", "video"])
 @given(groups=st.lists(st.integers(0, 3), min_size=12, max_size=12))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_any_grouping_of_the_videos_gives_the_same_counts(examples, level, groups):
     merged = counted(level, [])
     for group in range(4):

@@ -177,6 +177,19 @@ def test_raw_packed_and_tensor_signatures_agree(unbroken, frames):
         assert int(low) <= count <= int(high or 300)
 
 
+def test_the_evaluators_scores_are_those_of_the_models_predictions_by_definition(unbroken, scores_by_definition):
+    out, scores = unbroken
+    model = tf.saved_model.load(str(out / "serving" / scores["model_version"]))
+    [file] = (out / "pipeline_root" / "ExampleGen" / "examples").glob("*/Split-test/*")
+    examples = tf.stack(list(tf.data.TFRecordDataset(str(file))))
+    probabilities = model.signatures["packed_examples"](examples=examples)["probabilities"].numpy()
+    labels = model.signatures["transform_features"](examples=examples)["labels"].numpy()
+    expected = scores_by_definition(probabilities, labels)
+    found = scores["splits"]["test"]
+    assert len(labels) == found["videos"] and set(expected) <= set(found)
+    assert {name: found[name] for name in expected} == pytest.approx(expected, abs=1e-6)
+
+
 def test_a_killed_run_continues_and_ends_with_the_same_scores(unbroken, frames, folder):
     out = folder / "killed"
     command = [YT8M, "run", "--data", frames, "--experiment", "netvlad-8", "--out", out, *SMALL]

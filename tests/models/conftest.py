@@ -141,7 +141,7 @@ def check_padding() -> Callable[..., None]:
     def check(layer: keras.layers.Layer, training: bool = False) -> None:
         expected = layer(*pad_videos(), training=training)
 
-        @settings(max_examples=20, deadline=None)
+        @settings(max_examples=20)
         @given(padding=st.integers(0, 9), filler=st.floats(-100, 100, width=32))
         def same(padding: int, filler: float) -> None:
             assert distance(layer(*pad_videos(padding, filler), training=training), expected) < 1e-5
@@ -159,7 +159,7 @@ def check_frame_order() -> Callable[..., None]:
         frames, mask = pad_videos()
         expected = layer(frames, mask, training=training)
 
-        @settings(max_examples=20, deadline=None)
+        @settings(max_examples=20)
         @given(st.permutations(range(7)))
         def same(order: list[int]) -> None:
             assert distance(layer(frames[:, order], mask[:, order], training=training), expected) < 1e-5

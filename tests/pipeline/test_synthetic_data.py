@@ -209,7 +209,7 @@ def test_the_published_number_of_labels_works(tmp_path: Path) -> None:
 
 
 @given(st.integers(0, 10**9), st.integers(0, 62**4 - 2000))
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 def test_ids_are_four_characters_and_unique(seed: int, first: int) -> None:
     ids = {_video_id(seed, index) for index in range(first, first + 1000)}
     assert len(ids) == 1000

@@ -129,7 +129,7 @@ def log_posterior(world: World, chosen: tuple[int, ...], ratios: np.ndarray) -> 
 
 
 @given(st.integers(0, 10**6), st.floats(0, 10), st.sets(st.integers(0, 6), min_size=1))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_the_oracle_knows_what_each_change_of_the_answer_gains(seed: int, spread: float, answer: set[int]) -> None:
     # Groups of different sizes: how rarely a group has no label weighs too.
     world = World(7)

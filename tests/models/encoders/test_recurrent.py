@@ -108,7 +108,7 @@ def test_it_is_keras_masked_run_of_videos_of_20_to_300_frames(cell: Cell, relati
         lambda frames, mask, training: masked(frames, mask=mask, training=training), masked.trainable_weights
     )
 
-    @settings(max_examples=8, deadline=None)
+    @settings(max_examples=8)
     @given(st.integers(20, 300), st.integers(0, 280), st.floats(-100, 100, width=32), st.booleans())
     def same(length: int, padding: int, filler: float, training: bool) -> None:
         mask = np.arange(length) < np.array([[length], [20], [1]])

@@ -108,7 +108,7 @@ def test_padding_to_up_to_300_frames_changes_neither_pooled_video_nor_gradients(
         effective = [weight.value for weight in layer.trainable_weights if not weight.path.endswith("key_bias")]
         return [pooled, *tape.gradient(loss, effective)]
 
-    @settings(max_examples=10, deadline=None)
+    @settings(max_examples=10)
     @given(st.integers(20, 300), st.integers(0, 280), st.floats(-100, 100, width=32), st.integers(0, 9))
     def same(length: int, padding: int, filler: float, seed: int) -> None:
         frames = np.random.default_rng(seed).normal(size=(2, length, 8)).astype(np.float32)

@@ -39,7 +39,7 @@ def sample(num_frames: Any, how: str, count: int, seed: tuple[int, int] = (0, 0)
 lengths = st.lists(st.integers(1, MAX_FRAMES), min_size=1, max_size=4)
 counts = st.integers(1, MAX_FRAMES)
 seeds = st.tuples(st.integers(0, 2**63 - 1), st.integers(0, 10**6))
-check = settings(max_examples=60, deadline=None)
+check = settings(max_examples=60)
 
 
 @check

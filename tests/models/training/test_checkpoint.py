@@ -121,7 +121,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         checkpoint.load_state()
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(place=st.floats(0, 1, exclude_max=True), flipped=st.integers(1, 255))
 def test_a_flipped_byte_never_changes_a_value(tmp_path: Path, place: float, flipped: int) -> None:
     Checkpoint(tmp_path).save(progress(1), arrays(1))

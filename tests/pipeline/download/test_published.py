@@ -36,7 +36,7 @@ def test_the_ids_become_the_numbers_0_to_3843_in_their_order(part):
 
 
 @given(st.sampled_from(IDS), st.integers(1, 5000), st.data())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_a_share_is_chosen_by_the_md5_of_the_published_name(shard_id, of, data):
     number = data.draw(st.integers(1, of))
     name = f"validate{shard_id}.tfrecord"
