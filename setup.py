@@ -20,6 +20,8 @@ setup(
         "pipeline.report": ["*.html"],
         "components.dataset_statistics": ["*.html"],
         "components.pages": ["*.html"],
+        "components.tuner": ["*.html"],
+        "tuner": ["*.yaml"],
         "components.schema": ["*.pbtxt"],
     },
     entry_points={"console_scripts": ["yt8m = pipeline.command_line:main"]},

@@ -1,9 +1,10 @@
 """What a model is made of and how it is trained; both are read from an experiment's YAML entry."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
+from models.errors import InputError
 from models.features import MAX_FRAMES
 
 Share = Annotated[float, Field(ge=0, lt=1)]
@@ -13,6 +14,20 @@ class Settings(BaseModel):
     """Immutable settings that refuse unknown keys."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def set_key(content: dict[str, Any], key: str, value: Any) -> None:
+    """Sets say `training.max_epochs` in nested dicts.
+
+    Raises:
+        InputError: a part of the key names a value that has no parts.
+    """
+    *parents, last = key.split(".")
+    for parent in parents:
+        content = content.setdefault(parent, {})
+        if not isinstance(content, dict):
+            raise InputError(f"{key} is no setting: {parent} has no parts")
+    content[last] = value
 
 
 class AverageSettings(Settings):

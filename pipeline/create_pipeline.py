@@ -3,10 +3,12 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import tensorflow_data_validation as tfdv
 from ml_metadata.proto import metadata_store_pb2
 from tfx import v1 as tfx
+from tfx.dsl.components.base.base_node import BaseNode
 
 import components.schema
 from components.champion_resolver import ChampionResolver
@@ -18,6 +20,7 @@ from components.example_gen.splits import SPLITS
 from components.pusher import Pusher
 from components.source_fingerprint import source_fingerprint
 from components.transform.component import Transform
+from components.tuner.component import Tuner
 from models.features import ID, LABELS, NUM_FRAMES
 from models.video_classifier import reads_frames
 from models.vocabulary import Vocabulary
@@ -33,6 +36,7 @@ def create_pipeline(
     pipeline_root: str,
     push_directory: str,
     checkpoint_dir: str,
+    tune_dir: str,
     log_dir: str,
     metadata: metadata_store_pb2.ConnectionConfig | None = None,
     beam_args: Sequence[str] = (),
@@ -45,6 +49,7 @@ def create_pipeline(
         pipeline_root: where artifacts are written.
         push_directory: where blessed models are published.
         checkpoint_dir: where training keeps its checkpoints, outside the artifacts, so that a killed run finds them.
+        tune_dir: where a search keeps its trials, for the same reason.
         log_dir: TensorBoard's.
         metadata: the metadata store's connection; None where the runner brings its own.
         beam_args: for every Beam component.
@@ -105,23 +110,49 @@ def create_pipeline(
         disable_analyzer_cache=True,  # nothing in the graph is learned from data
     )
 
-    trainer = tfx.components.Trainer(
-        run_fn="components.trainer.trainer.run_fn",
+    reads: dict[str, Any] = {
         # The average encoder reads 5 KB a video that Transform wrote, the others the frames that ExampleGen wrote.
-        examples=examples
+        "examples": examples
         if reads_frames(settings.model, settings.level)
         else transform.outputs["transformed_examples"],
-        transform_graph=transform.outputs["transform_graph"],
-        schema=schema,
-        train_args=tfx.proto.TrainArgs(splits=[SPLITS[0]]),
-        eval_args=tfx.proto.EvalArgs(splits=[SPLITS[1]]),
+        "transform_graph": transform.outputs["transform_graph"],
+        "schema": schema,
+        "train_args": tfx.proto.TrainArgs(splits=[SPLITS[0]]),
+        "eval_args": tfx.proto.EvalArgs(splits=[SPLITS[1]]),
+    }
+    trains = {
+        "level": settings.level,
+        "model": settings.model.model_dump(mode="json"),
+        "training": settings.training.model_dump(mode="json"),
+        "names": list(vocabulary.names),
+        "seed": settings.seed,
+    }
+
+    searches: list[BaseNode] = []  # none, or the one that gives the Trainer its hyperparameters
+    if settings.search:
+        tuner = Tuner(
+            tuner_fn="components.tuner.component.tuner_fn",
+            **reads,
+            custom_config={
+                **trains,
+                "tune": settings.tuner.model_dump(mode="json"),
+                "tune_dir": tune_dir,
+                "sources": source_fingerprint("components.tuner.component"),
+            },
+        )
+        tuner.add_upstream_node(drift_detector)
+        searches.append(tuner)
+    elif settings.hyperparameters:
+        importer = tfx.dsl.Importer(settings.hyperparameters, tfx.types.standard_artifacts.HyperParameters)
+        searches.append(importer.with_id("ImportHyperparameters"))
+
+    trainer = tfx.components.Trainer(
+        run_fn="components.trainer.trainer.run_fn",
+        **reads,
+        hyperparameters=next((next(iter(node.outputs.values())) for node in searches), None),
         custom_config={
+            **trains,
             "experiment": settings.experiment,
-            "level": settings.level,
-            "model": settings.model.model_dump(mode="json"),
-            "training": settings.training.model_dump(mode="json"),
-            "names": list(vocabulary.names),
-            "seed": settings.seed,
             "data": settings.data.pattern,
             "checkpoint_dir": checkpoint_dir,
             "log_dir": log_dir,
@@ -163,6 +194,7 @@ def create_pipeline(
             example_validator,
             drift_detector,
             transform,
+            *searches,
             trainer,
             champion_resolver,
             evaluator,

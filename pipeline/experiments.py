@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from copy import deepcopy
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -20,10 +21,16 @@ from models.settings import (
     Settings,
     Share,
     TrainingSettings,
+    set_key,
 )
 from pipeline.validation import closest, explain, quote
+from tuner.settings import TuneSettings
+from tuner.space import extremes
 
 ALIASES = {"thesis-best": "netvlad-100-gated-6000-3000-dropout35"}
+
+# What a trial's other values belong to, and what the search sets itself.
+UNTUNABLE = ("model.encoder.name", "training.max_epochs")
 
 # A run's folder has the name of its experiment.
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -48,6 +55,7 @@ class Recipe(Settings):
     level: Level
     model: ModelSettings
     training: TrainingSettings = TrainingSettings()
+    tune: TuneSettings | None = None
     published: Published | None = None
 
     @model_validator(mode="after")
@@ -73,6 +81,22 @@ class Recipe(Settings):
             # On a GPU they train with cuDNN, whose operation XLA cannot compile.
             name = self.model.encoder.name
             raise ValueError(f"training.jit_compile is true, allowed with encoder {name}: false")
+        return self
+
+    @model_validator(mode="after")
+    def _every_value_is_a_setting(self) -> Self:
+        content = self.model_dump(mode="json", include={"level", "model", "training"})
+        for key, values in extremes(self.tune.space if self.tune else {}):
+            if key in UNTUNABLE or key.partition(".")[0] not in ("model", "training"):
+                allowed = f"settings of model and training but {' and '.join(UNTUNABLE)}"
+                raise ValueError(f"tune.space.{key} cannot be tuned, allowed: {allowed}")
+            candidate = deepcopy(content)
+            for name, value in values.items():
+                set_key(candidate, name, value)
+            try:
+                Recipe.model_validate(candidate)
+            except ValidationError as error:
+                raise ValueError(f"tune.space.{key}: {explain(error, Recipe)}") from None
         return self
 
 

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,6 +21,7 @@ from components.example_gen.synthetic import read_synthetic
 from components.served_models import newest
 from components.trainer.members import find_members
 from components.trainer.trainer import TRAINING_LOG, read_training_log
+from components.tuner.component import TRIALS, read_trials
 from models.errors import InputError
 from models.metrics.video_metrics import SCORES
 from models.settings import EnsembleSettings
@@ -32,10 +34,13 @@ from pipeline.settings import RunSettings
 from pipeline.vocabulary import find_vocabulary
 
 SCORES_FILE = "scores.json"
-TRAINER = "Trainer"
+TRAINER, TUNER = "Trainer", "Tuner"
+
+# What a search leaves in a run's folder, for other runs to start from.
+SEARCH_FOLDER, BEST = "tuner", "best_hyperparameters.txt"
 
 # The nodes that differ between experiments on the same data.
-PER_EXPERIMENT = ("DriftDetector", TRAINER, "ChampionResolver", "Evaluator", "Pusher")
+PER_EXPERIMENT = ("DriftDetector", TUNER, TRAINER, "ChampionResolver", "Evaluator", "Pusher")
 
 
 def run(settings: RunSettings, console: Console, from_node: str = "", workspace: Path | None = None) -> dict[str, Any]:
@@ -57,6 +62,8 @@ def run(settings: RunSettings, console: Console, from_node: str = "", workspace:
     workspace = (workspace or out).resolve()
     vocabulary = find_vocabulary(settings.data)
     settings = _with_members(settings, vocabulary.names)
+    if settings.hyperparameters and not Path(settings.hyperparameters, BEST).exists():
+        raise InputError(f"--hyperparameters is {settings.hyperparameters!r}, expected a folder with {BEST}")
     out.mkdir(parents=True, exist_ok=True)
     for result in (SCORES_FILE, TRAINING_LOG):
         (out / result).unlink(missing_ok=True)  # of other settings, perhaps
@@ -64,13 +71,15 @@ def run(settings: RunSettings, console: Console, from_node: str = "", workspace:
     logging.basicConfig(level=logging.INFO, force=True)
     progress = logging.StreamHandler(sys.stdout)
     progress.setFormatter(logging.Formatter("  %(message)s"))
-    logging.getLogger("models").handlers = [progress]
+    for ours in ("models", "tuner"):
+        logging.getLogger(ours).handlers = [progress]
     pipeline = create_pipeline(
         settings,
         vocabulary,
         pipeline_root=str(workspace / "pipeline_root"),
         push_directory=str(out / "serving"),
         checkpoint_dir=str(out / "checkpoints"),
+        tune_dir=str(out / "search"),
         log_dir=str(out / "logs"),
         metadata=tfx.orchestration.metadata.sqlite_metadata_connection_config(str(workspace / "metadata.sqlite")),
         beam_args=_beam_args(settings),
@@ -79,6 +88,10 @@ def run(settings: RunSettings, console: Console, from_node: str = "", workspace:
     steps = {step.name: step for step in runner.run(pipeline, from_node)}
     log = read_training_log(steps[TRAINER].outputs["model"])
     (out / TRAINING_LOG).write_text(log.to_json())
+    if TUNER in steps:
+        (out / SEARCH_FOLDER).mkdir(exist_ok=True)
+        shutil.copy(Path(steps[TUNER].outputs["best_hyperparameters"], BEST), out / SEARCH_FOLDER)
+        shutil.copy(Path(steps[TUNER].outputs["tuner_results"], TRIALS), out / SEARCH_FOLDER)
     scores = _scores(settings, steps, log, out)
     (out / SCORES_FILE).write_text(json.dumps(scores, indent=1))
     report = write_report(settings, scores, runner.steps, out)
@@ -170,6 +183,8 @@ def _findings(step: Step) -> list[str]:
         return describe_anomalies(step.outputs["anomalies"]) or ["no anomalies"]
     if step.name == "DriftDetector":
         return Drift.read(step.outputs["drift"]).in_words()
+    if step.name == TUNER:
+        return [read_trials(step.outputs["tuner_results"]).in_words()]
     if step.name == "Evaluator":
         verdict = Verdict.read(step.outputs["evaluation"])
         return ["blessed" if verdict.blessed else "not blessed", *verdict.reasons]

@@ -2,18 +2,20 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import Field, PositiveInt, ValidationError, field_validator
+from pydantic import Field, PositiveInt, ValidationError, field_validator, model_validator
 
-from components.drift_detector.drift import DriftSettings
+from components.drift_detector.settings import DriftSettings
 from components.evaluator.requirements import parse_requirements
 from models.errors import InputError
 from models.features import YT8M_CLASSES
-from models.settings import Settings
+from models.settings import Settings, set_key
 from pipeline.experiments import Experiment, Recipe
 from pipeline.validation import explain
+from tuner.settings import TuneSettings
+from tuner.space import search_space
 
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -71,14 +73,35 @@ class BeamSettings(Settings):
 
 
 class RunSettings(Recipe):
-    """Everything that decides what a run does."""
+    """Everything that decides what a run does.
+
+    `search` runs the Tuner before the Trainer; `hyperparameters` is the folder of what an earlier one has found.
+    """
 
     experiment: str
     data: DataSettings
     evaluation: EvaluationSettings = EvaluationSettings()
     beam: BeamSettings = BeamSettings()
     seed: int = 0
+    search: bool = False
+    hyperparameters: str = ""
     out: Path
+
+    @property
+    def tuner(self) -> TuneSettings:
+        """The search with its space."""
+        tune = self.tune or TuneSettings()
+        return tune.model_copy(update={"space": dict(search_space(tune, self.model))})
+
+    @model_validator(mode="after")
+    def _one_source_of_hyperparameters(self) -> Self:
+        if self.search and self.hyperparameters:
+            raise ValueError(
+                "search and hyperparameters exclude each other: search anew or take what a search has found"
+            )
+        if self.search and not self.tuner.space:
+            raise ValueError(f"search is true, allowed with encoder {self.model.encoder.name}: false")
+        return self
 
 
 def resolve_settings(experiment: Experiment, options: Mapping[str, Any], overrides: Sequence[str] = ()) -> RunSettings:
@@ -95,25 +118,16 @@ def resolve_settings(experiment: Experiment, options: Mapping[str, Any], overrid
     content = experiment.model_dump(mode="json", exclude={"name"}) | {"experiment": experiment.name}
     for key, value in options.items():
         if value is not None:
-            _put(content, key, value)
+            set_key(content, key, value)
     for override in overrides:
         key, equals, text = override.partition("=")
         if not equals or not key:
             raise InputError(f"--set is {override!r}, expected key=value, say training.max_epochs=3")
         try:
-            _put(content, key.strip(), yaml.safe_load(text))
+            set_key(content, key.strip(), yaml.safe_load(text))
         except yaml.YAMLError:
             raise InputError(f"--set {key}: {text!r} is not YAML") from None
     try:
         return RunSettings.model_validate(content)
     except ValidationError as error:
         raise InputError(explain(error, RunSettings)) from None
-
-
-def _put(content: dict[str, Any], key: str, value: Any) -> None:
-    *parents, last = key.split(".")
-    for parent in parents:
-        content = content.setdefault(parent, {})
-        if not isinstance(content, dict):
-            raise InputError(f"{key} is no setting: {parent} has no parts")
-    content[last] = value

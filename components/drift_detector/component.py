@@ -10,7 +10,8 @@ from tfx.types import artifact_utils, component_spec
 from components.champion_resolver import VERSION
 from components.dataset_statistics.component import DataStatistics
 from components.dataset_statistics.statistics import STATISTICS, Statistics
-from components.drift_detector.drift import Drift, DriftSettings, compare
+from components.drift_detector.drift import Drift, compare
+from components.drift_detector.settings import DriftSettings
 from components.resolving_driver import ResolvingDriver
 from components.served_models import EXTRA, check_same_task, newest
 from models.errors import InputError

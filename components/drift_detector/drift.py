@@ -2,11 +2,10 @@
 
 import math
 from statistics import NormalDist
-from typing import Annotated
 
 import numpy as np
 from apache_beam.io.filesystems import FileSystems
-from pydantic import BaseModel, Field, NonNegativeFloat
+from pydantic import BaseModel
 
 from components.dataset_statistics.agreement import (
     SIGNIFICANCE,
@@ -17,9 +16,9 @@ from components.dataset_statistics.agreement import (
 )
 from components.dataset_statistics.moments import CODE_STEP
 from components.dataset_statistics.statistics import Distribution, Features, Statistics
+from components.drift_detector.settings import DriftSettings
 from components.example_gen.splits import SPLITS
 from models.features import RGB_WIDTH
-from models.settings import Settings
 
 DRIFT = "drift.json"
 
@@ -28,23 +27,6 @@ NAMED = 3
 
 # The two sides of the comparison, as `agreement` calls its splits.
 BEFORE, NOW = "before", "now"
-
-Distance = Annotated[float, Field(ge=0, le=1)]
-
-
-class DriftSettings(Settings):
-    """What counts as drift, and whether it ends a run before training.
-
-    `label_distance` and `frame_distance` bound the Jensen-Shannon distance (the root of the divergence that TFDV's
-    drift comparator bounds) of the labels and of the numbers of frames, `feature_shift` the move of a feature's mean in
-    its standard deviations. What chance explains is no drift however low the limit. Splits of YouTube-8M dealt at
-    random, 22,916 and 2,917 videos, have a feature shift of 0.06 and, by chance alone, a label distance of 0.28.
-    """
-
-    label_distance: Distance = 0.1
-    frame_distance: Distance = 0.1
-    feature_shift: NonNegativeFloat = 0.25
-    stop: bool = False
 
 
 class Measure(BaseModel, frozen=True):

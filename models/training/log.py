@@ -36,7 +36,7 @@ class TrainingLog:
     Attributes:
         parameters: of the model, trainable or not.
         best_epoch: the epoch whose weights the trained model has (its place in `epochs`).
-        stopped_by: the setting that ended the training, None as long as it runs.
+        stopped_by: the setting that ended the training, "hopeless" if the caller did, None as long as it runs.
         validation_videos: videos of the validation split.
         resumed_from: (epoch, step) of the checkpoint that the last process started from; not compared.
     """
@@ -44,7 +44,7 @@ class TrainingLog:
     parameters: int
     epochs: list[EpochLog] = field(default_factory=list)
     best_epoch: int = 0
-    stopped_by: Literal["patience", "max_epochs", "max_hours"] | None = None
+    stopped_by: Literal["patience", "max_epochs", "max_hours", "hopeless"] | None = None
     validation_videos: int = 0
     resumed_from: tuple[int, int] | None = field(default=None, compare=False)
 

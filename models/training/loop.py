@@ -15,7 +15,7 @@ import tensorflow as tf
 from models.errors import InputError
 from models.settings import TrainingSettings
 from models.training.checkpoint import Checkpoint, Progress, values
-from models.training.log import EpochLog
+from models.training.log import EpochLog, TrainingLog
 
 # What a shell reports for a process that SIGTERM ended (128 + 15): schedulers read it as a preemption.
 EXIT_PREEMPTED = 143
@@ -38,6 +38,7 @@ class TrainingLoop:
         checkpoint: Checkpoint,
         progress: Progress,
         sigterm: threading.Event,
+        is_hopeless: Callable[[TrainingLog], bool],
     ) -> None:
         self._view = view
         self._strategy = strategy
@@ -46,6 +47,7 @@ class TrainingLoop:
         self._checkpoint = checkpoint
         self._progress = progress
         self._sigterm = sigterm
+        self._is_hopeless = is_hopeless
         self._now = self._saved = time.monotonic()
         self._saved_place = "none was saved"
 
@@ -121,6 +123,8 @@ class TrainingLoop:
             log.stopped_by = "max_epochs"
         elif newest.epoch - log.best_epoch >= self._settings.patience:
             log.stopped_by = "patience"
+        elif self._is_hopeless(log):
+            log.stopped_by = "hopeless"
         progress.finished = log.stopped_by is not None
         self._save(best=log.best_epoch == newest.epoch)
 

@@ -28,6 +28,7 @@ def train(
     seed: int,
     checkpoint_dir: Path,
     log_dir: Path,
+    is_hopeless: Callable[[TrainingLog], bool] = lambda _: False,
 ) -> tuple[keras.Model, TrainingLog]:
     """Trains until the validation loss stops falling, and returns the model with its best weights.
 
@@ -49,6 +50,7 @@ def train(
         seed: of everything random in this process.
         checkpoint_dir: belongs to this training alone (data, settings, seed).
         log_dir: gets TensorBoard scalars under train/ and validation/.
+        is_hopeless: asked after each epoch whether to end the training.
 
     Raises:
         InputError: the loss is not finite, a split is empty, or the checkpoint is damaged or another model's.
@@ -71,7 +73,7 @@ def train(
     progress = checkpoint.load() or Progress(TrainingLog(parameters=model.count_params()))
     if not progress.finished:
         with _sigterm() as sigterm, _scalars(log_dir) as write_scalars:
-            loop = TrainingLoop(view, strategy, settings, checkpoint, progress, sigterm)
+            loop = TrainingLoop(view, strategy, settings, checkpoint, progress, sigterm, is_hopeless)
             loop.prepare(epoch_batches, validation)
             while not progress.finished:
                 loop.train_epoch(epoch_batches)

@@ -25,6 +25,10 @@ from pipeline.command_line.quiet import stderr_to
     help="Folder of the run (default runs/<experiment>); of several, it holds theirs (default runs).",
 )
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Any setting: training.max_epochs=3.")
+@click.option("--tune", is_flag=True, help="Search the hyperparameters first (the experiment's `tune`, see README).")
+@click.option(
+    "--hyperparameters", metavar="FOLDER", help="Train with what an earlier search found: OUT/tuner of its run."
+)
 @click.option("--from-node", default="", help="Run this step and those after it even if their results are cached.")
 def run(
     data: str,
@@ -37,6 +41,8 @@ def run(
     vocabulary: str | None,
     out: Path | None,
     overrides: tuple[str, ...],
+    tune: bool,
+    hyperparameters: str | None,
     from_node: str,
 ) -> None:
     """Run the pipeline here: ingest, validate, train, evaluate and push.
@@ -63,6 +69,8 @@ def run(
         "data.split": split or ("file:90/10" if test_data else "file:80/10/10"),
         "data.vocabulary": absolute(vocabulary),
         "seed": seed,
+        "search": tune or None,
+        "hyperparameters": absolute(hyperparameters),
     }
     runs = []
     for entry in chosen:

@@ -15,7 +15,8 @@ from components.dataset_statistics.component import DataStatistics
 from components.dataset_statistics.counts import SplitCounts
 from components.dataset_statistics.statistics import describe
 from components.drift_detector.component import DataDrift, DriftDetectorExecutor
-from components.drift_detector.drift import Drift, DriftSettings, compare, shift_by_chance
+from components.drift_detector.drift import Drift, compare, shift_by_chance
+from components.drift_detector.settings import DriftSettings
 from components.example_gen.ingest import Summary
 from models.errors import InputError
 

@@ -41,7 +41,7 @@ def trained(
         fn_args = tfx.components.FnArgs(
             train_files=[f"{examples.uri}/Split-train/*"],
             eval_files=[f"{examples.uri}/Split-validation/*"],
-            transform_output=graph.uri,
+            transform_graph_path=graph.uri,
             serving_model_dir=str(tmp_path / name / "Format-Serving"),
             custom_config=config,
         )

@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 import tensorflow_transform as tft
 
-from components.trainer.trainer import _parse_frames
+from components.trainer.data import _parse_frames
 from models.input.batches import parse_means
 from models.layers.quantization import dequantize
 

@@ -3,7 +3,8 @@
 import re
 
 from components.dataset_statistics.statistics import Statistics
-from components.drift_detector.drift import DriftSettings, compare
+from components.drift_detector.drift import compare
+from components.drift_detector.settings import DriftSettings
 
 SCRIPT = "<script>alert(1)</script>"
 

@@ -1,0 +1,1 @@
+"""Tuner: searches the hyperparameters that the Trainer trains with."""

@@ -1,0 +1,214 @@
+"""The tuning page: what each trial of a search tried, and what it reached."""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from markupsafe import Markup
+from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.ticker import LogLocator, MaxNLocator
+
+from components.example_gen.synthetic import SyntheticData
+from components.pages import page_templates
+from components.pages.svg import COLOURS, TEXT, svg_plot
+from models.metrics.video_metrics import TOP
+from tuner.trials import SearchResult, TrialResult
+
+SCORES = {"val_gap": f"GAP@{TOP}", "val_f1": "F1", "val_loss": "loss"}
+
+ORACLES = {
+    "random": "Random search",
+    "bayesian": "Bayesian optimization",
+    "hyperband": "Hyperband",
+    "grid": "Grid search",
+}
+
+# Numbers whose largest is more than so many times the smallest are drawn as logarithms.
+LOG_FROM = 100
+
+# Up to so many numbers are each a tick; and the least distance of theirs, in lengths of the axis.
+EACH_A_TICK, TICK_DISTANCE = 6, 0.11
+
+# Below a plot, so many letters have room beside each other.
+LETTERS = 30
+
+# Inches of the plots of a single parameter, and of a trial's lines: from one axis to the next, at least, and height.
+SIZE, GAP, WIDTH, HEIGHT = (3.4, 2.3), 1.4, 9.6, 3.4
+
+# From the worst trial to the best. By rank, so that a single bad trial leaves the others their differences.
+RAMP = LinearSegmentedColormap.from_list("rank", (COLOURS[0], COLOURS[8], COLOURS[1]))
+
+
+def trials_page(
+    found: SearchResult,
+    subject: str,
+    synthetic: SyntheticData | None,
+    navigation: Mapping[str, str],
+    page: str = "",
+) -> str:
+    """The page as HTML.
+
+    Args:
+        found: the trials of a search, at least one of them scored.
+        subject: what was searched for, say the experiment.
+        synthetic: what describes the data if they were generated.
+        navigation: texts of links by file name, may be empty.
+        page: the file name of this one.
+    """
+    names = _short_names(dict.fromkeys(key for trial in found.trials for key in trial.values))
+    scores = {name: SCORES[name] for name in sorted(SCORES, key=lambda name: name != found.objective)}
+    # What is no number has no place in a plot.
+    drawn = [trial for trial in found.ranked if math.isfinite(trial.scores.get(found.objective, math.nan))]
+    return (
+        page_templates(Path(__file__).parent)
+        .get_template("trials.html")
+        .render(
+            found=found,
+            names=names,
+            scores=scores,
+            oracle=ORACLES.get(found.oracle, found.oracle),
+            scored=sum(bool(trial.scores) for trial in found.trials),
+            time=_duration(sum(trial.seconds for trial in found.trials)),
+            text=_as_text,
+            lines=_lines(found, names, drawn) if drawn else None,
+            plots=[
+                _points(found, key, name, drawn) for key, name in names.items() if any(key in t.values for t in drawn)
+            ],
+            subject=subject,
+            synthetic=synthetic,
+            navigation=navigation,
+            page=page,
+        )
+    )
+
+
+def _short_names(keys: Sequence[str] | Mapping[str, Any]) -> dict[str, str]:
+    """By key its last part, where no other key has the same."""
+    last = [key.rpartition(".")[2] for key in keys]
+    return {key: name if last.count(name) == 1 else key for key, name in zip(keys, last, strict=True)}
+
+
+def _as_text(value: Any) -> str:
+    """A hyperparameter's value as one types it into an experiment; numbers to four digits."""
+    return f"{value:.4g}" if isinstance(value, float) else value if isinstance(value, str) else json.dumps(value)
+
+
+def _duration(seconds: float) -> str:
+    """In the two largest units."""
+    minutes = round(seconds / 60)
+    if minutes < 1:
+        return f"{seconds:.0f} s"
+    return f"{minutes // 60} h {minutes % 60} min" if minutes >= 60 else f"{minutes} min"
+
+
+class Scale:
+    """Places from 0 to 1 of values on an axis: numbers by size, anything else evenly.
+
+    Args:
+        values: that are to have a place.
+    """
+
+    def __init__(self, values: Sequence[Any]) -> None:
+        if all(isinstance(value, int | float) and not isinstance(value, bool) for value in values):
+            self._kinds: list[str] = []
+            self._low, self._high = min(values), max(values)
+            self._is_log = self._low > 0 and self._high / self._low > LOG_FROM
+            shown = sorted(set(values))
+            if len(shown) > EACH_A_TICK:
+                locator = LogLocator(subs=(1, 2, 5)) if self._is_log else MaxNLocator(5, steps=(1, 2, 2.5, 5, 10))
+                found = locator.tick_values(self._low, self._high)
+                shown = [tick for tick in found.tolist() if self._low <= tick <= self._high]
+        else:
+            shown = _sorted({_as_text(value): value for value in values})
+            self._kinds = [_as_text(value) for value in shown]
+        self.ticks: dict[float, str] = {}
+        for value in shown:
+            place = self.place(value)
+            if self._kinds or not self.ticks or place - max(self.ticks) >= TICK_DISTANCE:
+                self.ticks[place] = _as_text(value)
+
+    def place(self, value: Any) -> float:
+        """Where a value lies; half way if there is no other."""
+        if self._kinds:
+            index, last = self._kinds.index(_as_text(value)), len(self._kinds) - 1
+            return index / last if last else 0.5
+        if self._low == self._high:
+            return 0.5
+        low, high, at = np.log((self._low, self._high, value)) if self._is_log else (self._low, self._high, value)
+        return float((at - low) / (high - low))
+
+
+def _sorted(values: Mapping[str, Any]) -> list[Any]:
+    try:
+        return sorted(values.values())
+    except TypeError:  # of several kinds
+        return [values[text] for text in sorted(values)]
+
+
+def _lines(found: SearchResult, names: Mapping[str, str], drawn: Sequence[TrialResult]) -> Markup:
+    """Parallel coordinates (Inselberg 1985): an axis a parameter, the objective the last one, a line a trial."""
+    rows = [{**trial.values, "": trial.scores[found.objective]} for trial in drawn]
+    titles = {key: name for key, name in names.items() if any(key in row for row in rows)}
+    titles[""] = SCORES[found.objective]
+    scales = {key: Scale([row[key] for row in rows if key in row]) for key in titles}
+
+    def paint(axes: Axes) -> None:
+        axes.grid(False)
+        axes.spines[:].set_visible(False)
+        for x, scale in enumerate(scales.values()):
+            axes.axvline(x, color=TEXT, linewidth=0.8, alpha=0.5)
+            for place, label in scale.ticks.items():
+                axes.text(x - 0.04, place, label, ha="right", va="center", fontsize=8)
+        for colour, row in reversed(list(zip(_colours(len(rows)), rows, strict=True))):
+            # Straight past the axes of parameters that the trial does not have.
+            places = [(x, scale.place(row[key])) for x, (key, scale) in enumerate(scales.items()) if key in row]
+            best = row is rows[0]
+            axes.plot(
+                *zip(*places, strict=True),
+                color=colour,
+                marker="o",
+                markersize=6 if best else 3.5,
+                linewidth=2.5 if best else 1.1,
+                alpha=1 if best else 0.75,
+            )
+        axes.set_xlim(-0.5, len(scales) - 0.8)
+        axes.set_xticks(range(len(scales)), titles.values(), fontweight="bold")
+        axes.set_yticks([])
+        axes.tick_params(length=0)
+
+    spoken = f"The values of {len(rows)} trials as a line each; the best: {_spoken(found, drawn[0])}"
+    return svg_plot("All scored trials", spoken, (max(WIDTH, GAP * len(scales)), HEIGHT), paint)
+
+
+def _points(found: SearchResult, key: str, name: str, drawn: Sequence[TrialResult]) -> Markup:
+    """Values of a parameter against the objective, a point a trial."""
+    scale = Scale([trial.values[key] for trial in drawn if key in trial.values])
+
+    def paint(axes: Axes) -> None:
+        for colour, trial in reversed(list(zip(_colours(len(drawn)), drawn, strict=True))):
+            if key in trial.values:
+                x, y = scale.place(trial.values[key]), trial.scores[found.objective]
+                axes.plot(x, y, "o", color=colour, markersize=4.5, alpha=0.85)
+                if trial is drawn[0]:
+                    axes.plot(x, y, "o", color="none", markeredgecolor=TEXT, markersize=9, label="best")
+        axes.set_xlim(-0.08, 1.08)
+        crowded = sum(map(len, scale.ticks.values())) > LETTERS
+        turned = {"rotation": 25, "ha": "right", "rotation_mode": "anchor"} if crowded else {}
+        axes.set_xticks(list(scale.ticks), scale.ticks.values(), **turned)
+        axes.set_ylabel(SCORES[found.objective])
+
+    return svg_plot(name, f"{SCORES[found.objective]} by {name}; the best: {_spoken(found, drawn[0])}", SIZE, paint)
+
+
+def _colours(count: int) -> list[tuple[float, ...]]:
+    """From the best trial to the worst."""
+    return [RAMP(1 - rank / max(count - 1, 1)) for rank in range(count)]
+
+
+def _spoken(found: SearchResult, trial: TrialResult) -> str:
+    values = ", ".join(f"{key} {_as_text(value)}" for key, value in trial.values.items())
+    return f"{SCORES[found.objective]} {trial.scores[found.objective]:.4f} with {values}"

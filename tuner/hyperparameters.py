@@ -1,0 +1,56 @@
+"""A space as KerasTuner's hyperparameters, and their values as settings of the model and its training."""
+
+import json
+from collections.abc import Mapping
+from contextlib import ExitStack
+from typing import Any
+
+import keras_tuner
+
+from models.settings import ModelSettings, TrainingSettings, set_key
+from tuner.settings import Choice, Float
+from tuner.space import Space
+
+
+def hyperparameters(space: Space) -> keras_tuner.HyperParameters:
+    """The space as KerasTuner knows it."""
+    declared = keras_tuner.HyperParameters()
+    for key, parameter in space.items():
+        with ExitStack() as scopes:
+            for parent, values in parameter.when.items():
+                scopes.enter_context(declared.conditional_scope(parent, list(values)))
+            if isinstance(parameter, Choice):
+                declared.Choice(key, [_encode(value) for value in parameter.values])
+            else:
+                kind = declared.Float if isinstance(parameter, Float) else declared.Int
+                sampling = "log" if parameter.log else "linear"
+                kind(key, parameter.min, parameter.max, step=parameter.step, sampling=sampling)
+    return declared
+
+
+def chosen(found: keras_tuner.HyperParameters) -> dict[str, Any]:
+    """The values of a trial by setting; parameters whose conditions do not hold, and Hyperband's own, are left out."""
+    return {
+        parameter.name: _decode(found.values[parameter.name])
+        for parameter in found.space
+        if parameter.name in found.values and found.is_active(parameter)
+    }
+
+
+def with_values(
+    model: ModelSettings, training: TrainingSettings, values: Mapping[str, Any]
+) -> tuple[ModelSettings, TrainingSettings]:
+    """Settings with the values of a trial; pydantic.ValidationError where they don't go together."""
+    content = {"model": model.model_dump(mode="json"), "training": training.model_dump(mode="json")}
+    for key, value in values.items():
+        set_key(content, key, value)
+    return ModelSettings.model_validate(content["model"]), TrainingSettings.model_validate(content["training"])
+
+
+def _encode(value: Any) -> Any:
+    """KerasTuner's choices are scalars: a list becomes JSON."""
+    return json.dumps(value) if isinstance(value, tuple) else value
+
+
+def _decode(value: Any) -> Any:
+    return json.loads(value) if isinstance(value, str) and value.startswith("[") else value

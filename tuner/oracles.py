@@ -1,0 +1,96 @@
+"""KerasTuner's oracles, made to survive being killed at any moment."""
+
+import json
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import keras_tuner
+import tensorflow as tf
+from keras_tuner.src.engine.trial import Trial, TrialStatus
+
+from tuner.hyperparameters import hyperparameters
+from tuner.settings import TuneSettings
+
+ENDED = (TrialStatus.COMPLETED, TrialStatus.FAILED)
+
+
+class _Durable(keras_tuner.Oracle):
+    """Saves by renaming, and after a kill takes up what was begun and nothing that had ended."""
+
+    _retry_queue: list[str]
+
+    def get_best_trials(self, num_trials: int | None = 1) -> list[Trial]:
+        """The best of the scored trials (KerasTuner adds failed ones); all for None, which TFX asks of Hyperband."""
+        best = super().get_best_trials(len(self.trials) if num_trials is None else num_trials)
+        return [trial for trial in best if trial.status == TrialStatus.COMPLETED]
+
+    def save(self) -> None:
+        """Writes what the oracle knows, but for the trials."""
+        _replace(self._get_oracle_fname(), self.get_state())
+
+    def reload(self) -> None:
+        """Reads oracle and trials, which a kill may have left a save apart."""
+        super().reload()
+        for name, trial in sorted(self.trials.items()):
+            ended = trial.status in ENDED
+            if ended and name not in self.end_order:
+                self.end_order.append(name)
+            if name not in self.start_order:
+                self.start_order.append(name)
+            if not ended and name not in self._retry_queue:
+                self._retry_queue.append(name)
+        self._retry_queue = [name for name in self._retry_queue if self.trials[name].status not in ENDED]
+
+    def _save_trial(self, trial: Trial) -> None:
+        _replace(os.path.join(self._get_trial_dir(trial.trial_id), "trial.json"), trial.get_state())
+
+
+class RandomSearch(_Durable, keras_tuner.oracles.RandomSearchOracle):
+    """Values drawn independently."""
+
+
+class BayesianOptimization(_Durable, keras_tuner.oracles.BayesianOptimizationOracle):
+    """Gaussian processes and the upper confidence bound (Snoek et al., arXiv 1206.2944; Srinivas et al., 0912.3995)."""
+
+
+class Hyperband(_Durable, keras_tuner.oracles.HyperbandOracle):
+    """Many trials of few epochs, the best of them anew with more (Li et al., JMLR 18)."""
+
+
+class GridSearch(_Durable, keras_tuner.oracles.GridSearchOracle):
+    """Every combination; a range without steps counts with ten values."""
+
+
+def build_oracle(settings: TuneSettings, seed: int) -> keras_tuner.Oracle:
+    """The oracle of a search.
+
+    Args:
+        settings: of the search, with a space.
+        seed: of what is drawn.
+    """
+    common: dict[str, Any] = {
+        "objective": keras_tuner.Objective(settings.objective, "min" if settings.objective == "val_loss" else "max"),
+        "hyperparameters": hyperparameters(settings.space),
+        "allow_new_entries": False,
+        "tune_new_entries": False,
+        "seed": seed + 1,  # KerasTuner takes 0 for none
+        # Trials that fail are results too, not a reason to end the search.
+        "max_consecutive_failed_trials": None,
+    }
+    match settings.oracle:
+        case "random":
+            return RandomSearch(max_trials=settings.max_trials, **common)
+        case "bayesian":
+            return BayesianOptimization(max_trials=settings.max_trials, **common)
+        case "grid":
+            return GridSearch(max_trials=settings.max_trials, **common)
+        case "hyperband":
+            return Hyperband(max_epochs=settings.max_epochs, factor=settings.factor, **common)
+
+
+def _replace(path: str, state: Mapping[str, Any]) -> None:
+    temporary = f"{path}.{os.getpid()}"
+    with tf.io.gfile.GFile(temporary, "w") as file:
+        file.write(json.dumps(state))
+    tf.io.gfile.rename(temporary, path, overwrite=True)

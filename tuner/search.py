@@ -1,0 +1,163 @@
+"""The search: trains a model for each trial that an oracle proposes, and keeps what came of it."""
+
+import logging
+import shutil
+import statistics
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import keras_tuner
+import tensorflow as tf
+from keras_tuner.src.engine.base_tuner import BaseTuner
+from keras_tuner.src.engine.trial import Trial, TrialStatus
+from pydantic import ValidationError
+
+from models.errors import InputError
+from models.metrics.scoring import score
+from models.settings import ModelSettings, TrainingSettings
+from models.training.log import TrainingLog
+from models.training.train import train
+from tuner.hyperparameters import chosen, with_values
+from tuner.oracles import build_oracle
+from tuner.settings import TuneSettings
+
+# The log of a trial's training, in the trial's folder.
+TRIAL_LOG = "training_log.json"
+
+# A trial is compared with the others once so many have been trained as long.
+FEWEST_TO_COMPARE = 3
+
+Batches = tuple[Callable[[int], tf.data.Dataset], tf.data.Dataset]
+
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Task:
+    """What all trials share.
+
+    Attributes:
+        model: settings that a trial's values change.
+        training: the same.
+        build: makes a model.
+        data: gives the batches of an epoch and those of the validation split.
+        seed: of the oracle, and of every trial's training.
+    """
+
+    model: ModelSettings
+    training: TrainingSettings
+    build: Callable[[ModelSettings], keras.Model]
+    data: Callable[[ModelSettings, TrainingSettings], Batches]
+    seed: int
+
+
+class Search(BaseTuner):
+    """A KerasTuner tuner. Killed and begun again with the same folder it goes on, within a trial too.
+
+    A trial that fails (out of memory, loss not finite, values that don't go together) is recorded with its reason and
+    the search goes on. The objective is that of the epoch with the lowest validation loss, whose weights the Trainer
+    keeps too.
+
+    Args:
+        task: what is trained.
+        settings: of the search, with a space.
+        folder: of the search: one search, one folder.
+    """
+
+    def __init__(self, task: Task, settings: TuneSettings, folder: Path) -> None:
+        self._task, self.settings = task, settings
+        self._reasons: dict[str, str] = {}
+        super().__init__(build_oracle(settings, task.seed), directory=folder.parent, project_name=folder.name)
+        self.oracle.verbose = 0
+
+    def run_trial(self, trial: Trial) -> dict[str, float]:
+        """Trains a trial's model; returns val_gap, val_f1 and val_loss."""
+        values, folder = chosen(trial.hyperparameters), Path(self.get_trial_dir(trial.trial_id))
+        _logger.info("trial %s: %s", trial.trial_id, ", ".join(f"{key} {value}" for key, value in values.items()))
+        try:
+            return self._train(trial.hyperparameters, values, folder)
+        except Exception as error:
+            self._reasons[trial.trial_id] = reason(error)
+            raise
+
+    def on_trial_end(self, trial: Trial) -> None:
+        """Tells the oracle, and removes the checkpoint: as large as the model, and of no more use."""
+        if trial.status != TrialStatus.COMPLETED:
+            trial.message = self._reasons[trial.trial_id]
+            _logger.info("trial %s failed: %s", trial.trial_id, trial.message)
+        super().on_trial_end(trial)
+        if trial.status == TrialStatus.COMPLETED:
+            ended = self.oracle.get_trial(trial.trial_id)
+            _logger.info("trial %s: %s %.4f", trial.trial_id, self.settings.objective, ended.score)
+        shutil.rmtree(self._checkpoints(trial), ignore_errors=True)
+
+    def on_search_end(self) -> None:
+        """Refuses a search without a result.
+
+        Raises:
+            InputError: no trial was scored; gives the reason of the first.
+        """
+        if not self.oracle.get_best_trials():
+            reasons = [trial.message for trial in self.oracle.trials.values() if trial.message]
+            raise InputError(f"all {len(reasons)} trials failed, the first: {next(iter(reasons), 'none was run')}")
+
+    def _train(self, found: keras_tuner.HyperParameters, values: dict[str, Any], folder: Path) -> dict[str, float]:
+        keras.backend.clear_session()  # frees what the trial before has left
+        settings, task = self.settings, self._task
+        model_settings, training = with_values(task.model, task.training, values)
+        # Hyperband says how many epochs.
+        training = training.model_copy(update={"max_epochs": found.values.get("tuner/epochs", settings.max_epochs)})
+        epoch_batches, validation = task.data(model_settings, training)
+        model, log = train(
+            lambda: task.build(model_settings),
+            lambda epoch: epoch_batches(epoch).take(settings.max_batches or -1),
+            validation,
+            training,
+            seed=task.seed,
+            checkpoint_dir=folder / "checkpoint",
+            log_dir=folder / "logs",
+            is_hopeless=self._is_hopeless,
+        )
+        (folder / TRIAL_LOG).write_text(log.to_json())
+        best = log.epochs[log.best_epoch]
+        return {"val_gap": score(model, validation).scores()["gap"], "val_f1": best.val_f1, "val_loss": best.val_loss}
+
+    def _is_hopeless(self, log: TrainingLog) -> bool:
+        if not self.settings.stop_hopeless or self.settings.oracle == "hyperband":
+            return False
+        others = [read_log(path.parent) for path in Path(self.project_dir).glob(f"trial_*/{TRIAL_LOG}")]
+        return hopeless(log, [other for other in others if other])
+
+    def _checkpoints(self, trial: Trial) -> Path:
+        return Path(self.get_trial_dir(trial.trial_id)) / "checkpoint"
+
+
+def hopeless(log: TrainingLog, others: list[TrainingLog]) -> bool:
+    """Whether the best validation loss so far is above the median of those of others after as many epochs."""
+    epochs = len(log.epochs)
+    rivals = [best_loss(other, epochs) for other in others if len(other.epochs) >= epochs]
+    return len(rivals) >= FEWEST_TO_COMPARE and best_loss(log, epochs) > statistics.median(rivals)
+
+
+def best_loss(log: TrainingLog, epochs: int) -> float:
+    """The lowest validation loss of the first epochs."""
+    return min(epoch.val_loss for epoch in log.epochs[:epochs])
+
+
+def read_log(trial_folder: Path) -> TrainingLog | None:
+    """The log of a trial's training; None of one that has not ended, or failed."""
+    file = trial_folder / TRIAL_LOG
+    return TrainingLog.from_json(file.read_text()) if file.exists() else None
+
+
+def reason(error: Exception) -> str:
+    """Why a trial failed, on one line."""
+    if isinstance(error, ValidationError):
+        first = error.errors(include_url=False)[0]
+        return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+    if isinstance(error, InputError):
+        return str(error)
+    return f"{type(error).__name__}: {next(iter(str(error).splitlines()), '')}"

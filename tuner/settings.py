@@ -1,0 +1,106 @@
+"""What a search tries and how: the `tune:` block of an experiment."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, PositiveFloat, PositiveInt, model_validator
+
+from models.settings import Settings
+
+Scalar = bool | int | float | str
+
+
+class Parameter(Settings):
+    """What all kinds share: `when` names other parameters and the values of theirs for which this one counts."""
+
+    when: dict[str, tuple[Scalar, ...]] = {}
+
+
+class Choice(Parameter):
+    """One of some values of a kind; a list (say the widths of layers) counts as a value."""
+
+    type: Literal["choice"]
+    values: Annotated[
+        tuple[bool, ...] | tuple[int, ...] | tuple[float, ...] | tuple[str, ...] | tuple[tuple[Scalar, ...], ...],
+        Field(min_length=1),
+    ]
+
+
+class Int(Parameter):
+    """A whole number, `min` and `max` included, in steps from `min`; with `log` all orders of magnitude alike."""
+
+    type: Literal["int"]
+    min: int
+    max: int
+    step: PositiveInt | None = None
+    log: bool = False
+
+    @model_validator(mode="after")
+    def _range(self) -> "Int":
+        _check_range(self)
+        return self
+
+
+class Float(Parameter):
+    """A number, `min` and `max` included, in steps from `min` if there is a step; `log` as for `Int`."""
+
+    type: Literal["float"]
+    min: float
+    max: float
+    step: PositiveFloat | None = None
+    log: bool = False
+
+    @model_validator(mode="after")
+    def _range(self) -> "Float":
+        _check_range(self)
+        return self
+
+
+AnyParameter = Annotated[Choice | Int | Float, Field(discriminator="type")]
+
+
+class TuneSettings(Settings):
+    """A search.
+
+    Attributes:
+        space: parameters by the key of the setting, say `model.encoder.clusters`; empty for the encoder's own
+            (`tuner/spaces.yaml`).
+        oracle: which values are tried next. Hyperband (Li et al., JMLR 18) gives many trials few epochs and the best of
+            them more, up to `max_epochs`, `factor` at a time; it has no `max_trials`.
+        objective: of the validation split: GAP@20, micro F1 or the loss.
+        max_trials: number of trials.
+        max_epochs: of a trial.
+        max_batches: training batches of an epoch; the whole split by default.
+        stop_hopeless: ends a trial whose validation loss is, after an epoch, above the median of the others' after as
+            many (the median stopping rule of Google Vizier, Golovin et al., KDD 2017).
+    """
+
+    space: dict[str, AnyParameter] = {}
+    oracle: Literal["random", "bayesian", "hyperband", "grid"] = "bayesian"
+    objective: Literal["val_gap", "val_f1", "val_loss"] = "val_gap"
+    max_trials: PositiveInt = 20
+    max_epochs: PositiveInt = 3
+    factor: Annotated[int, Field(ge=2)] = 3
+    max_batches: PositiveInt | None = None
+    stop_hopeless: bool = True
+
+    @model_validator(mode="after")
+    def _conditions_name_choices(self) -> "TuneSettings":
+        for key, parameter in self.space.items():
+            for parent, values in parameter.when.items():
+                above = self.space.get(parent)
+                if not isinstance(above, Choice) or list(self.space).index(parent) > list(self.space).index(key):
+                    raise ValueError(f"space.{key}.when is {parent!r}, allowed: parameters of type choice above it")
+                if not values or not set(values) <= set(above.values):
+                    raise ValueError(
+                        f"space.{key}.when.{parent} is {list(values)}, allowed: some of {list(above.values)}"
+                    )
+        return self
+
+
+def _check_range(parameter: Int | Float) -> None:
+    if parameter.min >= parameter.max:
+        raise ValueError(f"min is {parameter.min} and max {parameter.max}, expected min < max")
+    if parameter.log and parameter.min <= 0:
+        raise ValueError(f"min is {parameter.min}, with log: true allowed: above 0")
+    if parameter.log and parameter.step:
+        raise ValueError("log and step exclude each other")

@@ -1,0 +1,44 @@
+"""The parameters of a search: those of its experiment, or of its encoder."""
+
+from collections.abc import Iterator, Mapping
+from functools import cache
+from importlib import resources
+from typing import Any
+
+import yaml
+from pydantic import TypeAdapter
+
+from models.settings import ModelSettings
+from tuner.settings import AnyParameter, Choice, TuneSettings
+
+Space = Mapping[str, AnyParameter]
+
+# The entry of spaces.yaml that all encoders share.
+ALL = "all"
+
+
+def search_space(settings: TuneSettings, model: ModelSettings) -> Space:
+    """The space that an experiment names, else its encoder's of `spaces.yaml`; empty for an ensemble."""
+    spaces = _spaces()
+    own = spaces.get(model.encoder.name)
+    return settings.space or ({} if own is None else {**own, **spaces[ALL]})
+
+
+def extremes(space: Space) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Values of which each must be allowed if the space is: a parameter's name, its value and what that depends on."""
+    for key, parameter in space.items():
+        for value in parameter.values if isinstance(parameter, Choice) else (parameter.min, parameter.max):
+            yield key, {**_conditions(space, key), key: value}
+
+
+def _conditions(space: Space, key: str) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for parent, values in space[key].when.items():
+        found |= {**_conditions(space, parent), parent: values[0]}
+    return found
+
+
+@cache
+def _spaces() -> dict[str, dict[str, AnyParameter]]:
+    text = resources.files("tuner").joinpath("spaces.yaml").read_text("utf-8")
+    return TypeAdapter(dict[str, dict[str, AnyParameter]]).validate_python(yaml.safe_load(text))

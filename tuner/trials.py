@@ -1,0 +1,93 @@
+"""What a search has found, read from its folder."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from keras_tuner.src.engine.trial import Trial
+from pydantic import BaseModel
+
+from models.errors import InputError
+from tuner.hyperparameters import chosen
+from tuner.search import read_log
+from tuner.settings import TuneSettings
+
+
+class TrialResult(BaseModel, frozen=True):
+    """A trial; `scores` are val_gap, val_f1 and val_loss, empty where it was not scored, with the reason."""
+
+    id: str
+    status: str
+    values: dict[str, Any]
+    scores: dict[str, float]
+    reason: str
+    epochs: int
+    stopped_by: str
+    seconds: float
+    parameters: int
+
+
+class SearchResult(BaseModel, frozen=True):
+    """All trials of a search in the order in which they began; `best` is the id of the best one."""
+
+    objective: str
+    oracle: str
+    best: str
+    trials: tuple[TrialResult, ...]
+
+    @property
+    def winner(self) -> TrialResult:
+        """The best trial."""
+        return next(trial for trial in self.trials if trial.id == self.best)
+
+    def in_words(self) -> str:
+        """One line: how many trials, and the best one's values."""
+        scored = sum(bool(trial.scores) for trial in self.trials)
+        values = ", ".join(f"{key} {value}" for key, value in self.winner.values.items())
+        score = self.winner.scores[self.objective]
+        return f"{scored} of {len(self.trials)} trials scored, best {self.objective} {score:.4f}: {values}"
+
+    @property
+    def minimized(self) -> bool:
+        """Whether a lower objective is the better one."""
+        return self.objective == "val_loss"
+
+    @property
+    def ranked(self) -> list[TrialResult]:
+        """The scored trials, the best first; then the others."""
+        scored = [trial for trial in self.trials if trial.scores]
+        scored.sort(key=lambda trial: trial.scores[self.objective], reverse=not self.minimized)
+        return [*scored, *(trial for trial in self.trials if not trial.scores)]
+
+
+def read_search(folder: Path, settings: TuneSettings) -> SearchResult:
+    """The trials in a search's folder.
+
+    Args:
+        folder: of the search.
+        settings: of the search.
+
+    Raises:
+        InputError: there is no scored trial.
+    """
+    trials = []
+    for path in sorted(folder.glob("trial_*/trial.json")):
+        trial, log = Trial.from_state(json.loads(path.read_text())), read_log(path.parent)
+        names = ("val_gap", "val_f1", "val_loss") if trial.score is not None else ()
+        trials.append(
+            TrialResult(
+                id=trial.trial_id,
+                status=trial.status,
+                values=chosen(trial.hyperparameters),
+                scores={name: trial.metrics.get_best_value(name) for name in names},
+                reason=trial.message or "",
+                epochs=len(log.epochs) if log else 0,
+                stopped_by=(log.stopped_by or "") if log else "",
+                seconds=sum(epoch.seconds for epoch in log.epochs) if log else 0.0,
+                parameters=log.parameters if log else 0,
+            )
+        )
+    found = SearchResult(objective=settings.objective, oracle=settings.oracle, best="", trials=tuple(trials))
+    if not found.ranked or not found.ranked[0].scores:
+        raise InputError(f"{folder} holds no scored trial")
+    return found.model_copy(update={"best": found.ranked[0].id})
