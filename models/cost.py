@@ -163,4 +163,5 @@ def _gate(settings: ModelSettings, width: int) -> Cost:
     if not settings.context_gating:
         return Cost()
     gate = _dense(width, width, bias=not settings.gate_batch_norm)
-    return gate + _batch_norm(width) if settings.gate_batch_norm else gate
+    # The gate's batch normalization keeps the mean of its inputs too.
+    return gate + _batch_norm(width) + Cost(parameters=width) if settings.gate_batch_norm else gate

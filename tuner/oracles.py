@@ -30,17 +30,15 @@ class _Durable(keras_tuner.Oracle):
         _replace(self._get_oracle_fname(), self.get_state())
 
     def reload(self) -> None:
-        """Reads oracle and trials, which a kill may have left a save apart."""
+        """Reads oracle and trials, which a kill may have left one save apart."""
         super().reload()
-        for name, trial in sorted(self.trials.items()):
-            ended = trial.status in ENDED
-            if ended and name not in self.end_order:
-                self.end_order.append(name)
-            if name not in self.start_order:
-                self.start_order.append(name)
-            if not ended and name not in self._retry_queue:
-                self._retry_queue.append(name)
-        self._retry_queue = [name for name in self._retry_queue if self.trials[name].status not in ENDED]
+        for name in set(self.trials) - set(self.start_order):
+            del self.trials[name]  # saved, but its oracle never was: it begins anew
+        ended = [name for name in self._retry_queue if self.trials[name].status in ENDED]
+        self._retry_queue = [name for name in self._retry_queue if name not in ended]
+        for name in ended:
+            self.end_order = [other for other in self.end_order if other != name]
+            self.end_trial(self.trials[name])
 
     def _save_trial(self, trial: Trial) -> None:
         _replace(os.path.join(self._get_trial_dir(trial.trial_id), "trial.json"), trial.get_state())
@@ -60,6 +58,13 @@ class Hyperband(_Durable, keras_tuner.oracles.HyperbandOracle):
 
 class GridSearch(_Durable, keras_tuner.oracles.GridSearchOracle):
     """Every combination; a range without steps counts with ten values."""
+
+    def reload(self) -> None:
+        """Restores the order too, which KerasTuner does not save: each combination follows from the one before."""
+        super().reload()
+        for name in self.start_order:
+            self._ordered_ids.insert(name)
+        self._populate_next = self.start_order[-1:]
 
 
 def build_oracle(settings: TuneSettings, seed: int) -> keras_tuner.Oracle:

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import tensorflow as tf
-from tensorboard.plugins.hparams import api
+from tensorboard.plugins.hparams import api  # type: ignore[import-untyped]
 
 from tuner.trials import SearchResult
 

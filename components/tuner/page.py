@@ -98,11 +98,11 @@ def _as_text(value: Any) -> str:
 
 
 def _duration(seconds: float) -> str:
-    """In the two largest units."""
-    minutes = round(seconds / 60)
-    if minutes < 1:
+    """Hours and minutes, or what there is of them."""
+    if seconds < 60:
         return f"{seconds:.0f} s"
-    return f"{minutes // 60} h {minutes % 60} min" if minutes >= 60 else f"{minutes} min"
+    hours, minutes = divmod(round(seconds / 60), 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min"
 
 
 class Scale:
@@ -121,7 +121,7 @@ class Scale:
             if len(shown) > EACH_A_TICK:
                 locator = LogLocator(subs=(1, 2, 5)) if self._is_log else MaxNLocator(5, steps=(1, 2, 2.5, 5, 10))
                 found = locator.tick_values(self._low, self._high)
-                shown = [tick for tick in found.tolist() if self._low <= tick <= self._high]
+                shown = [tick for tick in found if self._low <= tick <= self._high]
         else:
             shown = _sorted({_as_text(value): value for value in values})
             self._kinds = [_as_text(value) for value in shown]
@@ -194,10 +194,10 @@ def _points(found: SearchResult, key: str, name: str, drawn: Sequence[TrialResul
                 x, y = scale.place(trial.values[key]), trial.scores[found.objective]
                 axes.plot(x, y, "o", color=colour, markersize=4.5, alpha=0.85)
                 if trial is drawn[0]:
-                    axes.plot(x, y, "o", color="none", markeredgecolor=TEXT, markersize=9, label="best")
+                    axes.plot(x, y, "o", color="none", markeredgecolor=TEXT, markersize=9)
         axes.set_xlim(-0.08, 1.08)
         crowded = sum(map(len, scale.ticks.values())) > LETTERS
-        turned = {"rotation": 25, "ha": "right", "rotation_mode": "anchor"} if crowded else {}
+        turned: dict[str, Any] = {"rotation": 25, "ha": "right", "rotation_mode": "anchor"} if crowded else {}
         axes.set_xticks(list(scale.ticks), scale.ticks.values(), **turned)
         axes.set_ylabel(SCORES[found.objective])
 

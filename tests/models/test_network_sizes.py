@@ -104,7 +104,7 @@ SIZES: list[tuple[dict[str, Any], int]] = [
     ),
     (
         {"encoder": AVERAGE, "context_gating": True, "gate_batch_norm": True, "gate_without_diagonal": True},
-        gate(1152) + 3 * 1152 + dense(1152, CLASSES) + gate(CLASSES) + 3 * CLASSES,
+        gate(1152) + 4 * 1152 + dense(1152, CLASSES) + gate(CLASSES) + 4 * CLASSES,
     ),
     ({"encoder": LSTM, "two_stream": True, "hidden_units": (8,)}, lstm(1024, 3) + lstm(128, 3) + dense(6, 8, CLASSES)),
     ({"encoder": NEXTVLAD, "pooled_dropout": 0.5}, nextvlad(1152, 8, 4) + excited(288 * 4, 16) + dense(16, CLASSES)),

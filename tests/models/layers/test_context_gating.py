@@ -25,7 +25,8 @@ def by_equation(layer: ContextGating, weights: dict[str, np.ndarray], training: 
             others = [i for i in range(len(x)) if not (layer.without_diagonal and i == j)]
             logits[row, j] = sum(x[i] * weights["kernel"][i, j] for i in others)
     if layer.batch_norm:
-        mean = logits.mean(axis=0) if training else weights["norm/moving_mean"]
+        center = weights["mean"] @ (weights["kernel"] - layer.without_diagonal * np.diag(np.diag(weights["kernel"])))
+        mean = logits.mean(axis=0) if training else center + weights["norm/moving_mean"]
         variance = logits.var(axis=0) if training else weights["norm/moving_variance"]
         logits = (logits - mean) / np.sqrt(variance + 1e-3) * weights["norm/gamma"] + weights["norm/beta"]
     else:
@@ -68,6 +69,17 @@ def test_jax_gives_the_same_vectors(
     calls = [{"training": False}, {"training": True}]
     for call, output in zip(calls, run_on_jax(layer, [inputs], calls), strict=True):
         assert relative_error(output, layer(inputs, **call)) < 1e-5
+
+
+def test_its_gates_are_right_though_the_weights_have_just_changed() -> None:
+    layer, generator = ContextGating(batch_norm=True, seed=0), np.random.default_rng(1)
+    videos = generator.normal(3, 0.1, (64, 20)).astype(np.float32)  # means far from 0, as those of pooled frames
+    for _ in range(100):
+        layer(videos, training=True)
+    layer.kernel.assign_add(generator.normal(0, 0.1, (20, 20)))
+    gates, expected = (np.asarray(layer(videos, training=training)) / videos for training in (False, True))
+    # The deviations are those of the old weights, the means are not: without that all gates would be near 0 or 1.
+    assert np.abs(gates.mean(axis=0) - expected.mean(axis=0)).max() < 0.02
 
 
 def test_initial_weights_keep_the_scale_of_the_input() -> None:
