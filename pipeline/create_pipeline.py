@@ -121,6 +121,8 @@ def create_pipeline(
         "eval_args": tfx.proto.EvalArgs(splits=[SPLITS[1]]),
     }
     trains = {
+        "experiment": settings.experiment,
+        "data": settings.data.pattern,
         "level": settings.level,
         "model": settings.model.model_dump(mode="json"),
         "training": settings.training.model_dump(mode="json"),
@@ -137,6 +139,7 @@ def create_pipeline(
                 **trains,
                 "tune": settings.tuner.model_dump(mode="json"),
                 "tune_dir": tune_dir,
+                "log_dir": log_dir,
                 "sources": source_fingerprint("components.tuner.component"),
             },
         )
@@ -152,8 +155,6 @@ def create_pipeline(
         hyperparameters=next((next(iter(node.outputs.values())) for node in searches), None),
         custom_config={
             **trains,
-            "experiment": settings.experiment,
-            "data": settings.data.pattern,
             "checkpoint_dir": checkpoint_dir,
             "log_dir": log_dir,
             "sources": source_fingerprint("components.trainer.trainer"),

@@ -19,6 +19,7 @@ class _Durable(keras_tuner.Oracle):
     """Saves by renaming, and after a kill takes up what was begun and nothing that had ended."""
 
     _retry_queue: list[str]
+    end_order: list[str]
 
     def get_best_trials(self, num_trials: int | None = 1) -> list[Trial]:
         """The best of the scored trials (KerasTuner adds failed ones); all for None, which TFX asks of Hyperband."""

@@ -1,5 +1,6 @@
 """Tuner: TFX's, with a search that can be killed, and its trials for people."""
 
+import json
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,10 @@ from tfx.dsl.components.base import executor_spec
 from tfx.types import artifact_utils
 from tfx.v1.components import TunerFnResult
 
+from components.example_gen.synthetic import read_synthetic
 from components.trainer.data import fingerprint, training_data
+from components.tuner.hparams import write_hparams
+from components.tuner.page import trials_page
 from models.settings import ModelSettings, TrainingSettings
 from models.video_classifier import build_video_classifier
 from tuner.search import Search, Task
@@ -18,7 +22,7 @@ from tuner.settings import TuneSettings
 from tuner.trials import SearchResult, read_search
 
 # In the artifact of the results.
-TRIALS = "trials.json"
+TRIALS, PAGE = "trials.json", "trials.html"
 
 
 class TunerExecutor(executor.Executor):
@@ -34,8 +38,12 @@ class TunerExecutor(executor.Executor):
         search = executor.search(input_dict, exec_properties, self._get_tmp_dir(), print_tuning_summary=False)
         executor.write_best_hyperparameters(search, output_dict)
         found = read_search(Path(search.project_dir), search.settings)
-        results = artifact_utils.get_single_uri(output_dict["tuner_results"])
-        Path(results, TRIALS).write_text(found.model_dump_json(indent=1))
+        results = Path(artifact_utils.get_single_uri(output_dict["tuner_results"]))
+        (results / TRIALS).write_text(found.model_dump_json(indent=1))
+        config = json.loads(exec_properties["custom_config"])
+        page = trials_page(found, config["experiment"], read_synthetic(config["data"]), navigation={})
+        (results / PAGE).write_text(page, encoding="utf-8")
+        write_hparams(found, Path(config["log_dir"], "trials"))
 
 
 class Tuner(tfx.components.Tuner):
@@ -49,7 +57,8 @@ def tuner_fn(fn_args: tfx.components.FnArgs) -> TunerFnResult:
 
     Args:
         fn_args: from TFX, the files as for the Trainer. `custom_config` holds `level`, `model`, `training` and `tune`
-            (settings as JSON-able dicts), `names` (of the labels), `seed`, `tune_dir` and `sources`.
+            (settings as JSON-able dicts), `names` (of the labels), `experiment`, `data`, `seed`, `tune_dir`, `log_dir`
+            and `sources`.
 
     Raises:
         InputError: no trial could be scored.

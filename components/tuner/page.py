@@ -28,7 +28,7 @@ ORACLES = {
 }
 
 # Numbers whose largest is more than so many times the smallest are drawn as logarithms.
-LOG_FROM = 100
+LOG_FROM = 20
 
 # Up to so many numbers are each a tick; and the least distance of theirs, in lengths of the axis.
 EACH_A_TICK, TICK_DISTANCE = 6, 0.11

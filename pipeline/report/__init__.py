@@ -1,4 +1,4 @@
-"""The report of a run: five linked HTML pages that are read offline and load nothing."""
+"""The report of a run: linked HTML pages that are read offline and load nothing."""
 
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,8 @@ from components.evaluator.verdict import Verdict
 from components.example_gen.splits import SPLITS
 from components.example_gen.synthetic import read_synthetic
 from components.pages import page_templates
+from components.tuner.component import read_trials
+from components.tuner.page import trials_page
 from pipeline.anomalies import read_anomalies
 from pipeline.local_runner import Step
 from pipeline.report.overview import overview
@@ -46,7 +48,7 @@ def write_report(settings: RunSettings, scores: dict[str, Any], steps: list[Step
     shared: dict[str, Any] = {
         "subject": settings.experiment,
         "synthetic": read_synthetic(settings.data.pattern),
-        "navigation": NAVIGATION,
+        "navigation": NAVIGATION | ({"tuning": "Tuning"} if "Tuner" in outputs else {}),
     }
     folder = out / "report"
     folder.mkdir(parents=True, exist_ok=True)
@@ -60,4 +62,7 @@ def write_report(settings: RunSettings, scores: dict[str, Any], steps: list[Step
     verdict = Verdict.read(outputs["Evaluator"]["evaluation"])
     evaluation = evaluation_page(verdict, statistics.names, page="evaluation", **shared)
     (folder / "evaluation.html").write_text(evaluation, encoding="utf-8")
+    if "Tuner" in outputs:
+        tuning = trials_page(read_trials(outputs["Tuner"]["tuner_results"]), page="tuning", **shared)
+        (folder / "tuning.html").write_text(tuning, encoding="utf-8")
     return folder / "index.html"

@@ -1,0 +1,155 @@
+"""Searches with real trainings of a tiny model: what is found, what fails, what a kill leaves, what is given up."""
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from models.errors import InputError
+from models.features import MEAN, WIDTH
+from models.settings import ModelSettings, TrainingSettings
+from models.training.log import EpochLog, TrainingLog
+from models.video_classifier import build_video_classifier
+from tuner.search import Search, Task, hopeless
+from tuner.settings import TuneSettings
+from tuner.trials import read_search
+
+CLASSES = 3
+RATES = {"training.learning_rate": {"type": "choice", "values": [1e-9, 3e-2]}}
+
+
+def batches(videos, seed):
+    """Videos whose labels are where their first three features are above 0."""
+    means = np.random.default_rng(seed).normal(size=(videos, WIDTH)).astype(np.float32)
+    means[:, :CLASSES] *= 30
+    return tf.data.Dataset.from_tensor_slices(({MEAN: means}, (means[:, :CLASSES] > 0).astype(np.float32))).batch(32)
+
+
+def build(settings):
+    if settings.hidden_units == (13,):
+        raise MemoryError("13 units are too many")
+    return build_video_classifier(settings, CLASSES, seed=1)
+
+
+def task():
+    return Task(
+        model=ModelSettings(encoder={"name": "average"}),
+        training=TrainingSettings(learning_rate=3e-2),
+        build=build,
+        data=lambda model, training: (lambda epoch: batches(256, epoch), batches(128, 99)),
+        seed=0,
+    )
+
+
+def settings(space, **more):
+    content = {"space": space, "oracle": "grid", "max_epochs": 2, "max_trials": 9, "stop_hopeless": False, **more}
+    return TuneSettings.model_validate(content)
+
+
+def searched(folder, space, **more):
+    chosen = settings(space, **more)
+    Search(task(), chosen, folder).search()
+    return read_search(folder, chosen)
+
+
+@pytest.mark.parametrize("objective", ["val_gap", "val_f1", "val_loss"])
+def test_the_winner_is_the_best_by_the_objective(tmp_path, objective):
+    found = searched(tmp_path / "search", RATES, objective=objective)
+    assert [trial.values["training.learning_rate"] for trial in found.trials] == [1e-9, 3e-2]
+    assert found.winner.values == {"training.learning_rate": 0.03} and found.winner.epochs == 2
+    poor, good = (trial.scores for trial in found.trials)
+    assert good["val_loss"] < poor["val_loss"] and good["val_gap"] > poor["val_gap"] and good["val_f1"] > poor["val_f1"]
+    assert not list((tmp_path / "search").glob("trial_*/checkpoint"))
+
+
+def test_a_trial_that_fails_has_its_reason_and_the_search_goes_on(tmp_path):
+    space = {"model.hidden_units": {"type": "choice", "values": [[13], [8], [13, 4]]}}
+    found = searched(tmp_path / "search", space)
+    assert [trial.status for trial in found.trials] == ["FAILED", "COMPLETED", "COMPLETED"]
+    assert found.trials[0].reason == "MemoryError: 13 units are too many" and not found.trials[0].scores
+    assert found.in_words().startswith("2 of 3 trials scored, best val_gap ")
+
+
+def test_a_loss_that_is_not_finite_fails_the_trial(tmp_path):
+    space = {"training.learning_rate": {"type": "choice", "values": [1e38, 1e-2]}}
+    found = searched(tmp_path / "search", space)
+    assert "lower training.learning_rate" in found.trials[0].reason and found.trials[1].scores
+
+
+def test_a_search_without_a_scored_trial_is_an_error(tmp_path):
+    space = {"model.hidden_units": {"type": "choice", "values": [[13]]}}
+    with pytest.raises(InputError, match="all 1 trials failed, the first: MemoryError: 13 units are too many"):
+        Search(task(), settings(space), tmp_path / "search").search()
+
+
+def test_an_epoch_has_no_more_batches_than_asked_for(tmp_path):
+    Search(task(), settings(RATES, max_batches=3), tmp_path / "search").search()
+    log = json.loads((tmp_path / "search" / "trial_0" / "training_log.json").read_text())
+    assert [epoch["videos"] for epoch in log["epochs"]] == [96, 96]
+
+
+def test_the_best_trial_is_repeated_by_a_training_with_its_values(tmp_path):
+    found = searched(tmp_path / "search", RATES)
+    again = searched(tmp_path / "again", {"training.learning_rate": {"type": "choice", "values": [3e-2]}})
+    assert again.winner.scores == found.winner.scores
+
+
+def slowly(folder):
+    """A search whose second trial never ends."""
+    begun = []
+
+    def build_slowly(model):
+        begun.append(model)
+        if len(begun) == 2:
+            (folder / "second").touch()
+            time.sleep(600)
+        return build(model)
+
+    slow = Task(**{**vars(task()), "build": build_slowly})
+    Search(slow, settings(RATES), folder / "search").search()
+
+
+def test_a_killed_search_goes_on_without_repeating_what_had_ended(tmp_path):
+    process = subprocess.Popen([sys.executable, __file__, tmp_path], stdout=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while not (tmp_path / "second").exists():
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.05)
+    process.kill()
+    process.wait()
+    first = tmp_path / "search" / "trial_0" / "training_log.json"
+    written = first.stat().st_mtime_ns
+    found = searched(tmp_path / "search", RATES)
+    assert [trial.status for trial in found.trials] == ["COMPLETED", "COMPLETED"]
+    assert first.stat().st_mtime_ns == written
+
+
+def log(*losses):
+    epochs = [EpochLog(number, 1.0, 0.0, loss, 0.0, 1e-3, 4, 1.0) for number, loss in enumerate(losses)]
+    return TrainingLog(1, epochs)
+
+
+def test_hopeless_is_what_the_median_of_the_others_beats_after_as_many_epochs():
+    others = [log(0.9, 0.5), log(0.8, 0.2), log(0.7, 0.6), log(0.6)]
+    assert hopeless(log(0.76), others) and not hopeless(log(0.74), others)
+    # After two epochs three others count, with the best of their two.
+    assert hopeless(log(0.9, 0.51), others) and not hopeless(log(0.4, 0.9), others)
+    assert not hopeless(log(9.0), others[:2])  # too few to compare with
+
+
+def test_a_hopeless_trial_ends_early_and_is_scored_by_what_it_reached(tmp_path):
+    rates = {"training.learning_rate": {"type": "choice", "values": [3e-2, 2e-2, 1e-2, 1e-9]}}
+    found = searched(tmp_path / "search", rates, stop_hopeless=True, max_epochs=3)
+    last = found.trials[-1]
+    assert last.values == {"training.learning_rate": 1e-9}
+    assert (last.epochs, last.stopped_by) == (1, "hopeless") and last.scores
+    assert {trial.epochs for trial in found.trials[:2]} == {3}
+
+
+if __name__ == "__main__":
+    slowly(Path(sys.argv[1]))
