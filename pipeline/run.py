@@ -37,7 +37,7 @@ SCORES_FILE = "scores.json"
 TRAINER, TUNER = "Trainer", "Tuner"
 
 # What a search leaves in a run's folder, for other runs to start from.
-SEARCH_FOLDER, BEST = "tuner", "best_hyperparameters.txt"
+HYPERPARAMETERS, BEST = "hyperparameters", "best_hyperparameters.txt"
 
 # The nodes that differ between experiments on the same data.
 PER_EXPERIMENT = ("DriftDetector", TUNER, TRAINER, "ChampionResolver", "Evaluator", "Pusher")
@@ -89,9 +89,9 @@ def run(settings: RunSettings, console: Console, from_node: str = "", workspace:
     log = read_training_log(steps[TRAINER].outputs["model"])
     (out / TRAINING_LOG).write_text(log.to_json())
     if TUNER in steps:
-        (out / SEARCH_FOLDER).mkdir(exist_ok=True)
-        shutil.copy(Path(steps[TUNER].outputs["best_hyperparameters"], BEST), out / SEARCH_FOLDER)
-        shutil.copy(Path(steps[TUNER].outputs["tuner_results"], TRIALS), out / SEARCH_FOLDER)
+        (out / HYPERPARAMETERS).mkdir(exist_ok=True)  # TFX allows no other file beside them
+        shutil.copy(Path(steps[TUNER].outputs["best_hyperparameters"], BEST), out / HYPERPARAMETERS)
+        shutil.copy(Path(steps[TUNER].outputs["tuner_results"], TRIALS), out)
     scores = _scores(settings, steps, log, out)
     (out / SCORES_FILE).write_text(json.dumps(scores, indent=1))
     report = write_report(settings, scores, runner.steps, out)

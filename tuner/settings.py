@@ -2,11 +2,12 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, PositiveFloat, PositiveInt, model_validator
+from pydantic import Field, PositiveFloat, PositiveInt, StrictBool, StrictFloat, StrictInt, model_validator
 
 from models.settings import Settings
 
-Scalar = bool | int | float | str
+# Strict: 1 is not true.
+Scalar = StrictBool | StrictInt | StrictFloat | str
 
 
 class Parameter(Settings):
@@ -20,7 +21,11 @@ class Choice(Parameter):
 
     type: Literal["choice"]
     values: Annotated[
-        tuple[bool, ...] | tuple[int, ...] | tuple[float, ...] | tuple[str, ...] | tuple[tuple[Scalar, ...], ...],
+        tuple[StrictBool, ...]
+        | tuple[StrictInt, ...]
+        | tuple[StrictFloat, ...]
+        | tuple[str, ...]
+        | tuple[tuple[Scalar, ...], ...],
         Field(min_length=1),
     ]
 

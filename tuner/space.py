@@ -21,7 +21,11 @@ def search_space(settings: TuneSettings, model: ModelSettings) -> Space:
     """The space that an experiment names, else its encoder's of `spaces.yaml`; empty for an ensemble."""
     spaces = _spaces()
     own = spaces.get(model.encoder.name)
-    return settings.space or ({} if own is None else {**own, **spaces[ALL]})
+    if settings.space or own is None:
+        return settings.space
+    # A model that says how its gates work has gates.
+    needed = {"model.context_gating"} if model.gate_batch_norm or model.gate_without_diagonal else set()
+    return {key: parameter for key, parameter in {**own, **spaces[ALL]}.items() if key not in needed}
 
 
 def extremes(space: Space) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -26,9 +26,7 @@ from pipeline.command_line.quiet import stderr_to
 )
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Any setting: training.max_epochs=3.")
 @click.option("--tune", is_flag=True, help="Search the hyperparameters first (the experiment's `tune`, see README).")
-@click.option(
-    "--hyperparameters", metavar="FOLDER", help="Train with what an earlier search found: OUT/tuner of its run."
-)
+@click.option("--hyperparameters", metavar="FOLDER", help="Train with what a search found: its run's hyperparameters/.")
 @click.option("--from-node", default="", help="Run this step and those after it even if their results are cached.")
 def run(
     data: str,

@@ -11,8 +11,10 @@ import yaml
 
 from models.errors import InputError
 from pipeline.experiments import ALIASES, Experiment, catalogue, find_experiment, list_experiments
+from tuner.settings import TuneSettings
+from tuner.space import search_space
 
-OURS = {"netvlad-8", "nextvlad-128", "netvlad-100-gated-moe"}
+OURS = {"netvlad-8", "nextvlad-128", "netvlad-100-gated-moe", "transformer-grid"}
 ROWS = {4: 14, 5: 3, 6: 12, 7: 4, 8: 3, 9: 3, 10: 3, 11: 1, 12: 6, 13: 3, 14: 3, 15: 2}
 
 
@@ -177,7 +179,10 @@ def test_what_is_shown_is_an_entry_with_the_same_settings(write):
         ("mine: {base: netvlad-8, level: clip}", "mine: level is 'clip': input should be 'video' or 'frame'"),
         ("mine: {base: netvlad-8, level: video}", "mine: model.encoder.name is 'netvlad', which needs level: frame"),
         ("mine: {base: netvlad-8, name: you}", "mine: name is no setting, allowed: base, level, model, training"),
-        ("mine: {base: netvlad-8, 1: 2}", "mine: 1 is no setting, allowed: base, level, model, training, published"),
+        (
+            "mine: {base: netvlad-8, 1: 2}",
+            "mine: 1 is no setting, allowed: base, level, model, training, tune, published",
+        ),
         (
             "mine: {level: frame, model: {encoder: {name: lstm, unit: 3}}}",
             "model.encoder.unit is no setting, allowed: unit",
@@ -228,7 +233,7 @@ def test_anchors_and_merge_keys_of_yaml_work(write):
 
 def test_experiments_are_found_by_table_and_encoder(write):
     assert [entry.name for entry in list_experiments(table=11)] == ["transformer-3x10"]
-    assert {entry.published.table for entry in list_experiments(encoder="transformer")} == {10, 11}
+    assert {entry.published.table for entry in list_experiments(encoder="transformer") if entry.published} == {10, 11}
     assert list_experiments(table=15, encoder="gru") == []
     assert list_experiments() == list(catalogue().values())
     assert list_experiments(write("mine: {base: netvlad-8}"), encoder="netvlad")[-1].name == "mine"
@@ -244,3 +249,26 @@ def test_json_and_yaml_of_an_experiment_are_plain_data():
     entry = find_experiment("nextvlad-128")
     assert Experiment.model_validate(json.loads(entry.model_dump_json())) == entry
     assert yaml.safe_load(entry.as_yaml())["nextvlad-128"]["model"]["encoder"]["groups"] == 8
+
+
+def test_every_value_of_every_encoders_search_space_is_allowed():
+    for experiment in catalogue().values():
+        space = search_space(TuneSettings(), experiment.model)
+        tuned = experiment.model_dump(mode="json") | {"tune": {"space": space}}
+        assert Experiment.model_validate(tuned).tune.space == space
+
+
+@pytest.mark.parametrize(
+    ("key", "values", "message"),
+    [
+        ("model.encoder.clusters", "[8, 2]", "tune.space.model.encoder.clusters: model.encoder.clusters is 2: "),
+        ("model.encoder.cluster", "[8]", "tune.space.model.encoder.cluster: model.encoder.cluster is no setting"),
+        ("model.encoder.name", "[lstm]", "tune.space.model.encoder.name cannot be tuned, allowed: settings of model"),
+        ("level", "[video]", "tune.space.level cannot be tuned"),
+    ],
+)
+def test_a_search_of_what_is_no_setting_is_refused(tmp_path, key, values, message):
+    file = tmp_path / "mine.yaml"
+    file.write_text(f"mine:\n  base: netvlad-8\n  tune: {{space: {{{key}: {{type: choice, values: {values}}}}}}}\n")
+    with pytest.raises(InputError, match=re.escape(message)):
+        catalogue(file)
