@@ -1,6 +1,8 @@
 """Searches with real trainings of a tiny model: what is found, what fails, what a kill leaves, what is given up."""
 
 import json
+import os
+import socket
 import subprocess
 import sys
 import time
@@ -21,6 +23,7 @@ from tuner.trials import read_search
 
 CLASSES = 3
 RATES = {"training.learning_rate": {"type": "choice", "values": [1e-9, 3e-2]}}
+RATES_OF_WORKERS = {"training.learning_rate": {"type": "choice", "values": [1e-3, 2e-3, 3e-3, 1e-2, 2e-2, 3e-2]}}
 
 
 def batches(videos, seed):
@@ -114,8 +117,19 @@ def slowly(folder):
     Search(slow, settings(RATES), folder / "search").search()
 
 
+def together(folder):
+    """A search with others that share its oracle; leaves a file for each trial it ran."""
+
+    def build_and_tell(model):
+        (folder / f"{os.environ['KERASTUNER_TUNER_ID']}-{time.time_ns()}").touch()
+        return build(model)
+
+    told = Task(**{**vars(task()), "build": build_and_tell})
+    Search(told, settings(RATES_OF_WORKERS), folder / "search").search()
+
+
 def test_a_killed_search_goes_on_without_repeating_what_had_ended(tmp_path):
-    process = subprocess.Popen([sys.executable, __file__, tmp_path], stdout=subprocess.DEVNULL)
+    process = subprocess.Popen([sys.executable, __file__, "slowly", tmp_path], stdout=subprocess.DEVNULL)
     deadline = time.monotonic() + 120
     while not (tmp_path / "second").exists():
         assert process.poll() is None and time.monotonic() < deadline
@@ -127,6 +141,26 @@ def test_a_killed_search_goes_on_without_repeating_what_had_ended(tmp_path):
     found = searched(tmp_path / "search", RATES)
     assert [trial.status for trial in found.trials] == ["COMPLETED", "COMPLETED"]
     assert first.stat().st_mtime_ns == written
+
+
+def test_workers_share_one_oracle(tmp_path):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    where = {"KERASTUNER_ORACLE_IP": "127.0.0.1", "KERASTUNER_ORACLE_PORT": port}
+    command = [sys.executable, __file__, "together", tmp_path]
+    processes = [
+        subprocess.Popen(command, env={**os.environ, **where, "KERASTUNER_TUNER_ID": name}, stdout=subprocess.DEVNULL)
+        for name in ("chief", "tuner0", "tuner1")
+    ]
+    assert [process.wait(timeout=240) for process in processes] == [0, 0, 0]
+    found = read_search(tmp_path / "search", settings(RATES_OF_WORKERS))
+    assert sorted(trial.values["training.learning_rate"] for trial in found.trials) == sorted(
+        RATES_OF_WORKERS["training.learning_rate"]["values"]
+    )
+    assert all(trial.scores for trial in found.trials)
+    ran = [path.name.partition("-")[0] for path in tmp_path.glob("tuner*")]
+    assert len(ran) == len(found.trials) and set(ran) == {"tuner0", "tuner1"}
 
 
 def log(*losses):
@@ -152,4 +186,4 @@ def test_a_hopeless_trial_ends_early_and_is_scored_by_what_it_reached(tmp_path):
 
 
 if __name__ == "__main__":
-    slowly(Path(sys.argv[1]))
+    {"slowly": slowly, "together": together}[sys.argv[1]](Path(sys.argv[2]))
