@@ -86,7 +86,7 @@ class Search(BaseTuner):
     def on_trial_end(self, trial: Trial) -> None:
         """Tells the oracle, and removes the checkpoint: as large as the model, and of no more use."""
         if trial.status != TrialStatus.COMPLETED:
-            trial.message = self._reasons[trial.trial_id]
+            trial.message = self._reasons.get(trial.trial_id, trial.message)
             _logger.info("trial %s failed: %s", trial.trial_id, trial.message)
         super().on_trial_end(trial)
         if trial.status == TrialStatus.COMPLETED:
