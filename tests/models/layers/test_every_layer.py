@@ -48,7 +48,7 @@ CASES = {
         lambda **kw: ContextGating(batch_norm=True, without_diagonal=True, seed=1, **kw),
         [FRAMES[:, 0]],
         [(3, D)],
-        D * D + 4 * D,
+        D * D + 5 * D,
     ),
     "squeeze and excitation": Case(
         lambda **kw: SqueezeExcitation(reduction=2, seed=1, **kw), [FRAMES[:, 0]], [(3, D)], D * D + 4 * D // 2
