@@ -24,7 +24,9 @@ def set_key(content: dict[str, Any], key: str, value: Any) -> None:
     """
     *parents, last = key.split(".")
     for parent in parents:
-        content = content.setdefault(parent, {})
+        if content.get(parent) is None:  # not there, or optional and left out, as `tune`
+            content[parent] = {}
+        content = content[parent]
         if not isinstance(content, dict):
             raise InputError(f"{key} is no setting: {parent} has no parts")
     content[last] = value

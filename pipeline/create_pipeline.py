@@ -130,7 +130,8 @@ def create_pipeline(
         "seed": settings.seed,
     }
 
-    searches: list[BaseNode] = []  # none, or the one that gives the Trainer its hyperparameters
+    searches: list[BaseNode] = []
+    hyperparameters: tfx.types.BaseChannel | None = None
     if settings.search:
         tuner = Tuner(
             tuner_fn="components.tuner.component.tuner_fn",
@@ -144,15 +145,15 @@ def create_pipeline(
             },
         )
         tuner.add_upstream_node(drift_detector)
-        searches.append(tuner)
+        searches, hyperparameters = [tuner], tuner.outputs["best_hyperparameters"]
     elif settings.hyperparameters:
         importer = tfx.dsl.Importer(settings.hyperparameters, tfx.types.standard_artifacts.HyperParameters)
-        searches.append(importer.with_id("ImportHyperparameters"))
+        searches, hyperparameters = [importer.with_id("ImportHyperparameters")], importer.outputs["result"]
 
     trainer = tfx.components.Trainer(
         run_fn="components.trainer.trainer.run_fn",
         **reads,
-        hyperparameters=next((next(iter(node.outputs.values())) for node in searches), None),
+        hyperparameters=hyperparameters,
         custom_config={
             **trains,
             "checkpoint_dir": checkpoint_dir,

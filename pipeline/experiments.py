@@ -107,7 +107,8 @@ class Experiment(Recipe):
 
     def as_yaml(self) -> str:
         """All settings, as an entry of an experiment file; without what was published."""
-        content = self.model_dump(mode="json", exclude={"name", "published"})
+        left_out = {"name", "published"} | ({"tune"} if self.tune is None else set())
+        content = self.model_dump(mode="json", exclude=left_out)
         return yaml.dump({self.name: content}, Dumper=_ListsOnOneLine, sort_keys=False)
 
 

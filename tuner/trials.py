@@ -28,17 +28,16 @@ class TrialResult(BaseModel, frozen=True):
 
 
 class SearchResult(BaseModel, frozen=True):
-    """All trials of a search in the order in which they began; `best` is the id of the best one."""
+    """All trials of a search in the order in which they began, at least one of them scored."""
 
     objective: str
     oracle: str
-    best: str
     trials: tuple[TrialResult, ...]
 
     @property
     def winner(self) -> TrialResult:
         """The best trial."""
-        return next(trial for trial in self.trials if trial.id == self.best)
+        return self.ranked[0]
 
     def in_words(self) -> str:
         """One line: how many trials, and the best one's values."""
@@ -87,7 +86,6 @@ def read_search(folder: Path, settings: TuneSettings) -> SearchResult:
                 parameters=log.parameters if log else 0,
             )
         )
-    found = SearchResult(objective=settings.objective, oracle=settings.oracle, best="", trials=tuple(trials))
-    if not found.ranked or not found.ranked[0].scores:
+    if not any(trial.scores for trial in trials):
         raise InputError(f"{folder} holds no scored trial")
-    return found.model_copy(update={"best": found.ranked[0].id})
+    return SearchResult(objective=settings.objective, oracle=settings.oracle, trials=tuple(trials))

@@ -151,7 +151,7 @@ def shift_by_chance(before: int, now: int, features: int) -> float:
     """The largest shift of a mean, in standard deviations, that two samples of the same videos have by chance.
 
     Frames of a video resemble each other, so each video counts as one observation: rather too much than too little.
-    From a few hundred videos on; with a hundred the tails of Student's t are three times as heavy as assumed here.
+    From a few hundred videos on; with a hundred the tails of Student's t are 2.6 times as heavy as assumed here.
 
     Args:
         before: number of videos.

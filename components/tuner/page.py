@@ -70,7 +70,7 @@ def trials_page(
             found=found,
             names=names,
             scores=scores,
-            oracle=ORACLES.get(found.oracle, found.oracle),
+            oracle=ORACLES[found.oracle],
             scored=sum(bool(trial.scores) for trial in found.trials),
             time=_duration(sum(trial.seconds for trial in found.trials)),
             text=_as_text,

@@ -5,7 +5,8 @@ from typing import Any
 import keras
 from keras import KerasTensor, ops
 
-# Of the moving moments. Those of ten batches: an error of 1/18 of the deviation where a batch has 32 videos.
+# Of the moving moments: they count as much as the mean of 19 batches, an error of 1/25 of the deviation where a batch
+# has 32 videos.
 MOMENTUM = 0.9
 
 
@@ -18,7 +19,8 @@ class ContextGating(keras.layers.Layer):
     Args:
         batch_norm: y = x * sigmoid(BN(W x)) instead. Outside training the mean of W x is taken as W times the moving
             mean of x: W changes faster than a moving mean of W x can follow, whose error was 1.8 times the deviation.
-            (F1 of a small NetVLAD with a mixture of experts after 5 epochs: 0.47 on new videos, so 0.94.)
+            (F1 of a small NetVLAD with a mixture of experts on new videos after 5 epochs: 0.94; with a moving mean of
+            W x and momentum 0.99 it was 0.47.)
         without_diagonal: no feature takes part in its own gate: the diagonal of W counts as 0.
         seed: of the initial weights; None draws one.
 

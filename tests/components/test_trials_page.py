@@ -77,8 +77,7 @@ def failed(name: str, reason: str) -> TrialResult:
 
 
 def search(*trials: TrialResult, objective: str = "val_gap") -> SearchResult:
-    found = SearchResult(objective=objective, oracle="bayesian", best="", trials=trials)
-    return found.model_copy(update={"best": found.ranked[0].id})
+    return SearchResult(objective=objective, oracle="bayesian", trials=trials)
 
 
 def page_of(*trials: TrialResult, objective: str = "val_gap") -> Page:

@@ -265,6 +265,7 @@ def test_every_value_of_every_encoders_search_space_is_allowed():
         ("model.encoder.cluster", "[8]", "tune.space.model.encoder.cluster: model.encoder.cluster is no setting"),
         ("model.encoder.name", "[lstm]", "tune.space.model.encoder.name cannot be tuned, allowed: settings of model"),
         ("level", "[video]", "tune.space.level cannot be tuned"),
+        ("model.dropout.rate", "[0.1]", "mine: model.dropout.rate is no setting: dropout has no parts"),
     ],
 )
 def test_a_search_of_what_is_no_setting_is_refused(tmp_path, key, values, message):

@@ -26,6 +26,12 @@ def test_overrides_win_over_options_and_experiment():
     assert (settings.training.max_epochs, settings.model.hidden_units, settings.seed) == (3, (8, 4), 2)
 
 
+def test_an_optional_part_that_was_left_out_gets_keys_one_by_one():
+    settings = resolve("tune.max_trials=5", "tune.oracle=grid", "search=true")
+    assert (settings.tuner.max_trials, settings.tuner.oracle, settings.tuner.max_epochs) == (5, "grid", 3)
+    assert "model.hidden_units" in settings.tuner.space
+
+
 def test_the_champion_must_not_be_worse_unless_that_is_said():
     settings = resolve("evaluation.thresholds.gap.min=0.8", "evaluation.thresholds.f1@num_labels:1.min=0.3")
     assert settings.evaluation.model_dump(exclude_none=True)["thresholds"] == {
