@@ -79,14 +79,13 @@ def _worker(folder: str, kind: str, level: str) -> dict[str, float]:
 
 def evaluate(folder: Path, kind: str, level: str) -> dict[str, float]:
     """Seconds and peak memory of one evaluation of the test split."""
-    from tfx import v1 as tfx  # noqa: F401  (tfma.EvalConfig exists only after this import)
+    import apache_beam as beam
 
-    import tensorflow_model_analysis as tfma  # isort: skip
-    from apache_beam.options.pipeline_options import PipelineOptions
-
-    from components.evaluator.component import eval_config
+    from components.evaluator.analysis import analyze, eval_config
     from components.evaluator.label_groups import label_groups
     from components.evaluator.verdict import CANDIDATE
+
+    import tensorflow_model_analysis as tfma  # isort: skip  (after TFX)
 
     [examples] = folder.glob("run/pipeline_root/ExampleGen/examples/*/Split-test")
     [model] = folder.glob("run/pipeline_root/Trainer/model/*/Format-Serving")
@@ -96,14 +95,10 @@ def evaluate(folder: Path, kind: str, level: str) -> dict[str, float]:
         del config.metrics_specs[0].metrics[1]
         config.metrics_specs[0].per_slice_thresholds.clear()
     started = time.perf_counter()
-    result = tfma.run_model_analysis(
-        eval_config=config,
-        eval_shared_model=tfma.default_eval_shared_model(str(model), eval_config=config),
-        data_location=f"{examples}/*",
-        output_path=str(folder / kind),
-        pipeline_options=PipelineOptions(["--runner=FnApiRunner"]),
-    )
+    with beam.Pipeline(argv=["--runner=FnApiRunner"]) as pipeline:
+        analyze(pipeline, [f"{examples}/*"], {CANDIDATE: str(model)}, config, str(folder / kind))
     seconds = time.perf_counter() - started
+    result = tfma.load_eval_result(str(folder / kind))
     [overall] = [metrics for part, metrics in result.slicing_metrics if not part]
     videos = overall[""][""]["example_count"]["doubleValue"]
     megabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

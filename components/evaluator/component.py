@@ -4,25 +4,23 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import tensorflow_model_analysis as tfma
 from apache_beam.io.filesystems import FileSystems
-from google.protobuf import json_format
 from tfx import v1 as tfx
-from tfx.components.evaluator import executor
-from tfx.dsl.components.base import base_beam_component, executor_spec
+from tfx.components.evaluator import constants
+from tfx.dsl.components.base import base_beam_component, base_beam_executor, executor_spec
 from tfx.types import artifact_utils, component_spec
-from tfx.utils import path_utils
+from tfx.utils import io_utils, path_utils
 
 from components.champion_resolver import VERSION
 from components.dataset_statistics.component import DataStatistics
 from components.dataset_statistics.statistics import Statistics
+from components.evaluator.analysis import analyze, eval_config
 from components.evaluator.label_groups import label_groups
 from components.evaluator.page import evaluation_page
-from components.evaluator.requirements import Requirement, parse_requirements, tfma_thresholds
-from components.evaluator.verdict import CANDIDATE, CHAMPION, judge
+from components.evaluator.requirements import parse_requirements
+from components.evaluator.verdict import CANDIDATE, CHAMPION, Verdict, judge
 from components.example_gen.splits import SPLITS
 from components.served_models import read_model_card
-from models.features import NUM_FRAMES, Level
 from models.metrics.video_metrics import THRESHOLD
 
 PAGE = "evaluation.html"
@@ -50,8 +48,8 @@ class EvaluatorSpec(component_spec.ComponentSpec):
     }
 
 
-class EvaluatorExecutor(executor.Executor):
-    """Runs TFX's executor, then writes the verdict and a page beside the metrics."""
+class EvaluatorExecutor(base_beam_executor.BaseBeamExecutor):
+    """Evaluates with TFMA, then writes the verdict, a page beside the metrics and TFX's blessing."""
 
     def Do(
         self,
@@ -64,40 +62,51 @@ class EvaluatorExecutor(executor.Executor):
         candidate = artifact_utils.get_single_instance(input_dict["model"])
         champion = artifact_utils.get_single_instance(input_dict["baseline_model"])
         version = champion.get_string_custom_property(VERSION)
-        models = {CANDIDATE: candidate} | ({CHAMPION: champion} if version else {})
+        folders = {
+            name: path_utils.serving_model_dir(model.uri)
+            for name, model in ({CANDIDATE: candidate} | ({CHAMPION: champion} if version else {})).items()
+        }
         slices = json.loads(exec_properties["slices"])
         requirements = parse_requirements(json.loads(exec_properties["thresholds"]))
         frequency = statistics.splits[SPLITS[0]].label_frequency
         config = eval_config(
-            {name: threshold_of(model.uri) for name, model in models.items()},
+            {name: threshold_of(folder) for name, folder in folders.items()},
             len(statistics.names),
             statistics.level,
             requirements,
             slices,
             label_groups(frequency, statistics.names, json.loads(exec_properties["verticals"])),
         )
-        inputs = {key: input_dict[key] for key in ("examples", "model")}
-        if version:
-            inputs["baseline_model"] = input_dict["baseline_model"]
-        properties = {
-            "eval_config": json_format.MessageToJson(config),
-            "example_splits": exec_properties["example_splits"],
-        }
-        super().Do(inputs, output_dict, properties)
+        patterns = [
+            io_utils.all_files_pattern(uri)
+            for split in json.loads(exec_properties["example_splits"])
+            for uri in artifact_utils.get_split_uris(input_dict["examples"], split)
+        ]
         evaluation = artifact_utils.get_single_uri(output_dict["evaluation"])
+        with self._make_beam_pipeline() as pipeline:
+            analyze(pipeline, patterns, folders, config, evaluation)
         verdict = judge(evaluation, requirements, slices, version)
         verdict.write(evaluation)
         page = evaluation_page(
             verdict,
             statistics.names,
-            subject=read_model_card(path_utils.serving_model_dir(candidate.uri)).get("experiment", ""),
+            subject=read_model_card(folders[CANDIDATE]).get("experiment", ""),
             synthetic=statistics.synthetic,
             navigation={},
         )
         with FileSystems.create(f"{evaluation}/{PAGE}") as file:
             file.write(page.encode())
-        blessing = artifact_utils.get_single_instance(output_dict["blessing"])
-        blessing.set_string_custom_property("reasons", "; ".join(verdict.reasons))
+        _bless(artifact_utils.get_single_instance(output_dict["blessing"]), candidate, verdict)
+
+
+def _bless(blessing: tfx.dsl.Artifact, candidate: tfx.dsl.Artifact, verdict: Verdict) -> None:
+    """Writes what TFX's own Evaluator writes of a verdict, and the reasons."""
+    blessed, not_blessed = constants.BLESSED_FILE_NAME, constants.NOT_BLESSED_FILE_NAME
+    io_utils.write_string_file(f"{blessing.uri}/{blessed if verdict.blessed else not_blessed}", "")
+    blessing.set_int_custom_property(constants.ARTIFACT_PROPERTY_BLESSED_KEY, int(verdict.blessed))
+    blessing.set_string_custom_property(constants.ARTIFACT_PROPERTY_CURRENT_MODEL_URI_KEY, candidate.uri)
+    blessing.set_int_custom_property(constants.ARTIFACT_PROPERTY_CURRENT_MODEL_ID_KEY, candidate.id)
+    blessing.set_string_custom_property("reasons", "; ".join(verdict.reasons))
 
 
 class Evaluator(base_beam_component.BaseBeamComponent):
@@ -144,57 +153,6 @@ class Evaluator(base_beam_component.BaseBeamComponent):
         super().__init__(spec=spec)
 
 
-def threshold_of(model_uri: str) -> float:
+def threshold_of(folder: str) -> float:
     """The threshold of the best F1 on the validation split; 0.5 for models that were exported without."""
-    return read_model_card(path_utils.serving_model_dir(model_uri)).get("threshold", THRESHOLD)
-
-
-def eval_config(
-    thresholds: Mapping[str, float],
-    classes: int,
-    level: Level,
-    requirements: list[Requirement],
-    slices: Sequence[str],
-    groups: Mapping[str, Sequence[int]],
-) -> tfma.EvalConfig:
-    """What TFMA is to compute.
-
-    Args:
-        thresholds: of `f1_at_threshold` by model, the candidate and perhaps the champion.
-        classes: number of labels.
-        level: of the examples; frame-level ones are sliced by number of frames too.
-        requirements: what the candidate must reach.
-        slices: more features to slice by.
-        groups: label ids by the name of their group.
-    """
-    model = {
-        "signature_name": "packed_examples",
-        "preprocessing_function_names": ["transform_features"],
-        "label_key": "labels",
-    }
-    features = dict.fromkeys(["num_labels", *([NUM_FRAMES] if level == "frame" else []), *slices])
-    return json_format.ParseDict(
-        {
-            "model_specs": [
-                {"name": CANDIDATE, **model},
-                *([{"name": CHAMPION, "is_baseline": True, **model}] if CHAMPION in thresholds else []),
-            ],
-            "slicing_specs": [{}, *({"feature_keys": [name]} for name in features)],
-            "metrics_specs": [
-                {
-                    "model_names": [name],
-                    "metrics": [
-                        {"class_name": "ExampleCount"},
-                        {
-                            "class_name": "VideoScores",
-                            "module": "components.evaluator.metrics",
-                            "config": json.dumps({"classes": classes, "threshold": threshold, "groups": groups}),
-                        },
-                    ],
-                    **(tfma_thresholds(requirements) if name == CANDIDATE else {}),
-                }
-                for name, threshold in thresholds.items()
-            ],
-        },
-        tfma.EvalConfig(),
-    )
+    return read_model_card(folder).get("threshold", THRESHOLD)

@@ -6,7 +6,7 @@ from typing import Self
 import numpy as np
 
 from models.metrics.bootstrap import poisson_weights
-from models.metrics.ranked_hits import HIGHEST, LOWEST, RankedHits, clipped_logits
+from models.metrics.ranked_hits import CAPACITY_BY_LABEL, HIGHEST, LOWEST, RankedHits, clipped_logits
 
 # Strictly above: the thesis' rule (section 5.1), and Keras'.
 THRESHOLD = 0.5
@@ -44,7 +44,7 @@ class VideoMetrics:
         # (video, label) pairs by probability: cell k holds those in (k/1000, (k+1)/1000], cell 0 also 0 itself.
         self.pairs, self.positives = np.zeros(CELLS, np.int64), np.zeros(CELLS, np.int64)
         self.probabilities = np.zeros(CELLS)
-        self.ranked, self.ranked_by_class = RankedHits(), RankedHits()
+        self.ranked, self.ranked_by_class = RankedHits(), RankedHits(CAPACITY_BY_LABEL)
         self.perr_sum = 0.0
         self.first_is_right = 0
         self.replicate_counts = np.zeros((replicates, 3))

@@ -4,18 +4,22 @@ import json
 import re
 from pathlib import Path
 
+import apache_beam as beam
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from apache_beam.pipeline import PipelineVisitor
+from apache_beam.transforms.util import _GlobalWindowsBatchingDoFn
 from tfx import v1 as tfx
 
 from components.champion_resolver import VERSION
 from components.dataset_statistics.component import DataStatistics
 from components.dataset_statistics.counts import SplitCounts
 from components.dataset_statistics.statistics import describe
+from components.evaluator.analysis import analyze, eval_config
 from components.evaluator.component import EvaluatorExecutor
-from components.evaluator.verdict import Verdict
+from components.evaluator.verdict import CANDIDATE, Verdict
 from components.example_gen.ingest import Summary
 from components.trainer.export import export
 from models.input.batches import parse_means
@@ -218,6 +222,24 @@ def test_where_lower_is_better_a_change_for_the_better_is_a_fall(model, evaluate
     better = evaluate(calibrated, champion=loud, ece={"min_change": 0.1})
     assert better.blessed and "the change +" in better.reasons[0]
     assert not evaluate(loud, champion=calibrated, ece={"min_change": 0.0}).blessed
+
+
+def test_batches_do_not_grow_with_the_number_of_videos(data, model):
+    # TFMA's default would take up to 1000 videos at once, as many as its clock lets it.
+    sizes = []
+
+    class Batches(PipelineVisitor):
+        def visit_transform(self, node):
+            if isinstance(getattr(node.transform, "fn", None), _GlobalWindowsBatchingDoFn):
+                estimator = node.transform.fn._batch_size_estimator
+                sizes.append((estimator._min_batch_size, estimator._max_batch_size))
+
+    folder = f"{model('good', bias=0.0).uri}/Format-Serving"
+    config = eval_config({CANDIDATE: 0.5}, CLASSES, "video", [], [], {})
+    pipeline = beam.Pipeline(runner="FnApiRunner")
+    analyze(pipeline, [f"{data[0].uri}/Split-test/*"], {CANDIDATE: folder}, config, "unused")
+    pipeline.visit(Batches())
+    assert sizes == [(32, 32)]
 
 
 def test_the_page_escapes_names_and_loads_nothing(data, model, evaluate):

@@ -1,5 +1,6 @@
 """The TFMA metric: videos one by one, shared out over accumulators, give the scores of all of them."""
 
+import pickle
 import subprocess
 import sys
 
@@ -11,7 +12,7 @@ import tensorflow_model_analysis as tfma  # isort: skip
 from google.protobuf import text_format
 
 from components.evaluator.details import Details
-from components.evaluator.metrics import VideoScores
+from components.evaluator.metrics import Accumulator, VideoScores
 from models.metrics.video_metrics import VideoMetrics
 
 GROUPS = {"head": [0, 1, 2], "label:a & b": [7]}
@@ -57,6 +58,20 @@ def test_scores_are_those_of_all_videos_at_once(predictions):
         assert found[name] == pytest.approx(value, abs=1e-12), name
     assert found["f1/head"] == expected.f1_of(np.array([0, 1, 2]))
     assert found["f1/label:a & b"] == expected.f1_of(np.array([7]))
+
+
+def test_what_was_counted_travels_whole_and_in_few_bytes():
+    rng = np.random.default_rng(1)
+    labels, scores = rng.random((500, 300)) < 0.02, rng.random((500, 300)).astype(np.float32) ** 8
+    accumulator = Accumulator(300)
+    for row in range(500):
+        accumulator.add(scores[row], labels[row], b"%d" % row)
+    sent = pickle.dumps(accumulator)
+    received = pickle.loads(sent)
+    assert received.metrics.videos == 500
+    assert received.metrics.scores(0.5) == accumulator.metrics.scores(0.5)
+    assert received.findings.worst() == accumulator.findings.worst()
+    assert len(sent) < 0.3 * len(pickle.dumps((accumulator.metrics, accumulator.findings)))
 
 
 def test_details_survive_the_way_through_bytes(predictions):

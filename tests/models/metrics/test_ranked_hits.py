@@ -1,5 +1,6 @@
 """Ranked hits: exact below their capacity, near above it, whatever the order."""
 
+import tracemalloc
 from collections.abc import Callable
 from itertools import permutations
 
@@ -8,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.metrics import ranked_hits
 from models.metrics.ranked_hits import RankedHits
 
 
@@ -86,6 +86,22 @@ def test_parts_of_different_coarseness_are_merged() -> None:
     assert forward._predictions.sum() == 5050
 
 
+def test_adding_a_few_predictions_does_not_copy_all_that_is_kept() -> None:
+    tracemalloc.start()
+    ranked = RankedHits(2**20)
+    for part in np.split(np.random.default_rng(4).random(400_000), 8):
+        ranked.add(part, part > 0.5)
+    ranked.precision_sums()
+    kept = ranked._keys.nbytes + ranked._predictions.nbytes + ranked._hits.nbytes
+    ranked.add(np.array([0.25, 0.5]), np.array([True, False]))
+    before, _ = tracemalloc.get_traced_memory()
+    tracemalloc.reset_peak()
+    ranked._settle()
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak - before < 0.5 * kept  # one of the three arrays at a time, and a mask
+
+
 def test_nothing_sums_up_to_zero() -> None:
     assert RankedHits().precision_sums(3).tolist() == [0, 0, 0]
 
@@ -93,17 +109,17 @@ def test_nothing_sums_up_to_zero() -> None:
 def test_few_predictions_at_a_time_are_not_sorted_in_among_all_the_others_each_time(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    sorted_keys, original = 0, ranked_hits._sum_by_key
+    passed_over, original = 0, RankedHits._join
 
-    def count(keys: np.ndarray, *counts: np.ndarray) -> tuple[np.ndarray, ...]:
-        nonlocal sorted_keys
-        sorted_keys += keys.size
-        return original(keys, *counts)
+    def count(ranked: RankedHits, *added: np.ndarray) -> None:
+        nonlocal passed_over
+        original(ranked, *added)
+        passed_over += ranked._keys.size
 
-    monkeypatch.setattr(ranked_hits, "_sum_by_key", count)
+    monkeypatch.setattr(RankedHits, "_join", count)
     scores = np.random.default_rng(3).random(300_000)
-    ranked = RankedHits()
+    ranked = RankedHits(2**20)
     for part in np.split(scores, 1000):
         ranked.add(part, part > 0.5)
     ranked.precision_sums()
-    assert sorted_keys < 4 * scores.size
+    assert scores.size <= passed_over < 4 * scores.size
