@@ -12,6 +12,7 @@ from kfp import compiler, dsl
 sys.path.insert(0, str(Path(__file__).parent))  # tests are no package
 
 import pods
+from api_server import ApiServer
 from emulator import Emulator
 
 
@@ -26,6 +27,12 @@ def emulator(pods_allowed: None, tmp_path: Path) -> Iterator[Callable[..., Emula
     """Builds an Emulator with the arguments given, in a folder of its own; ended with the test."""
     with ExitStack() as stack:
         yield lambda **options: stack.enter_context(Emulator(tmp_path / "cluster", **options))
+
+
+@pytest.fixture
+def api_server() -> Iterator[ApiServer]:
+    with ApiServer() as server:
+        yield server
 
 
 @pytest.fixture

@@ -55,10 +55,17 @@ class Package:
 
 
 def load_package(path: Path) -> Package:
-    """NewV2SpecTemplate of apiserver/template/v2_template.go, and what argocompiler refuses."""
+    """A package that a run can be made of: accepted by upload and by the compiler to Argo."""
+    package = parse_package(path.read_text())
+    check_tasks(package)
+    return package
+
+
+def parse_package(text: str) -> Package:
+    """NewV2SpecTemplate of apiserver/template/v2_template.go: what the API server checks of an upload."""
     spec: dict[str, Any] = {}
     platform: dict[str, dict[str, Any]] = {}
-    for document in yaml.safe_load_all(path.read_text()):
+    for document in yaml.safe_load_all(text):
         message = pipeline_spec_pb2.PlatformSpec() if "platforms" in document else pipeline_spec_pb2.PipelineSpec()
         try:
             json_format.ParseDict(document, message)
@@ -78,14 +85,16 @@ def load_package(path: Path) -> Package:
     if spec.get("schemaVersion") != "2.1.0":
         version = spec.get("schemaVersion")
         raise Refused(f"KFP only supports schema version 2.1.0, but the pipeline spec has version {version}")
-    package = Package(spec, platform)
-    _check_tasks(package)
-    if strangers := sorted(set(platform) - set(spec["deploymentSpec"]["executors"])):
+    return Package(spec, platform)
+
+
+def check_tasks(package: Package) -> None:
+    """What v2/compiler/argocompiler and Argo itself refuse when a run is created.
+
+    A platform configuration without executor is not refused there, only without effect; here it is a mistake.
+    """
+    if strangers := sorted(set(package.platform) - set(package.spec["deploymentSpec"]["executors"])):
         raise Refused(f"the platform spec configures executors that do not exist: {', '.join(strangers)}")
-    return package
-
-
-def _check_tasks(package: Package) -> None:
     for name, task in package.tasks.items():
         if not ARGO_NAME.fullmatch(name):
             raise Refused(f"task {name}: Argo allows letters, digits and '-' in names")
