@@ -88,7 +88,7 @@ def step(request: dict) -> None:
     """Runs the command: `python -m MODULE` here, with the modules that are loaded already; anything else by exec."""
     become(request)
     match request["command"]:
-        case ["python", "-m", module, *arguments] if request["fork"]:
+        case ["python" | "python3", "-m", module, *arguments] if request["fork"]:
             sys.argv = [module, *arguments]
             sys.path[:1] = ["/", *filter(None, os.environ.get("PYTHONPATH", "").split(":"))]
             sys.stdout.reconfigure(write_through="PYTHONUNBUFFERED" in os.environ)

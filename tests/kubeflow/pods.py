@@ -24,7 +24,7 @@ def allowed() -> bool:
 
 @dataclass(frozen=True)
 class Fault:
-    """Takes the pod of a task away: as the node would, not as an error of the step's own.
+    """Takes the pod of a task away, as a node that is drained or lost would.
 
     SIGTERM reaches all processes of the pod; what still runs `grace` seconds later is killed. The launcher does not
     handle SIGTERM, so the attempt has failed whatever the step does about it, and nothing is uploaded.
@@ -34,8 +34,8 @@ class Fault:
         after: Seconds after the start, or a regular expression that the log must match.
         signal: SIGKILL or SIGTERM.
         attempts: The attempts it hits.
-        grace: Kubernetes allows 30 s. Counting on them is bold: the container ends with its first process, and Argo's
-            executor ends with the launcher.
+        grace: Kubernetes allows 30 s, but a step has at most one: it ends with the container's first process, Argo's
+            emissary, which looks every second whether the launcher still runs.
     """
 
     task: str
