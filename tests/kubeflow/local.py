@@ -7,7 +7,7 @@ ignored: what those change is the emulator's business. Volumes are therefore giv
 """
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,11 +31,15 @@ class LocalRun:
 
 
 @contextmanager
-def _containers_in_pods(server: PodServer, pod: Pod) -> Iterator[None]:
+def _containers_in_pods(server: PodServer, new_pod: Callable[[], Pod]) -> Iterator[None]:
     handler = subprocess_task_handler.SubprocessTaskHandler
 
     def run(full_command: list[str]) -> int:
-        return server.run(pod, ["python" if word == sys.executable else word for word in full_command], None)[0]
+        pod = new_pod()
+        try:
+            return server.run(pod, ["python" if word == sys.executable else word for word in full_command], None)[0]
+        finally:
+            pod.remove()
 
     with (
         mock.patch.object(handler, "validate_not_container_component", lambda *_: None),
@@ -68,18 +72,17 @@ def run_locally(
     Raises:
         RuntimeError: A task failed; the log says why.
     """
-    root = folder.resolve() / "outputs"
+    root, log = folder.resolve() / "outputs", folder.resolve() / "log"
     root.mkdir(parents=True)
     variables = {"PATH": f"{sys.prefix}/bin:/usr/local/bin:/usr/bin:/bin", "HOME": "/tmp", "LANG": "C.UTF-8"}
-    pod = Pod(folder / "pods" / "local", folder / "log", variables | dict(environment or {}), [(root, str(root))])
-    pod.mounts += [(host, path) for path, host in (mounts or {}).items()]
+    variables |= environment or {}
+    volumes = [(root, str(root)), *((host, path) for path, host in (mounts or {}).items())]
     server = PodServer(preload, fork=True)
     try:
         local.init(local.SubprocessRunner(use_venv=False), pipeline_root=str(root), raise_on_error=True)
-        with _containers_in_pods(server, pod):
+        with _containers_in_pods(server, lambda: Pod(folder / "pods" / "step", log, dict(variables), list(volumes))):
             components.load_component_from_file(str(package))(**dict(parameters or {}))
     finally:
         server.close()
-        pod.remove()
     (run,) = root.iterdir()
-    return LocalRun(run, pod.log)
+    return LocalRun(run, log)
