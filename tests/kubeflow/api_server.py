@@ -4,6 +4,7 @@
         client = kfp.Client(host=server.url)
         run = client.create_run_from_pipeline_package("package.yaml", experiment_name="videos")
         server.advance(run.run_id, "RUNNING", {"Trainer": "RUNNING"})
+        server.execute(run.run_id, emulator)                # or the whole run, for real
         server.trouble("GET", "/runs/", status=503, times=2)
         server.trouble("POST", "/runs$", lose="answer")     # the run is created, the client never hears of it
         server.requests                                     # method, path, query, headers and body of each
@@ -26,6 +27,7 @@ from urllib.parse import unquote
 
 from api_state import ApiError, Json, State, UploadError, get, page
 from api_transport import Handler, Request, Trouble, uploaded
+from emulator import Emulator, Run
 
 ENDED = {"SUCCEEDED", "FAILED", "CANCELED", "SKIPPED"}
 
@@ -55,7 +57,8 @@ class ApiServer:
     def __enter__(self) -> Self:
         self._troubles: list[Trouble] = []
         members = {"troubles": self._troubles, "requests": self.requests, "answer": self._answer}
-        members |= {"lock": threading.Lock()} | {f"do_{method}": Handler.serve for method in ("GET", "POST", "DELETE")}
+        self._lock = threading.Lock()  # clients may ask while a test changes a run
+        members |= {"lock": self._lock} | {f"do_{method}": Handler.serve for method in ("GET", "POST", "DELETE")}
         handler = type("Handler", (Handler,), members)
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
         self._server.daemon_threads = True
@@ -94,7 +97,19 @@ class ApiServer:
     def advance(
         self, run_id: str, state: str, tasks: Mapping[str, str] | None = None, error: str = "", retries: int = 0
     ) -> Json:
-        """Takes a run to a state, with its tasks in theirs; tasks not named keep theirs."""
+        """Takes a run to a state.
+
+        Args:
+            run_id: The run.
+            state: Its new state.
+            tasks: Task -> its state; those not named keep theirs.
+            error: Of the run.
+            retries: Pods of these tasks that failed before the one in that state.
+        """
+        with self._lock:
+            return self._advance(run_id, state, tasks or {}, error, retries)
+
+    def _advance(self, run_id: str, state: str, tasks: Mapping[str, str], error: str, retries: int) -> Json:
         run, now = self.state.runs[run_id], self.state.now()
         run["state_history"].append({"update_time": now, "state": state})
         run["state"] = state
@@ -103,19 +118,16 @@ class ApiServer:
         if error:
             run["error"] = {"code": 13, "message": error}
         details = run.setdefault("run_details", {}).setdefault("task_details", [])
-        for name, task_state in (tasks or {}).items():
+        for name, task_state in tasks.items():
             details[:] = [node for node in details if node["_task"] != name]
-            details += self._nodes(run_id, name, task_state, now, retries if task_state == "FAILED" else 0)
+            details += self._nodes(run_id, name, task_state, now, retries)
         return run
 
     def _nodes(self, run_id: str, name: str, state: str, now: str, retries: int) -> list[Json]:
         """The Argo nodes of a task, as toModelTasks of server/api_converter.go lists them."""
-        pods = [f"executor({number})" for number in range(retries + 1)] if retries else ["executor"]
-        kinds = [
-            ("dag", name, state),
-            ("driver", f"{name}-driver", "SUCCEEDED"),
-            *(("impl", pod, state) for pod in pods),
-        ]
+        kinds = [("dag", name, state), ("driver", f"{name}-driver", "SUCCEEDED")]
+        kinds += [("impl", f"executor({attempt})", "FAILED") for attempt in range(retries)]
+        kinds += [("impl", f"executor({retries})" if retries else "executor", state)]
         nodes = []
         for number, (kind, display, node_state) in enumerate(kinds):
             pod = f"run-{run_id[:5]}-{kind}-{name.lower()}-{number}"
@@ -125,6 +137,27 @@ class ApiServer:
             nodes.append(node | {"child_tasks": []})
         nodes[0]["child_tasks"] = [{"pod_name": node["pod_name"]} for node in nodes[1:]]
         return nodes
+
+    def execute(self, run_id: str, cluster: Emulator, **options: Any) -> Run:
+        """Runs a pending run on an emulator; how it ends, and the logs of its pods, become the run's.
+
+        Args:
+            run_id: The run.
+            cluster: The emulator.
+            options: Of Emulator.run.
+        """
+        run = self.state.runs[run_id]
+        package = cluster.folder / f"{run_id}.yaml"
+        package.parent.mkdir(parents=True, exist_ok=True)
+        package.write_text(self.state.package(run))
+        ended = cluster.run(package, run.get("runtime_config", {}).get("parameters") or {}, **options)
+        for task in ended.tasks.values():
+            self.advance(run_id, "RUNNING", {task.name: task.state}, retries=max(task.attempts - 1, 0))
+            nodes = [node for node in run["run_details"]["task_details"] if node["_task"] == task.name]
+            for node, log in zip(nodes[2:], task.logs, strict=False):
+                self.logs[node["pod_name"]] = log.read_text(errors="replace")
+        self.advance(run_id, ended.state, error="" if ended.state == "SUCCEEDED" else "a task of the run failed")
+        return ended
 
     def tick(self, recurring_run_id: str) -> Json | None:
         """What the scheduler does at the appointed time: starts a run, unless the schedule is disabled."""
@@ -218,7 +251,7 @@ class ApiServer:
 
     def _terminate(self, key: str) -> Json:
         get(self.state.runs, key, "Run")
-        self.advance(key, "CANCELED")
+        self._advance(key, "CANCELED", {}, "", 0)  # the request has the lock
         return {}
 
     def _log(self, node: str) -> bytes:

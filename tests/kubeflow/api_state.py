@@ -160,7 +160,18 @@ class State:
         get(self.recurring_runs, key, "RecurringRun").update(mode=mode, status=status, updated_at=self.now())
         return answer
 
+    def package(self, body: Json) -> str:
+        """The YAML of what a run or recurring run runs."""
+        return self._source(body, "Failed to find the package")[0]
+
     def _package(self, body: Json, failure: str) -> tuple[Package, Json | None]:
+        text, reference = self._source(body, failure)
+        try:
+            return parse_package(text), reference
+        except Refused as error:
+            raise ApiError(400, f"{failure}: {error}") from error
+
+    def _source(self, body: Json, failure: str) -> tuple[str, Json | None]:
         reference = body.get("pipeline_version_reference")
         if (spec := body.get("pipeline_spec")) is None:
             if reference is None:
@@ -173,10 +184,7 @@ class State:
             reference = {key: version[key] for key in ("pipeline_id", "pipeline_version_id")}
             spec = version["pipeline_spec"]
         documents = [spec["pipeline_spec"], spec["platform_spec"]] if "pipeline_spec" in spec else [spec]
-        try:
-            return parse_package(yaml.safe_dump_all(documents)), reference
-        except Refused as error:
-            raise ApiError(400, f"{failure}: {error}") from error
+        return yaml.safe_dump_all(documents), reference
 
 
 def _accepted(text: str) -> Package:

@@ -8,6 +8,7 @@ import kfp_server_api
 import pytest
 import yaml
 from api_server import ApiServer
+from emulator import Emulator
 from kfp import kubernetes
 from small_components import shell, writer
 from urllib3.exceptions import HTTPError
@@ -79,6 +80,34 @@ def test_a_run_goes_through_its_states(api_server: ApiServer, client: kfp.Client
     assert [status.state for status in found.state_history] == ["PENDING", "RUNNING", "FAILED"]
 
 
+def test_a_run_that_the_client_started_is_executed_by_the_emulator(
+    api_server: ApiServer, client: kfp.Client, compiled: Callable[..., Path], emulator: Callable[..., Emulator]
+):
+    def pipeline(script: str):
+        shell(script=script).set_retry(1)
+
+    pipeline_id = client.upload_pipeline(str(compiled(pipeline)), pipeline_name="small").pipeline_id
+    (version,) = client.list_pipeline_versions(pipeline_id).pipeline_versions
+    run = client.run_pipeline(
+        client.create_experiment("videos").experiment_id,
+        "run",
+        params={"script": "echo no; exit 3"},
+        pipeline_id=pipeline_id,
+        version_id=version.pipeline_version_id,
+    )
+    api_server.execute(run.run_id, emulator())
+    found = client.get_run(run.run_id)
+    nodes = {node.display_name: node for node in found.run_details.task_details}
+    assert (found.state, found.error.message) == ("FAILED", "a task of the run failed")
+    assert {name: node.state for name, node in nodes.items()} == {
+        "shell": "FAILED",
+        "shell-driver": "SUCCEEDED",
+        "executor(0)": "FAILED",
+        "executor(1)": "FAILED",
+    }
+    assert api_server.logs[nodes["executor(1)"].pod_name] == "no\n"
+
+
 def test_runs_are_listed_by_experiment_filter_and_page(client: kfp.Client, package: Path):
     pipeline = client.upload_pipeline(str(package), pipeline_name="videos")
     (version,) = client.list_pipeline_versions(pipeline.pipeline_id).pipeline_versions
@@ -98,6 +127,12 @@ def test_runs_are_listed_by_experiment_filter_and_page(client: kfp.Client, packa
     assert names == ["run 4", "run 3", "run 2", "run 1"] and rest.next_page_token is None
     equal = {"operation": "EQUALS", "key": "display_name", "stringValue": "run 0"}
     assert [run.display_name for run in client.list_runs(filter=json.dumps({"predicates": [equal]})).runs] == ["run 0"]
+
+
+def test_a_run_is_terminated(client: kfp.Client, package: Path):
+    run = client.create_run_from_pipeline_package(str(package), experiment_name="videos").run_id
+    client.terminate_run(run)
+    assert client.get_run(run).state == "CANCELED"
 
 
 def test_a_run_without_a_needed_parameter_is_refused(client: kfp.Client, compiled: Callable[..., Path]):
