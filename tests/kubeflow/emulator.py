@@ -15,7 +15,7 @@ file system of their own: of the host only the system's folders, this checkout a
 its own environment variables, but not what a library made of them when it was imported; `fork=False` starts every step
 from nothing.
 
-Parts: kfp_driver.py (API server, compiler, driver, metadata), kfp_launcher.py, kfp_platform.py, object_store.py;
+Parts: kfp_driver.py (API server, compiler, driver), kfp_metadata.py, kfp_platform.py, kfp_launcher.py, object_store.py;
 pods.py and pod_server.py (containers and faults). What it cannot do (loops, conditions, nesting) is refused with a
 NotImplementedError.
 """
@@ -30,9 +30,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from kfp_driver import (
-    Artifact,
     DriverError,
-    Metadata,
     Package,
     executor_input,
     in_order,
@@ -41,6 +39,7 @@ from kfp_driver import (
     run_parameters,
 )
 from kfp_launcher import Launcher, LauncherError, Outputs
+from kfp_metadata import Artifact, Metadata
 from kfp_platform import volumes_and_environment
 from object_store import ObjectStore, local_path
 from pods import Fault, Pod, PodServer
@@ -223,7 +222,8 @@ class Emulator:
             before(task)
         retries = int(package.tasks[task.name].get("retryPolicy", {}).get("maxRetryCount", 0))
         while task.state != "SUCCEEDED" and task.attempts <= retries:
-            # A retry is a new pod of the same template: the driver does not run again, the output URIs stay.
+            # A retry is a new pod of the same template: the driver does not run again, the output URIs stay. The
+            # backoff between two is not waited for.
             task.attempts += 1
             self._attempt(package, run, task, faults)
         if task.state == "SUCCEEDED":

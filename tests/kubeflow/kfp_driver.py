@@ -6,14 +6,14 @@ Each function names the Go code whose rule it mirrors (kubeflow/pipelines, backe
 import json
 import re
 import uuid
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 from google.protobuf import json_format
-from kfp.kubernetes import kubernetes_executor_config_pb2
-from kfp.pipeline_spec import pipeline_spec_pb2
+from kfp.kubernetes.kubernetes_executor_config_pb2 import KubernetesExecutorConfig
+from kfp.pipeline_spec.pipeline_spec_pb2 import ExecutorInput, PipelineSpec, PlatformSpec
 from object_store import local_path
 
 ARGO_NAME = re.compile(r"[a-zA-Z0-9][-a-zA-Z0-9]*")
@@ -65,27 +65,42 @@ def parse_package(text: str) -> Package:
     """NewV2SpecTemplate of apiserver/template/v2_template.go: what the API server checks of an upload."""
     spec: dict[str, Any] = {}
     platform: dict[str, dict[str, Any]] = {}
-    for document in yaml.safe_load_all(text):
-        message = pipeline_spec_pb2.PlatformSpec() if "platforms" in document else pipeline_spec_pb2.PipelineSpec()
+    try:
+        documents = [document for document in yaml.safe_load_all(text) if document is not None]
+    except yaml.YAMLError as error:
+        raise Refused(f"unable to decode yaml document: {error}") from error
+    for document in documents:
+        if not isinstance(document, dict):
+            raise Refused(f"unable to decode yaml document: {document!r} is no mapping")
         try:
-            json_format.ParseDict(document, message)
+            if "platforms" in document:
+                json_format.ParseDict(document, PlatformSpec())
+                platform = _executor_configs(document["platforms"].get("kubernetes", {}))
+            elif spec:
+                raise Refused("multiple pipeline specs provided")
+            else:
+                json_format.ParseDict(document, PipelineSpec())
+                spec = document
         except json_format.ParseError as error:
             raise Refused(f"invalid v2 pipeline spec: {error}") from error
-        if "platforms" in document:
-            deployment = document["platforms"]["kubernetes"].get("deploymentSpec", {})
-            for label, config in deployment.get("executors", {}).items():
-                parsed = json_format.ParseDict(config, kubernetes_executor_config_pb2.KubernetesExecutorConfig())
-                platform[label] = json_format.MessageToDict(parsed)
-        elif spec:
-            raise Refused("multiple pipeline specs provided")
-        else:
-            spec = document
     if not spec:
         raise Refused("no pipeline spec is provided")
     if spec.get("schemaVersion") != "2.1.0":
         version = spec.get("schemaVersion")
         raise Refused(f"KFP only supports schema version 2.1.0, but the pipeline spec has version {version}")
+    if not spec.get("pipelineInfo", {}).get("name"):
+        raise Refused("invalid v2 pipeline spec: name is empty")
+    if "root" not in spec:
+        raise Refused("invalid v2 pipeline spec: root component is empty")
     return Package(spec, platform)
+
+
+def _executor_configs(kubernetes: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    executors = kubernetes.get("deploymentSpec", {}).get("executors", {})
+    return {
+        label: json_format.MessageToDict(json_format.ParseDict(config, KubernetesExecutorConfig()))
+        for label, config in executors.items()
+    }
 
 
 def check_tasks(package: Package) -> None:
@@ -168,52 +183,6 @@ def needs(package: Package, task: str) -> set[str]:
     return found
 
 
-@dataclass
-class Artifact:
-    """An artifact as ML Metadata holds it: untyped values in `metadata`, the type beside it."""
-
-    id: int
-    key: str
-    type: str
-    uri: str
-    metadata: dict[str, Any] = field(default_factory=dict)
-
-    def runtime(self) -> dict[str, Any]:
-        """toRuntimeArtifact of v2/metadata/converter.go: the type is not passed on, the name is the id."""
-        return {"name": str(self.id), "uri": self.uri, "metadata": dict(self.metadata)}
-
-
-class Metadata:
-    """Stands for ML Metadata: keeps artifacts over runs, with the losses of the conversion there and back."""
-
-    def __init__(self) -> None:
-        self.artifacts: dict[int, Artifact] = {}
-
-    def record(self, key: str, schema: str, uri: str, metadata: dict[str, Any]) -> Artifact:
-        """RecordArtifact of v2/metadata/client.go."""
-        values = {name: _as_property(value) for name, value in metadata.items() if name != "_kfp_workspace"}
-        values.setdefault("display_name", key)
-        session = {"Provider": uri.partition("://")[0], "Params": {"fromEnv": "true"}}
-        values.setdefault("store_session_info", json.dumps(session, separators=(",", ":")))
-        artifact = Artifact(len(self.artifacts) + 1, key, schema, uri, values)
-        self.artifacts[artifact.id] = artifact
-        return artifact
-
-
-def _as_property(value: Any) -> Any:
-    """StructValueToMLMDValue of converter.go: numbers and booleans become doubles, lists and structs are wrapped."""
-    match value:
-        case None:
-            raise ValueError("failed to convert RuntimeArtifact to MLMD artifact: unknown value type NullValue")
-        case bool() | int() | float():
-            return float(value)
-        case list():
-            return {"list": value}
-        case dict():
-            return {"struct": value}
-    return value
-
-
 def executor_input(
     package: Package, task: str, root: str, parameters: dict[str, Any], done: dict[str, Any]
 ) -> dict[str, Any]:
@@ -251,7 +220,7 @@ def executor_input(
         "inputs": {"parameterValues": values, "artifacts": artifacts},
         "outputs": _provision_outputs(package.component(task), f"{root}/{task}/{uuid.uuid4()}"),
     }
-    return json_format.MessageToDict(json_format.ParseDict(message, pipeline_spec_pb2.ExecutorInput()))
+    return json_format.MessageToDict(json_format.ParseDict(message, ExecutorInput()))
 
 
 def _parameter(key: str, source: dict[str, Any], parameters: dict[str, Any], done: dict[str, Any]) -> Any:

@@ -8,7 +8,8 @@ from typing import Any
 
 from google.protobuf import json_format
 from kfp.pipeline_spec import pipeline_spec_pb2
-from kfp_driver import Artifact, Metadata, as_text
+from kfp_driver import as_text
+from kfp_metadata import Artifact, Metadata
 from object_store import ObjectStore, local_path
 from pods import Fault, Pod, PodServer
 
