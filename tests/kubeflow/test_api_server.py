@@ -1,0 +1,237 @@
+import json
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+
+import kfp
+import kfp_server_api
+import pytest
+import yaml
+from api_server import ApiServer
+from emulator import Emulator
+from kfp import kubernetes
+from small_components import shell, writer
+from urllib3.exceptions import HTTPError
+
+ApiException = kfp_server_api.ApiException
+
+
+@pytest.fixture
+def client(api_server: ApiServer) -> kfp.Client:
+    return kfp.Client(host=api_server.url)
+
+
+@pytest.fixture
+def package(compiled: Callable[..., Path]) -> Path:
+    def pipeline(metadata: str = "{}"):
+        writer(metadata=metadata)
+        kubernetes.mount_pvc(shell(script="true"), pvc_name="data", mount_path="/data")
+
+    return compiled(pipeline)
+
+
+def error(failure: ApiException) -> dict:
+    return json.loads(failure.body)
+
+
+def test_versions_of_a_pipeline_are_listed_found_and_unique(api_server: ApiServer, client: kfp.Client, package: Path):
+    pipeline = client.upload_pipeline(str(package), pipeline_name="videos")
+    version = client.upload_pipeline_version(str(package), "second", pipeline_id=pipeline.pipeline_id)
+    assert client.get_pipeline_id("videos") == pipeline.pipeline_id
+    assert client.get_pipeline_id("other") is None
+    listed = client.list_pipeline_versions(pipeline.pipeline_id, sort_by="created_at desc").pipeline_versions
+    assert [found.display_name for found in listed] == ["second", "videos"]
+    stored = client.get_pipeline_version(pipeline.pipeline_id, version.pipeline_version_id).pipeline_spec
+    assert list(stored) == ["pipeline_spec", "platform_spec"]
+    for again in (
+        lambda: client.upload_pipeline(str(package), pipeline_name="videos"),
+        lambda: client.upload_pipeline_version(str(package), "second", pipeline_id=pipeline.pipeline_id),
+    ):
+        with pytest.raises(ApiException) as failure:
+            again()
+        assert failure.value.status == 409 and "error_message" in error(failure.value)
+
+
+def test_a_package_of_another_schema_is_refused(client: kfp.Client, package: Path):
+    documents = list(yaml.safe_load_all(package.read_text()))
+    documents[0]["schemaVersion"] = "2.0.0"
+    package.write_text(yaml.safe_dump_all(documents))
+    with pytest.raises(ApiException) as failure:
+        client.upload_pipeline(str(package), pipeline_name="videos")
+    assert failure.value.status == 400
+    assert "only supports schema version 2.1.0" in error(failure.value)["error_message"]
+
+
+def test_a_run_goes_through_its_states(api_server: ApiServer, client: kfp.Client, package: Path):
+    run = client.create_run_from_pipeline_package(
+        str(package), {"metadata": "{}"}, experiment_name="videos", pipeline_root="minio://b/root"
+    )
+    sent = api_server.requests[-1].body
+    assert sent["runtime_config"] == {"parameters": {"metadata": "{}"}, "pipeline_root": "minio://b/root"}
+    assert client.get_run(run.run_id).state == "PENDING"
+    api_server.advance(run.run_id, "RUNNING", {"writer": "SUCCEEDED", "shell": "RUNNING"})
+    found = client.get_run(run.run_id)
+    names = [node.display_name for node in found.run_details.task_details]
+    assert names == ["writer", "writer-driver", "executor", "shell", "shell-driver", "executor"]
+    api_server.advance(run.run_id, "FAILED", {"shell": "FAILED"}, error="step shell failed", retries=1)
+    found = client.wait_for_run_completion(run.run_id, timeout=5)
+    assert (found.state, found.error.message) == ("FAILED", "step shell failed")
+    assert [node.display_name for node in found.run_details.task_details][-2:] == ["executor(0)", "executor(1)"]
+    assert [status.state for status in found.state_history] == ["PENDING", "RUNNING", "FAILED"]
+
+
+def test_a_run_that_the_client_started_is_executed_by_the_emulator(
+    api_server: ApiServer, client: kfp.Client, compiled: Callable[..., Path], emulator: Callable[..., Emulator]
+):
+    def pipeline(script: str):
+        shell(script=script).set_retry(1)
+
+    pipeline_id = client.upload_pipeline(str(compiled(pipeline)), pipeline_name="small").pipeline_id
+    (version,) = client.list_pipeline_versions(pipeline_id).pipeline_versions
+    run = client.run_pipeline(
+        client.create_experiment("videos").experiment_id,
+        "run",
+        params={"script": "echo no; exit 3"},
+        pipeline_id=pipeline_id,
+        version_id=version.pipeline_version_id,
+    )
+    api_server.execute(run.run_id, emulator())
+    found = client.get_run(run.run_id)
+    nodes = {node.display_name: node for node in found.run_details.task_details}
+    assert (found.state, found.error.message) == ("FAILED", "a task of the run failed")
+    assert {name: node.state for name, node in nodes.items()} == {
+        "shell": "FAILED",
+        "shell-driver": "SUCCEEDED",
+        "executor(0)": "FAILED",
+        "executor(1)": "FAILED",
+    }
+    assert api_server.logs[nodes["executor(1)"].pod_name] == "no\n"
+
+
+def test_runs_are_listed_by_experiment_filter_and_page(client: kfp.Client, package: Path):
+    pipeline = client.upload_pipeline(str(package), pipeline_name="videos")
+    (version,) = client.list_pipeline_versions(pipeline.pipeline_id).pipeline_versions
+    mine, other = client.create_experiment("mine"), client.create_experiment("other")
+    for number in range(5):
+        client.run_pipeline(
+            (mine if number else other).experiment_id,
+            f"run {number}",
+            pipeline_id=pipeline.pipeline_id,
+            version_id=version.pipeline_version_id,
+        )
+    first = client.list_runs(experiment_id=mine.experiment_id, page_size=3, sort_by="created_at desc")
+    rest = client.list_runs(
+        experiment_id=mine.experiment_id, page_size=3, sort_by="created_at desc", page_token=first.next_page_token
+    )
+    names = [run.display_name for run in [*first.runs, *rest.runs]]
+    assert names == ["run 4", "run 3", "run 2", "run 1"] and rest.next_page_token is None
+    equal = {"operation": "EQUALS", "key": "display_name", "stringValue": "run 0"}
+    assert [run.display_name for run in client.list_runs(filter=json.dumps({"predicates": [equal]})).runs] == ["run 0"]
+
+
+def test_a_run_is_terminated(client: kfp.Client, package: Path):
+    run = client.create_run_from_pipeline_package(str(package), experiment_name="videos").run_id
+    client.terminate_run(run)
+    assert client.get_run(run).state == "CANCELED"
+
+
+def test_a_run_without_a_needed_parameter_is_refused(client: kfp.Client, compiled: Callable[..., Path]):
+    def pipeline(metadata: str):
+        writer(metadata=metadata)
+
+    with pytest.raises(ApiException) as failure:
+        client.create_run_from_pipeline_package(str(compiled(pipeline)), experiment_name="videos")
+    assert failure.value.status == 400 and error(failure.value)["code"] == 3
+    assert "neither default value nor user provided value" in error(failure.value)["message"]
+
+
+def test_a_recurring_run_is_paused_resumed_ticked_and_deleted(api_server: ApiServer, client: kfp.Client, package: Path):
+    pipeline = client.upload_pipeline(str(package), pipeline_name="videos")
+    (version,) = client.list_pipeline_versions(pipeline.pipeline_id).pipeline_versions
+    recurring = client.create_recurring_run(
+        client.create_experiment("videos").experiment_id,
+        "weekly",
+        cron_expression="0 0 3 * * 1",
+        max_concurrency=1,
+        no_catchup=True,
+        params={"metadata": '{"at": "[[ScheduledTime]]"}'},
+        pipeline_id=pipeline.pipeline_id,
+        version_id=version.pipeline_version_id,
+    )
+    key = recurring.recurring_run_id
+    assert (recurring.status, recurring.max_concurrency) == ("ENABLED", "1")
+    client.disable_recurring_run(key)
+    assert api_server.tick(key) is None
+    client.enable_recurring_run(key)
+    run = client.get_run(api_server.tick(key)["run_id"])
+    assert run.recurring_run_id == key and "[[" not in run.runtime_config.parameters["metadata"]
+    assert [found.display_name for found in client.list_recurring_runs().recurring_runs] == ["weekly"]
+    client.delete_recurring_run(key)
+    with pytest.raises(ApiException) as failure:
+        client.get_recurring_run(key)
+    assert failure.value.status == 404
+
+
+@pytest.mark.parametrize(
+    ("settings", "reason"),
+    [({"cron_expression": "0 3 * * 1"}, "not a supported format"), ({"max_concurrency": 11}, "in the range")],
+)
+def test_a_bad_schedule_is_refused(client: kfp.Client, package: Path, settings: dict, reason: str):
+    settings = {"cron_expression": "0 0 3 * * 1", "max_concurrency": 1} | settings
+    with pytest.raises(ApiException, match=reason):
+        client.create_recurring_run(
+            client.create_experiment("videos").experiment_id, "weekly", pipeline_package_path=str(package), **settings
+        )
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 409, 500, 503])
+def test_an_error_on_demand_happens_as_often_as_wanted(api_server: ApiServer, client: kfp.Client, status: int):
+    api_server.trouble("GET", "/experiments", status=status, message="not now")
+    with pytest.raises(ApiException) as failure:
+        client.list_experiments()
+    assert failure.value.status == status and error(failure.value)["message"] == "not now"
+    assert client.list_experiments().total_size == 1
+
+
+def test_only_the_token_opens(api_server: ApiServer):
+    api_server.token = "right"
+    client = kfp.Client(host=api_server.url, existing_token="right")
+    assert client.list_experiments().total_size == 1
+    api_server.token = "another"  # it has expired
+    with pytest.raises(ApiException) as failure:
+        client.list_experiments()
+    assert failure.value.status == 401 and error(failure.value)["code"] == 16
+
+
+@pytest.mark.parametrize(("lose", "runs"), [("request", 0), ("answer", 1)])
+def test_a_lost_connection_leaves_the_work_done_or_not(
+    api_server: ApiServer, client: kfp.Client, package: Path, lose: str, runs: int
+):
+    experiment = client.create_experiment("videos")
+    api_server.trouble("POST", "/runs$", lose=lose)
+    with pytest.raises(HTTPError):
+        client.run_pipeline(experiment.experiment_id, "run", str(package))
+    assert len(api_server.state.runs) == runs
+
+
+def test_logs_and_artifacts_are_read_where_the_ui_reads_them(api_server: ApiServer, client: kfp.Client, package: Path):
+    run = client.create_run_from_pipeline_package(str(package), experiment_name="videos").run_id
+    api_server.advance(run, "RUNNING", {"shell": "RUNNING"})
+    pod = client.get_run(run).run_details.task_details[-1].pod_name
+    api_server.logs[pod] = "epoch 1\n"
+    api_server.objects["minio://b/root/scores.json"] = b"{}"
+    api_server.artifacts[run, pod, "scores"] = b"{}"
+    for path, content in (
+        (f"/apis/v1alpha1/runs/{run}/nodes/{pod}/log", b"epoch 1\n"),
+        (f"/k8s/pod/logs?podname={pod}&runid={run}", b"epoch 1\n"),
+        ("/artifacts/get?source=minio&bucket=b&key=root%2Fscores.json", b"{}"),
+        (f"/apis/v2beta1/runs/{run}/nodes/{pod}/artifacts/scores:read", b'{"data": "e30="}'),
+    ):
+        with urllib.request.urlopen(api_server.url + path) as answer:
+            assert answer.read() == content
+
+
+def test_an_older_backend_is_told_by_its_health(api_server: ApiServer, client: kfp.Client):
+    assert client.get_kfp_healthz().pipeline_store == "database"
+    api_server.healthz = {"multi_user": False}
+    assert client.get_kfp_healthz().pipeline_store is None
