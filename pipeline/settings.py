@@ -31,6 +31,13 @@ class DataSettings(Settings):
     quarantine_limit: Share = 0.001
     drift: DriftSettings = DriftSettings()
 
+    @model_validator(mode="before")
+    @classmethod
+    def _split_by_file(cls, given: Any) -> Any:
+        if not isinstance(given, dict) or given.get("split"):
+            return given
+        return given | {"split": "file:90/10" if given.get("test_data") else "file:80/10/10"}
+
 
 class Threshold(Settings):
     """Bounds of a score; `min_change` is to the champion's, for the better."""
@@ -85,7 +92,7 @@ class RunSettings(Recipe):
     seed: int = 0
     search: bool = False
     hyperparameters: str = ""
-    out: Path
+    out: Path = Path()
 
     @property
     def tuner(self) -> TuneSettings:
