@@ -1,0 +1,85 @@
+"""Runs a compiled package under `kfp.local`: the SDK's own reading of the package, without a cluster.
+
+Its SubprocessRunner refuses containers, because the image would be missing; here the environment is the image, so the
+two checks are left out, and a command runs as a pod of pods.py does: a root file system of its own, forked from a
+process that has imported `preload`. URIs are local paths, types are passed on, retries and the platform spec are
+ignored: what those change is the emulator's business. Volumes are therefore given by hand.
+"""
+
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+from kfp import components, local
+from kfp.local import subprocess_task_handler
+from pods import Pod, PodServer
+
+
+@dataclass
+class LocalRun:
+    """A run that succeeded; its files lie in `root`/TASK/KEY, all messages in `log`."""
+
+    root: Path
+    log: Path
+
+    def output(self, task: str, key: str) -> Path:
+        return self.root / task / key
+
+
+@contextmanager
+def _containers_in_pods(server: PodServer, pod: Pod) -> Iterator[None]:
+    handler = subprocess_task_handler.SubprocessTaskHandler
+
+    def run(full_command: list[str]) -> int:
+        return server.run(pod, ["python" if word == sys.executable else word for word in full_command], None)[0]
+
+    with (
+        mock.patch.object(handler, "validate_not_container_component", lambda *_: None),
+        mock.patch.object(handler, "validate_not_containerized_python_component", lambda *_: None),
+        mock.patch.object(handler, "validate_image", lambda *_: None),
+        mock.patch.object(subprocess_task_handler, "run_local_subprocess", run),
+    ):
+        yield
+
+
+def run_locally(
+    package: Path,
+    folder: Path,
+    parameters: Mapping[str, Any] | None = None,
+    *,
+    preload: Sequence[str] = (),
+    mounts: Mapping[str, Path] | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> LocalRun:
+    """Runs a package to its end.
+
+    Args:
+        package: The two-document YAML file.
+        folder: Gets `outputs/` and `log`.
+        parameters: Of the run.
+        preload: Modules that steps find imported already.
+        mounts: Path in a container -> host folder.
+        environment: Variables of all containers; those of the package are ignored by kfp.local.
+
+    Raises:
+        RuntimeError: A task failed; the log says why.
+    """
+    root = folder.resolve() / "outputs"
+    root.mkdir(parents=True)
+    variables = {"PATH": f"{sys.prefix}/bin:/usr/local/bin:/usr/bin:/bin", "HOME": "/tmp", "LANG": "C.UTF-8"}
+    pod = Pod(folder / "pods" / "local", folder / "log", variables | dict(environment or {}), [(root, str(root))])
+    pod.mounts += [(host, path) for path, host in (mounts or {}).items()]
+    server = PodServer(preload, fork=True)
+    try:
+        local.init(local.SubprocessRunner(use_venv=False), pipeline_root=str(root), raise_on_error=True)
+        with _containers_in_pods(server, pod):
+            components.load_component_from_file(str(package))(**dict(parameters or {}))
+    finally:
+        server.close()
+        pod.remove()
+    (run,) = root.iterdir()
+    return LocalRun(run, pod.log)

@@ -1,0 +1,127 @@
+"""Starts containers: a process that has imported the heavy modules once and forks a process for each step.
+
+A script, so that it imports nothing of ours before it forks. It reads one JSON request a line from standard input
+(PodServer.run in pods.py), answers {"pid": N} and, when the process and all it started are gone, {"status": exit code}.
+
+A step sees the root file system of a pod: the system's folders and this checkout, read-only; /tmp and the scratch
+folders of the launcher, empty; the volumes asked for. A mount namespace makes it: nothing of the host changes.
+"""
+
+import contextlib
+import ctypes
+import json
+import os
+import runpy
+import signal
+import sys
+from pathlib import Path
+
+MS_RDONLY, MS_REMOUNT, MS_BIND, MS_REC, MS_PRIVATE = 0x1, 0x20, 0x1000, 0x4000, 0x40000
+CLONE_NEWNS, CLONE_NEWUSER = 0x00020000, 0x10000000
+LIBC = ctypes.CDLL(None, use_errno=True)
+
+
+def call(function: str, *arguments: object) -> None:
+    encoded = [os.fsencode(value) if isinstance(value, (str, Path)) else value for value in arguments]
+    if getattr(LIBC, function)(*encoded):
+        number = ctypes.get_errno()
+        raise OSError(number, f"{function}{arguments}: {os.strerror(number)}")
+
+
+def own_mounts() -> None:
+    """A mount namespace of our own: root may, others get one inside a user namespace."""
+    user, group = os.getuid(), os.getgid()
+    if user == 0:
+        call("unshare", CLONE_NEWNS)
+    else:
+        call("unshare", CLONE_NEWNS | CLONE_NEWUSER)
+        Path("/proc/self/setgroups").write_text("deny")
+        Path("/proc/self/uid_map").write_text(f"{user} {user} 1")
+        Path("/proc/self/gid_map").write_text(f"{group} {group} 1")
+    call("mount", "none", "/", None, MS_REC | MS_PRIVATE, None)
+
+
+def bind(source: str | Path, target: Path, read_only: bool) -> None:
+    target.mkdir(parents=True, exist_ok=True)
+    call("mount", source, target, None, MS_BIND | MS_REC, None)
+    if read_only and os.getuid() == 0:  # others may not remount what root mounted
+        call("mount", source, target, None, MS_BIND | MS_REMOUNT | MS_RDONLY, None)
+
+
+def enter_pod(scratch: Path, mounts: list[list[str]], sources: list[str]) -> None:
+    """Changes the root to one with the folders of `scratch` and the mounts [host folder, path in the pod]."""
+    own_mounts()
+    root = scratch.with_name(scratch.name + ".root")
+    root.mkdir(exist_ok=True)
+    call("mount", "tmpfs", root, "tmpfs", 0, None)
+    fresh = {path.name for path in scratch.iterdir()}
+    hidden = fresh | {Path(path).parts[1] for _, path in mounts if not path.startswith("/dev/")}
+    for path in Path("/").iterdir():
+        if path.is_symlink():
+            (root / path.name).symlink_to(os.readlink(path))
+        elif path.is_dir() and path.name not in hidden and os.access(path, os.X_OK):
+            bind(path, root / path.name, read_only=path.name not in ("dev", "proc", "sys"))
+    for name in fresh:
+        bind(scratch / name, root / name, read_only=False)
+    for source in sources:
+        if not (root / source[1:]).exists():
+            bind(source, root / source[1:], read_only=True)
+    for folder, path in mounts:
+        bind(folder, root / path[1:], read_only=False)
+    os.chroot(root)
+    os.chdir("/")
+
+
+def become(request: dict) -> None:
+    """Turns this process into the step's: log, pod, environment."""
+    os.setpgid(0, 0)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    null, log = os.open(os.devnull, os.O_RDONLY), os.open(request["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    for source, target in ((null, 0), (log, 1), (log, 2)):
+        os.dup2(source, target)
+    enter_pod(Path(request["scratch"]), request["mounts"], request["sources"])
+    os.environ.clear()
+    os.environ.update(request["environment"])
+
+
+def step(request: dict) -> None:
+    """Runs the command: `python -m MODULE` here, with the modules that are loaded already; anything else by exec."""
+    become(request)
+    match request["command"]:
+        case ["python", "-m", module, *arguments] if request["fork"]:
+            sys.argv = [module, *arguments]
+            sys.path[:1] = ["/", *filter(None, os.environ.get("PYTHONPATH", "").split(":"))]
+            sys.stdout.reconfigure(write_through="PYTHONUNBUFFERED" in os.environ)
+            runpy.run_module(module, run_name="__main__", alter_sys=True)
+        case command:
+            os.execvp(command[0], command)
+
+
+def answer(**values: int) -> None:
+    sys.stdout.write(json.dumps(values) + "\n")
+    sys.stdout.flush()
+
+
+def serve() -> None:
+    loaded: set[str] = set()
+    for line in sys.stdin:
+        request = json.loads(line)
+        if request["fork"]:
+            for module in set(request["preload"]) - loaded:
+                __import__(module)
+                loaded.add(module)
+        pid = os.fork()
+        if pid == 0:
+            step(request)
+            return  # the interpreter ends as it would after `python -m`
+        with contextlib.suppress(OSError):  # it has done so itself, or is gone
+            os.setpgid(pid, pid)
+        answer(pid=pid)
+        status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(pid, signal.SIGKILL)  # a container ends with its first process
+        answer(status=status)
+
+
+if __name__ == "__main__":
+    own_mounts() if sys.argv[1:] == ["check"] else serve()

@@ -1,0 +1,145 @@
+"""Pods as the cluster would start them: scratch folders, volumes, environment, signals from outside."""
+
+import json
+import os
+import re
+import select
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from signal import Signals
+
+CHECKOUT = Path(__file__).parents[2]
+SERVER = [sys.executable, str(Path(__file__).with_name("pod_server.py"))]
+
+
+def allowed() -> bool:
+    """Whether this machine lets us make mount namespaces; containers without privileges don't."""
+    return subprocess.run([*SERVER, "check"], stderr=subprocess.DEVNULL).returncode == 0
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Takes the pod of a task away: as the node would, not as an error of the step's own.
+
+    SIGTERM reaches all processes of the pod; what still runs `grace` seconds later is killed. The launcher does not
+    handle SIGTERM, so the attempt has failed whatever the step does about it, and nothing is uploaded.
+
+    Attributes:
+        task: The task's name.
+        after: Seconds after the start, or a regular expression that the log must match.
+        signal: SIGKILL or SIGTERM.
+        attempts: The attempts it hits.
+        grace: Kubernetes allows 30 s. Counting on them is bold: the container ends with its first process, and Argo's
+            executor ends with the launcher.
+    """
+
+    task: str
+    after: float | str
+    signal: Signals = Signals.SIGKILL
+    attempts: Sequence[int] = (1,)
+    grace: float = 30.0
+
+
+@dataclass
+class Pod:
+    """What a container needs; `scratch` holds the folders that it may write besides its volumes."""
+
+    scratch: Path
+    log: Path
+    environment: dict[str, str]
+    mounts: list[tuple[Path, str]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.remove()
+        for name in ("minio", "s3", "gcs", "tmp"):  # the emptyDir volumes of argocompiler/container.go
+            (self.scratch / name).mkdir(parents=True)
+
+    def inside(self, path: str) -> Path:
+        """The host's name of a path under the pod's scratch folders."""
+        return self.scratch / path.lstrip("/")
+
+    def volume(self, path: str) -> Path:
+        """A new folder that is mounted at `path` and goes with the pod."""
+        folder = self.scratch.with_name(f"{self.scratch.name}.{len(self.mounts)}")
+        folder.mkdir()
+        self.mounts.append((folder, path))
+        return folder
+
+    def remove(self) -> None:
+        for folder in (self.scratch, *self.scratch.parent.glob(self.scratch.name + ".*")):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+class PodServer:
+    """The process of pod_server.py; started when first needed, ended by close()."""
+
+    def __init__(self, preload: Sequence[str], fork: bool) -> None:
+        self._preload, self._fork = list(preload), fork
+        self._process: subprocess.Popen[str] | None = None
+
+    def run(self, pod: Pod, command: Sequence[str], fault: Fault | None) -> tuple[int, bool]:
+        """Runs a container to its end; the exit status, and whether a fault took the pod away."""
+        server = self._server()
+        request = {
+            "command": list(command),
+            "environment": pod.environment,
+            "fork": self._fork,
+            "log": str(pod.log),
+            "mounts": [[str(folder), path] for folder, path in pod.mounts],
+            "preload": self._preload,
+            "scratch": str(pod.scratch),
+            "sources": [str(CHECKOUT), sys.prefix],
+        }
+        server.stdin.write(json.dumps(request) + "\n")
+        server.stdin.flush()
+        pid = self._answer(server)["pid"]
+        hit = False
+        started = time.monotonic()
+        while fault and not self._ready(server, 0.02):
+            if not hit and _due(fault, pod.log, time.monotonic() - started):
+                hit, started = True, time.monotonic()
+                os.killpg(pid, fault.signal)
+            elif hit and time.monotonic() - started > fault.grace:
+                os.killpg(pid, Signals.SIGKILL)
+                break
+        return self._answer(server)["status"], hit
+
+    def close(self) -> None:
+        if self._process:
+            self._process.stdin.close()
+            self._process.wait()
+            self._process.stdout.close()
+            self._process = None
+
+    def _server(self) -> subprocess.Popen[str]:
+        if self._process is None:
+            self._process = subprocess.Popen(
+                SERVER,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+                bufsize=1,
+            )
+        return self._process
+
+    @staticmethod
+    def _ready(server: subprocess.Popen[str], seconds: float) -> bool:
+        return bool(select.select([server.stdout], [], [], seconds)[0])
+
+    @staticmethod
+    def _answer(server: subprocess.Popen[str]) -> dict[str, int]:
+        line = server.stdout.readline()
+        if not line:
+            raise RuntimeError("the process that starts pods has ended; its messages are on standard error")
+        return json.loads(line)
+
+
+def _due(fault: Fault, log: Path, seconds: float) -> bool:
+    if isinstance(fault.after, str):
+        return log.exists() and re.search(fault.after, log.read_text(errors="replace")) is not None
+    return seconds >= fault.after

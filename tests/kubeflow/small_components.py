@@ -1,0 +1,52 @@
+"""Components that need nothing: what the tests of the emulator make packages of."""
+
+from collections.abc import Callable
+
+from kfp import dsl
+
+# Writes an output as the package's entrypoint does: metadata through the output file, which knows no types.
+WRITE = """
+import json, os, pathlib, sys
+given = json.loads(sys.argv[1])
+out = given["outputs"]["artifacts"]["numbers"]["artifacts"][0]
+path = pathlib.Path("/minio/" + out["uri"].removeprefix("minio://"))
+assert path.parent.is_dir() and not path.exists(), "only the parents of outputs are made"
+(path / "deep").mkdir(parents=True)
+(path / "deep" / "numbers.txt").write_text("1 2 3")
+metadata = json.loads(given["inputs"]["parameterValues"]["metadata"])
+output = {"artifacts": {"numbers": {"artifacts": [{"metadata": metadata}]}}}
+pathlib.Path(given["outputs"]["outputFile"]).write_text(json.dumps(output))
+"""
+
+READ = """
+import json, os, pathlib, sys
+given = json.loads(sys.argv[1])
+[numbers] = given["inputs"]["artifacts"]["numbers"]["artifacts"]
+path = pathlib.Path("/minio/" + numbers["uri"].removeprefix("minio://"))
+print("told", json.dumps(numbers), flush=True)
+pathlib.Path(sys.argv[2]).write_text((path / "deep" / "numbers.txt").read_text() if path.exists() else "nothing")
+"""
+
+
+@dsl.container_component
+def writer(metadata: str, numbers: dsl.Output[dsl.Dataset]):
+    return dsl.ContainerSpec("image:1", ["python", "-c", WRITE], ["{{$}}"])
+
+
+@dsl.container_component
+def reader(numbers: dsl.Input[dsl.Dataset], text: dsl.Output[dsl.Artifact]):
+    return dsl.ContainerSpec("image:1", ["python", "-c", READ], ["{{$}}", text.path])
+
+
+@dsl.container_component
+def shell(script: str, page: dsl.Output[dsl.HTML]):
+    return dsl.ContainerSpec("image:1", ["sh", "-ec", script], [page.path])
+
+
+def shell_pipeline(script: str, **settings: int) -> Callable[[], None]:
+    def pipeline():
+        task = shell(script=script)
+        if "retries" in settings:
+            task.set_retry(settings["retries"])
+
+    return pipeline

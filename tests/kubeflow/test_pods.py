@@ -1,0 +1,95 @@
+from collections.abc import Callable
+from pathlib import Path
+from signal import Signals
+
+import pytest
+from emulator import Emulator, Fault
+from kfp import dsl, kubernetes
+from small_components import shell, shell_pipeline
+
+
+@pytest.mark.parametrize("signal", [Signals.SIGKILL, Signals.SIGTERM])
+def test_a_pod_that_is_taken_away_fails_and_leaves_nothing(
+    emulator: Callable[..., Emulator], compiled: Callable[..., Path], signal: Signals
+):
+    script = "trap 'echo saved > /state/saved; exit 0' TERM; echo half > $0; echo ready; sleep 20 & wait"
+
+    def pipeline():
+        task = shell(script=script)
+        kubernetes.mount_pvc(task, pvc_name="state", mount_path="/state")
+
+    cluster = emulator()
+    cluster.claims["state"] = cluster.folder / "claim"
+    run = cluster.run(compiled(pipeline), faults=[Fault("shell", after="ready", signal=signal)])
+    task = run.tasks["shell"]
+    assert task.state == "FAILED" and signal.name in task.error, "a launcher that is gone cannot succeed"
+    assert task.seconds < 10
+    assert not task.outputs and not (cluster.folder / "store").exists()
+    assert (cluster.folder / "claim" / "saved").exists() == (signal == Signals.SIGTERM)
+
+
+def test_sigterm_turns_into_sigkill(emulator: Callable[..., Emulator], compiled: Callable[..., Path]):
+    path = compiled(shell_pipeline("trap '' TERM; sleep 20", retries=1))
+    run = emulator().run(path, faults=[Fault("shell", 0.1, Signals.SIGTERM, attempts=(1, 2), grace=0.2)])
+    assert run.tasks["shell"].state == "FAILED" and run.tasks["shell"].seconds < 5
+
+
+def test_variables_come_from_the_package_and_from_secrets(
+    emulator: Callable[..., Emulator], compiled: Callable[..., Path]
+):
+    def pipeline():
+        task = shell(script="echo $LEVEL $TOKEN $HOST_ONLY > $0").set_env_variable("LEVEL", "7")
+        kubernetes.use_secret_as_env(task, secret_name="store", secret_key_to_env={"token": "TOKEN"})
+
+    path = compiled(pipeline)
+    cluster = emulator(secrets={"store": {"token": "s3cret"}})
+    run = cluster.run(path)
+    assert cluster.store.path(run.tasks["shell"].outputs["page"].uri).read_text() == "7 s3cret\n"
+    run = emulator().run(path)
+    assert run.tasks["shell"].error == "the pod waits for a secret 'store' that does not exist"
+
+
+def test_a_pod_sees_its_volumes_and_nothing_of_the_host(
+    emulator: Callable[..., Emulator], compiled: Callable[..., Path], tmp_path: Path
+):
+    look = f"""
+        test ! -e {tmp_path}
+        (echo x > /usr/x) 2>/dev/null && exit 1
+        cp /data/a/in /data/a/out
+        df /dev/shm | grep -q shm || test -d /dev/shm
+        echo seen > $0
+    """
+
+    def pipeline():
+        task = shell(script=look)
+        kubernetes.mount_pvc(task, pvc_name="videos", mount_path="/data/a")
+        kubernetes.empty_dir_mount(task, volume_name="shm", mount_path="/dev/shm", medium="Memory")
+
+    videos = tmp_path / "videos"
+    videos.mkdir()
+    (videos / "in").write_text("x")
+    run = emulator(claims={"videos": videos}).run(compiled(pipeline))
+    assert run.state == "SUCCEEDED", run.summary()
+    assert (videos / "out").read_text() == "x" and not Path("/data/a").exists()
+
+
+def test_a_forked_step_finds_preloaded_modules_and_a_new_one_does_not(
+    emulator: Callable[..., Emulator], compiled: Callable[..., Path], tmp_path: Path
+):
+    module = tmp_path / "modules" / "probe.py"
+    module.parent.mkdir()
+    module.write_text("import sys, os; print('fractions' in sys.modules, sys.argv[1], os.environ['LEVEL'])")
+
+    @dsl.container_component
+    def probe():
+        return dsl.ContainerSpec("image:1", ["python", "-m", "probe"], ["word"])
+
+    def pipeline():
+        task = probe().set_env_variable("LEVEL", "7").set_env_variable("PYTHONPATH", "/modules")
+        kubernetes.mount_pvc(task, pvc_name="modules", mount_path="/modules")
+
+    path = compiled(pipeline)
+    claims = {"modules": module.parent}
+    forked = emulator(preload=["fractions"], claims=claims).run(path)
+    fresh = emulator(preload=["fractions"], fork=False, claims=claims).run(path)
+    assert (forked.tasks["probe"].log, fresh.tasks["probe"].log) == ("True word 7\n", "False word 7\n")

@@ -1,0 +1,53 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+from emulator import Emulator
+from kfp_driver import Refused
+from small_components import shell_pipeline, writer
+
+
+def test_a_parameter_without_value_is_refused(emulator: Callable[..., Emulator], compiled: Callable[..., Path]):
+    def pipeline(metadata: str):
+        writer(metadata=metadata)
+
+    path = compiled(pipeline)
+    with pytest.raises(Refused, match="metadata is not optional, yet has neither default value nor"):
+        emulator().run(path)
+    with pytest.raises(Refused, match="not required by pipeline: other"):
+        emulator().run(path, {"metadata": "{}", "other": "x"})
+    with pytest.raises(Refused, match="metadata requires type STRING"):
+        emulator().run(path, {"metadata": 1})
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda spec: spec.update(schemaVersion="2.0.0"), "only supports schema version 2.1.0"),
+        (lambda spec: spec.update(strange=1), "strange"),
+        (
+            lambda spec: spec["deploymentSpec"]["executors"].update({"exec-shell": {"resolver": {}}}),
+            "non-container and non-importer executor",
+        ),
+        (
+            lambda spec: spec["root"]["dag"].update(tasks={"a_b": spec["root"]["dag"]["tasks"]["shell"]}),
+            "Argo allows letters",
+        ),
+    ],
+)
+def test_a_package_that_the_cluster_would_refuse_is_refused(
+    emulator: Callable[..., Emulator], compiled: Callable[..., Path], change: Callable[[dict], None], reason: str
+):
+    with pytest.raises(Refused, match=reason):
+        emulator().run(compiled(shell_pipeline("true"), change))
+
+
+def test_a_platform_spec_for_an_executor_that_does_not_exist_is_refused(
+    emulator: Callable[..., Emulator], compiled: Callable[..., Path]
+):
+    path = compiled(shell_pipeline("true"))
+    platform = {"platforms": {"kubernetes": {"deploymentSpec": {"executors": {"exec-other": {}}}}}}
+    path.write_text(yaml.safe_dump_all([*yaml.safe_load_all(path.read_text()), platform]))
+    with pytest.raises(Refused, match="executors that do not exist: exec-other"):
+        emulator().run(path)
