@@ -11,6 +11,7 @@ from components.evaluator.component import PAGE as EVALUATION
 from components.evaluator.verdict import Verdict
 from components.example_gen.synthetic import read_synthetic
 from components.tuner.component import PAGE as TRIALS
+from models.metrics.video_metrics import SCORES as MEASURED
 from pipeline.anomalies import read_anomalies
 from pipeline.report import render_page
 from pipeline.report.training import training
@@ -18,9 +19,6 @@ from pipeline.settings import RunSettings
 
 # The outputs that a package adds to a step's own.
 PAGE, SCORES = "page", "scores"
-
-# Shown first; then the others in alphabetical order.
-FIRST = ("f1", "precision", "recall")
 
 _logger = logging.getLogger(__name__)
 
@@ -61,8 +59,7 @@ def scores(outputs: Mapping[str, str]) -> dict[str, float]:
     except Exception:
         _logger.exception("the scores could not be read")
         return {}
-    names = [*(name for name in FIRST if name in found), *sorted(set(found) - set(FIRST))]
-    return {name: float(found[name]) for name in names if math.isfinite(found[name])}
+    return {name: float(score) for name, score in found.items() if name in MEASURED and math.isfinite(score)}
 
 
 def _written(output: str, file: str) -> Render:
@@ -70,8 +67,9 @@ def _written(output: str, file: str) -> Render:
 
 
 def _rendered(name: str, settings: RunSettings, **content: object) -> str:
-    synthetic = read_synthetic(settings.data.pattern)
-    return render_page(name, subject=settings.experiment or name, synthetic=synthetic, navigation={}, **content)
+    data = settings.data.pattern
+    subject = settings.experiment or data
+    return render_page(name, subject=subject, synthetic=read_synthetic(data), navigation={}, **content)
 
 
 def _anomalies(outputs: Mapping[str, str], settings: RunSettings) -> str:
