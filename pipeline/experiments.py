@@ -154,6 +154,23 @@ def find_experiment(name: str, file: Path | None = None) -> Experiment:
     return found
 
 
+def parse_experiment(text: str) -> Experiment:
+    """The experiment of a name, or of an entry of an experiment file.
+
+    Args:
+        text: a name of the catalogue, or YAML such as `as_yaml` gives.
+
+    Raises:
+        InputError: there is none of the name, or the entry is not valid.
+    """
+    if ":" not in text:  # no name has one
+        return find_experiment(text)
+    found = list(_read("experiment", text, _shipped()).values())
+    if len(found) != 1:
+        raise InputError(f"experiment is {quote(text)}, expected a name or one entry of an experiment file")
+    return found[0]
+
+
 def list_experiments(
     file: Path | None = None, table: int | None = None, encoder: str | None = None
 ) -> list[Experiment]:

@@ -126,6 +126,19 @@ def resolve_settings(experiment: Experiment, options: Mapping[str, Any], overrid
     for key, value in options.items():
         if value is not None:
             set_key(content, key, value)
+    apply_overrides(content, overrides)
+    try:
+        return RunSettings.model_validate(content)
+    except ValidationError as error:
+        raise InputError(explain(error, RunSettings)) from None
+
+
+def apply_overrides(content: dict[str, Any], overrides: Sequence[str]) -> None:
+    """Sets `key=value` of `--set` in nested dicts; values are read as YAML.
+
+    Raises:
+        InputError: one has another form, or names a part of what has none.
+    """
     for override in overrides:
         key, equals, text = override.partition("=")
         if not equals or not key:
@@ -134,7 +147,3 @@ def resolve_settings(experiment: Experiment, options: Mapping[str, Any], overrid
             set_key(content, key.strip(), yaml.safe_load(text))
         except yaml.YAMLError:
             raise InputError(f"--set {key}: {text!r} is not YAML") from None
-    try:
-        return RunSettings.model_validate(content)
-    except ValidationError as error:
-        raise InputError(explain(error, RunSettings)) from None

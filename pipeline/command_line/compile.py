@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from models.errors import InputError
+from pipeline.command_line.options import EXPERIMENT_FILE
 from pipeline.command_line.quiet import stderr_to
 
 
@@ -13,6 +14,7 @@ from pipeline.command_line.quiet import stderr_to
 @click.option("--cluster", required=True, type=click.Path(path_type=Path), help="YAML with the cluster's settings.")
 @click.option("--data", required=True, help="Raw shards as the steps see them: on a volume, gs:// or s3://.")
 @click.option("--experiment", required=True, metavar="NAME", help="See `yt8m experiments`.")
+@EXPERIMENT_FILE
 @click.option("--test-data", help="Pattern of shards that all go to the test split.")
 @click.option("--split", help="file:80/10/10 (default), id:80/10/10, thesis-video or thesis-frame.")
 @click.option("--seed", type=int, help="Of the split, the weights and the order of training (default 0).")
@@ -27,6 +29,7 @@ def compile(
     cluster: Path,
     data: str,
     experiment: str,
+    experiment_file: Path | None,
     test_data: str | None,
     split: str | None,
     seed: int | None,
@@ -40,6 +43,7 @@ def compile(
 
     Data, experiment and settings are the defaults of its runs' parameters.
     """
+    from pipeline.experiments import catalogue, find_experiment
     from pipeline.kubeflow.settings import read_cluster
 
     options = {
@@ -53,12 +57,15 @@ def compile(
     # JSON is YAML, so a value is read as it was given.
     own = [f"{key}={json.dumps(value)}" for key, value in options.items() if value is not None]
     own += [override for override in overrides if not override.startswith("cluster.")]
+    chosen = find_experiment(experiment, experiment_file)
+    # One that the image does not have travels in the package.
+    named = chosen.name if chosen.name in catalogue() else chosen.as_yaml()
     settings = read_cluster(cluster, [override for override in overrides if override.startswith("cluster.")])
     with stderr_to(Path("/dev/null")):  # TensorFlow says that it starts
         from pipeline.kubeflow.lint import lint
         from pipeline.kubeflow.package import compile_package
 
-        package = compile_package(settings, data, experiment, own)
+        package = compile_package(settings, data, named, own)
     if problems := lint(package):
         raise click.ClickException("the package would not run: " + "; ".join(problems))
     try:

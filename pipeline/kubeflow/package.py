@@ -48,7 +48,7 @@ def compile_package(cluster: ClusterSettings, data: str, experiment: str, overri
         cluster: where it will run.
         data: pattern of the raw shards as the containers see them; this and the next two are defaults of a run's
             parameters.
-        experiment: of the catalogue.
+        experiment: of the catalogue, or an entry of an experiment file.
         overrides: `key=value`.
 
     Raises:

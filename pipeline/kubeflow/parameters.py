@@ -10,7 +10,7 @@ from components.example_gen.component import resolve
 from models.errors import InputError
 from models.settings import AverageSettings, ModelSettings, Settings
 from models.vocabulary import Vocabulary
-from pipeline.experiments import find_experiment
+from pipeline.experiments import parse_experiment
 from pipeline.kubeflow.graph import Places, build_pipeline, edges
 from pipeline.preparation import prepare
 from pipeline.settings import EvaluationSettings, RunSettings, resolve_settings
@@ -62,7 +62,7 @@ def read_parameters(data: str, experiment: str, overrides: str) -> RunSettings:
 
     Args:
         data: pattern of the raw shards.
-        experiment: of the catalogue.
+        experiment: of the catalogue, or an entry of an experiment file.
         overrides: JSON, a list of `key=value` or an object of keys and values.
 
     Raises:
@@ -74,9 +74,9 @@ def read_parameters(data: str, experiment: str, overrides: str) -> RunSettings:
         raise InputError(f"overrides is {quote(overrides)}: no JSON: {error}") from None
     options = {"data.pattern": data}
     if isinstance(given, dict):
-        return resolve_settings(find_experiment(experiment), options | given)
+        return resolve_settings(parse_experiment(experiment), options | given)
     if isinstance(given, list) and all(isinstance(item, str) for item in given):
-        return resolve_settings(find_experiment(experiment), options, given)
+        return resolve_settings(parse_experiment(experiment), options, given)
     raise InputError(
         f"overrides is {quote(overrides)}, expected a JSON list of key=value or an object, "
         'say ["training.max_epochs=3"] or {"training.max_epochs": 3}'

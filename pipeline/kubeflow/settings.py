@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-import yaml
 from pydantic import (
     Field,
     NonNegativeInt,
@@ -18,7 +17,8 @@ from pydantic import (
 )
 
 from models.errors import InputError
-from models.settings import Settings, set_key
+from models.settings import Settings
+from pipeline.settings import apply_overrides
 from pipeline.validation import explain, quote
 from pipeline.yaml_text import load_yaml
 
@@ -204,9 +204,7 @@ def read_cluster(file: Path, overrides: Sequence[str] = ()) -> ClusterSettings:
         raise InputError(f"--cluster is {str(file)!r}: {error}, expected a YAML file") from None
     if not isinstance(content, dict):
         raise InputError(f"{file}: holds {quote(content)}, expected the key cluster with settings")
-    for override in overrides:
-        key, _, value = override.partition("=")
-        set_key(content, key.strip(), yaml.safe_load(value))
+    apply_overrides(content, overrides)
     try:
         return _File.model_validate(content).cluster
     except ValidationError as error:

@@ -18,6 +18,7 @@ from pipeline.command_line import yt8m
 from pipeline.experiments import catalogue
 from pipeline.kubeflow.lint import lint
 from pipeline.kubeflow.package import compile_package
+from pipeline.kubeflow.parameters import read_parameters
 
 GOLDEN = Path(__file__).with_name("netvlad-8.yaml")
 ON_EVERY_LEVEL = {entry.model.encoder.name: entry.name for entry in catalogue().values()}
@@ -186,6 +187,20 @@ def test_what_would_not_run_is_refused_before_anything_is_written(cluster, data,
     with pytest.raises(InputError) as error:
         compile_package(cluster(**own), data, "netvlad-8", overrides)
     assert message in str(error.value) and "\n" not in str(error.value)
+
+
+def test_an_experiment_of_ones_own_travels_in_the_package(tmp_path):
+    (tmp_path / "mine.yaml").write_text("mine: {base: netvlad-8, training: {max_epochs: 7}}\n")
+    (tmp_path / "cluster.yaml").write_text(yaml.safe_dump({"cluster": json.loads(SMALLEST)}))
+    arguments = ["--cluster", "cluster.yaml", "--experiment-file", "mine.yaml", "--out", "package.yaml"]
+    paths = [argument if argument.startswith("--") else str(tmp_path / argument) for argument in arguments]
+    yt8m.main(["compile", "--data", "gs://b/frame", "--experiment", "mine", *paths], standalone_mode=False)
+    text = (tmp_path / "package.yaml").read_text()
+    spec, _ = yaml.safe_load_all(text)
+    experiment = spec["root"]["inputDefinitions"]["parameters"]["experiment"]["defaultValue"]
+    settings = read_parameters("gs://b/frame", experiment, "[]")
+    assert (settings.experiment, settings.training.max_epochs) == ("mine", 7)
+    assert str(tmp_path) not in text
 
 
 def test_the_command_writes_the_package_and_warns_that_nothing_resumes(tmp_path, capsys, monkeypatch):

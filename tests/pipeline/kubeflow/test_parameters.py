@@ -38,6 +38,8 @@ def test_no_overrides_are_needed(nothing):
     ("experiment", "overrides", "message"),
     [
         ("netvlad-9", "[]", "experiment is 'netvlad-9', allowed: netvlad-8"),
+        ("a: {base: netvlad-8}\nb: {base: netvlad-8}", "[]", "expected a name or one entry of an experiment file"),
+        ("mine: {base: netvlad-9}", "[]", "experiment, mine: base is 'netvlad-9', allowed: earlier experiments"),
         ("netvlad-8", "training.max_epochs=3", "no JSON"),
         ("netvlad-8", "3", "overrides is '3', expected a JSON list of key=value or an object"),
         ("netvlad-8", '["training.max_epoch=3"]', "training.max_epoch is no setting, allowed: max_epochs"),
