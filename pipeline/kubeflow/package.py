@@ -4,7 +4,6 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-import tfx
 import yaml
 from google.protobuf import json_format
 from kfp.pipeline_spec.pipeline_spec_pb2 import (
@@ -15,17 +14,21 @@ from kfp.pipeline_spec.pipeline_spec_pb2 import (
     PipelineTaskSpec,
     PlatformSpec,
 )
-from tfx import v1 as tfx_v1
+from tfx import v1 as tfx
 from tfx.dsl.components.base.base_node import BaseNode
+from tfx.version import __version__ as tfx_version
 
 from models.errors import InputError
+from models.settings import EnsembleSettings
 from models.vocabulary import Vocabulary
 from pipeline.create_pipeline import PER_EXPERIMENT, PIPELINE_NAME
 from pipeline.kubeflow.graph import SEPARATOR, Places, build_pipeline, edges
 from pipeline.kubeflow.parameters import OF_THE_DATA, OF_THE_RUN, RESOLVER, read_parameters
 from pipeline.kubeflow.platform import executor_config, resources
 from pipeline.kubeflow.results import results
-from pipeline.kubeflow.settings import ClusterSettings
+from pipeline.kubeflow.settings import ClusterSettings, Retries
+from pipeline.settings import RunSettings
+from pipeline.validation import quote
 
 ENTRYPOINT = ("python", "-m", "pipeline.kubeflow_entrypoint")
 
@@ -56,17 +59,7 @@ def compile_package(cluster: ClusterSettings, data: str, experiment: str, overri
     """
     defaults = {"data": data, "experiment": experiment, "overrides": json.dumps(list(overrides))}
     settings = read_parameters(**defaults)
-    for option, pattern in (
-        ("--data", settings.data.pattern),
-        ("data.test_data", settings.data.test_data),
-        ("data.vocabulary", settings.data.vocabulary),
-    ):
-        if pattern:
-            cluster.require_readable(option, pattern)
-    if settings.hyperparameters and not settings.hyperparameters.startswith(("minio://", "s3://", "gs://")):
-        raise InputError(
-            f"hyperparameters is {settings.hyperparameters!r}, allowed on a cluster: minio://, s3://, gs://"
-        )
+    _refuse_unreadable(settings, cluster)
     # How many labels there are decides nothing that a package fixes.
     places = Places(cluster.push_directory, cluster.work_directory)
     pipeline = build_pipeline(settings, Vocabulary.of_ids(settings.data.classes), places)
@@ -74,32 +67,27 @@ def compile_package(cluster: ClusterSettings, data: str, experiment: str, overri
     if unknown := sorted(set(cluster.steps) - set(steps)):
         raise InputError(f"cluster.steps.{unknown[0]} is no step, allowed: {', '.join(steps)}")
 
-    spec = PipelineSpec(sdk_version=f"tfx-{tfx.__version__}", schema_version=SCHEMA_VERSION)
+    spec = PipelineSpec(sdk_version=f"tfx-{tfx_version}", schema_version=SCHEMA_VERSION)
     spec.pipeline_info.name = PIPELINE_NAME
     spec.default_pipeline_root = cluster.pipeline_root
     for name, default in defaults.items():
         parameter = spec.root.input_definitions.parameters[name]
-        parameter.parameter_type = ParameterType.STRING
-        parameter.default_value.string_value = default
-    executors = {label(RESOLVER): _container(RESOLVER, cluster, ["--graph", SEPARATOR.join(edges(pipeline))])}
+        parameter.parameter_type, parameter.default_value.string_value = ParameterType.STRING, default
+    executors = {_label(RESOLVER): _container(RESOLVER, cluster, ["--graph", SEPARATOR.join(edges(pipeline))])}
     _add_resolver(spec)
     for node in pipeline.components:
         _add_step(spec, node)
-        importer = isinstance(node, tfx_v1.dsl.Importer)
-        executors[label(node.id)] = _importer(node) if importer else _container(node.id, cluster)
+        importer = isinstance(node, tfx.dsl.Importer)
+        executors[_label(node.id)] = _importer(node) if importer else _container(node.id, cluster)
     for step, task in spec.root.dag.tasks.items():
         task.caching_options.enable_cache = cluster.cache and step not in NEVER_CACHED
-        retry = task.retry_policy
-        retry.max_retry_count = cluster.retries.max_retries
-        retry.backoff_duration.seconds = cluster.retries.backoff_seconds
-        retry.backoff_factor = cluster.retries.backoff_factor
-        retry.backoff_max_duration.seconds = cluster.retries.max_backoff_seconds
+        task.retry_policy.CopyFrom(_retry_policy(cluster.retries))
     spec.deployment_spec.update({"executors": executors})
 
     configs = {
-        label(step): json_format.MessageToDict(executor_config(cluster, step))
+        _label(step): json_format.MessageToDict(executor_config(cluster, step))
         for step in steps
-        if "container" in executors[label(step)]
+        if "container" in executors[_label(step)]
     }
     platform = {"platforms": {"kubernetes": {"deploymentSpec": {"executors": configs}}}}
     documents = [
@@ -109,7 +97,32 @@ def compile_package(cluster: ClusterSettings, data: str, experiment: str, overri
     return yaml.safe_dump_all(documents, sort_keys=True, allow_unicode=True, width=120)
 
 
-def label(step: str) -> str:
+def _refuse_unreadable(settings: RunSettings, cluster: ClusterSettings) -> None:
+    data, encoder = settings.data, settings.model.encoder
+    # Beam reads records and vocabulary, TensorFlow the members of an ensemble, KFP's launcher what is imported.
+    for option, paths, stores in (
+        ("--data", [data.pattern], ("gs://", "s3://")),
+        ("data.test_data", [data.test_data], ("gs://", "s3://")),
+        ("data.vocabulary", [data.vocabulary], ("gs://", "s3://")),
+        ("model.encoder.members", encoder.members if isinstance(encoder, EnsembleSettings) else [], ("gs://",)),
+    ):
+        for path in filter(None, paths):
+            if not path.startswith(stores) and not cluster.on_a_volume(path):
+                allowed = f"{', '.join(stores)} or a path in {cluster.mounted()}"
+                raise InputError(f"{option} is {quote(path)}, allowed on a cluster: {allowed}")
+    if settings.hyperparameters and not settings.hyperparameters.startswith(("minio://", "s3://", "gs://")):
+        found = quote(settings.hyperparameters)
+        raise InputError(f"hyperparameters is {found}, allowed on a cluster: minio://, s3://, gs://")
+
+
+def _retry_policy(retries: Retries) -> PipelineTaskSpec.RetryPolicy:
+    policy = PipelineTaskSpec.RetryPolicy(max_retry_count=retries.max_retries, backoff_factor=retries.backoff_factor)
+    policy.backoff_duration.seconds = retries.backoff_seconds
+    policy.backoff_max_duration.seconds = retries.max_backoff_seconds
+    return policy
+
+
+def _label(step: str) -> str:
     """Of a step's executor."""
     return f"exec-{step}"
 
@@ -129,7 +142,7 @@ def _add_step(spec: PipelineSpec, node: BaseNode) -> None:
     _name(component, task, node.id)
     for name, channel in node.outputs.items():
         component.output_definitions.artifacts[name].artifact_type.CopyFrom(_type(channel))
-    if isinstance(node, tfx_v1.dsl.Importer):
+    if isinstance(node, tfx.dsl.Importer):
         return
     for name, title in results(node.id).items():
         shown = component.output_definitions.artifacts[name].artifact_type
@@ -148,11 +161,11 @@ def _add_step(spec: PipelineSpec, node: BaseNode) -> None:
 
 
 def _name(component: ComponentSpec, task: PipelineTaskSpec, step: str) -> None:
-    component.executor_label = label(step)
+    component.executor_label = _label(step)
     task.task_info.name, task.component_ref.name = step, f"comp-{step}"
 
 
-def _type(channel: tfx_v1.types.BaseChannel) -> ArtifactTypeSchema:
+def _type(channel: tfx.types.BaseChannel) -> ArtifactTypeSchema:
     title = SHOWN_AS.get(channel.type.TYPE_NAME, "system.Artifact")
     return ArtifactTypeSchema(schema_title=title, schema_version=ARTIFACT_VERSION)
 
@@ -173,7 +186,7 @@ def _container(step: str, cluster: ClusterSettings, more: Sequence[str] = ()) ->
     }
 
 
-def _importer(node: tfx_v1.dsl.Importer) -> dict[str, Any]:
+def _importer(node: tfx.dsl.Importer) -> dict[str, Any]:
     [channel] = node.outputs.values()
     return {
         "importer": {

@@ -158,9 +158,9 @@ class ClusterSettings(Settings):
     def _directories_outlive_their_pods(self) -> Self:
         pushes, works = self.push_directory, self.work_directory
         if not pushes.startswith("gs://") and not self.on_a_volume(pushes):
-            raise ValueError(f"push_directory is {pushes!r}, allowed: gs:// or a folder in {self._volumes()}")
+            raise ValueError(f"push_directory is {pushes!r}, allowed: gs:// or a folder in {self.mounted()}")
         if works and not self.on_a_volume(works):
-            raise ValueError(f"work_directory is {works!r}, allowed: a folder in {self._volumes()}")
+            raise ValueError(f"work_directory is {works!r}, allowed: a folder in {self.mounted()}")
         return self
 
     def node(self, step: str) -> Node:
@@ -171,16 +171,8 @@ class ClusterSettings(Settings):
         """Whether the path lies on a volume that the steps mount."""
         return ".." not in Path(path).parts and any(Path(path).is_relative_to(volume.path) for volume in self.volumes)
 
-    def require_readable(self, option: str, pattern: str) -> None:
-        """Refuses data that a container could not read.
-
-        Raises:
-            InputError: it is neither on a volume nor gs:// nor s3://.
-        """
-        if not pattern.startswith(("gs://", "s3://")) and not self.on_a_volume(pattern):
-            raise InputError(f"{option} is {quote(pattern)}, allowed: gs://, s3:// or a path in {self._volumes()}")
-
-    def _volumes(self) -> str:
+    def mounted(self) -> str:
+        """The volumes' paths, in words."""
         return ", ".join(volume.path for volume in self.volumes) or "one of cluster.volumes, of which there are none"
 
 

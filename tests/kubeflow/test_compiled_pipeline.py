@@ -116,13 +116,19 @@ def test_the_package_runs_under_the_sdk_too(package, first, volume, tmp_path):
 
 
 @pytest.mark.cluster
-def test_a_search_runs_before_training_and_shows_its_trials(cluster, settings, tmp_path):
+def test_a_search_shows_its_trials_and_its_result_can_be_imported(cluster, settings, tmp_path):
     small = ["tune.max_trials=1", "tune.max_epochs=1", "tune.oracle=random", "search=true"]
     path = tmp_path / "package.yaml"
     path.write_text(compile_package(settings, f"{VOLUME}/frames", "netvlad-8", [*SMALL, *small]))
     run = cluster.run(path, tasks=["Trainer"])
     assert run.state == "SUCCEEDED", run.summary()
-    assert "1 of 1 trials scored" in cluster.store.path(run.tasks["Tuner"].outputs["page"].uri).read_text()
+    tuner = run.tasks["Tuner"]
+    assert "1 of 1 trials scored" in cluster.store.path(tuner.outputs["page"].uri).read_text()
+    found = f"hyperparameters={tuner.outputs['best_hyperparameters'].uri}"
+    path.write_text(compile_package(settings, f"{VOLUME}/frames", "netvlad-8", [*SMALL, found]))
+    run = cluster.run(path, tasks=["Trainer"])
+    assert run.state == "SUCCEEDED", run.summary()
+    assert "ImportHyperparameters" in run.tasks
 
 
 def lines(task):

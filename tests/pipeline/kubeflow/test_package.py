@@ -173,12 +173,18 @@ def test_found_hyperparameters_are_imported_from_the_store(compiled):
 @pytest.mark.parametrize(
     ("data", "overrides", "own", "message"),
     [
-        ("/data/frame", [], {}, "--data is '/data/frame', allowed: gs://, s3:// or a path in /mnt/yt8m"),
+        ("/data/frame", [], {}, "--data is '/data/frame', allowed on a cluster: gs://, s3:// or a path in /mnt/yt8m"),
         ("data/frame", [], {}, "--data is 'data/frame', allowed"),
         ("minio://bucket/frame", [], {}, "--data is 'minio://bucket/frame', allowed"),
         ("gs://b/f", ["data.vocabulary=/home/me/v.csv"], {}, "data.vocabulary is '/home/me/v.csv', allowed"),
         ("gs://b/f", ["data.test_data=/home/me/*"], {}, "data.test_data is '/home/me/*', allowed"),
         ("gs://b/f", ["hyperparameters=/mnt/yt8m/found"], {}, "hyperparameters is '/mnt/yt8m/found', allowed"),
+        (
+            "gs://b/f",
+            ["model={encoder: {name: ensemble, members: [runs/a, runs/b]}}"],
+            {},
+            "members is 'runs/a', allowed",
+        ),
         ("gs://b/f", ["training.max_epoch=3"], {}, "training.max_epoch is no setting"),
         ("gs://b/f", [], {"steps": {"Trianer": {"gpus": 2}}}, "cluster.steps.Trianer is no step, allowed: Resolve"),
     ],
