@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -19,6 +20,7 @@ from pipeline.experiments import catalogue
 from pipeline.kubeflow.lint import lint
 from pipeline.kubeflow.package import compile_package
 from pipeline.kubeflow.parameters import read_parameters
+from pipeline.kubeflow.settings import read_cluster
 
 GOLDEN = Path(__file__).with_name("netvlad-8.yaml")
 ON_EVERY_LEVEL = {entry.model.encoder.name: entry.name for entry in catalogue().values()}
@@ -193,6 +195,18 @@ def test_what_would_not_run_is_refused_before_anything_is_written(cluster, data,
     with pytest.raises(InputError) as error:
         compile_package(cluster(**own), data, "netvlad-8", overrides)
     assert message in str(error.value) and "\n" not in str(error.value)
+
+
+def test_the_cluster_of_the_readme_compiles_to_a_clean_package(tmp_path):
+    readme = (Path(__file__).parents[3] / "README.md").read_text()
+    [block] = re.findall(r"```yaml\n(# cluster\.yaml.*?)```", readme, re.DOTALL)
+    (tmp_path / "cluster.yaml").write_text(block)
+    text = compile_package(read_cluster(tmp_path / "cluster.yaml"), "/mnt/yt8m/frame", "netvlad-100-gated")
+    assert lint(text) == []
+    spec, platform = yaml.safe_load_all(text)
+    trainer = spec["deploymentSpec"]["executors"]["exec-Trainer"]["container"]
+    assert trainer["image"].endswith("-gpu") and trainer["resources"]["accelerator"]["resourceCount"] == "1"
+    assert executors(platform)["exec-Trainer"]["activeDeadlineSeconds"] == str(48 * 3600)
 
 
 def test_an_experiment_of_ones_own_travels_in_the_package(tmp_path):
