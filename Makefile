@@ -6,7 +6,7 @@ BIN := .venv/bin
 UV_COMPILE = $(BIN)/uv pip compile setup.py --quiet --python $(BIN)/python --python-platform x86_64-manylinux_2_40 \
 	--generate-hashes --no-header --no-annotate
 
-.PHONY: help setup demo test lint format lock bench bench-learnability clean
+.PHONY: help setup demo test test-cluster lint format lock bench bench-learnability clean
 
 help: ## Show this list.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -24,6 +24,9 @@ demo: setup ## Synthesize a small data set and run the whole pipeline on it.
 test: lint ## Lint, check types and imports, run the tests with coverage.
 	@rm -f .coverage .coverage.*
 	@$(BIN)/python -m pytest -n auto --cov --cov-report=term
+
+test-cluster: setup ## Run packages on an emulated cluster, with faults (long).
+	@$(BIN)/python -m pytest -m cluster tests/kubeflow
 
 lint: setup ## Check style, formatting, types and the direction of imports.
 	@$(BIN)/ruff check .

@@ -28,6 +28,9 @@ from pipeline.settings import RunSettings
 
 PIPELINE_NAME = "yt8m"
 
+# The nodes that differ between experiments on the same data.
+PER_EXPERIMENT = ("DriftDetector", "Tuner", "Trainer", "ChampionResolver", "Evaluator", "Pusher")
+
 
 def create_pipeline(
     settings: RunSettings,
@@ -50,7 +53,7 @@ def create_pipeline(
         push_directory: where blessed models are published.
         checkpoint_dir: where training keeps its checkpoints, outside the artifacts, so that a killed run finds them.
         tune_dir: where a search keeps its trials, for the same reason.
-        log_dir: TensorBoard's.
+        log_dir: TensorBoard's; "" for a folder among the artifacts.
         metadata: the metadata store's connection; None where the runner brings its own.
         beam_args: for every Beam component.
     """

@@ -24,6 +24,7 @@ from models.settings import (
     set_key,
 )
 from pipeline.validation import closest, explain, quote
+from pipeline.yaml_text import load_yaml
 from tuner.settings import TuneSettings
 from tuner.space import extremes
 
@@ -153,6 +154,23 @@ def find_experiment(name: str, file: Path | None = None) -> Experiment:
     return found
 
 
+def parse_experiment(text: str) -> Experiment:
+    """The experiment of a name, or of an entry of an experiment file.
+
+    Args:
+        text: a name of the catalogue, or YAML such as `as_yaml` gives.
+
+    Raises:
+        InputError: there is none of the name, or the entry is not valid.
+    """
+    if ":" not in text:  # no name has one
+        return find_experiment(text)
+    found = list(_read("experiment", text, _shipped()).values())
+    if len(found) != 1:
+        raise InputError(f"experiment is {quote(text)}, expected a name or one entry of an experiment file")
+    return found[0]
+
+
 def list_experiments(
     file: Path | None = None, table: int | None = None, encoder: str | None = None
 ) -> list[Experiment]:
@@ -185,14 +203,7 @@ def _shipped() -> dict[str, Experiment]:
 
 def _read(source: str, text: str, known: Mapping[str, Experiment]) -> dict[str, Experiment]:
     """The experiments of a YAML text, by name; `known` ones may be bases, and their names are taken."""
-    try:
-        entries = yaml.load(text, _UniqueKeys)
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark
-        place = f", line {mark.line + 1}" if mark else ""
-        raise InputError(f"{source}{place}: not YAML: {error.problem}") from None
-    except yaml.YAMLError as error:  # a control character, say
-        raise InputError(f"{source}: not YAML: {str(error).splitlines()[0]}") from None
+    entries = load_yaml(source, text)
     if not isinstance(entries, dict):
         raise InputError(f"{source}: holds {quote(entries)}, expected names of experiments with their settings")
 
@@ -238,22 +249,6 @@ def _merged(base: Mapping[Any, Any], own: Mapping[Any, Any]) -> dict[Any, Any]:
         below = base.get(key)
         merged[key] = _merged(below, value) if isinstance(below, dict) and isinstance(value, dict) else value
     return merged
-
-
-class _UniqueKeys(yaml.CSafeLoader):
-    """Refuses what YAML forbids and PyYAML drops in silence: the same key twice."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen = set()
-        for key_node, _ in node.value:
-            if key_node.tag == "tag:yaml.org,2002:merge":
-                continue
-            key = self.construct_object(key_node, deep=True)
-            if key.__hash__ and key in seen:
-                raise yaml.constructor.ConstructorError(None, None, f"{quote(key)} is there twice", key_node.start_mark)
-            if key.__hash__:
-                seen.add(key)
-        return super().construct_mapping(node, deep)
 
 
 class _ListsOnOneLine(yaml.SafeDumper):

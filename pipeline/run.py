@@ -19,28 +19,23 @@ from components.evaluator.verdict import Verdict
 from components.example_gen.component import read_summary
 from components.example_gen.synthetic import read_synthetic
 from components.served_models import newest
-from components.trainer.members import find_members
 from components.trainer.trainer import TRAINING_LOG, read_training_log
 from components.tuner.component import TRIALS, read_trials
 from models.errors import InputError
 from models.metrics.video_metrics import SCORES
-from models.settings import EnsembleSettings
 from models.training.log import TrainingLog
 from pipeline.anomalies import describe_anomalies
-from pipeline.create_pipeline import create_pipeline
+from pipeline.create_pipeline import PER_EXPERIMENT, create_pipeline
 from pipeline.local_runner import LocalRunner, Step
+from pipeline.preparation import beam_args, prepare
 from pipeline.report import write_report
 from pipeline.settings import RunSettings
-from pipeline.vocabulary import find_vocabulary
 
 SCORES_FILE = "scores.json"
 TRAINER, TUNER = "Trainer", "Tuner"
 
 # What a search leaves in a run's folder, for other runs to start from.
 HYPERPARAMETERS, BEST = "hyperparameters", "best_hyperparameters.txt"
-
-# The nodes that differ between experiments on the same data.
-PER_EXPERIMENT = ("DriftDetector", TUNER, TRAINER, "ChampionResolver", "Evaluator", "Pusher")
 
 
 def run(settings: RunSettings, console: Console, from_node: str = "", workspace: Path | None = None) -> dict[str, Any]:
@@ -60,8 +55,7 @@ def run(settings: RunSettings, console: Console, from_node: str = "", workspace:
     """
     out = settings.out.resolve()
     workspace = (workspace or out).resolve()
-    vocabulary = find_vocabulary(settings.data)
-    settings = _with_members(settings, vocabulary.names)
+    settings, vocabulary = prepare(settings)
     if settings.hyperparameters and not Path(settings.hyperparameters, BEST).exists():
         raise InputError(f"--hyperparameters is {settings.hyperparameters!r}, expected a folder with {BEST}")
     out.mkdir(parents=True, exist_ok=True)
@@ -82,7 +76,7 @@ def run(settings: RunSettings, console: Console, from_node: str = "", workspace:
         tune_dir=str(out / "search"),
         log_dir=str(out / "logs"),
         metadata=tfx.orchestration.metadata.sqlite_metadata_connection_config(str(workspace / "metadata.sqlite")),
-        beam_args=_beam_args(settings),
+        beam_args=beam_args(settings.beam),
     )
     runner = LocalRunner(out / "steps.json", lambda step: _tell(step, console))
     steps = {step.name: step for step in runner.run(pipeline, from_node)}
@@ -133,24 +127,6 @@ def run_all(runs: Sequence[RunSettings], console: Console, workspace: Path, from
     if failures:
         name, reason = next(iter(failures.items()))
         raise InputError(f"{len(failures)} of {len(runs)} experiments failed, first {name}: {reason}")
-
-
-def _with_members(settings: RunSettings, names: Sequence[str]) -> RunSettings:
-    """Names the versions that an ensemble averages: newer ones make another ensemble."""
-    encoder = settings.model.encoder
-    if not isinstance(encoder, EnsembleSettings):
-        return settings
-    found = encoder.model_copy(update={"members": tuple(find_members(encoder.members, settings.level, names))})
-    return settings.model_copy(update={"model": settings.model.model_copy(update={"encoder": found})})
-
-
-def _beam_args(settings: RunSettings) -> list[str]:
-    # The runner named DirectRunner would download a binary ("Prism"); the in-process one behind it is FnApiRunner.
-    return [
-        "--runner=FnApiRunner",
-        f"--direct_num_workers={settings.beam.workers}",
-        f"--direct_running_mode={settings.beam.mode}",
-    ]
 
 
 def _tell(step: Step, console: Console) -> None:

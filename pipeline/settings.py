@@ -31,6 +31,13 @@ class DataSettings(Settings):
     quarantine_limit: Share = 0.001
     drift: DriftSettings = DriftSettings()
 
+    @model_validator(mode="before")
+    @classmethod
+    def _split_by_file(cls, given: Any) -> Any:
+        if not isinstance(given, dict) or given.get("split"):
+            return given
+        return given | {"split": "file:90/10" if given.get("test_data") else "file:80/10/10"}
+
 
 class Threshold(Settings):
     """Bounds of a score; `min_change` is to the champion's, for the better."""
@@ -85,7 +92,7 @@ class RunSettings(Recipe):
     seed: int = 0
     search: bool = False
     hyperparameters: str = ""
-    out: Path
+    out: Path = Path()
 
     @property
     def tuner(self) -> TuneSettings:
@@ -119,6 +126,19 @@ def resolve_settings(experiment: Experiment, options: Mapping[str, Any], overrid
     for key, value in options.items():
         if value is not None:
             set_key(content, key, value)
+    apply_overrides(content, overrides)
+    try:
+        return RunSettings.model_validate(content)
+    except ValidationError as error:
+        raise InputError(explain(error, RunSettings)) from None
+
+
+def apply_overrides(content: dict[str, Any], overrides: Sequence[str]) -> None:
+    """Sets `key=value` of `--set` in nested dicts; values are read as YAML.
+
+    Raises:
+        InputError: one has another form, or names a part of what has none.
+    """
     for override in overrides:
         key, equals, text = override.partition("=")
         if not equals or not key:
@@ -127,7 +147,3 @@ def resolve_settings(experiment: Experiment, options: Mapping[str, Any], overrid
             set_key(content, key.strip(), yaml.safe_load(text))
         except yaml.YAMLError:
             raise InputError(f"--set {key}: {text!r} is not YAML") from None
-    try:
-        return RunSettings.model_validate(content)
-    except ValidationError as error:
-        raise InputError(explain(error, RunSettings)) from None

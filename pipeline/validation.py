@@ -70,7 +70,7 @@ def _locate(model: type[BaseModel], location: Sequence[int | str]) -> tuple[str,
             # Pydantic puts the tag of the union's member, no key of the author's, into the location.
             tag = next(parts, None)
             inner = [kind for kind in inner if tag in get_args(kind.model_fields[field.discriminator].annotation)]
-        if get_origin(field.annotation) is dict:
+        if get_origin(field.annotation) in (dict, tuple):
             keys.extend(map(str, islice(parts, 1)))
         if not inner:
             keys.extend(map(str, parts))

@@ -43,7 +43,7 @@ class TunerExecutor(executor.Executor):
         config = json.loads(exec_properties["custom_config"])
         page = trials_page(found, config["experiment"], read_synthetic(config["data"]), navigation={})
         (results / PAGE).write_text(page, encoding="utf-8")
-        write_hparams(found, Path(config["log_dir"], "trials"))
+        write_hparams(found, Path(config["log_dir"] or results, "trials"))
 
 
 class Tuner(tfx.components.Tuner):

@@ -5,6 +5,7 @@ import sys
 import click
 
 from models.errors import InputError
+from pipeline.command_line.compile import compile, lint
 from pipeline.command_line.download import download
 from pipeline.command_line.experiments import experiments
 from pipeline.command_line.predict import predict
@@ -22,7 +23,7 @@ def yt8m() -> None:
     """Video classification on YouTube-8M: run, compare and ship experiments."""
 
 
-for _command in (run, experiments, synth, download, stats, report, predict):
+for _command in (run, experiments, synth, download, stats, report, predict, compile, lint):
     yt8m.add_command(_command)
 
 

@@ -64,7 +64,7 @@ def run(
     options = {
         "data.pattern": absolute(data),
         "data.test_data": absolute(test_data),
-        "data.split": split or ("file:90/10" if test_data else "file:80/10/10"),
+        "data.split": split,
         "data.vocabulary": absolute(vocabulary),
         "seed": seed,
         "search": tune or None,

@@ -52,11 +52,8 @@ def write_report(settings: RunSettings, scores: dict[str, Any], steps: list[Step
     }
     folder = out / "report"
     folder.mkdir(parents=True, exist_ok=True)
-    templates = page_templates(Path(__file__).parent)
     for name, content in pages.items():
-        # A page's template has its file name.
-        html = templates.get_template(f"{name}.html").render(page=name, splits=SPLITS, **shared, **content)
-        (folder / f"{name}.html").write_text(html, encoding="utf-8")
+        (folder / f"{name}.html").write_text(render_page(name, **shared, **content), encoding="utf-8")
     statistics = Statistics.read(outputs["DatasetStatistics"]["statistics"])
     (folder / "statistics.html").write_text(render(statistics, page="statistics", **shared), encoding="utf-8")
     verdict = Verdict.read(outputs["Evaluator"]["evaluation"])
@@ -66,3 +63,14 @@ def write_report(settings: RunSettings, scores: dict[str, Any], steps: list[Step
         tuning = trials_page(read_trials(outputs["Tuner"]["tuner_results"]), page="tuning", **shared)
         (folder / "tuning.html").write_text(tuning, encoding="utf-8")
     return folder / "index.html"
+
+
+def render_page(name: str, **content: Any) -> str:
+    """One of the pages that have a template here.
+
+    Args:
+        name: of the page and, with `.html`, of its template and its file.
+        **content: the template's variables and what run.html takes, see `page_templates`.
+    """
+    templates = page_templates(Path(__file__).parent)
+    return templates.get_template(f"{name}.html").render(page=name, splits=SPLITS, **content)

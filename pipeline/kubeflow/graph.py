@@ -1,0 +1,55 @@
+"""The pipeline as a cluster runs it, and what a package fixes of it: who reads what from whom."""
+
+from dataclasses import dataclass
+
+from tfx import v1 as tfx
+
+from models.vocabulary import Vocabulary
+from pipeline.create_pipeline import create_pipeline
+from pipeline.preparation import beam_args
+from pipeline.settings import RunSettings
+
+# Of the edges in a container's argument.
+SEPARATOR = "; "
+
+
+@dataclass(frozen=True)
+class Places:
+    """What a package fixes beside the graph.
+
+    Attributes:
+        push_directory: where blessed models are published.
+        work_directory: holds what a killed training or search goes on from.
+    """
+
+    push_directory: str
+    work_directory: str
+
+
+def build_pipeline(settings: RunSettings, vocabulary: Vocabulary, places: Places) -> tfx.dsl.Pipeline:
+    """The pipeline that `yt8m run` runs. KFP says where artifacts lie, TensorBoard's logs among them."""
+    return create_pipeline(
+        settings,
+        vocabulary,
+        pipeline_root="",
+        push_directory=places.push_directory,
+        checkpoint_dir=f"{places.work_directory}/checkpoints",
+        tune_dir=f"{places.work_directory}/search",
+        log_dir="",
+        beam_args=beam_args(settings.beam),
+    )
+
+
+def edges(pipeline: tfx.dsl.Pipeline) -> list[str]:
+    """Sorted lines such as `Trainer.model -> Evaluator.model`, `DriftDetector -> Trainer`, `s3://a/b -> Importer`."""
+    lines = set()
+    for node in pipeline.components:
+        sources = {name: channel.producer_component_id for name, channel in node.inputs.items()}
+        for name, channel in node.inputs.items():
+            lines.add(f"{sources[name]}.{channel.output_key} -> {node.id}.{name}")
+        for upstream in node.upstream_nodes:
+            if upstream.id not in sources.values():
+                lines.add(f"{upstream.id} -> {node.id}")
+        if isinstance(node, tfx.dsl.Importer):
+            lines.add(f"{node.exec_properties['artifact_uri']} -> {node.id}")
+    return sorted(lines)

@@ -1,0 +1,94 @@
+"""What KFP's UI shows of a step: its page (system.HTML) and its scores (system.Metrics)."""
+
+import logging
+import math
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from components.dataset_statistics.page import PAGE as STATISTICS
+from components.drift_detector.drift import Drift
+from components.evaluator.component import PAGE as EVALUATION
+from components.evaluator.verdict import Verdict
+from components.example_gen.synthetic import read_synthetic
+from components.tuner.component import PAGE as TRIALS
+from models.metrics.video_metrics import SCORES as MEASURED
+from pipeline.anomalies import read_anomalies
+from pipeline.report import render_page
+from pipeline.report.training import training
+from pipeline.settings import RunSettings
+
+# The outputs that a package adds to a step's own.
+PAGE, SCORES = "page", "scores"
+
+_logger = logging.getLogger(__name__)
+
+# Makes a page of the step's outputs (paths by name) and the settings of the run.
+Render = Callable[[Mapping[str, str], RunSettings], str]
+
+
+def results(step: str) -> dict[str, str]:
+    """The KFP types of the outputs that a package adds to a step, by name."""
+    return {
+        **({PAGE: "system.HTML"} if step in _PAGES else {}),
+        **({SCORES: "system.Metrics"} if step == "Evaluator" else {}),
+    }
+
+
+def write_page(step: str, outputs: Mapping[str, str], settings: RunSettings, path: Path) -> None:
+    """Writes a step's page; one that cannot be made says so and fails nothing.
+
+    Args:
+        step: one of those that have a page.
+        outputs: paths of its artifacts by name.
+        settings: of the run.
+        path: the file.
+    """
+    try:
+        html = _PAGES[step](outputs, settings)
+    except Exception:
+        _logger.exception("the page of %s could not be made", step)
+        html = f"<p>This page of {step} could not be made: the step's log says why.</p>"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(html, "utf-8")
+
+
+def scores(outputs: Mapping[str, str]) -> dict[str, float]:
+    """What the Evaluator measured on all test videos; none where it cannot be read."""
+    try:
+        found = Verdict.read(outputs["evaluation"]).overall.scores
+    except Exception:
+        _logger.exception("the scores could not be read")
+        return {}
+    return {name: float(score) for name, score in found.items() if name in MEASURED and math.isfinite(score)}
+
+
+def _written(output: str, file: str) -> Render:
+    return lambda outputs, settings: Path(outputs[output], file).read_text("utf-8")
+
+
+def _rendered(name: str, settings: RunSettings, **content: object) -> str:
+    data = settings.data.pattern
+    subject = settings.experiment or data
+    return render_page(name, subject=subject, synthetic=read_synthetic(data), navigation={}, **content)
+
+
+def _anomalies(outputs: Mapping[str, str], settings: RunSettings) -> str:
+    return _rendered("anomalies", settings, anomalies=read_anomalies(outputs["anomalies"]), drift=None)
+
+
+def _drift(outputs: Mapping[str, str], settings: RunSettings) -> str:
+    return _rendered("anomalies", settings, anomalies=None, drift=Drift.read(outputs["drift"]))
+
+
+def _training(outputs: Mapping[str, str], settings: RunSettings) -> str:
+    return _rendered("training", settings, **training(outputs["model"]))
+
+
+_PAGES: dict[str, Render] = {
+    "DatasetStatistics": _written("statistics", STATISTICS),
+    "ExampleValidator": _anomalies,
+    "DriftDetector": _drift,
+    "Tuner": _written("tuner_results", TRIALS),
+    "Trainer": _training,
+    "Evaluator": _written("evaluation", EVALUATION),
+}

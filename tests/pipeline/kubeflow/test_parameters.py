@@ -1,0 +1,131 @@
+"""A run's parameters become the settings that `yt8m run` would make of the same arguments."""
+
+import json
+
+import pytest
+
+from models.errors import InputError
+from models.vocabulary import Vocabulary
+from pipeline.create_pipeline import PER_EXPERIMENT
+from pipeline.experiments import catalogue, find_experiment
+from pipeline.kubeflow.graph import Places, build_pipeline, edges
+from pipeline.kubeflow.parameters import OF_THE_DATA, OF_THE_RUN, ResolvedSettings, read_parameters, resolve_parameters
+from pipeline.kubeflow.step import exec_properties
+from pipeline.settings import resolve_settings
+
+PLACES = Places("/serving", "/work")
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        '["training.max_epochs=3", "evaluation.thresholds.gap.min=0.8"]',
+        '{"training.max_epochs": 3, "evaluation.thresholds.gap.min": 0.8}',
+    ],
+)
+def test_overrides_are_a_list_or_an_object_and_mean_what_set_means(overrides):
+    given = ["training.max_epochs=3", "evaluation.thresholds.gap.min=0.8"]
+    expected = resolve_settings(find_experiment("netvlad-8"), {"data.pattern": "/data"}, given)
+    assert read_parameters("/data", "netvlad-8", overrides) == expected
+
+
+@pytest.mark.parametrize("nothing", ["", "[]", "{}"])
+def test_no_overrides_are_needed(nothing):
+    assert read_parameters("/data", "netvlad-8", nothing).training.max_epochs == 100
+
+
+@pytest.mark.parametrize(
+    ("experiment", "overrides", "message"),
+    [
+        ("netvlad-9", "[]", "experiment is 'netvlad-9', allowed: netvlad-8"),
+        ("a: {base: netvlad-8}\nb: {base: netvlad-8}", "[]", "expected a name or one entry of an experiment file"),
+        ("mine: {base: netvlad-9}", "[]", "experiment, mine: base is 'netvlad-9', allowed: earlier experiments"),
+        ("netvlad-8", "training.max_epochs=3", "no JSON"),
+        ("netvlad-8", "3", "overrides is '3', expected a JSON list of key=value or an object"),
+        ("netvlad-8", '["training.max_epoch=3"]', "training.max_epoch is no setting, allowed: max_epochs"),
+        ("netvlad-8", '{"training.batch_size": 0}', "training.batch_size is 0"),
+    ],
+)
+def test_a_wrong_parameter_is_refused_with_what_is_allowed(experiment, overrides, message):
+    with pytest.raises(InputError, match=message):
+        read_parameters("/data", experiment, overrides)
+
+
+@pytest.fixture
+def shards(tmp_path, frame_record, write_shard):
+    """Spans 1 and 2 of ten shards each."""
+    for span in (1, 2):
+        for number in range(10):
+            write_shard(tmp_path / f"span-{span}" / f"{number}.tfrecord", [frame_record(f"v{span}{number:02}")])
+    return tmp_path
+
+
+def graph_of(experiment, *overrides):
+    settings = resolve_settings(find_experiment(experiment), {"data.pattern": "/data"}, overrides)
+    return edges(build_pipeline(settings, Vocabulary.of_ids(3), PLACES))
+
+
+def resolved(data, experiment="netvlad-8", overrides="[]", graph=None):
+    return resolve_parameters(str(data), experiment, overrides, PLACES, graph or graph_of("netvlad-8"))
+
+
+def test_all_steps_see_the_span_that_the_first_one_found(shards):
+    found = resolved(shards / "span-{SPAN}" / "*.tfrecord")
+    assert (found.span, found.settings.data.pattern) == (2, str(shards / "span-2" / "*.tfrecord"))
+
+
+def test_changed_shards_and_a_changed_vocabulary_change_what_the_steps_are_told(shards, frame_record, write_shard):
+    before = resolved(shards / "span-1")
+    assert resolved(shards / "span-1") == before
+    (shards / "span-1" / "vocabulary.csv").write_text("Index,Name\n0,Game\n")
+    named = resolved(shards / "span-1")
+    assert (named.shards, named.vocabulary == before.vocabulary) == (before.shards, False)
+    write_shard(shards / "span-1" / "11.tfrecord", [frame_record("v111")])
+    assert resolved(shards / "span-1").shards != before.shards
+
+
+def test_level_and_seed_may_change_where_the_graph_stays_the_same(shards):
+    found = resolved(shards / "span-1", "dbof-4096-gated", '["seed=3", "training.max_epochs=1"]')
+    assert (found.settings.experiment, found.settings.seed) == ("dbof-4096-gated", 3)
+
+
+@pytest.mark.parametrize(
+    ("experiment", "overrides", "edge"),
+    [
+        ("frame-average-2304-1152", [], "missing: Transform.transformed_examples -> Trainer.examples; too much: Examp"),
+        ("netvlad-8", ["search=true"], "Tuner.best_hyperparameters -> Trainer.hyperparameters"),
+        ("netvlad-8", ["hyperparameters=s3://bucket/found"], "s3://bucket/found -> ImportHyperparameters"),
+    ],
+)
+def test_what_a_package_fixes_is_refused_by_its_first_step(shards, experiment, overrides, edge):
+    with pytest.raises(InputError) as error:
+        resolved(shards / "span-1", experiment, json.dumps(overrides))
+    assert edge in str(error.value) and "compile anew" in str(error.value)
+
+
+def test_records_of_another_level_are_refused_by_the_first_step(shards):
+    with pytest.raises(InputError, match="holds frame-level records, the experiment reads video-level ones"):
+        resolved(shards / "span-1", "average-2304-1152", graph=graph_of("average-2304-1152"))
+
+
+def test_what_the_steps_are_told_is_read_as_it_was_written(shards):
+    found = resolved(shards / "span-1", overrides='["evaluation.thresholds.gap.min=0.8", "data.drift.stop=true"]')
+    assert ResolvedSettings.model_validate_json(found.for_steps()[OF_THE_RUN]) == found
+
+
+def one_of_every_encoder():
+    return list({entry.model.encoder.name: entry.name for entry in catalogue().values()}.values())
+
+
+@pytest.mark.parametrize("experiment", one_of_every_encoder())
+def test_the_steps_before_training_get_the_same_from_settings_without_the_experiment(experiment):
+    given = {"data.pattern": "/data", "evaluation.slices": ["channel"], "data.drift.stop": True, "seed": 3}
+    settings = resolve_settings(find_experiment(experiment), given, ["evaluation.thresholds.gap.min=0.8"])
+    found = ResolvedSettings(settings=settings, span=0, shards="", vocabulary="")
+    shared = ResolvedSettings.model_validate_json(found.for_steps()[OF_THE_DATA]).settings
+    assert shared.experiment == "" and shared.model.encoder.name == "average"
+    own, of_all = (build_pipeline(each, Vocabulary.of_ids(3), PLACES) for each in (settings, shared))
+    before = [node.id for node in own.components if node.id not in PER_EXPERIMENT]
+    assert "ExampleGen" in before and "Transform" in before
+    for step in before:
+        assert exec_properties(own, step) == exec_properties(of_all, step)
