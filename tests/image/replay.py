@@ -33,18 +33,18 @@ class Image:
         self.folder = folder
         self.environment = dict(parent.environment) if parent else {"PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin"}
         self.workdir = parent.workdir if parent else "/"
-        self.user = parent.user if parent else "0:0"
+        self.user = parent.user if parent else "0:0"  # with the group, always
         if parent:
             subprocess.run(["cp", "-a", "--reflink=auto", parent.folder, folder], check=True)
 
     def run(self, command: list[str], read_only: bool = False) -> None:
-        """Runs a command inside; read_only as the user, as in a pod with an empty volume on /tmp."""
+        """Runs a command inside; read_only as in a pod whose one writable volume is an empty one on /tmp."""
         folder = shlex.quote(str(self.folder))
         mounts = [f"mount --bind {folder} {folder}", f"mount -t proc proc {folder}/proc"]
+        mounts += [f"mount -t tmpfs -o mode=1777,size=64m tmpfs {folder}/dev/shm"]
         if read_only:
             mounts += [f"mount -o remount,ro,bind {folder}", f"mount -t tmpfs -o mode=1777 tmpfs {folder}/tmp"]
-        uid, _, gid = self.user.partition(":")
-        inside = ["chroot", f"--userspec={uid}:{gid or uid}", "--groups=", str(self.folder), "env", "-i"]
+        inside = ["chroot", f"--userspec={self.user}", "--groups=", str(self.folder), "env", "-i"]
         # A step that builds may use the network: by the certificates of this machine.
         network = {} if read_only else {"PIP_CERT": CERTIFICATES, "SSL_CERT_FILE": CERTIFICATES}
         variables = (f"{name}={value}" for name, value in (self.environment | network).items())
