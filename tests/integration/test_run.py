@@ -141,7 +141,7 @@ def test_plain_tensorflow_answers_raw_records_with_label_names(unbroken, frames,
 
 def test_the_readme_asks_the_model_as_written(unbroken, frames, tmp_path):
     readme = (Path(__file__).parents[2] / "README.md").read_text()
-    [code] = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
+    code = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)[0]
     for link, target in (("runs/demo", unbroken[0]), ("data/demo", frames)):
         (tmp_path / link).parent.mkdir()
         (tmp_path / link).symlink_to(target)

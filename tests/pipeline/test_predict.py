@@ -6,23 +6,15 @@ import json
 import subprocess
 import sys
 import time
-from functools import partial
 from pathlib import Path
 
-import apache_beam as beam
 import numpy as np
 import pytest
 import tensorflow as tf
-import tensorflow_transform as tft
-import tensorflow_transform.beam as tft_beam
-from google.protobuf import text_format
-from tensorflow_metadata.proto.v0 import schema_pb2
 
-import components.schema
 from components.example_gen.input_files import find_files
 from components.example_gen.packing import pack
 from components.trainer.export import export
-from components.transform.preprocessing import preprocessing_fn
 from models.errors import InputError
 from models.metrics.bootstrap import REPLICATES, interval
 from models.metrics.video_metrics import VideoMetrics
@@ -45,24 +37,10 @@ MODELS = {
 }
 
 
-def write_graph(level, folder):
-    """The Transform graph, which needs no data: nothing in it is measured."""
-    text = Path(components.schema.__file__).with_name(f"{level}.pbtxt").read_text()
-    metadata = tft.DatasetMetadata(text_format.Parse(text, schema_pb2.Schema()))
-    prepare = partial(preprocessing_fn, custom_config={"level": level, "classes": len(NAMES)})
-    with beam.Pipeline("FnApiRunner") as pipeline, tft_beam.Context(temp_dir=f"{folder}-temporary"):
-        graph = (pipeline | beam.Create([]), metadata) | tft_beam.AnalyzeDataset(prepare)
-        graph | tft_beam.WriteTransformFn(str(folder))
-    (folder / "metadata").mkdir()
-    (folder / "metadata" / "schema.pbtxt").write_text(text)
-
-
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory):
+def runs(tmp_path_factory, transform_graph):
     """A folder with a run of each experiment, whose model serves as version 7."""
     folder = tmp_path_factory.mktemp("runs")
-    for level in ("frame", "video"):
-        write_graph(level, folder / f"graph-{level}")
     for name, (level, encoder, hidden_units) in MODELS.items():
         settings = ModelSettings(encoder=encoder, hidden_units=hidden_units)
         model = build_video_classifier(settings, len(NAMES), seed=1)
@@ -75,7 +53,7 @@ def runs(tmp_path_factory):
             logits[:2].assign([[1] * len(NAMES), [-1] * len(NAMES)])
         assert reads_frames(settings, level) == (name == "netvlad")
         about = {"level": level, "model": settings.model_dump(mode="json"), "threshold": THRESHOLD}
-        export(model, str(folder / f"graph-{level}"), NAMES, level, str(folder / name / "serving" / "7"), about)
+        export(model, transform_graph(level, len(NAMES)), NAMES, level, str(folder / name / "serving" / "7"), about)
     return folder
 
 

@@ -1,0 +1,66 @@
+# One image runs every step: `docker build --target cpu -t REGISTRY/yt8m:0.1.0 .`, with `--target gpu` for CUDA.
+#
+# A tag can move. For the same base every time, pin its digest:
+#   docker buildx imagetools inspect python:3.11-slim-trixie     # prints "Digest: sha256:..."
+#   docker build --build-arg BASE=python:3.11-slim-trixie@sha256:... --target cpu .
+ARG BASE=python:3.11-slim-trixie
+
+FROM ${BASE} AS build
+# pyfarmhash, which TFDV needs, has no wheel. Zig's compiler comes as one, at a version that doesn't move.
+RUN python -m venv /opt/tools \
+    && /opt/tools/bin/pip install --no-cache-dir uv==0.13.9 ziglang==0.17.1 \
+    && python -m venv --without-pip /opt/yt8m
+ENV CC="/opt/tools/bin/python -m ziglang c++" \
+    CXX="/opt/tools/bin/python -m ziglang c++" \
+    PATH=/opt/tools/bin:$PATH \
+    UV_COMPILE_BYTECODE=1 \
+    UV_LINK_MODE=copy \
+    UV_NO_CACHE=1 \
+    VIRTUAL_ENV=/opt/yt8m
+WORKDIR /src
+
+FROM build AS cpu-dependencies
+COPY requirements.lock ./
+RUN uv pip sync --require-hashes --build-constraint requirements.lock requirements.lock
+
+FROM build AS gpu-dependencies
+COPY requirements-gpu.lock ./
+RUN uv pip sync --require-hashes --build-constraint requirements-gpu.lock requirements-gpu.lock
+
+# In a prefix of its own: a change of our code leaves the layer of the dependencies as it is.
+FROM build AS project
+COPY . ./
+RUN uv pip install --no-deps --build-constraint requirements.lock --prefix /opt/project .
+
+FROM ${BASE} AS runtime
+ARG BASE
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="yt8m-pipeline" \
+    org.opencontainers.image.description="Video classification on YouTube-8M: TFX components with Keras 3 models" \
+    org.opencontainers.image.licenses="Apache-2.0" \
+    org.opencontainers.image.revision="${REVISION}" \
+    org.opencontainers.image.base.name="${BASE}"
+# The root file system may be read-only: what libraries cache goes to HOME, and bytecode is there already.
+# USER is a name for any uid, which libraries ask for and /etc/passwd may not know.
+ENV HOME=/tmp \
+    PATH=/opt/yt8m/bin:$PATH \
+    PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONSAFEPATH=1 \
+    PYTHONUNBUFFERED=1 \
+    TFX_ANALYTICS=0 \
+    USER=yt8m
+WORKDIR /tmp
+# By number, so that Kubernetes can tell that it isn't root.
+USER 1000:1000
+# No entry point: Kubeflow Pipelines sets the command of every step.
+CMD ["yt8m", "--help"]
+
+# TensorFlow finds CUDA's libraries beside itself, in wheels; the driver is the node's.
+FROM runtime AS gpu
+ENV NVIDIA_DRIVER_CAPABILITIES=compute,utility
+COPY --from=gpu-dependencies /opt/yt8m /opt/yt8m
+COPY --from=project /opt/project /opt/yt8m
+
+FROM runtime AS cpu
+COPY --from=cpu-dependencies /opt/yt8m /opt/yt8m
+COPY --from=project /opt/project /opt/yt8m

@@ -1,0 +1,66 @@
+"""Reads a Dockerfile and its .dockerignore, as far as ours use their languages."""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from fnmatch import fnmatch
+from pathlib import Path, PurePosixPath
+
+
+@dataclass
+class Stage:
+    """FROM line and the instructions after it."""
+
+    base: str
+    name: str
+    instructions: list[tuple[str, str]] = field(default_factory=list)
+
+
+def parse(text: str) -> tuple[dict[str, str], list[Stage]]:
+    """The arguments before the first stage with their defaults, and the stages in order."""
+    arguments: dict[str, str] = {}
+    stages: list[Stage] = []
+    lines = "\n".join(line for line in text.splitlines() if not line.startswith("#"))
+    for line in re.sub(r"\\\n\s*", "", lines).splitlines():
+        if not line.strip():
+            continue
+        keyword, rest = line.split(maxsplit=1)
+        if keyword == "FROM":
+            base, _, name = rest.split()
+            stages.append(Stage(substitute(base, arguments), name))
+        elif stages:
+            stages[-1].instructions.append((keyword, rest))
+        else:
+            arguments |= assignment(rest)
+    return arguments, stages
+
+
+def assignment(text: str) -> dict[str, str]:
+    """NAME=value of an ARG; without a value an empty dict."""
+    name, equals, value = text.partition("=")
+    return {name: value} if equals else {}
+
+
+def substitute(text: str, variables: Mapping[str, str]) -> str:
+    """Puts values for $NAME and ${NAME}."""
+    return re.sub(r"\$\{?(\w+)\}?", lambda match: variables.get(match[1], ""), text)
+
+
+def context_files(folder: Path, ignore: str) -> Iterator[Path]:
+    """Files of a build context, relative to its folder: the last pattern that fits a file or a parent decides."""
+    patterns = [line for line in ignore.splitlines() if line and not line.startswith("#")]
+    for path in sorted(folder.rglob("*")):
+        relative = path.relative_to(folder)
+        if path.is_file() and not _ignored(PurePosixPath(relative), patterns):
+            yield relative
+
+
+def _ignored(path: PurePosixPath, patterns: list[str]) -> bool:
+    names = [str(part) for part in (path, *path.parents)][:-1]
+    ignored = False
+    for pattern in patterns:
+        plain = pattern.removeprefix("!")
+        deep = plain.removeprefix("**/")
+        fits = any(fnmatch(PurePosixPath(name).name if deep != plain else name, deep) for name in names)
+        ignored = (not pattern.startswith("!")) if fits else ignored
+    return ignored

@@ -1,0 +1,114 @@
+"""README's requests to TensorFlow Serving, as written, against the exported signature.
+
+A stand-in server decodes requests and encodes answers as TensorFlow Serving's protocols say, and has plain TensorFlow
+answer.
+"""
+
+import base64
+import json
+import re
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import grpc
+import numpy as np
+import pytest
+import tensorflow as tf
+from tensorflow_serving.apis.predict_pb2 import PredictResponse
+from tensorflow_serving.apis.prediction_service_pb2_grpc import (
+    PredictionServiceServicer,
+    add_PredictionServiceServicer_to_server,
+)
+
+from components.trainer.export import export
+from models.settings import ModelSettings
+from models.video_classifier import build_video_classifier
+
+NAMES = tuple(f"name {label}" for label in range(25))
+
+
+@pytest.fixture(scope="module")
+def signature(tmp_path_factory, transform_graph):
+    """`serving_default` of an exported model, loaded by TensorFlow alone."""
+    folder = str(tmp_path_factory.mktemp("served") / "1")
+    model = build_video_classifier(ModelSettings(encoder={"name": "netvlad", "clusters": 4}), len(NAMES), seed=1)
+    export(model, transform_graph("frame", len(NAMES)), NAMES, "frame", folder, {"level": "frame"})
+    loaded = tf.saved_model.load(folder)
+    return lambda **inputs: loaded.signatures["serving_default"](**inputs)
+
+
+@pytest.fixture
+def records(frame_record, write_shard, tmp_path):
+    """The shard that the README asks about."""
+    written = [frame_record(f"{n:04d}", frames=3 + n) for n in range(3)]
+    write_shard(tmp_path / "data" / "demo" / "validate0000.tfrecord", written)
+    return written
+
+
+@pytest.fixture
+def rest(signature):
+    """Port of a server for `POST /v1/models/yt8m:predict` in the row format: strings that are not text as {"b64"}."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self):
+            instances = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["instances"]
+            inputs = {
+                name: tf.constant([base64.b64decode(instance[name]["b64"], validate=True) for instance in instances])
+                for name in instances[0]
+            }
+            outputs = {name: value.numpy() for name, value in signature(**inputs).items()}
+            text = {name: np.char.decode(v.astype("S")) if v.dtype == object else v for name, v in outputs.items()}
+            rows = [{name: value[row].tolist() for name, value in text.items()} for row in range(len(instances))]
+            self.send_response(200 if self.path == "/v1/models/yt8m:predict" else 404)
+            self.end_headers()
+            self.wfile.write(json.dumps({"predictions": rows}).encode())
+
+        def log_message(self, *_):
+            pass
+
+    server = HTTPServer(("localhost", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield server.server_port
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture
+def rpc(signature):
+    """Port of a server for PredictionService.Predict."""
+
+    class Service(PredictionServiceServicer):
+        def Predict(self, request, context):
+            if request.model_spec.name != "yt8m":
+                context.abort(grpc.StatusCode.NOT_FOUND, request.model_spec.name)
+            outputs = signature(**{name: tf.constant(tf.make_ndarray(v)) for name, v in request.inputs.items()})
+            return PredictResponse(outputs={name: tf.make_tensor_proto(value) for name, value in outputs.items()})
+
+    server = grpc.server(ThreadPoolExecutor(1))
+    add_PredictionServiceServicer_to_server(Service(), server)
+    port = server.add_insecure_port("localhost:0")
+    server.start()
+    yield port
+    server.stop(None)
+
+
+def answers_of_readme(port, here, folder):
+    """What the example for a port prints when it asks another one."""
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    [code] = [code for code in re.findall(r"```python\n(.*?)```", readme, re.DOTALL) if f"localhost:{port}" in code]
+    code = code.replace(f"localhost:{port}", f"localhost:{here}")
+    done = subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return re.findall(r"name \d+", done.stdout), [float(score) for score in re.findall(r"0\.\d+", done.stdout)]
+
+
+@pytest.mark.parametrize(("server", "port"), [("rest", 8501), ("rpc", 8500)])
+def test_requests_as_written_get_the_answers_of_the_model(request, signature, records, tmp_path, server, port):
+    names, scores = answers_of_readme(port, request.getfixturevalue(server), tmp_path)
+    expected = signature(examples=tf.constant(records[:2]))
+    assert names == [name.decode() for name in expected["labels"].numpy()[:, :3].ravel()]
+    assert scores == pytest.approx(expected["scores"].numpy()[:, :3].ravel().tolist(), abs=1e-6)
