@@ -6,7 +6,7 @@ BIN := .venv/bin
 UV_COMPILE = $(BIN)/uv pip compile setup.py --quiet --python $(BIN)/python --python-platform x86_64-manylinux_2_40 \
 	--generate-hashes --no-header --no-annotate
 
-.PHONY: help setup demo test lint format lock bench bench-learnability clean
+.PHONY: help setup demo test lint format lock bench bench-learnability bench-search clean
 
 help: ## Show this list.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -50,5 +50,8 @@ bench: setup ## Measure ingest, statistics, synthesis, evaluation and encoders (
 bench-learnability: setup ## Train a small model of every encoder on synthetic frames (long).
 	@$(BIN)/python benchmarks/learnability.py
 
+bench-search: setup ## Measure what a search costs beside its trials' training (minutes).
+	@$(BIN)/python benchmarks/search_overhead.py
+
 clean: ## Remove the environment, demo data and runs.
-	rm -rf .venv data runs *.egg-info .coverage .coverage.*
+	rm -rf .venv data runs searches *.egg-info .coverage .coverage.*
