@@ -6,7 +6,7 @@ BIN := .venv/bin
 UV_COMPILE = $(BIN)/uv pip compile setup.py --quiet --python $(BIN)/python --python-platform x86_64-manylinux_2_40 \
 	--generate-hashes --no-header --no-annotate
 
-.PHONY: help setup demo test test-cluster lint format lock bench bench-learnability image-replay clean
+.PHONY: help setup demo test test-cluster lint format lock bench bench-learnability bench-search image-replay clean
 
 help: ## Show this list.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -53,8 +53,11 @@ bench: setup ## Measure ingest, statistics, synthesis, evaluation and encoders (
 bench-learnability: setup ## Train a small model of every encoder on synthetic frames (long).
 	@$(BIN)/python benchmarks/learnability.py
 
+bench-search: setup ## Measure what a search costs beside its trials' training (minutes).
+	@$(BIN)/python benchmarks/search_overhead.py
+
 image-replay: setup ## Replay the Dockerfile without a container engine (root, debootstrap; minutes).
 	@$(BIN)/python tests/image/replay.py
 
 clean: ## Remove the environment, demo data and runs.
-	rm -rf .venv data runs *.egg-info .coverage .coverage.*
+	rm -rf .venv data runs searches *.egg-info .coverage .coverage.*

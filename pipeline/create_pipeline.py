@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import tensorflow_data_validation as tfdv
 from ml_metadata.proto import metadata_store_pb2
@@ -30,6 +30,14 @@ PIPELINE_NAME = "yt8m"
 
 # The nodes that differ between experiments on the same data.
 PER_EXPERIMENT = ("DriftDetector", "Tuner", "Trainer", "ChampionResolver", "Evaluator", "Pusher")
+
+TUNER_FN = "components.tuner.component.tuner_fn"
+
+# The splits that Trainer and Tuner read.
+TRAIN_ARGS = tfx.proto.TrainArgs(splits=[SPLITS[0]])
+EVAL_ARGS = tfx.proto.EvalArgs(splits=[SPLITS[1]])
+
+Source = TypeVar("Source")
 
 
 def create_pipeline(
@@ -114,38 +122,20 @@ def create_pipeline(
     )
 
     reads: dict[str, Any] = {
-        # The average encoder reads 5 KB a video that Transform wrote, the others the frames that ExampleGen wrote.
-        "examples": examples
-        if reads_frames(settings.model, settings.level)
-        else transform.outputs["transformed_examples"],
+        "examples": read_by(settings, examples, transform.outputs["transformed_examples"]),
         "transform_graph": transform.outputs["transform_graph"],
         "schema": schema,
-        "train_args": tfx.proto.TrainArgs(splits=[SPLITS[0]]),
-        "eval_args": tfx.proto.EvalArgs(splits=[SPLITS[1]]),
-    }
-    trains = {
-        "experiment": settings.experiment,
-        "data": settings.data.pattern,
-        "level": settings.level,
-        "model": settings.model.model_dump(mode="json"),
-        "training": settings.training.model_dump(mode="json"),
-        "names": list(vocabulary.names),
-        "seed": settings.seed,
+        "train_args": TRAIN_ARGS,
+        "eval_args": EVAL_ARGS,
     }
 
     searches: list[BaseNode] = []
     hyperparameters: tfx.types.BaseChannel | None = None
     if settings.search:
         tuner = Tuner(
-            tuner_fn="components.tuner.component.tuner_fn",
+            tuner_fn=TUNER_FN,
             **reads,
-            custom_config={
-                **trains,
-                "tune": settings.tuner.model_dump(mode="json"),
-                "tune_dir": tune_dir,
-                "log_dir": log_dir,
-                "sources": source_fingerprint("components.tuner.component"),
-            },
+            custom_config=tuner_config(settings, vocabulary.names, tune_dir=tune_dir, log_dir=log_dir),
         )
         tuner.add_upstream_node(drift_detector)
         searches, hyperparameters = [tuner], tuner.outputs["best_hyperparameters"]
@@ -158,7 +148,7 @@ def create_pipeline(
         **reads,
         hyperparameters=hyperparameters,
         custom_config={
-            **trains,
+            **_training_config(settings, vocabulary.names),
             "checkpoint_dir": checkpoint_dir,
             "log_dir": log_dir,
             "sources": source_fingerprint("components.trainer.trainer"),
@@ -208,3 +198,44 @@ def create_pipeline(
         enable_cache=True,
         beam_pipeline_args=list(beam_args),
     )
+
+
+def read_by(settings: RunSettings, examples: Source, transformed: Source) -> Source:
+    """The examples that a training reads.
+
+    Args:
+        settings: of the run.
+        examples: ExampleGen's, with all frames.
+        transformed: Transform's, 5 KB a video: enough for the average encoder.
+    """
+    return examples if reads_frames(settings.model, settings.level) else transformed
+
+
+def tuner_config(settings: RunSettings, names: Sequence[str], *, tune_dir: str, log_dir: str) -> dict[str, Any]:
+    """The Tuner's `custom_config`.
+
+    Args:
+        settings: of the run.
+        names: of the labels.
+        tune_dir: where the search keeps its trials.
+        log_dir: TensorBoard's.
+    """
+    return _training_config(settings, names) | {
+        "tune": settings.tuner.model_dump(mode="json", exclude={"workers"}),
+        "workers": settings.tuner.workers,
+        "tune_dir": tune_dir,
+        "log_dir": log_dir,
+        "sources": source_fingerprint("components.tuner.component"),
+    }
+
+
+def _training_config(settings: RunSettings, names: Sequence[str]) -> dict[str, Any]:
+    return {
+        "experiment": settings.experiment,
+        "data": settings.data.pattern,
+        "level": settings.level,
+        "model": settings.model.model_dump(mode="json"),
+        "training": settings.training.model_dump(mode="json"),
+        "names": list(names),
+        "seed": settings.seed,
+    }

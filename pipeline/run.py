@@ -1,9 +1,7 @@
 """Local runs from settings to scores: what `yt8m run` does."""
 
 import json
-import logging
 import shutil
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +16,7 @@ from components.drift_detector.drift import Drift
 from components.evaluator.verdict import Verdict
 from components.example_gen.component import read_summary
 from components.example_gen.synthetic import read_synthetic
+from components.progress import show_progress
 from components.served_models import newest
 from components.trainer.trainer import TRAINING_LOG, read_training_log
 from components.tuner.component import TRIALS, read_trials
@@ -62,11 +61,7 @@ def run(settings: RunSettings, console: Console, from_node: str = "", workspace:
     for result in (SCORES_FILE, TRAINING_LOG):
         (out / result).unlink(missing_ok=True)  # of other settings, perhaps
     (out / "settings.yaml").write_text(yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False))
-    logging.basicConfig(level=logging.INFO, force=True)
-    progress = logging.StreamHandler(sys.stdout)
-    progress.setFormatter(logging.Formatter("  %(message)s"))
-    for ours in ("models", "tuner"):
-        logging.getLogger(ours).handlers = [progress]
+    show_progress()
     pipeline = create_pipeline(
         settings,
         vocabulary,

@@ -54,7 +54,7 @@ class BayesianOptimization(_Durable, keras_tuner.oracles.BayesianOptimizationOra
 
 
 class Hyperband(_Durable, keras_tuner.oracles.HyperbandOracle):
-    """Many trials of few epochs, the best of them anew with more (Li et al., JMLR 18)."""
+    """Many trials of few epochs, the best of them go on with more (Li et al., JMLR 18)."""
 
 
 class GridSearch(_Durable, keras_tuner.oracles.GridSearchOracle):

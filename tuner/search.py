@@ -3,6 +3,7 @@
 import logging
 import shutil
 import statistics
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 import keras
 import keras_tuner
 import tensorflow as tf
+from keras_tuner.src.distribute.utils import has_chief_oracle, is_chief_oracle
 from keras_tuner.src.engine.base_tuner import BaseTuner
 from keras_tuner.src.engine.trial import Trial, TrialStatus
 from pydantic import ValidationError
@@ -26,6 +28,9 @@ from tuner.settings import TuneSettings
 
 # The log of a trial's training, in the trial's folder.
 TRIAL_LOG = "training_log.json"
+
+# There too, while the trial runs or may be promoted.
+CHECKPOINT = "checkpoint"
 
 # A trial is compared with the others once so many have been trained as long.
 FEWEST_TO_COMPARE = 3
@@ -73,6 +78,17 @@ class Search(BaseTuner):
         super().__init__(build_oracle(settings, task.seed), directory=folder.parent, project_name=folder.name)
         self.oracle.verbose = 0
 
+    def search(self, *fit_args: Any, **fit_kwargs: Any) -> None:
+        """Runs trials until the oracle has no more; a chief (KERASTUNER_TUNER_ID) serves its oracle until then."""
+        super().search(*fit_args, **fit_kwargs)
+        if is_chief_oracle():  # KerasTuner forgets it
+            self.on_search_end()
+
+    def pre_create_trial(self) -> None:
+        """Waits a little: an oracle that has nothing to do for a worker yet is asked again at once."""
+        if is_worker():
+            time.sleep(0.1)
+
     def run_trial(self, trial: Trial) -> dict[str, float]:
         """Trains a trial's model; returns val_gap, val_f1 and val_loss."""
         values, folder = chosen(trial.hyperparameters), Path(self.get_trial_dir(trial.trial_id))
@@ -84,7 +100,7 @@ class Search(BaseTuner):
             raise
 
     def on_trial_end(self, trial: Trial) -> None:
-        """Tells the oracle, and removes the checkpoint: as large as the model, and of no more use."""
+        """Tells the oracle, and removes the checkpoint, larger than the model, unless the trial may be promoted."""
         if trial.status != TrialStatus.COMPLETED:
             trial.message = self._reasons.get(trial.trial_id, trial.message)
             _logger.info("trial %s failed: %s", trial.trial_id, trial.message)
@@ -92,7 +108,17 @@ class Search(BaseTuner):
         if trial.status == TrialStatus.COMPLETED:
             ended = self.oracle.get_trial(trial.trial_id)
             _logger.info("trial %s: %s %.4f", trial.trial_id, self.settings.objective, ended.score)
-        shutil.rmtree(self._checkpoints(trial), ignore_errors=True)
+        values = trial.hyperparameters.values
+        # A bracket has a round more than its number; Hyperband promotes what is not in the last.
+        last = values.get("tuner/round", 0) == values.get("tuner/bracket", 0)
+        if last or trial.status != TrialStatus.COMPLETED:
+            shutil.rmtree(self._checkpoints(trial.trial_id), ignore_errors=True)
+
+    def give_up(self, trial: Trial, why: str) -> None:
+        """Ends a trial that nobody runs any more."""
+        self._reasons[trial.trial_id] = why
+        trial.status = TrialStatus.FAILED
+        self.on_trial_end(trial)
 
     def on_search_end(self) -> None:
         """Refuses a search without a result.
@@ -100,6 +126,10 @@ class Search(BaseTuner):
         Raises:
             InputError: no trial was scored; gives the reason of the first.
         """
+        if is_worker():
+            return
+        for trial_id in self.oracle.trials:
+            shutil.rmtree(self._checkpoints(trial_id), ignore_errors=True)
         if not self.oracle.get_best_trials():
             reasons = [trial.message for trial in self.oracle.trials.values() if trial.message]
             raise InputError(f"all {len(reasons)} trials failed, the first: {next(iter(reasons), 'none was run')}")
@@ -108,7 +138,8 @@ class Search(BaseTuner):
         keras.backend.clear_session()  # frees what the trial before has left
         settings, task = self.settings, self._task
         model_settings, training = with_values(task.model, task.training, values)
-        # Hyperband says how many epochs.
+        # Hyperband says how many epochs, and which trial goes on with more of them.
+        self._take_over(found.values.get("tuner/trial_id"), folder)
         training = training.model_copy(update={"max_epochs": found.values.get("tuner/epochs", settings.max_epochs)})
         epoch_batches, validation = task.data(model_settings, training)
         model, log = train(
@@ -117,9 +148,10 @@ class Search(BaseTuner):
             validation,
             training,
             seed=task.seed,
-            checkpoint_dir=folder / "checkpoint",
+            checkpoint_dir=folder / CHECKPOINT,
             log_dir=folder / "logs",
             is_hopeless=self._is_hopeless,
+            extendable=self.settings.oracle == "hyperband",
         )
         (folder / TRIAL_LOG).write_text(log.to_json())
         best = log.epochs[log.best_epoch]
@@ -131,8 +163,22 @@ class Search(BaseTuner):
         others = [read_log(path.parent) for path in Path(self.project_dir).glob(f"trial_*/{TRIAL_LOG}")]
         return hopeless(log, [other for other in others if other])
 
-    def _checkpoints(self, trial: Trial) -> Path:
-        return Path(self.get_trial_dir(trial.trial_id)) / "checkpoint"
+    def _get_tuner_fname(self) -> str:
+        # The same whoever has the oracle: a search goes on with more workers or fewer.
+        return str(super()._get_tuner_fname() if is_worker() else Path(self.project_dir, "tuner.json"))
+
+    def _take_over(self, promoted: str | None, folder: Path) -> None:
+        # Moved, not copied: a trial is promoted once at most.
+        if promoted and (left := self._checkpoints(promoted)).exists():
+            left.rename(folder / CHECKPOINT)
+
+    def _checkpoints(self, trial_id: str) -> Path:
+        return Path(self.get_trial_dir(trial_id)) / CHECKPOINT
+
+
+def is_worker() -> bool:
+    """Whether the oracle is another process's: KerasTuner's variables (KERASTUNER_ORACLE_IP and the like) say so."""
+    return bool(has_chief_oracle() and not is_chief_oracle())
 
 
 def hopeless(log: TrainingLog, others: list[TrainingLog]) -> bool:

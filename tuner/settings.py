@@ -77,6 +77,7 @@ class TuneSettings(Settings):
         max_batches: training batches of an epoch; the whole split by default.
         stop_hopeless: ends a trial whose validation loss is, after an epoch, above the median of the others' after as
             many (the median stopping rule of Google Vizier, Golovin et al., KDD 2017).
+        workers: trials at a time, each in a process of its own; with GPUs each has one to itself.
     """
 
     space: dict[str, AnyParameter] = {}
@@ -87,6 +88,7 @@ class TuneSettings(Settings):
     factor: Annotated[int, Field(ge=2)] = 3
     max_batches: PositiveInt | None = None
     stop_hopeless: bool = True
+    workers: PositiveInt = 1
 
     @model_validator(mode="after")
     def _conditions_name_choices(self) -> "TuneSettings":

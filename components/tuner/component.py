@@ -15,9 +15,10 @@ from components.example_gen.synthetic import read_synthetic
 from components.trainer.data import fingerprint, training_data
 from components.tuner.hparams import write_hparams
 from components.tuner.page import trials_page
+from components.tuner.workers import search_with_workers
 from models.settings import ModelSettings, TrainingSettings
 from models.video_classifier import build_video_classifier
-from tuner.search import Search, Task
+from tuner.search import Search, Task, is_worker
 from tuner.settings import TuneSettings
 from tuner.trials import SearchResult, read_search
 
@@ -34,13 +35,18 @@ class TunerExecutor(executor.Executor):
         output_dict: dict[str, list[tfx.dsl.Artifact]],
         exec_properties: dict[str, Any],
     ) -> None:
-        """Searches; `best_hyperparameters` are what the Trainer trains with."""
-        search = executor.search(input_dict, exec_properties, self._get_tmp_dir(), print_tuning_summary=False)
+        """Searches; `best_hyperparameters` are what the Trainer trains with. Another's worker writes no results."""
+        config = json.loads(exec_properties["custom_config"])
+        if config["workers"] > 1:
+            search = search_with_workers(input_dict, exec_properties, tuner_fn, config["workers"])
+        else:
+            search = executor.search(input_dict, exec_properties, working_dir=None, print_tuning_summary=False)
+        if is_worker():
+            return
         executor.write_best_hyperparameters(search, output_dict)
         found = read_search(Path(search.project_dir), search.settings)
         results = Path(artifact_utils.get_single_uri(output_dict["tuner_results"]))
         (results / TRIALS).write_text(found.model_dump_json(indent=1))
-        config = json.loads(exec_properties["custom_config"])
         page = trials_page(found, config["experiment"], read_synthetic(config["data"]), navigation={})
         (results / PAGE).write_text(page, encoding="utf-8")
         write_hparams(found, Path(config["log_dir"] or results, "trials"))
@@ -57,8 +63,8 @@ def tuner_fn(fn_args: tfx.components.FnArgs) -> TunerFnResult:
 
     Args:
         fn_args: from TFX, the files as for the Trainer. `custom_config` holds `level`, `model`, `training` and `tune`
-            (settings as JSON-able dicts), `names` (of the labels), `experiment`, `data`, `seed`, `tune_dir`, `log_dir`
-            and `sources`.
+            (settings as JSON-able dicts), `names` (of the labels), `experiment`, `data`, `seed`, `workers`, `tune_dir`,
+            `log_dir` and `sources`.
 
     Raises:
         InputError: no trial could be scored.

@@ -39,6 +39,7 @@ class TrainingLoop:
         progress: Progress,
         sigterm: threading.Event,
         is_hopeless: Callable[[TrainingLog], bool],
+        extendable: bool,
     ) -> None:
         self._view = view
         self._strategy = strategy
@@ -48,6 +49,7 @@ class TrainingLoop:
         self._progress = progress
         self._sigterm = sigterm
         self._is_hopeless = is_hopeless
+        self._extendable = extendable
         self._now = self._saved = time.monotonic()
         self._saved_place = "none was saved"
 
@@ -178,7 +180,8 @@ class TrainingLoop:
         if not all(np.isfinite(array).all() for array in state.values()):
             raise self._diverged("a weight is not finite")
         model = {name: array for name, array in state.items() if name.startswith("model.")} if best else None
-        self._checkpoint.save(self._progress, None if self._progress.finished else state, model)
+        over = self._progress.finished and not (self._extendable and self._progress.log.stopped_by == "max_epochs")
+        self._checkpoint.save(self._progress, None if over else state, model)
         self._saved = time.monotonic()
         self._saved_place = f"epoch {self._epoch}, step {self._progress.step}"
 
@@ -214,6 +217,13 @@ class TrainingLoop:
             f"{self._learning_rate():g}: lower training.learning_rate or, in mixed precision, set training.precision "
             f"to float32; last good checkpoint in {self._checkpoint.folder}: {self._saved_place}"
         )
+
+
+def extend(progress: Progress, patience: int) -> None:
+    """Takes up a training that ended by `max_epochs`, unless with more of them patience would have ended it there."""
+    log = progress.log
+    log.stopped_by = "patience" if log.epochs[-1].epoch - log.best_epoch >= patience else None
+    progress.finished = log.stopped_by is not None
 
 
 def best_epoch(losses: Sequence[float], min_delta: float) -> int:

@@ -13,7 +13,7 @@ import tensorflow as tf
 from models.settings import TrainingSettings
 from models.training.checkpoint import Checkpoint, Progress
 from models.training.log import EpochLog, TrainingLog
-from models.training.loop import EXIT_PREEMPTED, TrainingLoop
+from models.training.loop import EXIT_PREEMPTED, TrainingLoop, extend
 from models.training.micro_f1 import MicroF1
 from models.training.optimizer import build_optimizer
 from models.video_classifier import training_view
@@ -29,6 +29,7 @@ def train(
     checkpoint_dir: Path,
     log_dir: Path,
     is_hopeless: Callable[[TrainingLog], bool] = lambda _: False,
+    extendable: bool = False,
 ) -> tuple[keras.Model, TrainingLog]:
     """Trains until the validation loss stops falling, and returns the model with its best weights.
 
@@ -51,6 +52,7 @@ def train(
         checkpoint_dir: belongs to this training alone (data, settings, seed).
         log_dir: gets TensorBoard scalars under train/ and validation/.
         is_hopeless: asked after each epoch whether to end the training.
+        extendable: whether a training that ends by `max_epochs` keeps its state, for a call with more of them.
 
     Raises:
         InputError: the loss is not finite, a split is empty, or the checkpoint is damaged or another model's.
@@ -71,9 +73,11 @@ def train(
 
     checkpoint = Checkpoint(checkpoint_dir)
     progress = checkpoint.load() or Progress(TrainingLog(parameters=model.count_params()))
+    if progress.log.stopped_by == "max_epochs" and len(progress.log.epochs) < settings.max_epochs:
+        extend(progress, settings.patience)
     if not progress.finished:
         with _sigterm() as sigterm, _scalars(log_dir) as write_scalars:
-            loop = TrainingLoop(view, strategy, settings, checkpoint, progress, sigterm, is_hopeless)
+            loop = TrainingLoop(view, strategy, settings, checkpoint, progress, sigterm, is_hopeless, extendable)
             loop.prepare(epoch_batches, validation)
             while not progress.finished:
                 loop.train_epoch(epoch_batches)

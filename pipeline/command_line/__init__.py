@@ -13,6 +13,7 @@ from pipeline.command_line.report import report
 from pipeline.command_line.run import run
 from pipeline.command_line.stats import stats
 from pipeline.command_line.synth import synth
+from pipeline.command_line.tune import tune
 
 USER_MISTAKE, FAILURE = 2, 1
 
@@ -23,7 +24,7 @@ def yt8m() -> None:
     """Video classification on YouTube-8M: run, compare and ship experiments."""
 
 
-for _command in (run, experiments, synth, download, stats, report, predict, compile, lint):
+for _command in (run, tune, experiments, synth, download, stats, report, predict, compile, lint):
     yt8m.add_command(_command)
 
 

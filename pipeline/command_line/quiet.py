@@ -2,9 +2,14 @@
 
 import os
 import sys
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+import click
+
+from models.errors import InputError
 
 
 @contextmanager
@@ -21,3 +26,16 @@ def stderr_to(log: Path) -> Iterator[None]:
             sys.stderr.flush()
             os.dup2(console, 2)
             os.close(console)
+
+
+@contextmanager
+def failures_to(log: Path) -> Iterator[None]:
+    """Turns what is nobody's mistake into one line that names the log, where the stack trace is."""
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:
+        traceback.print_exc()
+        line = next(iter(str(error).splitlines()), "")
+        raise click.ClickException(f"{type(error).__name__}: {line} (details in {log})") from None

@@ -1,13 +1,12 @@
 """`yt8m run`."""
 
-import traceback
 from pathlib import Path
 
 import click
 
 from models.errors import InputError
 from pipeline.command_line.options import EXPERIMENT_FILE, absolute
-from pipeline.command_line.quiet import stderr_to
+from pipeline.command_line.quiet import failures_to, stderr_to
 
 
 @click.command()
@@ -82,23 +81,13 @@ def run(
     except OSError as error:
         raise InputError(f"--out is {str(folder)!r}: {error.strerror}, expected a folder") from None
     log = folder / "run.log"
-    with stderr_to(log):
+    with stderr_to(log), failures_to(log):
         from rich.console import Console
 
         from pipeline.run import run as run_one
         from pipeline.run import run_all
 
-        try:
-            if several:
-                run_all(runs, Console(), folder, from_node)
-            else:
-                run_one(runs[0], Console(), from_node)
-        except InputError:
-            raise
-        except Exception as error:
-            traceback.print_exc()
-            raise click.ClickException(f"{type(error).__name__}: {_first_line(error)} (details in {log})") from None
-
-
-def _first_line(error: BaseException) -> str:
-    return next(iter(str(error).splitlines()), "")
+        if several:
+            run_all(runs, Console(), folder, from_node)
+        else:
+            run_one(runs[0], Console(), from_node)

@@ -1,7 +1,6 @@
 """`yt8m stats`."""
 
 import sys
-import traceback
 from pathlib import Path
 
 import click
@@ -9,7 +8,7 @@ import click
 from components.example_gen.splits import SplitPolicy
 from models.errors import InputError
 from pipeline.command_line.options import absolute
-from pipeline.command_line.quiet import stderr_to
+from pipeline.command_line.quiet import failures_to, stderr_to
 
 
 @click.command()
@@ -48,7 +47,7 @@ def stats(
     except OSError as error:
         raise InputError(f"--out is {str(out)!r}: {error.strerror}, expected a folder") from None
     log = out / "stats.log"
-    with stderr_to(log):
+    with stderr_to(log), failures_to(log):
         from rich.console import Console
         from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn
 
@@ -58,19 +57,13 @@ def stats(
         # Drawn when a shard is done: a thread that draws could hold a lock when processes are forked.
         columns = (BarColumn(), DownloadColumn(), TimeRemainingColumn())
         hidden = as_json or not sys.stdout.isatty()
-        try:
-            with Progress(*columns, auto_refresh=False, transient=True, disable=hidden) as progress:
-                task = progress.add_task("shards", total=None)
+        with Progress(*columns, auto_refresh=False, transient=True, disable=hidden) as progress:
+            task = progress.add_task("shards", total=None)
 
-                def show(done: int, total: int) -> None:
-                    progress.update(task, completed=done, total=total, refresh=True)
+            def show(done: int, total: int) -> None:
+                progress.update(task, completed=done, total=total, refresh=True)
 
-                statistics = measure(DataSettings.model_validate(settings), seed, out, show)
-        except InputError:
-            raise
-        except Exception as error:
-            traceback.print_exc()
-            raise click.ClickException(f"{type(error).__name__}: {error} (details in {log})") from None
+            statistics = measure(DataSettings.model_validate(settings), seed, out, show)
     log.unlink()  # nothing but what TensorFlow says when it starts
     if as_json:
         click.echo(statistics.model_dump_json(indent=1))

@@ -17,7 +17,7 @@ from models.features import MEAN, WIDTH
 from models.settings import ModelSettings, TrainingSettings
 from models.training.log import EpochLog, TrainingLog
 from models.video_classifier import build_video_classifier
-from tuner.search import Search, Task, hopeless
+from tuner.search import Search, Task, hopeless, read_log
 from tuner.settings import TuneSettings
 from tuner.trials import read_search
 
@@ -161,6 +161,28 @@ def test_workers_share_one_oracle(tmp_path):
     assert all(trial.scores for trial in found.trials)
     ran = [path.name.partition("-")[0] for path in tmp_path.glob("tuner*")]
     assert len(ran) == len(found.trials) and set(ran) == {"tuner0", "tuner1"}
+
+
+def test_what_hyperband_promotes_goes_on_as_if_it_had_never_ended(tmp_path):
+    space = {"training.learning_rate": {"type": "float", "min": 1e-4, "max": 3e-2, "log": True}}
+    chosen = settings(space, oracle="hyperband", max_epochs=2, factor=2)
+    search = Search(task(), chosen, tmp_path / "search")
+    search.search()
+    found = {trial.trial_id: trial for trial in search.oracle.trials.values()}
+    promoted = [trial for trial in found.values() if trial.hyperparameters.values.get("tuner/initial_epoch")]
+    assert promoted
+    trained = {name: read_log(tmp_path / "search" / f"trial_{name}") for name in found}
+    for trial in promoted:
+        values = trial.hyperparameters.values
+        assert len(trained[trial.trial_id].epochs) == values["tuner/epochs"]
+        assert trained[trial.trial_id].resumed_from == (values["tuner/initial_epoch"], 0)
+    last = max(promoted, key=lambda trial: trial.hyperparameters.values["tuner/round"])
+    rate = last.hyperparameters.values["training.learning_rate"]
+    alone = {"training.learning_rate": {"type": "choice", "values": [rate]}}
+    unbroken = settings(alone, max_epochs=last.hyperparameters.values["tuner/epochs"])
+    Search(task(), unbroken, tmp_path / "unbroken").search()
+    assert trained[last.trial_id] == read_log(tmp_path / "unbroken" / "trial_0")
+    assert not list((tmp_path / "search").glob("trial_*/checkpoint"))
 
 
 def log(*losses):

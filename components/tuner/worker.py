@@ -1,0 +1,29 @@
+"""A worker of a search on this machine: `python -m components.tuner.worker`, started by workers.py."""
+
+import os
+import sys
+import threading
+
+from tfx.components.tuner import executor
+from tfx.utils import json_utils
+
+from components.progress import show_progress
+
+
+def main() -> None:
+    """Reads its task from standard input and runs trials; ends at once when whoever started it is gone."""
+    task = json_utils.loads(sys.stdin.buffer.readline().decode())
+    threading.Thread(target=_die_with_the_chief, daemon=True).start()
+    show_progress(f"  {os.environ['KERASTUNER_TUNER_ID']}: ")
+    executor.search(task["inputs"], task["properties"], working_dir=None, print_tuning_summary=False)
+
+
+def _die_with_the_chief() -> None:
+    # Otherwise it would train on, beside the worker that takes up the same trial when the search is begun again.
+    while os.read(sys.stdin.fileno(), 1):  # not of the buffer: Python aborts where its lock is held at the end
+        pass
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,124 @@
+"""Trials at a time: worker processes on this machine that share one oracle by KerasTuner's protocol."""
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any
+
+import grpc
+import tensorflow as tf
+from keras_tuner.src import protos
+from keras_tuner.src.distribute.oracle_chief import OracleServicer
+from tfx import v1 as tfx
+from tfx.components.trainer import fn_args_utils
+from tfx.utils import json_utils
+from tfx.v1.components import TunerFnResult
+
+from models.errors import InputError
+from tuner.search import Search
+
+HOST = "127.0.0.1"
+
+# How often to see whether a worker has ended.
+POLL_SECONDS = 0.2
+
+_logger = logging.getLogger("tuner.workers")
+
+
+def search_with_workers(
+    input_dict: dict[str, list[tfx.dsl.Artifact]],
+    exec_properties: dict[str, Any],
+    tuner_fn: Callable[[tfx.components.FnArgs], TunerFnResult],
+    workers: int,
+) -> Search:
+    """Searches in other processes. A worker that dies is replaced, its trial has failed.
+
+    Args:
+        input_dict: of TFX's Tuner.
+        exec_properties: the same.
+        tuner_fn: the same.
+        workers: how many trials run at a time.
+
+    Returns:
+        The search, which has ended.
+
+    Raises:
+        InputError: KerasTuner's variables say that workers come from elsewhere; there are fewer GPUs; or no trial could
+            be scored.
+        RuntimeError: a worker dies without a trial.
+    """
+    if "KERASTUNER_ORACLE_IP" in os.environ:
+        raise InputError(f"tune.workers is {workers}, allowed where KERASTUNER_ORACLE_IP is set: 1")
+    devices = _devices(workers)
+    search: Search = tuner_fn(fn_args_utils.get_common_fn_args(input_dict, exec_properties)).tuner
+    task = json_utils.dumps({"inputs": input_dict, "properties": exec_properties}).encode()
+    running: dict[str, subprocess.Popen[bytes]] = {}
+    with _served(search) as port:
+        try:
+            for name, device in devices.items():
+                running[name] = _start(name, port, device, task)
+            while running:
+                time.sleep(POLL_SECONDS)
+                for name, process in list(running.items()):
+                    if process.poll() == 0:
+                        del running[name]
+                    elif process.returncode is not None:
+                        _bury(search, name, process.returncode)
+                        running[name] = _start(name, port, devices[name], task)
+        finally:
+            for process in running.values():
+                process.kill()
+                process.wait()
+    search.on_search_end()
+    return search
+
+
+def _devices(workers: int) -> dict[str, dict[str, str]]:
+    """The variables by which each worker sees its GPU alone; none where there is no GPU."""
+    names = [f"worker{number}" for number in range(workers)]
+    count = len(tf.config.list_physical_devices("GPU"))
+    if not count:
+        return {name: {} for name in names}
+    if workers > count:
+        raise InputError(f"tune.workers is {workers}, allowed with {count} GPUs: at most {count}")
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES") or ",".join(map(str, range(count)))
+    return {name: {"CUDA_VISIBLE_DEVICES": gpu} for name, gpu in zip(names, visible.split(","), strict=False)}
+
+
+@contextmanager
+def _served(search: Search) -> Iterator[int]:
+    """Serves the oracle at a free port. (KerasTuner's own server may wait for 20 s after the last trial.)"""
+    server = grpc.server(ThreadPoolExecutor(max_workers=1))
+    protos.get_service_grpc().add_OracleServicer_to_server(OracleServicer(search.oracle), server)
+    port = server.add_insecure_port(f"{HOST}:0")
+    search.save()
+    server.start()
+    try:
+        yield port
+    finally:
+        server.stop(grace=None).wait()
+
+
+def _start(name: str, port: int, device: dict[str, str], task: bytes) -> subprocess.Popen[bytes]:
+    where = {"KERASTUNER_TUNER_ID": name, "KERASTUNER_ORACLE_IP": HOST, "KERASTUNER_ORACLE_PORT": str(port)}
+    command: Sequence[str] = (sys.executable, "-m", "components.tuner.worker")
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, env={**os.environ, **where, **device})
+    assert process.stdin is not None
+    process.stdin.write(task + b"\n")
+    process.stdin.flush()  # and stays open: its end tells the worker that this process is gone
+    return process
+
+
+def _bury(search: Search, name: str, code: int) -> None:
+    how = f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+    lost = search.oracle.ongoing_trials.get(name)
+    if lost is None:
+        raise RuntimeError(f"{name} of the search died ({how}) without a trial")
+    _logger.info("%s died (%s)", name, how)
+    search.give_up(lost, f"{name} died ({how})")
