@@ -1,5 +1,6 @@
 """The pipeline as a cluster runs it, and what a package fixes of it: who reads what from whom."""
 
+import hashlib
 from dataclasses import dataclass
 
 from tfx import v1 as tfx
@@ -19,7 +20,7 @@ class Places:
 
     Attributes:
         push_directory: where blessed models are published.
-        work_directory: holds what a killed training or search goes on from.
+        work_directory: holds what a killed training or search goes on from, and TensorBoard's logs.
     """
 
     push_directory: str
@@ -27,7 +28,8 @@ class Places:
 
 
 def build_pipeline(settings: RunSettings, vocabulary: Vocabulary, places: Places) -> tfx.dsl.Pipeline:
-    """The pipeline that `yt8m run` runs. KFP says where artifacts lie, TensorBoard's logs among them."""
+    """The pipeline that `yt8m run` runs. KFP says where artifacts lie; a training's logs have a folder of their own."""
+    training = f"{settings.experiment}-{hashlib.sha256(settings.model_dump_json().encode()).hexdigest()[:8]}"
     return create_pipeline(
         settings,
         vocabulary,
@@ -35,7 +37,7 @@ def build_pipeline(settings: RunSettings, vocabulary: Vocabulary, places: Places
         push_directory=places.push_directory,
         checkpoint_dir=f"{places.work_directory}/checkpoints",
         tune_dir=f"{places.work_directory}/search",
-        log_dir="",
+        log_dir=f"{places.work_directory}/logs/{training}" if places.work_directory else "",
         beam_args=beam_args(settings.beam),
     )
 

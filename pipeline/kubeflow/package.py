@@ -81,7 +81,8 @@ def compile_package(cluster: ClusterSettings, data: str, experiment: str, overri
         executors[_label(node.id)] = _importer(node) if importer else _container(node.id, cluster)
     for step, task in spec.root.dag.tasks.items():
         task.caching_options.enable_cache = cluster.cache and step not in NEVER_CACHED
-        task.retry_policy.CopyFrom(_retry_policy(cluster.retries))
+        if step != RESOLVER:  # what it refuses it would refuse again, minutes later
+            task.retry_policy.CopyFrom(_retry_policy(cluster.retries))
     spec.deployment_spec.update({"executors": executors})
 
     configs = {

@@ -157,6 +157,8 @@ def test_the_steps_before_training_do_not_know_the_experiment(compiled):
 
 def test_a_failed_step_is_begun_again_ever_later(compiled):
     spec, _ = compiled(retries={"max_retries": 5, "backoff_seconds": 30})
+    # What the first step refuses it would refuse again.
+    assert "retryPolicy" not in spec["root"]["dag"]["tasks"]["ResolveSettings"]
     assert spec["root"]["dag"]["tasks"]["Trainer"]["retryPolicy"] == {
         "maxRetryCount": 5,
         "backoffDuration": "30s",
