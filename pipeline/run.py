@@ -65,7 +65,7 @@ def run(settings: RunSettings, console: Console, from_node: str = "", workspace:
     logging.basicConfig(level=logging.INFO, force=True)
     progress = logging.StreamHandler(sys.stdout)
     progress.setFormatter(logging.Formatter("  %(message)s"))
-    for ours in ("models", "tuner"):
+    for ours in ("models", "tuner", "components.example_gen"):
         logging.getLogger(ours).handlers = [progress]
     pipeline = create_pipeline(
         settings,

@@ -74,6 +74,12 @@ def test_all_steps_see_the_span_that_the_first_one_found(shards):
     assert (found.span, found.settings.data.pattern) == (2, str(shards / "span-2" / "*.tfrecord"))
 
 
+def test_all_steps_see_the_spans_that_the_first_one_found(shards):
+    found = resolved(shards / "span-{SPAN}" / "*.tfrecord", overrides='["data.spans=2"]')
+    assert (found.span, found.settings.data.pattern) == (2, str(shards / "span-{2,1}" / "*.tfrecord"))
+    assert ResolvedSettings.model_validate_json(found.for_steps()[OF_THE_DATA]).settings.data == found.settings.data
+
+
 def test_changed_shards_and_a_changed_vocabulary_change_what_the_steps_are_told(shards, frame_record, write_shard):
     before = resolved(shards / "span-1")
     assert resolved(shards / "span-1") == before
