@@ -55,18 +55,18 @@ def run(settings: RunSettings, console: Console, from_node: str = "", workspace:
     """
     out = settings.out.resolve()
     workspace = (workspace or out).resolve()
-    settings, vocabulary = prepare(settings)
+    logging.basicConfig(level=logging.INFO, force=True)
+    progress = logging.StreamHandler(sys.stdout)
+    progress.setFormatter(logging.Formatter("  %(message)s"))
+    for ours in ("models", "tuner", "components.example_gen", "pipeline.preparation"):
+        logging.getLogger(ours).handlers = [progress]
+    settings, vocabulary = prepare(settings, str(out / "serving"))
     if settings.hyperparameters and not Path(settings.hyperparameters, BEST).exists():
         raise InputError(f"--hyperparameters is {settings.hyperparameters!r}, expected a folder with {BEST}")
     out.mkdir(parents=True, exist_ok=True)
     for result in (SCORES_FILE, TRAINING_LOG):
         (out / result).unlink(missing_ok=True)  # of other settings, perhaps
     (out / "settings.yaml").write_text(yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False))
-    logging.basicConfig(level=logging.INFO, force=True)
-    progress = logging.StreamHandler(sys.stdout)
-    progress.setFormatter(logging.Formatter("  %(message)s"))
-    for ours in ("models", "tuner", "components.example_gen"):
-        logging.getLogger(ours).handlers = [progress]
     pipeline = create_pipeline(
         settings,
         vocabulary,

@@ -116,6 +116,8 @@ class RunSettings(Recipe):
             raise ValueError(
                 "search and hyperparameters exclude each other: search anew or take what a search has found"
             )
+        if self.search and self.training.warm_start:
+            raise ValueError("search is true, allowed with training.warm_start: false (trials begin anew)")
         if self.search and not self.tuner.space:
             raise ValueError(f"search is true, allowed with encoder {self.model.encoder.name}: false")
         return self

@@ -112,7 +112,7 @@ def resolve_parameters(
     pinned = settings.data.model_copy(
         update={"pattern": found["data"], "test_data": found["test_data"], "spans": found["spans"]}
     )
-    settings, vocabulary = prepare(settings.model_copy(update={"data": pinned}))
+    settings, vocabulary = prepare(settings.model_copy(update={"data": pinned}), places.push_directory)
     _refuse_another_graph(edges(build_pipeline(settings, vocabulary, places)), graph, settings.experiment)
     return ResolvedSettings(
         settings=settings, span=found["span"], shards=found["fingerprint"], vocabulary=_fingerprint(vocabulary)

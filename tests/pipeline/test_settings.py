@@ -72,6 +72,7 @@ def test_what_was_resolved_resolves_again():
         ("evaluation.thresholds=0.5", "evaluation.thresholds is 0.5"),
         ("beam.runner=Flink", "beam.runner is 'Flink': input should be 'DirectRunner' or 'FnApiRunner'"),
         ("seed.x=1", "seed.x is no setting: seed has no parts"),
+        ("training.warm_start=1", "training.warm_start: expected true, false or the folder of a pushed model, found 1"),
         ("max_epochs", "--set is 'max_epochs', expected key=value"),
         ("seed=[1", "--set seed: '[1' is not YAML"),
     ],
@@ -80,6 +81,11 @@ def test_a_wrong_setting_is_one_line(override, message):
     with pytest.raises(InputError) as error:
         resolve(override, seed=0)
     assert message in str(error.value) and "\n" not in str(error.value)
+
+
+def test_trials_of_a_search_begin_anew():
+    with pytest.raises(InputError, match=r"search is true, allowed with training.warm_start: false"):
+        resolve("search=true", "training.warm_start=true")
 
 
 @pytest.mark.parametrize(
@@ -97,6 +103,7 @@ def test_a_wrong_setting_is_one_line(override, message):
             "training.frame_sampling=random",
             "allowed with encoder average, which reads means: all",
         ),
+        ("ensemble", "training.warm_start=true", "training.warm_start is True, allowed with encoder ensemble: false"),
         ("gru-2x400", "training.jit_compile=true", "training.jit_compile is true, allowed with encoder gru: false"),
     ],
 )
