@@ -1,5 +1,7 @@
 """A second span of data arrives: training on it begins with the model that the first one has left."""
 
+import contextlib
+import io
 import json
 
 import pytest
@@ -36,35 +38,38 @@ def spans(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def first(spans):
-    """The folder of a run on the first span, which asks for a warm start before there is a model."""
+    """The folder of a run on the first span, which asks for a warm start before there is a model, and what it said."""
     out = spans / "runs"
-    run(spans / "span-1", out, "training.warm_start=true")
-    return out
+    with contextlib.redirect_stdout(io.StringIO()) as said:
+        run(spans / "span-1", out, "training.warm_start=true")
+    return out, said.getvalue()
 
 
 def test_without_a_model_training_begins_with_random_weights(first):
-    assert start(first) is False
-    said = (first / "run.log").read_text()
+    out, said = first
+    assert start(out) is False
     assert "warm start: no model serves yet, training begins with random weights" in said
 
 
 def test_a_warm_start_reaches_in_fewer_epochs_what_a_cold_one_does(first, spans, capsys):
-    [champion] = versions(str(first / "serving"))
+    out, _ = first
+    [champion] = versions(str(out / "serving"))
     cold = run(spans / "span-2", spans / "cold")
     capsys.readouterr()
-    warm = run(spans / "span-{SPAN}" / "*.tfrecord", first, "training.warm_start=true")
-    served = f"{first}/serving/{champion}"
+    warm = run(spans / "span-{SPAN}" / "*.tfrecord", out, "training.warm_start=true")
+    served = f"{out}/serving/{champion}"
     assert f"warm start: training begins with the weights of {served}" in capsys.readouterr().out
-    assert start(first) == served
-    newest = versions(str(first / "serving"))[-1]
+    assert start(out) == served
+    newest = versions(str(out / "serving"))[-1]
     assert newest != champion
-    assert read_model_card(f"{first}/serving/{newest}")["training"]["warm_start"] == served
+    assert read_model_card(f"{out}/serving/{newest}")["training"]["warm_start"] == served
     best = max(cold)
     assert next(epoch for epoch, f1 in enumerate(warm) if f1 >= best) < cold.index(best)
 
 
 def test_another_architecture_is_refused_before_any_work(first, spans):
-    before = (first / "settings.yaml").read_text()
+    out, _ = first
+    before = (out / "settings.yaml").read_text()
     with pytest.raises(InputError, match=r"warm_start: model.hidden_units is \[32\], allowed with the weights of"):
-        run(spans / "span-2", first, "training.warm_start=true", "model.hidden_units=[32]")
-    assert (first / "settings.yaml").read_text() == before
+        run(spans / "span-2", out, "training.warm_start=true", "model.hidden_units=[32]")
+    assert (out / "settings.yaml").read_text() == before
