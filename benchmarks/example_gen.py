@@ -25,7 +25,7 @@ examples.uri, quarantine.uri = f"{out}/examples", f"{out}/quarantine"
 os.makedirs(examples.uri)
 properties = resolve({
     "data": data, "test_data": "", "split": "file:80/10/10", "seed": 0, "level": "frame", "classes": int(labels),
-    "kept_features": "[]", "quarantine_limit": 0.0, "sources": "",
+    "kept_features": "[]", "quarantine_limit": 0.0, "sources": "", "spans": 1,
 })
 before, started = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.monotonic()
 context = BaseBeamExecutor.Context(beam_pipeline_args=["--runner=FnApiRunner"], tmp_dir=out, unique_id="1")

@@ -1,8 +1,11 @@
 """The folder that a model server watches, `<push directory>/<version>/saved_model.pb`, and what lies there."""
 
 import json
+import tempfile
+from pathlib import Path
 from typing import Any
 
+import keras
 import tensorflow as tf
 
 from models.errors import InputError
@@ -57,6 +60,14 @@ def read_label_names(folder: str) -> list[str]:
     """The names of a SavedModel's labels, in the order of their ids."""
     with tf.io.gfile.GFile(f"{folder}/{EXTRA}/labels.txt") as file:
         return file.read().splitlines()
+
+
+def load_keras_model(folder: str) -> keras.Model:
+    """The Keras model beside a SavedModel; the modules of its layers must have been imported."""
+    with tempfile.TemporaryDirectory() as local:
+        copy = Path(local) / "model.keras"
+        tf.io.gfile.copy(f"{folder}/{EXTRA}/model.keras", str(copy))  # Keras reads local files only
+        return keras.saving.load_model(copy, compile=False)
 
 
 def check_same_task(served: str, level: Level, names: list[str]) -> None:

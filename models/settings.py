@@ -1,8 +1,18 @@
 """What a model is made of and how it is trained; both are read from an experiment's YAML entry."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    field_validator,
+    model_validator,
+)
 
 from models.errors import InputError
 from models.features import MAX_FRAMES
@@ -30,6 +40,14 @@ def set_key(content: dict[str, Any], key: str, value: Any) -> None:
         if not isinstance(content, dict):
             raise InputError(f"{key} is no setting: {parent} has no parts")
     content[last] = value
+
+
+def flat(content: Mapping[str, Any], parents: str = "") -> dict[str, Any]:
+    """Nested dicts by dotted keys."""
+    found: dict[str, Any] = {}
+    for key, value in content.items():
+        found |= flat(value, f"{parents}{key}.") if isinstance(value, Mapping) else {f"{parents}{key}": value}
+    return found
 
 
 class AverageSettings(Settings):
@@ -145,7 +163,8 @@ class TrainingSettings(Settings):
     `frame_sampling` says which frames of a video a training step sees: all; `sampled_frames` random ones, drawn with
     replacement (section 4.3); a window of so many, placed at random; or every k-th, from a random one of the first k.
     Of a gradient, `clipvalue` bounds each element, `clipnorm` the length of each variable's part. `max_hours` counts
-    the time of all processes that took part.
+    the time of all processes that took part. With `warm_start` training begins with the weights of the newest pushed
+    model, or of the one whose folder it is, and with a new optimizer.
     """
 
     learning_rate: PositiveFloat = 1e-3
@@ -165,6 +184,14 @@ class TrainingSettings(Settings):
     strategy: Literal["single", "mirrored"] = "single"
     jit_compile: bool = False
     checkpoint_minutes: PositiveFloat = 10.0
+    warm_start: bool | str = False
+
+    @field_validator("warm_start", mode="before")
+    @classmethod
+    def _whether_or_from_where(cls, given: Any) -> Any:
+        if not isinstance(given, bool | str):
+            raise ValueError(f"expected true, false or the folder of a pushed model, found {given!r}")
+        return given
 
     @model_validator(mode="after")
     def _one_way_to_clip(self) -> "TrainingSettings":

@@ -68,6 +68,7 @@ def create_pipeline(
     example_gen = ExampleGen(
         data=settings.data.pattern,
         test_data=settings.data.test_data,
+        spans=settings.data.spans,
         split=settings.data.split,
         seed=settings.seed,
         level=settings.level,

@@ -33,8 +33,8 @@ def measure(data: DataSettings, seed: int, out: Path, progress: Callable[[int, i
     Raises:
         InputError: data that cannot be found or split, two levels, or no record that can be used.
     """
-    found = find_files(data.pattern)
-    test_found = find_files(data.test_data, "test_data") if data.test_data else None
+    found = find_files(data.pattern, spans=data.spans)
+    test_found = find_files(data.test_data, "test_data", data.spans) if data.test_data else None
     policy = SplitPolicy.parse(data.split, test_found is not None)
     shards = plan_shards(found, test_found, policy, seed)
     level = detect_level(found)

@@ -30,8 +30,8 @@ from tuner.space import extremes
 
 ALIASES = {"thesis-best": "netvlad-100-gated-6000-3000-dropout35"}
 
-# What a trial's other values belong to, and what the search sets itself.
-UNTUNABLE = ("model.encoder.name", "training.max_epochs")
+# What a trial's other values belong to, what the search sets itself, and what no trial does.
+UNTUNABLE = ("model.encoder.name", "training.max_epochs", "training.warm_start")
 
 # A run's folder has the name of its experiment.
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -77,6 +77,13 @@ class Recipe(Settings):
         return self
 
     @model_validator(mode="after")
+    def _an_ensemble_starts_from_its_members(self) -> Self:
+        if self.training.warm_start and isinstance(self.model.encoder, EnsembleSettings):
+            start = self.training.warm_start
+            raise ValueError(f"training.warm_start is {quote(start)}, allowed with encoder ensemble: false")
+        return self
+
+    @model_validator(mode="after")
     def _recurrent_layers_are_not_compiled(self) -> Self:
         if self.training.jit_compile and isinstance(self.model.encoder, RecurrentSettings):
             # On a GPU they train with cuDNN, whose operation XLA cannot compile.
@@ -89,7 +96,7 @@ class Recipe(Settings):
         content = self.model_dump(mode="json", include={"level", "model", "training"})
         for key, values in extremes(self.tune.space if self.tune else {}):
             if key in UNTUNABLE or key.partition(".")[0] not in ("model", "training"):
-                allowed = f"settings of model and training but {' and '.join(UNTUNABLE)}"
+                allowed = f"settings of model and training but {', '.join(UNTUNABLE)}"
                 raise ValueError(f"tune.space.{key} cannot be tuned, allowed: {allowed}")
             candidate = deepcopy(content)
             for name, value in values.items():

@@ -1,17 +1,28 @@
 """What is looked up before a pipeline is built, on every runner."""
 
+import logging
+
 from components.trainer.members import find_members
+from components.trainer.warm_start import find_start, require_same_architecture
 from models.settings import EnsembleSettings
 from models.vocabulary import Vocabulary
 from pipeline.settings import BeamSettings, RunSettings
 from pipeline.vocabulary import find_vocabulary
 
+_logger = logging.getLogger(__name__)
 
-def prepare(settings: RunSettings) -> tuple[RunSettings, Vocabulary]:
-    """The labels, and the settings with the versions that an ensemble averages: newer ones make another ensemble.
+
+def prepare(settings: RunSettings, push_directory: str) -> tuple[RunSettings, Vocabulary]:
+    """The labels, and the settings with the versions that a training starts from: newer ones make another training.
+
+    These are the members of an ensemble, or the model whose weights it begins with.
+
+    Args:
+        settings: of the run.
+        push_directory: where blessed models are published.
 
     Raises:
-        InputError: there is no vocabulary, or a member of the ensemble cannot be used.
+        InputError: there is no vocabulary, or one of these models cannot be used.
     """
     vocabulary = find_vocabulary(settings.data)
     encoder = settings.model.encoder
@@ -19,6 +30,16 @@ def prepare(settings: RunSettings) -> tuple[RunSettings, Vocabulary]:
         members = tuple(find_members(encoder.members, settings.level, vocabulary.names))
         model = settings.model.model_copy(update={"encoder": encoder.model_copy(update={"members": members})})
         settings = settings.model_copy(update={"model": model})
+    if settings.training.warm_start:
+        start = find_start(settings.training.warm_start, push_directory)
+        if start:
+            _logger.info("warm start: training begins with the weights of %s", start)
+        else:
+            _logger.info("warm start: no model serves yet, training begins with random weights")
+        if start and not settings.hyperparameters:  # these may change the model: the Trainer looks at what it builds
+            require_same_architecture(start, settings.model, settings.level, vocabulary.names)
+        training = settings.training.model_copy(update={"warm_start": start or False})
+        settings = settings.model_copy(update={"training": training})
     return settings, vocabulary
 
 

@@ -54,14 +54,14 @@ def run(settings: RunSettings, console: Console, from_node: str = "", workspace:
     """
     out = settings.out.resolve()
     workspace = (workspace or out).resolve()
-    settings, vocabulary = prepare(settings)
+    show_progress()
+    settings, vocabulary = prepare(settings, str(out / "serving"))
     if settings.hyperparameters and not Path(settings.hyperparameters, BEST).exists():
         raise InputError(f"--hyperparameters is {settings.hyperparameters!r}, expected a folder with {BEST}")
     out.mkdir(parents=True, exist_ok=True)
     for result in (SCORES_FILE, TRAINING_LOG):
         (out / result).unlink(missing_ok=True)  # of other settings, perhaps
     (out / "settings.yaml").write_text(yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False))
-    show_progress()
     pipeline = create_pipeline(
         settings,
         vocabulary,

@@ -21,10 +21,14 @@ Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class DataSettings(Settings):
-    """Which records, and how they are split; `classes` counts only where there is no vocabulary."""
+    """Which records, and how they are split; `classes` counts only where there is no vocabulary.
+
+    A pattern with `{SPAN}` stands for the newest of its `spans`.
+    """
 
     pattern: str
     test_data: str = ""
+    spans: PositiveInt = 1
     split: str = ""
     vocabulary: str = ""
     classes: PositiveInt = YT8M_CLASSES
@@ -37,6 +41,12 @@ class DataSettings(Settings):
         if not isinstance(given, dict) or given.get("split"):
             return given
         return given | {"split": "file:90/10" if given.get("test_data") else "file:80/10/10"}
+
+    @model_validator(mode="after")
+    def _spans_are_in_the_pattern(self) -> Self:
+        if self.spans > 1 and "{SPAN" not in self.pattern:
+            raise ValueError(f"spans is {self.spans}, allowed without {{SPAN}} in the pattern of the data: 1")
+        return self
 
 
 class Threshold(Settings):
@@ -106,6 +116,8 @@ class RunSettings(Recipe):
             raise ValueError(
                 "search and hyperparameters exclude each other: search anew or take what a search has found"
             )
+        if self.search and self.training.warm_start:
+            raise ValueError("search is true, allowed with training.warm_start: false (trials begin anew)")
         if self.search and not self.tuner.space:
             raise ValueError(f"search is true, allowed with encoder {self.model.encoder.name}: false")
         return self

@@ -1,6 +1,7 @@
 """ExampleGen: raw YouTube-8M shards -> packed tf.Examples in the splits train, validation and test."""
 
 import json
+import logging
 import shutil
 from typing import Any
 
@@ -21,6 +22,9 @@ from models.features import Level
 DISK_FACTOR = {"frame": 1.05, "video": 2.2}
 
 
+_logger = logging.getLogger(__name__)
+
+
 class Quarantine(tfx.dsl.Artifact):
     """What could not be used: `records-*.jsonl` (file, record, reason) and `summary.json` with all counts."""
 
@@ -33,6 +37,7 @@ class ExampleGenSpec(component_spec.ComponentSpec):
     PARAMETERS = {
         "data": component_spec.ExecutionParameter(type=str),
         "test_data": component_spec.ExecutionParameter(type=str),
+        "spans": component_spec.ExecutionParameter(type=int),
         "split": component_spec.ExecutionParameter(type=str),
         "seed": component_spec.ExecutionParameter(type=int),
         "level": component_spec.ExecutionParameter(type=str),
@@ -49,7 +54,7 @@ class ExampleGenSpec(component_spec.ComponentSpec):
 
 
 class ExampleGenDriver(ResolvingDriver):
-    """Finds the newest span and fingerprints the shards; refuses the wrong level."""
+    """Finds the newest spans and fingerprints the shards; refuses the wrong level."""
 
     def resolve(self, input_dict: dict[str, list[tfx.dsl.Artifact]], exec_properties: dict[str, Any]) -> dict[str, Any]:
         """See the function `resolve`."""
@@ -113,6 +118,7 @@ class ExampleGen(base_beam_component.BaseBeamComponent):
     Args:
         data: folder, glob or `{SPAN}` pattern of the shards (local, gs://, s3://).
         test_data: pattern whose videos all go to the test split, or "".
+        spans: how many of the newest spans are ingested together.
         split: split policy, see SplitPolicy.
         seed: shuffles the files.
         level: what the records must hold, "video" or "frame".
@@ -149,10 +155,13 @@ def resolve(exec_properties: dict[str, Any]) -> dict[str, Any]:
                 f"{option}: {files.files[0].path} holds {found}-level records, the experiment reads "
                 f"{exec_properties['level']}-level ones"
             )
+    if len(data.spans) < exec_properties["spans"]:
+        _logger.info("data.spans is %d, there are fewer: %s", exec_properties["spans"], data.pattern)
     return {
         **exec_properties,
         "data": data.pattern,
         "test_data": test_data.pattern if test_data else "",
+        "spans": 1,  # the patterns hold all of them
         "span": data.span,
         "fingerprint": data.fingerprint + (test_data.fingerprint if test_data else ""),
     }
@@ -165,8 +174,9 @@ def read_summary(quarantine_uri: str) -> Summary:
 
 
 def _input_files(exec_properties: dict[str, Any]) -> tuple[InputFiles, InputFiles | None]:
-    data = find_files(exec_properties["data"])
-    test_data = find_files(exec_properties["test_data"], "test_data") if exec_properties["test_data"] else None
+    spans, test_pattern = exec_properties["spans"], exec_properties["test_data"]
+    data = find_files(exec_properties["data"], spans=spans)
+    test_data = find_files(test_pattern, "test_data", spans) if test_pattern else None
     return data, test_data
 
 

@@ -97,10 +97,15 @@ class Shard:
 def plan_shards(data: InputFiles, test_data: InputFiles | None, policy: SplitPolicy, seed: int) -> list[Shard]:
     """The files that the split policy uses, each with its split.
 
+    Each span is split by itself: its files have the splits that they have without the other spans, so no model that was
+    trained on one span is tested on the same videos with the next.
+
     Raises:
         InputError: the policy cannot split these files.
     """
-    of_files = policy.of_files([file.path for file in data.files], seed)
+    of_files: dict[str, Split | None] = {}
+    for files in data.spans:
+        of_files |= policy.of_files([file.path for file in files], seed)
     chosen = [(file, of_files[file.path]) for file in data.files if file.path in of_files]
     chosen += [(file, SPLITS[2]) for file in (test_data.files if test_data else ())]
     return [Shard(file, number, len(chosen), split) for number, (file, split) in enumerate(chosen)]

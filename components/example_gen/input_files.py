@@ -3,6 +3,7 @@
 import hashlib
 import os
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from apache_beam.io.filesystem import BeamIOError, CompressionTypes
@@ -16,6 +17,9 @@ from models.features import Level
 
 SPAN = re.compile(r"\{SPAN(?::(\d+))?\}")
 
+# Several spans in place of {SPAN}.
+_LIST = re.compile(r"\{(\d+(?:,\d+)+)\}")
+
 
 @dataclass(frozen=True)
 class InputFile:
@@ -28,11 +32,22 @@ class InputFile:
 
 @dataclass(frozen=True)
 class InputFiles:
-    """The shards of a data set, the pattern with its {SPAN} filled in, and that span (0 where there is none)."""
+    """The shards of a data set.
 
-    files: tuple[InputFile, ...]
+    Attributes:
+        spans: the shards of each span, the newest first; one group where the pattern has no spans.
+        pattern: with its {SPAN} filled in, with several as in `span-{4,3}/*`.
+        span: the newest one, 0 where there is none.
+    """
+
+    spans: tuple[tuple[InputFile, ...], ...]
     pattern: str
     span: int
+
+    @property
+    def files(self) -> tuple[InputFile, ...]:
+        """All shards."""
+        return tuple(file for files in self.spans for file in files)
 
     @property
     def size(self) -> int:
@@ -46,29 +61,33 @@ class InputFiles:
         return hashlib.sha256(lines.encode()).hexdigest()
 
 
-def find_files(pattern: str, option: str = "data") -> InputFiles:
-    """Lists the shards of a folder (all its *.tfrecord, at any depth), of a glob, or of the newest {SPAN}.
+def find_files(pattern: str, option: str = "data", spans: int = 1) -> InputFiles:
+    """Lists the shards of a folder (all its *.tfrecord, at any depth), of a glob, or of the newest {SPAN}s.
 
     Args:
-        pattern: folder, file or glob; local, gs:// or s3://. `{SPAN}` stands for a whole number and the largest one
-            is taken; `{SPAN:4}` for one of 4 digits.
+        pattern: folder, file or glob; local, gs:// or s3://. `{SPAN}` stands for a whole number and the largest ones
+            are taken; `{SPAN:4}` for one of 4 digits. A pattern that was filled in gives the same shards again.
         option: the setting that the pattern came from, for the error message.
+        spans: how many to take; fewer where there are fewer.
 
     Raises:
         InputError: nothing matches, or the file system cannot be read.
     """
     span = 0
     if SPAN.search(pattern):
-        spans = [_span_of(pattern, file.path) for file in _match(SPAN.sub("*", pattern), option)]
-        span = max((found for found in spans if found is not None), default=-1)
-        if span < 0:
+        found = {_span_of(pattern, file.path) for file in _match(SPAN.sub("*", pattern), option)}
+        newest = sorted((number for number in found if number is not None), reverse=True)[:spans]
+        if not newest:
             raise InputError(f"{option}: no file matches {pattern!r} with any whole number for {{SPAN}}")
-        pattern = SPAN.sub(lambda match: str(span).zfill(int(match[1] or 0)), pattern)
-    folder = [] if re.search(r"[*?\[]", pattern) else _match(f"{pattern.rstrip('/')}/**.tfrecord", option)
-    files = folder or _match(pattern, option)
-    if not files:
-        raise InputError(f"{option}: no file matches {pattern!r} (a folder of *.tfrecord files, a file or a glob)")
-    return InputFiles(tuple(sorted(files, key=lambda file: file.path)), pattern, span)
+        span, pattern = newest[0], SPAN.sub(lambda match: _list(newest, int(match[1] or 0)), pattern)
+    groups = []
+    for of_span in _of_each_span(pattern, option):
+        folder = [] if re.search(r"[*?\[]", of_span) else _match(f"{of_span.rstrip('/')}/**.tfrecord", option)
+        files = folder or _match(of_span, option)
+        if not files:
+            raise InputError(f"{option}: no file matches {of_span!r} (a folder of *.tfrecord files, a file or a glob)")
+        groups.append(tuple(sorted(files, key=lambda file: file.path)))
+    return InputFiles(tuple(groups), pattern, span)
 
 
 def detect_level(files: InputFiles) -> Level:
@@ -113,6 +132,25 @@ def _span_of(pattern: str, path: str) -> int | None:
         expression += (rf"(\d{{{width}}})" if width else r"(\d+)") + _glob(text)
     match = re.match(expression, path)
     return int(match[1]) if match else None
+
+
+def _list(spans: Sequence[int], width: int) -> str:
+    numbers = [str(span).zfill(width) for span in spans]
+    return numbers[0] if len(numbers) == 1 else f"{{{','.join(numbers)}}}"
+
+
+def _of_each_span(pattern: str, option: str) -> list[str]:
+    """The pattern of each span of `span-{4,3}/*`; the first of a list goes with the first of another."""
+    text, *rest = _LIST.split(pattern)
+    lists = [numbers.split(",") for numbers in rest[::2]]
+    if not lists:
+        return [pattern]
+    if len({len(numbers) for numbers in lists}) > 1:
+        raise InputError(f"{option}: the lists of spans in {pattern!r} are not equally long")
+    return [
+        text + "".join(number + text for number, text in zip(numbers, rest[1::2], strict=True))
+        for numbers in zip(*lists, strict=True)
+    ]
 
 
 def _glob(text: str) -> str:

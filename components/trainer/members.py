@@ -1,14 +1,9 @@
 """The pushed models that an ensemble averages."""
 
 import os
-import tempfile
 from collections.abc import Sequence
-from pathlib import Path
 
-import keras
-import tensorflow as tf
-
-from components.served_models import EXTRA, find_model, read_label_names, read_model_card
+from components.served_models import find_model, read_label_names, read_model_card
 from models.errors import InputError
 from models.features import Level
 
@@ -30,18 +25,6 @@ def find_members(paths: Sequence[str], level: Level, names: Sequence[str]) -> li
             "--set model.encoder.members='[runs/a, runs/b]'"
         )
     return [_find_member(path if "://" in path else os.path.abspath(path), level, names) for path in paths]
-
-
-def load_members(folders: Sequence[str]) -> list[keras.Model]:
-    """The members as Keras models."""
-    members = []
-    with tempfile.TemporaryDirectory() as local:
-        for place, folder in enumerate(folders):
-            copy = Path(local) / f"{place}.keras"
-            tf.io.gfile.copy(f"{folder}/{EXTRA}/model.keras", str(copy))  # Keras reads local files only
-            members.append(keras.saving.load_model(copy, compile=False))
-            copy.unlink()
-    return members
 
 
 def _find_member(path: str, level: Level, names: Sequence[str]) -> str:

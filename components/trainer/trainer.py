@@ -11,10 +11,10 @@ from pydantic import ValidationError
 from tfx import v1 as tfx
 from tfx.utils import path_utils
 
-from components.served_models import EXTRA
+from components.served_models import EXTRA, load_keras_model
 from components.trainer.data import fingerprint, training_data
 from components.trainer.export import export
-from components.trainer.members import load_members
+from components.trainer.warm_start import require_same_architecture, take_weights
 from models.ensemble import build_ensemble
 from models.errors import InputError
 from models.features import Level
@@ -36,11 +36,13 @@ def run_fn(fn_args: tfx.components.FnArgs) -> None:
     Args:
         fn_args: from TFX. `train_files` and `eval_files` are Transform's examples for the average encoder and
             ExampleGen's for those that read frames. `custom_config` holds `experiment`, `level`, `model` and `training`
-            (settings as JSON-able dicts), `names` (of the labels), `seed`, `data`, `checkpoint_dir`, `log_dir` and
-            `sources`. `hyperparameters` are KerasTuner's, if any: their values replace settings.
+            (settings as JSON-able dicts; `warm_start` names the version to begin with, or is false), `names` (of the
+            labels), `seed`, `data`, `checkpoint_dir`, `log_dir` and `sources`. `hyperparameters` are KerasTuner's, if
+            any: their values replace settings.
 
     Raises:
-        InputError: the loss is not finite, a checkpoint is damaged, or hyperparameters are none of this model's.
+        InputError: the loss is not finite, a checkpoint is damaged, hyperparameters are none of this model's, or the
+            model to begin with is another one.
     """
     keras.backend.clear_session()  # frees what an earlier training in this process has left
     config: dict[str, Any] = fn_args.custom_config
@@ -48,10 +50,13 @@ def run_fn(fn_args: tfx.components.FnArgs) -> None:
     settings = TrainingSettings.model_validate(config["training"])
     if fn_args.hyperparameters:
         model_settings, settings = _tuned(model_settings, settings, fn_args.hyperparameters)
-    names, level, seed = tuple(config["names"]), config["level"], config["seed"]
+    names, level, seed, start = tuple(config["names"]), config["level"], config["seed"], settings.warm_start
+    if start:
+        assert isinstance(start, str), "warm_start names no version: the settings were not prepared"
+        require_same_architecture(start, model_settings, level, names)  # with what a search has found
     epoch_batches, validation = training_data(fn_args, model_settings, settings)
     model, log = train(
-        partial(_build, model_settings, level, len(names), seed),
+        partial(_build, model_settings, level, len(names), seed, start or ""),
         epoch_batches,
         validation,
         settings,
@@ -79,10 +84,13 @@ def _tuned(
         raise InputError(f"hyperparameters {values}: {reason(error)}") from None
 
 
-def _build(settings: ModelSettings, level: Level, classes: int, seed: int) -> keras.Model:
+def _build(settings: ModelSettings, level: Level, classes: int, seed: int, start: str) -> keras.Model:
     if isinstance(settings.encoder, EnsembleSettings):
-        return build_ensemble(load_members(settings.encoder.members), level)
-    return build_video_classifier(settings, classes, seed)
+        return build_ensemble([load_keras_model(member) for member in settings.encoder.members], level)
+    model = build_video_classifier(settings, classes, seed)
+    if start:
+        take_weights(model, start)
+    return model
 
 
 def read_training_log(model_uri: str) -> TrainingLog:

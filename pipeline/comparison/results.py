@@ -1,6 +1,6 @@
 """A run beside what the thesis published for its experiment, as numbers."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from statistics import median
@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from models.errors import InputError
+from models.settings import flat
 from pipeline.comparison.data_sets import DataSet, data_sets
 from pipeline.comparison.runs import Run
 from pipeline.experiments import Experiment, Published, catalogue
@@ -161,14 +162,6 @@ def results(runs: Iterable[Run]) -> list[Result]:
 def entry_settings(entry: Experiment) -> dict[str, Any]:
     """Level, model and training of an experiment by dotted keys."""
     return flat(entry.model_dump(mode="json", include={"level", "model", "training"}))
-
-
-def flat(settings: Mapping[str, Any], parents: str = "") -> dict[str, Any]:
-    """Nested settings by dotted keys."""
-    found: dict[str, Any] = {}
-    for key, value in settings.items():
-        found |= flat(value, f"{parents}{key}.") if isinstance(value, Mapping) else {f"{parents}{key}": value}
-    return found
 
 
 def in_words(value: Any) -> str:

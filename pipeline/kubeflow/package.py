@@ -99,13 +99,14 @@ def compile_package(cluster: ClusterSettings, data: str, experiment: str, overri
 
 
 def _refuse_unreadable(settings: RunSettings, cluster: ClusterSettings) -> None:
-    data, encoder = settings.data, settings.model.encoder
-    # Beam reads records and vocabulary, TensorFlow the members of an ensemble, KFP's launcher what is imported.
+    data, encoder, start = settings.data, settings.model.encoder, settings.training.warm_start
+    # Beam reads records and vocabulary, TensorFlow pushed models, KFP's launcher what is imported.
     for option, paths, stores in (
         ("--data", [data.pattern], ("gs://", "s3://")),
         ("data.test_data", [data.test_data], ("gs://", "s3://")),
         ("data.vocabulary", [data.vocabulary], ("gs://", "s3://")),
         ("model.encoder.members", encoder.members if isinstance(encoder, EnsembleSettings) else [], ("gs://",)),
+        ("training.warm_start", [start] if isinstance(start, str) else [], ("gs://",)),
     ):
         for path in filter(None, paths):
             if not path.startswith(stores) and not cluster.on_a_volume(path):

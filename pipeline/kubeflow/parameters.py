@@ -27,8 +27,8 @@ class ResolvedSettings(Settings):
     """What the first step tells the others; a change runs a step again.
 
     Attributes:
-        settings: of the run, with the newest span in its pattern.
-        span: that span.
+        settings: of the run, with the newest spans in its pattern.
+        span: the newest one.
         shards: fingerprint of the shards.
         vocabulary: fingerprint of the labels.
     """
@@ -103,13 +103,16 @@ def resolve_parameters(
         {
             "data": settings.data.pattern,
             "test_data": settings.data.test_data,
+            "spans": settings.data.spans,
             "split": settings.data.split,
             "seed": settings.seed,
             "level": settings.level,
         }
     )
-    pinned = settings.data.model_copy(update={"pattern": found["data"], "test_data": found["test_data"]})
-    settings, vocabulary = prepare(settings.model_copy(update={"data": pinned}))
+    pinned = settings.data.model_copy(
+        update={"pattern": found["data"], "test_data": found["test_data"], "spans": found["spans"]}
+    )
+    settings, vocabulary = prepare(settings.model_copy(update={"data": pinned}), places.push_directory)
     _refuse_another_graph(edges(build_pipeline(settings, vocabulary, places)), graph, settings.experiment)
     return ResolvedSettings(
         settings=settings, span=found["span"], shards=found["fingerprint"], vocabulary=_fingerprint(vocabulary)

@@ -56,6 +56,7 @@ def ingest(artifact: Callable[..., Any], execute: Callable[..., None]) -> Callab
         settings = {
             "data": str(data),
             "test_data": "",
+            "spans": 1,
             "split": "id:60/20/20",
             "seed": 0,
             "level": "frame",

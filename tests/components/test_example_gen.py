@@ -72,6 +72,24 @@ def test_the_newest_span_is_ingested(tmp_path, ingest, write_shard, frame_record
     assert examples.get_int_custom_property("span") == 2
 
 
+def test_several_spans_are_ingested_together_and_each_is_split_as_it_is_alone(
+    tmp_path, ingest, write_shard, frame_record, caplog
+):
+    for span in (1, 2):
+        for shard in "abcdef":
+            records = [frame_record(f"{span}{shard}{number}") for number in range(3)]
+            write_shard(tmp_path / "data" / f"span-{span}" / f"{shard}.tfrecord", records)
+    alone, _ = ingest(f"{tmp_path}/data/span-1/*", split="file:60/20/20")
+    before = ids(alone)
+    with caplog.at_level("INFO", "components.example_gen"):
+        examples, _ = ingest(f"{tmp_path}/data/span-{{SPAN}}/*", split="file:60/20/20", spans=3)
+    assert f"data.spans is 3, there are fewer: {tmp_path}/data/span-{{2,1}}/*" in caplog.text
+    found = ids(examples)
+    assert sum(map(len, found.values())) == 36 and examples.get_int_custom_property("span") == 2
+    for split in SPLITS:
+        assert {video for video in found[split] if video.startswith(b"1")} == before[split]
+
+
 def bad_shards(folder, write_shard, frame_record, video_record):
     """One shard for each kind of damage, each after one good record; returns the reason of each."""
     good = frame_record("good", [1])

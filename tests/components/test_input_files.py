@@ -48,6 +48,29 @@ def test_a_span_of_fixed_width(tmp_path, write_shard, video_record):
     assert (found.span, found.pattern) == (8, f"{tmp_path}/0008/a.tfrecord")
 
 
+def test_the_newest_spans_are_taken_the_newest_first(tmp_path, write_shard, video_record):
+    for span in (2, 10, 9):
+        for name in "ba":
+            write_shard(tmp_path / f"span-{span}" / f"{span}-{name}.tfrecord", [video_record()])
+    found = find_files(f"{tmp_path}/span-{{SPAN}}/{{SPAN}}-*.tfrecord", spans=2)
+    assert (found.span, found.pattern) == (10, f"{tmp_path}/span-{{10,9}}/{{10,9}}-*.tfrecord")
+    assert names(found) == ["10-a.tfrecord", "10-b.tfrecord", "9-a.tfrecord", "9-b.tfrecord"]
+    again = find_files(found.pattern)
+    assert (again.spans, again.fingerprint) == (found.spans, found.fingerprint)
+
+
+def test_fewer_spans_than_asked_for_are_taken(tmp_path, write_shard, video_record):
+    for span in ("0", "7"):
+        write_shard(tmp_path / f"000{span}" / "a.tfrecord", [video_record()])
+    found = find_files(f"{tmp_path}/{{SPAN:4}}/*", spans=3)
+    assert (found.span, found.pattern, len(found.spans)) == (7, f"{tmp_path}/{{0007,0000}}/*", 2)
+
+
+def test_lists_of_spans_that_do_not_go_together_are_refused(tmp_path):
+    with pytest.raises(InputError, match=r"the lists of spans in .* are not equally long"):
+        find_files(f"{tmp_path}/{{1,2}}/{{1,2,3}}.tfrecord")
+
+
 @pytest.mark.parametrize("pattern", ["nowhere", "*.csv.gz", "span-{SPAN}/*"])
 def test_a_pattern_that_matches_nothing_is_named_with_its_option(tmp_path, pattern):
     with pytest.raises(InputError, match="test_data: no file matches") as error:

@@ -55,13 +55,14 @@ def test_what_was_resolved_resolves_again():
         ("training.max_epochs=0", "training.max_epochs is 0: input should be greater than 0"),
         ("training.max_epoch=3", "training.max_epoch is no setting, allowed: max_epochs"),
         ("model.encoder.unit=3", "model.encoder.unit is no setting, allowed: name"),
-        ("data.xyz=3", "data.xyz is no setting, allowed: pattern, test_data, split, vocabulary, classes, "),
+        ("data.xyz=3", "data.xyz is no setting, allowed: pattern, test_data, spans, split, vocabulary, "),
         ("training.precision=fp8", "training.precision is 'fp8': input should be 'float32', 'mixed_bfloat16' or"),
         ("model.encoder.name=lstn", "model.encoder.name is 'lstn', allowed: average, lstm, gru, transformer, dbof, "),
         ("model.encoder={units: 3}", "model.encoder.name is missing"),
         ("model.encoder=lstm", "model.encoder is 'lstm', expected keys with values"),
         ("model.encoder={name: lstm}", "model.encoder.units is missing"),
         ("model.hidden_units=[4, 0]", "model.hidden_units.1 is 0: input should be greater than 0"),
+        ("data.spans=2", "data: spans is 2, allowed without {SPAN} in the pattern of the data: 1"),
         ("training=fast", "training is 'fast', expected keys with values"),
         ("model.dropout=" + "x" * 200, "model.dropout is '" + "x" * 76 + "...: input should be a valid number"),
         ("model.hidden_units_audio=[4]", "model: hidden_units_audio needs two_stream: true"),
@@ -71,6 +72,7 @@ def test_what_was_resolved_resolves_again():
         ("evaluation.thresholds=0.5", "evaluation.thresholds is 0.5"),
         ("beam.runner=Flink", "beam.runner is 'Flink': input should be 'DirectRunner' or 'FnApiRunner'"),
         ("seed.x=1", "seed.x is no setting: seed has no parts"),
+        ("training.warm_start=1", "training.warm_start: expected true, false or the folder of a pushed model, found 1"),
         ("max_epochs", "--set is 'max_epochs', expected key=value"),
         ("seed=[1", "--set seed: '[1' is not YAML"),
     ],
@@ -79,6 +81,11 @@ def test_a_wrong_setting_is_one_line(override, message):
     with pytest.raises(InputError) as error:
         resolve(override, seed=0)
     assert message in str(error.value) and "\n" not in str(error.value)
+
+
+def test_trials_of_a_search_begin_anew():
+    with pytest.raises(InputError, match=r"search is true, allowed with training.warm_start: false"):
+        resolve("search=true", "training.warm_start=true")
 
 
 @pytest.mark.parametrize(
@@ -96,6 +103,7 @@ def test_a_wrong_setting_is_one_line(override, message):
             "training.frame_sampling=random",
             "allowed with encoder average, which reads means: all",
         ),
+        ("ensemble", "training.warm_start=true", "training.warm_start is True, allowed with encoder ensemble: false"),
         ("gru-2x400", "training.jit_compile=true", "training.jit_compile is true, allowed with encoder gru: false"),
     ],
 )

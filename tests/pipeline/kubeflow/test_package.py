@@ -189,6 +189,12 @@ def test_found_hyperparameters_are_imported_from_the_store(compiled):
             {},
             "members is 'runs/a', allowed",
         ),
+        (
+            "gs://b/f",
+            ["training.warm_start=runs/a"],
+            {},
+            "training.warm_start is 'runs/a', allowed on a cluster: gs://",
+        ),
         ("gs://b/f", ["training.max_epoch=3"], {}, "training.max_epoch is no setting"),
         ("gs://b/f", [], {"steps": {"Trianer": {"gpus": 2}}}, "cluster.steps.Trianer is no step, allowed: Resolve"),
     ],

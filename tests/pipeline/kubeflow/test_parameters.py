@@ -74,6 +74,32 @@ def test_all_steps_see_the_span_that_the_first_one_found(shards):
     assert (found.span, found.settings.data.pattern) == (2, str(shards / "span-2" / "*.tfrecord"))
 
 
+def test_all_steps_see_the_spans_that_the_first_one_found(shards):
+    found = resolved(shards / "span-{SPAN}" / "*.tfrecord", overrides='["data.spans=2"]')
+    assert (found.span, found.settings.data.pattern) == (2, str(shards / "span-{2,1}" / "*.tfrecord"))
+    assert ResolvedSettings.model_validate_json(found.for_steps()[OF_THE_DATA]).settings.data == found.settings.data
+
+
+def test_the_first_step_finds_the_model_that_training_begins_with(shards):
+    def with_start():
+        places = Places(str(shards / "serving"), "/work")
+        found = resolve_parameters(
+            str(shards / "span-1"), "netvlad-8", '["training.warm_start=true"]', places, graph_of("netvlad-8")
+        )
+        return found.settings.training.warm_start, found.for_steps()[OF_THE_DATA]
+
+    model = find_experiment("netvlad-8").model.model_dump(mode="json")
+    nothing, of_the_data = with_start()
+    assert nothing is False
+    for version in ("9", "10"):
+        extra = shards / "serving" / version / "assets.extra"
+        extra.mkdir(parents=True)
+        (extra.parent / "saved_model.pb").touch()
+        (extra / "model_card.json").write_text(json.dumps({"level": "frame", "model": model}))
+        (extra / "labels.txt").write_text("".join(f"{label}\n" for label in range(3862)))
+        assert with_start() == (str(extra.parent), of_the_data)
+
+
 def test_changed_shards_and_a_changed_vocabulary_change_what_the_steps_are_told(shards, frame_record, write_shard):
     before = resolved(shards / "span-1")
     assert resolved(shards / "span-1") == before

@@ -1,0 +1,75 @@
+"""A second span of data arrives: training on it begins with the model that the first one has left."""
+
+import contextlib
+import io
+import json
+
+import pytest
+import yaml
+
+from components.served_models import read_model_card, versions
+from models.errors import InputError
+from pipeline.command_line import yt8m
+
+RECIPE = ["training.max_epochs=4", "training.batch_size=16", "training.learning_rate=1.0e-3", "model.hidden_units=[64]"]
+
+
+def run(data, out, *settings):
+    """Runs in this process and returns the validation F1 of each epoch."""
+    chosen = [argument for setting in (*RECIPE, *settings) for argument in ("--set", setting)]
+    arguments = ["run", "--data", str(data), "--experiment", "average-2304-1152", "--out", str(out), *chosen]
+    yt8m.main(arguments, standalone_mode=False)
+    return [epoch["val_f1"] for epoch in json.loads((out / "training_log.json").read_text())["epochs"]]
+
+
+def start(out):
+    return yaml.safe_load((out / "settings.yaml").read_text())["training"]["warm_start"]
+
+
+@pytest.fixture(scope="module")
+def spans(tmp_path_factory):
+    """Two spans of other videos of the same labels."""
+    folder = tmp_path_factory.mktemp("spans")
+    for span in (1, 2):
+        sizes = ["--videos", "300", "--labels", "7", "--seed", str(span)]
+        yt8m.main(["synth", "--level", "video", *sizes, str(folder / f"span-{span}")], standalone_mode=False)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def first(spans):
+    """The folder of a run on the first span, which asks for a warm start before there is a model, and what it said."""
+    out = spans / "runs"
+    with contextlib.redirect_stdout(io.StringIO()) as said:
+        run(spans / "span-1", out, "training.warm_start=true")
+    return out, said.getvalue()
+
+
+def test_without_a_model_training_begins_with_random_weights(first):
+    out, said = first
+    assert start(out) is False
+    assert "warm start: no model serves yet, training begins with random weights" in said
+
+
+def test_a_warm_start_reaches_in_fewer_epochs_what_a_cold_one_does(first, spans, capsys):
+    out, _ = first
+    [champion] = versions(str(out / "serving"))
+    cold = run(spans / "span-2", spans / "cold")
+    capsys.readouterr()
+    warm = run(spans / "span-{SPAN}" / "*.tfrecord", out, "training.warm_start=true")
+    served = f"{out}/serving/{champion}"
+    assert f"warm start: training begins with the weights of {served}" in capsys.readouterr().out
+    assert start(out) == served
+    newest = versions(str(out / "serving"))[-1]
+    assert newest != champion
+    assert read_model_card(f"{out}/serving/{newest}")["training"]["warm_start"] == served
+    best = max(cold)
+    assert next(epoch for epoch, f1 in enumerate(warm) if f1 >= best) < cold.index(best)
+
+
+def test_another_architecture_is_refused_before_any_work(first, spans):
+    out, _ = first
+    before = (out / "settings.yaml").read_text()
+    with pytest.raises(InputError, match=r"warm_start: model.hidden_units is \[32\], allowed with the weights of"):
+        run(spans / "span-2", out, "training.warm_start=true", "model.hidden_units=[32]")
+    assert (out / "settings.yaml").read_text() == before
