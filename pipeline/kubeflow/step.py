@@ -19,6 +19,7 @@ from pipeline.kubeflow.artifacts import Artifacts, ExecutorInput, local_path, me
 from pipeline.kubeflow.graph import Places, build_pipeline
 from pipeline.kubeflow.parameters import ResolvedSettings
 from pipeline.kubeflow.results import PAGE, SCORES, results, scores, write_page
+from pipeline.kubeflow.scores_line import scores_line
 from pipeline.preparation import beam_args
 from pipeline.settings import RunSettings
 from pipeline.vocabulary import find_vocabulary
@@ -91,10 +92,13 @@ def _results(name: str, given: ExecutorInput, outputs: Artifacts, settings: RunS
     paths: Mapping[str, str] = {key: artifact.uri for key, [artifact] in outputs.items()}
     told = {}
     for key in results(name):
-        uri = given.uri("outputs", key)
+        uri, metadata = given.uri("outputs", key), {}
         if key == PAGE:
             write_page(name, paths, settings, Path(local_path(uri)))
         else:
             Path(local_path(uri)).mkdir(parents=True, exist_ok=True)
-        told[key] = {"artifacts": [{"uri": uri, "metadata": scores(paths) if key == SCORES else {}}]}
+        if key == SCORES:
+            metadata = scores(paths)
+            _logger.info(scores_line(metadata))
+        told[key] = {"artifacts": [{"uri": uri, "metadata": metadata}]}
     return told

@@ -204,6 +204,7 @@ class ApiServer:
             ("GET", f"{api}/healthz", lambda r: self.healthz),
             ("POST", f"{api}/pipelines/upload", lambda r: state.upload(uploaded(r), r.query)),
             ("POST", f"{api}/pipelines/upload_version", lambda r: state.upload_version(uploaded(r), r.query)),
+            ("POST", f"{api}/pipelines", lambda r: state.create_pipeline(r.body)),
             ("GET", f"{api}/pipelines/names/(.+)", lambda r, name: self._pipeline_named(name)),
             (
                 "GET",
