@@ -59,7 +59,7 @@ def find_files(pattern: str, option: str = "data") -> InputFiles:
     """
     span = 0
     if SPAN.search(pattern):
-        spans = [span_of(pattern, file.path) for file in _match(SPAN.sub("*", pattern), option)]
+        spans = [_span_of(pattern, file.path) for file in _match(SPAN.sub("*", pattern), option)]
         span = max((found for found in spans if found is not None), default=-1)
         if span < 0:
             raise InputError(f"{option}: no file matches {pattern!r} with any whole number for {{SPAN}}")
@@ -90,17 +90,6 @@ def detect_level(files: InputFiles) -> Level:
     raise InputError(f"no readable record in {len(files.files)} files; first: {(reasons or ['no records'])[0]}")
 
 
-def span_of(pattern: str, path: str) -> int | None:
-    """The whole number that stands in a path where the pattern has {SPAN}; None if the path is another's."""
-    # split() gives literal text and, between two of them, the width of the span.
-    text, *rest = SPAN.split(pattern)
-    expression = _glob(text)
-    for width, text in zip(rest[::2], rest[1::2], strict=True):
-        expression += (rf"(\d{{{width}}})" if width else r"(\d+)") + _glob(text)
-    match = re.match(expression, path)
-    return int(match[1]) if match else None
-
-
 def _match(pattern: str, option: str) -> list[InputFile]:
     # Beam sets options when a pipeline starts; s3:// cannot be listed before without any.
     FileSystems.set_options(PipelineOptions([]))
@@ -114,6 +103,16 @@ def _match(pattern: str, option: str) -> list[InputFile]:
         # Object stores have no folders; the local file system matches them too.
         if not file.path.endswith("/") and not os.path.isdir(file.path)
     ]
+
+
+def _span_of(pattern: str, path: str) -> int | None:
+    # split() gives literal text and, between two of them, the width of the span.
+    text, *rest = SPAN.split(pattern)
+    expression = _glob(text)
+    for width, text in zip(rest[::2], rest[1::2], strict=True):
+        expression += (rf"(\d{{{width}}})" if width else r"(\d+)") + _glob(text)
+    match = re.match(expression, path)
+    return int(match[1]) if match else None
 
 
 def _glob(text: str) -> str:

@@ -41,22 +41,25 @@ def submit(
     from pipeline.command_line.status import show
     from pipeline.kubeflow.client import connect
     from pipeline.kubeflow.status import follow, read_status
-    from pipeline.kubeflow.submit import make_experiment, newer_data, start, upload
+    from pipeline.kubeflow.submit import describe_new_data, make_experiment, start, upload
 
     connection = connect(endpoint, token_file, namespace)
     connection.warn(lambda line: click.echo(line, err=True))
     package = package_to_send(options)
     group_id = make_experiment(connection, group)
+    description = ""
     if if_new_data:
-        pattern = newer_data(connection, group_id, package.parameters)
-        if pattern is None:
+        found = describe_new_data(connection, group_id, package.parameters)
+        if found is None:
             click.echo("null" if as_json else f"no new data: {package.parameters['data']}")
             return
-        package = package.given({"data": pattern})
+        description = found
     version, uploaded = upload(connection, package)
     title = name or f"{package.experiment} {datetime.now():%Y-%m-%d %H:%M:%S}"
-    run, started = start(connection, version, group_id, title, package.parameters)
+    run, started = start(connection, version, group_id, title, package.parameters, description)
     if not as_json:
+        if description:
+            click.echo(f"new data: {description}")
         click.echo(f"version: {package.version}{'' if uploaded else ' (there already)'}")
         click.echo(f"run: {run.run_id}{'' if started else ' (under way already)'}")
         if link := connection.link(run.run_id):
@@ -66,8 +69,8 @@ def submit(
     else:
         status = read_status(connection, run.run_id)
     if as_json:
-        found = {"version": package.version, "uploaded": uploaded, "started": started}
-        click.echo(json.dumps(found | status.as_json(), indent=1))
+        made = {"version": package.version, "uploaded": uploaded, "started": started}
+        click.echo(json.dumps(made | status.as_json(), indent=1))
     elif wait:
         show(status)
     if wait and status.state != "SUCCEEDED":

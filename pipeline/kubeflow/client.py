@@ -63,19 +63,19 @@ class Connection:
     namespace: str | None
     outdated: bool
 
-    def ask(self, purpose: str, method: Callable[..., Any], *path: str, **arguments: Any) -> Any:
+    def ask(self, purpose: str, method: Callable[..., Any], *path: Any, **arguments: Any) -> Any:
         """Calls a method of the generated APIs.
 
         Args:
             purpose: completes "cannot", for messages.
             method: of `client`.
-            path: the ids in the request's path.
+            path: its positional arguments: ids in the request's path, a body.
             arguments: the others.
 
         Raises:
             ApiError: the API refuses, or cannot be reached.
         """
-        return _answer(self.endpoint, purpose, method, *path, **arguments)
+        return _answer(self.endpoint, purpose, lambda: method(*path, **arguments, _request_timeout=TIMEOUT))
 
     def every(
         self, purpose: str, method: Callable[..., Any], field: str, *path: str, **arguments: Any
@@ -157,10 +157,10 @@ def connect(endpoint: str | None = None, token_file: Path | None = None, namespa
     shown = _without_password(endpoint) if endpoint else _kubectl_cluster()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        client = _answer(shown, "connect", lambda _request_timeout: _Client(host=endpoint, **_credentials(token_file)))
-        health = _answer(shown, "connect", lambda _request_timeout: client.get_kfp_healthz())
+        client = _answer(shown, "connect", lambda: _Client(host=endpoint, **_credentials(token_file)))
+        health = _answer(shown, "connect", client.get_kfp_healthz)
     ui = os.environ.get(UI_ENDPOINT) or ("" if endpoint in (None, IN_CLUSTER) else shown)
-    return Connection(client, shown, ui.rstrip("/"), namespace, health.pipeline_store is None)
+    return Connection(client, shown, _without_password(ui), namespace, health.pipeline_store is None)
 
 
 class _Client(kfp.Client):
@@ -168,7 +168,10 @@ class _Client(kfp.Client):
 
     def get_kfp_healthz(self, sleep_duration: int = 0) -> Any:
         """The API's health."""
-        return self._healthz_api.healthz_service_get_healthz(_request_timeout=TIMEOUT)
+        found, status, headers = self._healthz_api.healthz_service_get_healthz_with_http_info(_request_timeout=TIMEOUT)
+        if "json" not in headers.get("content-type", ""):
+            raise ApiException(status, "no JSON, but perhaps a page to log in: this is not Kubeflow Pipelines' API")
+        return found
 
     def _load_config(self, *given: Any) -> Any:
         config = super()._load_config(*given)
@@ -216,9 +219,9 @@ def _without_password(url: str) -> str:
     return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl().rstrip("/")
 
 
-def _answer(endpoint: str, purpose: str, method: Callable[..., Any], *path: str, **arguments: Any) -> Any:
+def _answer(endpoint: str, purpose: str, ask: Callable[[], Any]) -> Any:
     try:
-        return method(*path, **arguments, _request_timeout=TIMEOUT)
+        return ask()
     except ApiException as error:
         status, reason = error.status or 0, _reason(error)
     except HTTPError as error:

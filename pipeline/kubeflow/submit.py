@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -24,6 +25,9 @@ from pipeline.validation import quote
 
 # A run in another state goes on.
 ENDED = ("SUCCEEDED", "FAILED", "CANCELING", "CANCELED", "SKIPPED")
+
+# Of a run that `--if-new-data` started.
+_DESCRIPTION = re.compile(r"span (?P<span>\d+) of (?P<pattern>.+)")
 
 
 @dataclass(frozen=True)
@@ -155,6 +159,7 @@ def start(
     group: str,
     name: str,
     parameters: Mapping[str, Any],
+    description: str = "",
 ) -> tuple[V2beta1Run, bool]:
     """Starts a run, unless one of the same version and parameters is under way.
 
@@ -164,6 +169,7 @@ def start(
         group: id of KFP's experiment.
         name: of the run.
         parameters: of the run.
+        description: of the run.
 
     Returns:
         The run, and whether it is new.
@@ -181,6 +187,7 @@ def start(
     def make() -> Any:
         body = V2beta1Run(
             display_name=name,
+            description=description,
             experiment_id=group,
             pipeline_version_reference=version,
             runtime_config=V2beta1RuntimeConfig(parameters=dict(parameters)),
@@ -190,34 +197,34 @@ def start(
     return connection.create(find, make)
 
 
-def newer_data(connection: Connection, group: str, parameters: Mapping[str, Any]) -> str | None:
-    """The pattern of the newest {SPAN} of the data, if no run of the experiment has, or will have, learned from it.
-
-    A run that starts with what this returns has its span in its parameter `data`: there the next call finds it. Runs
-    that failed, and those whose `data` still says {SPAN}, don't count.
+def describe_new_data(connection: Connection, group: str, parameters: Mapping[str, Any]) -> str | None:
+    """A description of a run on the newest {SPAN} of the data: there the next call finds that it has learned from it.
 
     Args:
         connection: to the API.
         group: id of KFP's experiment.
         parameters: of the run that is asked for; its data must be readable here.
 
+    Returns:
+        The description; None if a run of the same experiment on that span, or a newer one, has succeeded or goes on.
+
     Raises:
         InputError: the data has no {SPAN}, or cannot be read here.
     """
-    from components.example_gen.input_files import SPAN, find_files, span_of
+    from components.example_gen.input_files import SPAN, find_files
 
     pattern = str(parameters.get("data", ""))
     if not SPAN.search(pattern):
         raise InputError(f"data is {quote(pattern)}: --if-new-data needs a {{SPAN}} in it")
-    newest = find_files(pattern)
+    newest = find_files(pattern).span
     for run in runs(connection, group):
-        given = parameters_of(run)
-        span = span_of(pattern, str(given.get("data", "")))
-        if span is None or given.get("experiment") != parameters.get("experiment"):
+        described = _DESCRIPTION.fullmatch(run.description or "")
+        if not described or parameters_of(run).get("experiment") != parameters.get("experiment"):
             continue
-        if (run.state == "SUCCEEDED" or run.state not in ENDED) and span >= newest.span:
+        learns = run.state == "SUCCEEDED" or run.state not in ENDED
+        if learns and described["pattern"] == pattern and int(described["span"]) >= newest:
             return None
-    return newest.pattern
+    return f"span {newest} of {pattern}"
 
 
 def runs(connection: Connection, group: str | None) -> Any:

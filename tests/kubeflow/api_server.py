@@ -47,7 +47,7 @@ class ApiServer:
     """
 
     token: str = ""
-    healthz: Json = field(default_factory=lambda: {"multi_user": False, "pipeline_store": "database"})
+    healthz: Json | bytes = field(default_factory=lambda: {"multi_user": False, "pipeline_store": "database"})
     state: State = field(default_factory=State)
     requests: list[Request] = field(default_factory=list)
     logs: dict[str, str] = field(default_factory=dict)

@@ -190,18 +190,21 @@ def test_waiting_ends_when_the_connection_is_gone_for_good(kfp: Yt8m, api_server
 
 
 def test_new_data_starts_one_run_a_span(kfp: Yt8m, api_server: ApiServer, spans: Callable[[int], str]):
-    given = ["submit", "--package", PACKAGE, "--data", spans(9), "--if-new-data", "--json"]
+    pattern = spans(9)
+    given = ["submit", "--package", PACKAGE, "--data", pattern, "--if-new-data", "--json"]
     first = submitted(kfp(*given))
-    assert first["data"].endswith("/span-9/*.tfrecord")
+    assert api_server.state.runs[first["run_id"]]["description"] == f"span 9 of {pattern}"
+    assert first["data"] == pattern  # the run itself looks for the newest
     assert submitted(kfp(*given)) is None  # under way
     api_server.advance(first["run_id"], "FAILED")
     second = submitted(kfp(*given))
-    assert second["run_id"] != first["run_id"]
+    assert second["started"] and second["run_id"] != first["run_id"]
     api_server.advance(second["run_id"], "SUCCEEDED")
     assert writes_of(api_server, lambda: kfp(*given)) == []
     assert submitted(kfp(*given, "--experiment", "nextvlad-128"))["experiment"] == "nextvlad-128"
     spans(10)
-    assert submitted(kfp(*given))["data"].endswith("/span-10/*.tfrecord")
+    third = submitted(kfp(*given))
+    assert third["started"] and api_server.state.runs[third["run_id"]]["description"] == f"span 10 of {pattern}"
     assert len(api_server.state.versions) == 1
 
 
@@ -332,6 +335,12 @@ def test_an_unreachable_host_is_one_line_within_seconds():
         found = subprocess.run(yt8m, capture_output=True, text=True)
     assert (found.returncode, found.stdout, time.monotonic() - started < 5) == (2, "", True)
     assert found.stderr == f"error: cannot connect: http://{host} cannot be reached: Connection refused\n"
+
+
+def test_a_page_to_log_in_is_not_taken_for_the_api(kfp: Yt8m, api_server: ApiServer):
+    api_server.healthz = b"<html>"
+    code, _, err = kfp("status")
+    assert code == 2 and "answers 200: no JSON, but perhaps a page to log in" in err
 
 
 def test_an_older_backend_is_named(kfp: Yt8m, api_server: ApiServer):

@@ -11,6 +11,7 @@ from local import run_locally
 from components.served_models import versions
 from pipeline.command_line import yt8m
 from pipeline.kubeflow.package import compile_package
+from pipeline.kubeflow.scores_line import find_scores
 from pipeline.kubeflow.settings import ClusterSettings
 
 # Steps find these imported; what a step decides is imported with it.
@@ -77,6 +78,7 @@ def test_the_package_runs_twice_and_scores_what_a_local_run_scores(cluster, pack
     scores = first.tasks["Evaluator"].outputs["scores"]
     assert scores.type == "system.Metrics"
     assert {"f1", "precision", "recall", "gap"} <= scores.metadata.keys()
+    assert find_scores(first.tasks["Evaluator"].log) == scores.metadata
     arguments = ["run", "--data", str(volume / "frames"), "--experiment", "netvlad-8", "--out", str(tmp_path / "run")]
     yt8m.main([*arguments, *(word for item in SMALL for word in ("--set", item))], standalone_mode=False)
     local = json.loads((tmp_path / "run" / "scores.json").read_text())["splits"]["test"]
