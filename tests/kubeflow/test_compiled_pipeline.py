@@ -78,7 +78,8 @@ def test_the_package_runs_twice_and_scores_what_a_local_run_scores(cluster, pack
     scores = first.tasks["Evaluator"].outputs["scores"]
     assert scores.type == "system.Metrics"
     assert {"f1", "precision", "recall", "gap"} <= scores.metadata.keys()
-    assert find_scores(first.tasks["Evaluator"].log) == scores.metadata
+    told = find_scores(first.tasks["Evaluator"].log)
+    assert "f1" in told and told.items() <= scores.metadata.items()
     arguments = ["run", "--data", str(volume / "frames"), "--experiment", "netvlad-8", "--out", str(tmp_path / "run")]
     yt8m.main([*arguments, *(word for item in SMALL for word in ("--set", item))], standalone_mode=False)
     local = json.loads((tmp_path / "run" / "scores.json").read_text())["splits"]["test"]
