@@ -66,13 +66,13 @@ def submit(
             click.echo(f"link: {link}")
     if wait:
         status = follow(connection, run.run_id, lambda line: click.echo(line, err=as_json), interval)
-    else:
+        if not as_json:
+            show(status)
+    elif as_json:
         status = read_status(connection, run.run_id)
     if as_json:
         made = {"version": package.version, "uploaded": uploaded, "started": started}
         click.echo(json.dumps(made | status.as_json(), indent=1))
-    elif wait:
-        show(status)
     if wait and status.state != "SUCCEEDED":
         raise click.ClickException(
             f"run {status.run_id} is {status.state}{f': {status.error}' if status.error else ''}"
