@@ -11,7 +11,7 @@ from kfp_server_api import V2beta1PipelineTaskDetail, V2beta1Run
 
 from models.errors import InputError
 from pipeline.kubeflow.client import ApiError, Connection
-from pipeline.kubeflow.scores_line import find_scores
+from pipeline.kubeflow.log_lines import SCORES, find_line
 from pipeline.kubeflow.submit import ENDED, parameters_of
 
 # Of the pods of a step: one, or one for each attempt.
@@ -198,7 +198,7 @@ def _scores(connection: Connection, run_id: str, steps: Iterable[Step]) -> dict[
     for step in steps:
         if step.name == "Evaluator" and step.state == "SUCCEEDED" and step.pod:
             try:
-                return find_scores(read_log(connection, run_id, step))
+                return find_line(SCORES, read_log(connection, run_id, step))
             except ApiError:
                 return {}  # logs go with their pods
     return {}

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from api_server import ApiServer
 
-from pipeline.kubeflow.scores_line import scores_line
+from pipeline.kubeflow.log_lines import SCORES, log_line
 
 PACKAGE = Path(__file__).parents[1] / "pipeline" / "kubeflow" / "netvlad-8.yaml"
 
@@ -26,7 +26,7 @@ def evaluated(kfp: Yt8m, api_server: ApiServer) -> str:
     run = submitted(kfp("submit", "--package", PACKAGE, "--json"))["run_id"]
     api_server.advance(run, "RUNNING", {"Trainer": "SUCCEEDED"})
     nodes = api_server.advance(run, "RUNNING", {"Evaluator": "SUCCEEDED"}, retries=1)["run_details"]["task_details"]
-    api_server.logs[nodes[-1]["pod_name"]] = f"INFO x: {scores_line({'f1': 0.75, 'gap': 0.8})}\ndone\n"
+    api_server.logs[nodes[-1]["pod_name"]] = f"INFO x: {log_line(SCORES, {'f1': 0.75, 'gap': 0.8})}\ndone\n"
     return run
 
 

@@ -11,6 +11,8 @@ import yaml
 from api_server import ApiServer
 from commands import PACKAGE, Yt8m
 
+from pipeline.kubeflow import client
+
 
 @pytest.mark.parametrize(
     ("status", "path", "message"),
@@ -90,3 +92,16 @@ def test_kubectl_leads_to_the_api_where_nothing_else_is_said(
     assert asked.path.endswith("/services/ml-pipeline:http/proxy//apis/v2beta1/healthz")
     assert asked.headers["authorization"] == "Bearer of-kubectl"
     assert code == 2 and "answers 404" in err and "of-kubectl" not in err
+
+
+def test_a_pod_of_the_cluster_needs_to_say_nothing(
+    yt8m: Yt8m, api_server: ApiServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    api_server.token = "mounted"
+    (tmp_path / "token").write_text("mounted")
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
+    monkeypatch.setattr(client, "IN_CLUSTER", api_server.url)
+    monkeypatch.setattr(client, "MOUNTED_TOKEN", tmp_path / "token")
+    code, out, err = yt8m("submit", "--package", PACKAGE, "--namespace", "mine")
+    assert code == 0 and "link" not in out, err  # the API's address is not the UI's
+    assert {experiment.get("namespace") for experiment in api_server.state.experiments.values()} == {None, "mine"}

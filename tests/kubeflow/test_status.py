@@ -5,7 +5,7 @@ import json
 from api_server import ApiServer
 from commands import PACKAGE, Yt8m, evaluated, submitted
 
-from pipeline.kubeflow.scores_line import scores_line
+from pipeline.kubeflow.log_lines import SCORES, log_line
 
 
 def test_status_shows_runs_and_steps_with_scores(kfp: Yt8m, api_server: ApiServer):
@@ -28,7 +28,7 @@ def test_status_shows_runs_and_steps_with_scores(kfp: Yt8m, api_server: ApiServe
 
 def test_logs_are_those_of_the_last_attempt(kfp: Yt8m, api_server: ApiServer):
     run = evaluated(kfp, api_server)
-    assert kfp("logs", run, "Evaluator") == (0, f"INFO x: {scores_line({'f1': 0.75, 'gap': 0.8})}\ndone\n", "")
+    assert kfp("logs", run, "Evaluator") == (0, f"INFO x: {log_line(SCORES, {'f1': 0.75, 'gap': 0.8})}\ndone\n", "")
     api_server.logs.clear()
     code, _, err = kfp("logs", run, "Evaluator")
     assert code == 2 and "cannot read the log of Evaluator" in err and "pod run-" in err
