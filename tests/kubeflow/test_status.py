@@ -36,3 +36,34 @@ def test_logs_are_those_of_the_last_attempt(kfp: Yt8m, api_server: ApiServer):
     assert kfp("logs", run, "Tuner")[2] == "error: STEP is 'Tuner', allowed: Trainer, Evaluator\n"
     code, _, err = kfp("logs", "none", "Trainer")
     assert code == 2 and "error: RUN is 'none'" in err and "has no such run" in err
+
+
+def test_steps_are_told_from_the_other_nodes_of_argos_workflow(kfp: Yt8m, api_server: ApiServer):
+    run = submitted(kfp("submit", "--package", PACKAGE, "--json"))["run_id"]
+
+    def node(pod: str, name: str, state: str, *children: str) -> dict:
+        times = {"start_time": "2026-01-01T00:00:00Z", "end_time": "2026-01-01T01:01:01Z"}
+        tasks = {"_task": "", "child_tasks": [{"pod_name": child} for child in children]}
+        return {"run_id": run, "pod_name": pod, "display_name": name, "state": state} | times | tasks
+
+    nodes = [
+        node("p0", "root", "RUNNING", "p1", "p4"),
+        node("p1", "root-driver", "SUCCEEDED", "p2"),
+        node("p2", "ExampleGen-driver", "SUCCEEDED", "p3"),
+        node("p3", "ExampleGen", "SUCCEEDED", "p4"),
+        node("p4", "executor", "SKIPPED", "p5"),  # found in the cache
+        node("p5", "Trainer-driver", "SUCCEEDED", "p6"),
+        node("p6", "Trainer", "FAILED", "p7"),
+        node("p7", "executor", "FAILED", "p8", "p9", "p10"),  # all attempts
+        node("p8", "executor(0)", "FAILED"),
+        node("p9", "executor(10)", "FAILED", "p5"),
+        node("p10", "executor(2)", "FAILED"),
+    ]
+    api_server.advance(run, "RUNNING")
+    api_server.state.runs[run]["run_details"]["task_details"] = nodes
+    steps = json.loads(kfp("status", run, "--json")[1])["steps"]
+    assert [(step["name"], step["state"], step["attempts"], step["pod"], step["seconds"]) for step in steps] == [
+        ("ExampleGen", "SUCCEEDED", 0, "", 3661),
+        ("Trainer", "FAILED", 3, "p9", 3661),
+    ]
+    assert "which is SUCCEEDED and has no log of its own" in kfp("logs", run, "ExampleGen")[2]
