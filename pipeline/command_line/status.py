@@ -32,7 +32,7 @@ def status(
     token_file: Path | None,
     namespace: str | None,
 ) -> None:
-    """Show the last runs on Kubeflow Pipelines, or the steps of RUN (an id), with what they scored."""
+    """Show the last runs on Kubeflow Pipelines, or the steps of RUN (an id), with what they scored. Times are UTC."""
     from models.errors import InputError
     from pipeline.kubeflow.client import connect
     from pipeline.kubeflow.status import read_status

@@ -1,7 +1,7 @@
 """`yt8m submit`."""
 
 import json
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +55,7 @@ def submit(
             return
         description = found
     version, uploaded = upload(connection, package)
-    title = name or f"{package.experiment} {datetime.now():%Y-%m-%d %H:%M:%S}"
+    title = name or f"{package.experiment} {datetime.now(UTC):%Y-%m-%d %H:%M:%S}"
     run, started = start(connection, version, group_id, title, package.parameters, description)
     if not as_json:
         if description:
