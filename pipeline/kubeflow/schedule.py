@@ -67,7 +67,8 @@ def schedules(connection: Connection, name: str | None = None) -> Iterator[Sched
         namespace=connection.namespace,
         **only,
     )
-    return map(_schedule, found)
+    # The server's database may not tell upper from lower case.
+    return (_schedule(one) for one in found if name in (None, one.display_name))
 
 
 def find_schedule(connection: Connection, name: str) -> Schedule:
