@@ -21,7 +21,6 @@ from components.served_models import newest
 from components.trainer.trainer import TRAINING_LOG, read_training_log
 from components.tuner.component import TRIALS, read_trials
 from models.errors import InputError
-from models.metrics.video_metrics import SCORES
 from models.training.log import TrainingLog
 from pipeline.anomalies import describe_anomalies
 from pipeline.create_pipeline import PER_EXPERIMENT, create_pipeline
@@ -29,6 +28,7 @@ from pipeline.local_runner import LocalRunner, Step
 from pipeline.preparation import beam_args, prepare
 from pipeline.report import write_report
 from pipeline.settings import RunSettings
+from pipeline.split_scores import split_scores
 
 SCORES_FILE = "scores.json"
 TRAINER, TUNER = "Trainer", "Tuner"
@@ -168,12 +168,9 @@ def _findings(step: Step) -> list[str]:
 
 
 def _scores(settings: RunSettings, steps: dict[str, Step], log: TrainingLog, out: Path) -> dict[str, Any]:
-    best = log.epochs[log.best_epoch]
     verdict = Verdict.read(steps["Evaluator"].outputs["evaluation"])
-    test = {name: score for name, score in verdict.overall.scores.items() if name in SCORES}
     serving = newest(str(out / "serving"))
     synthetic = read_synthetic(settings.data.pattern)
-    source = f"training, epoch {best.epoch + 1} of {len(log.epochs)}"
     return {
         "experiment": settings.experiment,
         "data": settings.data.pattern,
@@ -181,11 +178,7 @@ def _scores(settings: RunSettings, steps: dict[str, Step], log: TrainingLog, out
         "synthetic": synthetic is not None,
         "model_version": serving[0] if serving else None,
         "blessed": verdict.blessed,
-        "splits": {
-            "train": {"videos": best.videos, "f1": best.f1, "source": source},
-            "validation": {"videos": log.validation_videos, "f1": best.val_f1, "source": source},
-            "test": {"videos": verdict.overall.videos, **test, "source": "Evaluator"},
-        },
+        "splits": split_scores(log, verdict),
     }
 
 

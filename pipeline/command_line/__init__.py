@@ -11,7 +11,10 @@ from pipeline.command_line.experiments import experiments
 from pipeline.command_line.predict import predict
 from pipeline.command_line.report import report
 from pipeline.command_line.run import run
+from pipeline.command_line.schedule import schedule
 from pipeline.command_line.stats import stats
+from pipeline.command_line.status import logs, status
+from pipeline.command_line.submit import submit
 from pipeline.command_line.synth import synth
 from pipeline.command_line.tune import tune
 
@@ -24,7 +27,10 @@ def yt8m() -> None:
     """Video classification on YouTube-8M: run, compare and ship experiments."""
 
 
-for _command in (run, tune, experiments, synth, download, stats, report, predict, compile, lint):
+for _command in (
+    *(run, tune, experiments, synth, download, stats, report, predict),
+    *(compile, lint, submit, schedule, status, logs),
+):
     yt8m.add_command(_command)
 
 

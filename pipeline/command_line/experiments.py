@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from models.features import MAX_FRAMES, YT8M_CLASSES
+from pipeline.command_line.columns import print_columns
 from pipeline.command_line.options import EXPERIMENT_FILE
 
 
@@ -39,9 +40,7 @@ def experiments(
         if entry.published:
             place, f1 = f"table {entry.published.table}, row {entry.published.row}", f"{entry.published.f1_test:.3f}"
         rows.append((entry.name, entry.level, entry.model.encoder.name, place, f1))
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    print_columns(rows)
 
 
 @experiments.command()

@@ -1,5 +1,6 @@
 """What KFP's UI shows of a step: its page (system.HTML) and its scores (system.Metrics)."""
 
+import json
 import logging
 import math
 from collections.abc import Callable, Mapping
@@ -10,12 +11,16 @@ from components.drift_detector.drift import Drift
 from components.evaluator.component import PAGE as EVALUATION
 from components.evaluator.verdict import Verdict
 from components.example_gen.synthetic import read_synthetic
+from components.trainer.trainer import read_training_log
 from components.tuner.component import PAGE as TRIALS
 from models.metrics.video_metrics import SCORES as MEASURED
 from pipeline.anomalies import read_anomalies
+from pipeline.kubeflow import log_lines
+from pipeline.kubeflow.log_lines import log_line
 from pipeline.report import render_page
 from pipeline.report.training import training
 from pipeline.settings import RunSettings
+from pipeline.split_scores import split_scores
 
 # The outputs that a package adds to a step's own.
 PAGE, SCORES = "page", "scores"
@@ -60,6 +65,31 @@ def scores(outputs: Mapping[str, str]) -> dict[str, float]:
         _logger.exception("the scores could not be read")
         return {}
     return {name: float(score) for name, score in found.items() if name in MEASURED and math.isfinite(score)}
+
+
+def log_results(model: str, outputs: Mapping[str, str], settings: RunSettings) -> None:
+    """Writes what the Evaluator measured, and what a comparison of runs needs, to the log, a line each.
+
+    Args:
+        model: path of the candidate, with the log of its training.
+        outputs: paths of the Evaluator's artifacts by name.
+        settings: of the run.
+    """
+    _logger.info(log_line(log_lines.SCORES, scores(outputs)))
+    try:
+        log = read_training_log(model)
+        result = {
+            "settings": settings.model_dump(mode="json"),
+            "scores": {
+                "synthetic": read_synthetic(settings.data.pattern) is not None,
+                "splits": split_scores(log, Verdict.read(outputs["evaluation"])),
+            },
+            "training_log": json.loads(log.to_json()),
+        }
+    except Exception:
+        _logger.exception("the run's result could not be read")
+        return
+    _logger.info(log_line(log_lines.RESULT, result))
 
 
 def _written(output: str, file: str) -> Render:

@@ -18,7 +18,7 @@ from models.errors import InputError
 from pipeline.kubeflow.artifacts import Artifacts, ExecutorInput, local_path, metadata_of
 from pipeline.kubeflow.graph import Places, build_pipeline
 from pipeline.kubeflow.parameters import ResolvedSettings
-from pipeline.kubeflow.results import PAGE, SCORES, results, scores, write_page
+from pipeline.kubeflow.results import PAGE, SCORES, log_results, results, scores, write_page
 from pipeline.preparation import beam_args
 from pipeline.settings import RunSettings
 from pipeline.vocabulary import find_vocabulary
@@ -59,7 +59,7 @@ def run_step(name: str, given: ExecutorInput, resolved: ResolvedSettings, places
     _executor(node, beam_args(settings.beam), scratch).Do(inputs, outputs, properties)
     shutil.rmtree(scratch, ignore_errors=True)
     outputs_utils.tag_output_artifacts_with_version(outputs)
-    return {"artifacts": _told(given, inputs, outputs) | _results(name, given, outputs, settings)}
+    return {"artifacts": _told(given, inputs, outputs) | _results(name, given, inputs, outputs, settings)}
 
 
 def exec_properties(pipeline: tfx.dsl.Pipeline, name: str) -> dict[str, Any]:
@@ -87,14 +87,19 @@ def _told(given: ExecutorInput, inputs: Artifacts, outputs: Artifacts) -> dict[s
     return told
 
 
-def _results(name: str, given: ExecutorInput, outputs: Artifacts, settings: RunSettings) -> dict[str, Any]:
+def _results(
+    name: str, given: ExecutorInput, inputs: Artifacts, outputs: Artifacts, settings: RunSettings
+) -> dict[str, Any]:
     paths: Mapping[str, str] = {key: artifact.uri for key, [artifact] in outputs.items()}
     told = {}
     for key in results(name):
-        uri = given.uri("outputs", key)
+        uri, metadata = given.uri("outputs", key), {}
         if key == PAGE:
             write_page(name, paths, settings, Path(local_path(uri)))
         else:
             Path(local_path(uri)).mkdir(parents=True, exist_ok=True)
-        told[key] = {"artifacts": [{"uri": uri, "metadata": scores(paths) if key == SCORES else {}}]}
+        if key == SCORES:
+            metadata = scores(paths)
+            log_results(inputs["model"][0].uri, paths, settings)
+        told[key] = {"artifacts": [{"uri": uri, "metadata": metadata}]}
     return told

@@ -7,6 +7,8 @@ import kubernetes_validate
 import pytest
 import yaml
 
+from pipeline.command_line import yt8m
+
 K8S = Path(__file__).parents[2] / "k8s"
 # Made by a person or by Kubeflow Pipelines; the manifests that name them say so.
 MADE_ELSEWHERE = {("Secret", "yt8m-store"), ("Secret", "mlpipeline-minio-artifact")}
@@ -34,6 +36,14 @@ def test_what_pods_mount_and_run_as_is_there(pods, with_base):
         assert needed <= there
         mounted = {mount["name"] for container in pod["containers"] for mount in container["volumeMounts"]}
         assert mounted == {volume["name"] for volume in pod["volumes"]}
+
+
+@pytest.mark.parametrize("overlay", ["download", "schedule", "tuner-workers"], indirect=True)
+def test_our_commands_know_the_options_that_pods_give_them(pods):
+    for pod in pods.values():
+        [container] = pod["containers"]
+        [_, name] = container["command"]
+        assert yt8m.commands[name].make_context(name, [*container["args"]])
 
 
 def test_services_reach_a_named_port_of_a_pod(rendered):

@@ -47,7 +47,7 @@ class ApiServer:
     """
 
     token: str = ""
-    healthz: Json = field(default_factory=lambda: {"multi_user": False, "pipeline_store": "database"})
+    healthz: Json | bytes = field(default_factory=lambda: {"multi_user": False, "pipeline_store": "database"})
     state: State = field(default_factory=State)
     requests: list[Request] = field(default_factory=list)
     logs: dict[str, str] = field(default_factory=dict)
@@ -204,6 +204,7 @@ class ApiServer:
             ("GET", f"{api}/healthz", lambda r: self.healthz),
             ("POST", f"{api}/pipelines/upload", lambda r: state.upload(uploaded(r), r.query)),
             ("POST", f"{api}/pipelines/upload_version", lambda r: state.upload_version(uploaded(r), r.query)),
+            ("POST", f"{api}/pipelines", lambda r: state.create_pipeline(r.body)),
             ("GET", f"{api}/pipelines/names/(.+)", lambda r, name: self._pipeline_named(name)),
             (
                 "GET",

@@ -80,6 +80,17 @@ class State:
         self._add_version(pipeline["pipeline_id"], name, text, query)
         return pipeline
 
+    def create_pipeline(self, body: Json) -> Json:
+        """A pipeline without versions."""
+        name = body.get("name") or body.get("display_name")
+        if not name:
+            raise ApiError(400, "Failed to create a pipeline: pipeline's name cannot be empty")
+        if any(known["name"] == name for known in self.pipelines.values()):
+            raise ApiError(409, f"Failed to create a pipeline: the name {name} already exist")
+        found = {"pipeline_id": str(uuid.uuid4()), "name": name, "display_name": body.get("display_name") or name}
+        self.pipelines[found["pipeline_id"]] = found | {"created_at": self.now()}
+        return self.pipelines[found["pipeline_id"]]
+
     def upload_version(self, text: str, query: dict[str, str]) -> Json:
         """A version of a pipeline; its name must be new in that pipeline."""
         _accepted(text)

@@ -13,7 +13,12 @@ sys.path.insert(0, str(Path(__file__).parent))  # tests are no package
 
 import pods
 from api_server import ApiServer
+from commands import Yt8m
 from emulator import Emulator
+
+from pipeline.command_line import main
+from pipeline.kubeflow import client
+from pipeline.kubeflow.client import ENDPOINT, TOKEN, TOKEN_FILE, UI_ENDPOINT
 
 
 @pytest.fixture(scope="session")
@@ -33,6 +38,35 @@ def emulator(pods_allowed: None, tmp_path: Path) -> Iterator[Callable[..., Emula
 def api_server() -> Iterator[ApiServer]:
     with ApiServer() as server:
         yield server
+
+
+@pytest.fixture
+def yt8m(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Yt8m:
+    """Runs a command where there is no cluster; gives its exit code and what it wrote."""
+    for name in (ENDPOINT, UI_ENDPOINT, TOKEN, TOKEN_FILE, "KUBERNETES_SERVICE_HOST"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setattr(client, "PAUSE_SECONDS", 0)
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["yt8m", *map(str, arguments)])
+        code = 0
+        try:
+            main()
+        except SystemExit as ended:
+            code = ended.code
+        written = capsys.readouterr()
+        assert "Traceback" not in written.err
+        return code, written.out, written.err
+
+    return run
+
+
+@pytest.fixture
+def kfp(yt8m: Yt8m, api_server: ApiServer, monkeypatch: pytest.MonkeyPatch) -> Yt8m:
+    """The same, with the server as endpoint."""
+    monkeypatch.setenv(ENDPOINT, api_server.url)
+    return yt8m
 
 
 @pytest.fixture

@@ -9,7 +9,9 @@ from emulator import Emulator, Fault
 from local import run_locally
 
 from components.served_models import versions
+from models.training.log import TrainingLog
 from pipeline.command_line import yt8m
+from pipeline.kubeflow.log_lines import RESULT, SCORES, find_line
 from pipeline.kubeflow.package import compile_package
 from pipeline.kubeflow.settings import ClusterSettings
 
@@ -77,11 +79,18 @@ def test_the_package_runs_twice_and_scores_what_a_local_run_scores(cluster, pack
     scores = first.tasks["Evaluator"].outputs["scores"]
     assert scores.type == "system.Metrics"
     assert {"f1", "precision", "recall", "gap"} <= scores.metadata.keys()
+    told = find_line(SCORES, first.tasks["Evaluator"].log)
+    assert "f1" in told and told.items() <= scores.metadata.items()
     arguments = ["run", "--data", str(volume / "frames"), "--experiment", "netvlad-8", "--out", str(tmp_path / "run")]
     yt8m.main([*arguments, *(word for item in SMALL for word in ("--set", item))], standalone_mode=False)
-    local = json.loads((tmp_path / "run" / "scores.json").read_text())["splits"]["test"]
-    expected = {name: score for name, score in local.items() if isinstance(score, float)}
+    splits = json.loads((tmp_path / "run" / "scores.json").read_text())["splits"]
+    expected = {name: score for name, score in splits["test"].items() if isinstance(score, float)}
     assert {name: scores.metadata[name] for name in expected} == pytest.approx(expected, abs=1e-6)
+    result = find_line(RESULT, first.tasks["Evaluator"].log)
+    found = {split: result["scores"]["splits"][split]["f1"] for split in ("train", "validation")}
+    assert found == pytest.approx({split: splits[split]["f1"] for split in found}, abs=1e-6)
+    assert result["scores"]["synthetic"] and result["settings"]["experiment"] == "netvlad-8"
+    assert TrainingLog.from_json(json.dumps(result["training_log"])).epochs[1].epoch == 1
 
     second = cluster.run(package, {"overrides": json.dumps([*SMALL, "training.max_epochs=3"])})
     assert second.state == "SUCCEEDED", second.summary()

@@ -16,7 +16,8 @@ def yt8m(*arguments, **settings):
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], ["experiments"], ["experiments", "show", "thesis-best"], ["run", "--help"]]
+    "arguments",
+    [["--help"], ["experiments"], ["experiments", "show", "thesis-best"], ["run", "--help"], ["submit", "--help"]],
 )
 def test_help_and_lists_answer_within_a_second(arguments):
     yt8m(*arguments)  # the first call may compile bytecode

@@ -1,0 +1,67 @@
+"""`yt8m schedule`: one recurring run of each name."""
+
+import json
+
+import pytest
+from api_server import ApiServer
+from commands import PACKAGE, Yt8m, changes
+
+WEEKLY = ["--cron", "0 3 * * 1", "--package", PACKAGE]
+
+
+def test_a_schedule_starts_one_run_at_a_time_on_the_newest_span(kfp: Yt8m, api_server: ApiServer):
+    code, out, _ = kfp("schedule", "create", "weekly", *WEEKLY, "--data", "/mnt/yt8m/span-{SPAN}/*")
+    assert (code, out) == (0, "weekly: 0 0 3 * * 1\n")
+    [recurring] = api_server.state.recurring_runs.values()
+    assert (recurring["no_catchup"], recurring["max_concurrency"], recurring["mode"]) == (True, "1", "ENABLE")
+    run = api_server.tick(recurring["recurring_run_id"])
+    assert run["runtime_config"]["parameters"]["data"] == "/mnt/yt8m/span-{SPAN}/*"
+    listed = kfp("schedule", "list")[1].splitlines()
+    assert listed[1] == "weekly  0 0 3 * * 1  on     netvlad-8   /mnt/yt8m/span-{SPAN}/*"
+    assert json.loads(kfp("schedule", "list", "--json")[1])[0]["cron"] == "0 0 3 * * 1"
+
+
+def test_every_command_of_schedule_said_twice_changes_nothing(kfp: Yt8m, api_server: ApiServer):
+    recurring = api_server.state.recurring_runs
+    for command, then in (
+        (["create", "weekly", *WEEKLY], [("0 0 3 * * 1", "ENABLED")]),
+        (["pause", "weekly"], [("0 0 3 * * 1", "DISABLED")]),
+        (["replace", "weekly", *WEEKLY, "--cron", "30 0 4 * * 1"], [("30 0 4 * * 1", "DISABLED")]),
+        (["resume", "weekly"], [("30 0 4 * * 1", "ENABLED")]),
+        (["delete", "weekly"], []),
+    ):
+        for written in (True, False):
+            before = len(changes(api_server))
+            code, _, err = kfp("schedule", *command)
+            assert code == 0, err
+            assert (len(changes(api_server)) > before) == written, command
+            found = [(one["trigger"]["cron_schedule"]["cron"], one["status"]) for one in recurring.values()]
+            assert found == then
+
+
+@pytest.mark.parametrize("lose", ["request", "answer"])
+@pytest.mark.parametrize("method", ["POST", "DELETE"])
+def test_a_schedule_is_replaced_by_one_although_the_connection_breaks(
+    kfp: Yt8m, api_server: ApiServer, method: str, lose: str
+):
+    kfp("schedule", "create", "weekly", *WEEKLY)
+    api_server.trouble(method, "/recurringruns", lose=lose)
+    assert kfp("schedule", "replace", "weekly", *WEEKLY, "--cron", "0 4 * * 1")[0] == 0
+    [recurring] = api_server.state.recurring_runs.values()
+    assert recurring["trigger"]["cron_schedule"]["cron"] == "0 0 4 * * 1"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["create", "weekly", *WEEKLY, "--cron", "0 4 * * 1"], "schedule weekly is there with another cron"),
+        (["create", "daily", *WEEKLY, "--cron", "daily"], "--cron is 'daily', expected 5 fields, or 6 with seconds"),
+        (["pause", "daily"], "NAME is 'daily', allowed: weekly"),
+        (["create", "daily", *WEEKLY, "--cluster", "cluster.yaml"], "--cluster and --set cluster.KEY would change"),
+        (["create", "daily", "--cron", "0 4 * * 1"], "Missing option '--cluster'"),
+    ],
+)
+def test_a_wrong_schedule_is_refused_in_words(kfp: Yt8m, arguments: list, message: str):
+    kfp("schedule", "create", "weekly", *WEEKLY)
+    code, _, err = kfp("schedule", *arguments)
+    assert code == 2 and message in err
