@@ -53,8 +53,9 @@ bench: setup ## Measure ingest, statistics, synthesis, evaluation and encoders (
 bench-learnability: setup ## Train a small model of every encoder on synthetic frames (long).
 	@$(BIN)/python benchmarks/learnability.py
 
-bench-search: setup ## Measure what a search costs beside its trials' training (minutes).
+bench-search: setup ## Measure what a search costs beside its training, and see it find what is known (minutes).
 	@$(BIN)/python benchmarks/search_overhead.py
+	@$(BIN)/python benchmarks/known_search.py
 
 image-replay: setup ## Replay the Dockerfile without a container engine (root, debootstrap; minutes).
 	@$(BIN)/python tests/image/replay.py
