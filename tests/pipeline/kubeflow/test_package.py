@@ -209,7 +209,7 @@ def test_the_cluster_of_the_readme_compiles_to_a_clean_package(tmp_path):
     readme = (Path(__file__).parents[3] / "README.md").read_text()
     [block] = re.findall(r"```yaml\n(# cluster\.yaml.*?)```", readme, re.DOTALL)
     (tmp_path / "cluster.yaml").write_text(block)
-    text = compile_package(read_cluster(tmp_path / "cluster.yaml"), "/mnt/yt8m/frame", "netvlad-100-gated")
+    text = compile_package(read_cluster(tmp_path / "cluster.yaml"), "/mnt/data/frame", "netvlad-100-gated")
     assert lint(text) == []
     spec, platform = yaml.safe_load_all(text)
     trainer = spec["deploymentSpec"]["executors"]["exec-Trainer"]["container"]
