@@ -15,6 +15,9 @@ EXPERIMENT_FILE = click.option(
 GROUP = click.option(
     "--kfp-experiment", "group", default="yt8m", show_default=True, help="Of Kubeflow Pipelines, which groups runs."
 )
+SERVICE_ACCOUNT = click.option(
+    "--service-account", default="", help="Kubernetes' account of the steps (default: KFP's)."
+)
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 _ACCESS = (

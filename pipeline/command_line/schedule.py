@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pipeline.command_line.columns import print_columns
-from pipeline.command_line.options import AS_JSON, GROUP, with_access
+from pipeline.command_line.options import AS_JSON, GROUP, SERVICE_ACCOUNT, with_access
 from pipeline.command_line.package_options import PACKAGE, package_to_send, with_package_options
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ def schedule() -> None:
 
 def _with_what_to_run(command: Callable[..., Any]) -> Callable[..., Any]:
     cron = click.option("--cron", required=True, help="5 fields, or 6 with seconds first; UTC, unless KFP says else.")
-    return click.argument("name")(cron(with_package_options(PACKAGE(GROUP(with_access(command))))))
+    return click.argument("name")(cron(with_package_options(PACKAGE(GROUP(SERVICE_ACCOUNT(with_access(command)))))))
 
 
 @schedule.command()
@@ -106,6 +106,7 @@ def _put(options: dict[str, Any], replace: bool) -> None:
         pipeline_id=version.pipeline_id,
         version_id=version.pipeline_version_id,
         parameters=dict(package.parameters),
+        service_account=options["service_account"],
     )
     made, changed = (replace_schedule if replace else create_schedule)(connection, wanted)
     click.echo(f"{made.name}: {made.cron}{', paused' if made.paused else ''}{'' if changed else ' (as it was)'}")

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from pipeline.command_line.options import AS_JSON, GROUP, with_access
+from pipeline.command_line.options import AS_JSON, GROUP, SERVICE_ACCOUNT, with_access
 from pipeline.command_line.package_options import PACKAGE, package_to_send, with_package_options
 
 
@@ -16,6 +16,7 @@ from pipeline.command_line.package_options import PACKAGE, package_to_send, with
 @PACKAGE
 @click.option("--name", help="Of the run, in the UI (default: the experiment and the time).")
 @GROUP
+@SERVICE_ACCOUNT
 @click.option("--if-new-data", is_flag=True, help="Only if no run has learned from the newest {SPAN} of the data.")
 @click.option("--wait", is_flag=True, help="Follow the run; exit code 1 if it fails.")
 @click.option("--interval", type=click.FloatRange(min=0), default=10.0, help="Seconds between looks, with --wait.")
@@ -24,6 +25,7 @@ from pipeline.command_line.package_options import PACKAGE, package_to_send, with
 def submit(
     name: str | None,
     group: str,
+    service_account: str,
     if_new_data: bool,
     wait: bool,
     interval: float,
@@ -56,7 +58,7 @@ def submit(
         description = found
     version, uploaded = upload(connection, package)
     title = name or f"{package.experiment} {datetime.now(UTC):%Y-%m-%d %H:%M:%S}"
-    run, started = start(connection, version, group_id, title, package.parameters, description)
+    run, started = start(connection, version, group_id, title, package.parameters, description, service_account)
     if not as_json:
         if description:
             click.echo(f"new data: {description}")

@@ -20,7 +20,10 @@ from pipeline.kubeflow.submit import named_filter, parameters_of
 
 @dataclass(frozen=True)
 class Schedule:
-    """A recurring run: what runs when. `schedule_id` is empty until the API has given it one."""
+    """A recurring run: what runs when, and as which account of Kubernetes, empty for the one that KFP is set up with.
+
+    `schedule_id` is empty until the API has given it one.
+    """
 
     name: str
     cron: str
@@ -28,6 +31,7 @@ class Schedule:
     pipeline_id: str
     version_id: str
     parameters: dict[str, Any]
+    service_account: str = ""
     paused: bool = False
     schedule_id: str = ""
 
@@ -37,7 +41,10 @@ class Schedule:
 
     def does(self, wanted: "Schedule") -> bool:
         """Whether it runs the same at the same times, when it is not paused."""
-        return replace(self, paused=wanted.paused, schedule_id=wanted.schedule_id) == wanted
+        # The API names the account that it has chosen, too.
+        account = self.service_account if wanted.service_account else ""
+        own = replace(self, paused=wanted.paused, schedule_id=wanted.schedule_id, service_account=account)
+        return own == wanted
 
 
 def cron_of(text: str) -> str:
@@ -160,6 +167,7 @@ def _make(connection: Connection, wanted: Schedule) -> Schedule:
             pipeline_id=wanted.pipeline_id, pipeline_version_id=wanted.version_id
         ),
         runtime_config=V2beta1RuntimeConfig(parameters=wanted.parameters),
+        service_account=wanted.service_account or None,
         trigger=V2beta1Trigger(cron_schedule=V2beta1CronSchedule(cron=wanted.cron)),
         mode=RecurringRunMode.DISABLE if wanted.paused else RecurringRunMode.ENABLE,
         max_concurrency=1,
@@ -188,6 +196,7 @@ def _schedule(found: V2beta1RecurringRun) -> Schedule:
         pipeline_id=(version and version.pipeline_id) or "",
         version_id=(version and version.pipeline_version_id) or "",
         parameters=dict(parameters_of(found)),
+        service_account=found.service_account or "",
         paused=found.status != "ENABLED",
         schedule_id=found.recurring_run_id,
     )

@@ -160,6 +160,7 @@ def start(
     name: str,
     parameters: Mapping[str, Any],
     description: str = "",
+    service_account: str = "",
 ) -> tuple[V2beta1Run, bool]:
     """Starts a run, unless one of the same version and parameters is under way.
 
@@ -170,6 +171,7 @@ def start(
         name: of the run.
         parameters: of the run.
         description: of the run.
+        service_account: Kubernetes' account of the steps; empty for the one that KFP is set up with.
 
     Returns:
         The run, and whether it is new.
@@ -191,6 +193,7 @@ def start(
             experiment_id=group,
             pipeline_version_reference=version,
             runtime_config=V2beta1RuntimeConfig(parameters=dict(parameters)),
+            service_account=service_account or None,
         )
         return connection.ask("start a run", api.run_service_create_run, body)
 

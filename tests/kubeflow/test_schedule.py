@@ -21,6 +21,19 @@ def test_a_schedule_starts_one_run_at_a_time_on_the_newest_span(kfp: Yt8m, api_s
     assert json.loads(kfp("schedule", "list", "--json")[1])[0]["cron"] == "0 0 3 * * 1"
 
 
+def test_another_account_is_another_schedule(kfp: Yt8m, api_server: ApiServer):
+    assert kfp("schedule", "create", "weekly", *WEEKLY)[0] == 0
+    [recurring] = api_server.state.recurring_runs.values()
+    recurring["service_account"] = "pipeline-runner"  # that the API has chosen
+    assert "(as it was)" in kfp("schedule", "create", "weekly", *WEEKLY)[1]
+    own = ["--service-account", "yt8m-pipeline"]
+    code, _, err = kfp("schedule", "create", "weekly", *WEEKLY, *own)
+    assert code == 2 and "yt8m schedule replace" in err
+    assert kfp("schedule", "replace", "weekly", *WEEKLY, *own)[0] == 0
+    [recurring] = api_server.state.recurring_runs.values()
+    assert recurring["service_account"] == "yt8m-pipeline"
+
+
 def test_every_command_of_schedule_said_twice_changes_nothing(kfp: Yt8m, api_server: ApiServer):
     recurring = api_server.state.recurring_runs
     for command, then in (

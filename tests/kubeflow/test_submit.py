@@ -39,6 +39,12 @@ def test_a_package_becomes_a_version_and_a_run_in_the_experiment(kfp: Yt8m, api_
     assert parameters["experiment"] == "netvlad-8" and parameters.keys() == {"data", "experiment", "overrides"}
 
 
+def test_steps_run_as_the_account_that_is_asked_for(kfp: Yt8m, api_server: ApiServer):
+    submitted(kfp("submit", "--package", PACKAGE, "--service-account", "yt8m-pipeline", "--json"))
+    [run] = api_server.state.runs.values()
+    assert run["service_account"] == "yt8m-pipeline"
+
+
 def test_the_options_beside_a_package_are_parameters_of_the_run(kfp: Yt8m, api_server: ApiServer):
     own = ["--data", "/mnt/yt8m/other", "--set", "training.max_epochs=3", "--seed", 1]
     submitted(kfp("submit", "--package", PACKAGE, *own, "--json"))
