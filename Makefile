@@ -6,7 +6,7 @@ BIN := .venv/bin
 UV_COMPILE = $(BIN)/uv pip compile setup.py --quiet --python $(BIN)/python --python-platform x86_64-manylinux_2_40 \
 	--generate-hashes --no-header --no-annotate
 
-.PHONY: help setup demo test test-cluster lint format lock bench bench-learnability bench-search image-replay clean
+.PHONY: help setup demo test test-cluster lint format lock bench bench-learnability bench-retraining bench-search image-replay clean
 
 help: ## Show this list.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -52,6 +52,9 @@ bench: setup ## Measure ingest, statistics, synthesis, evaluation and encoders (
 
 bench-learnability: setup ## Train a small model of every encoder on synthetic frames (long).
 	@$(BIN)/python benchmarks/learnability.py
+
+bench-retraining: setup ## Train on a second span of synthetic videos, cold and from the first's model (minutes).
+	@$(BIN)/python benchmarks/warm_start.py
 
 bench-search: setup ## Measure what a search costs beside its training, and see it find what is known (minutes).
 	@$(BIN)/python benchmarks/search_overhead.py

