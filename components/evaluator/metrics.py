@@ -3,9 +3,10 @@
 TFMA's own metrics binarize by class, which is slow with thousands of classes.
 """
 
+import gzip
+import io
 import pickle
-import zlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import apache_beam as beam
@@ -28,44 +29,57 @@ DETAILS = "details"
 
 
 class Accumulator:
-    """What is known of the videos of a slice, for one model."""
+    """What is known of the videos of a slice, for one model; compressed unless videos are being added."""
 
     def __init__(self, classes: int) -> None:
-        self.metrics, self.findings = VideoMetrics(classes, REPLICATES), Findings()
+        self._counts: tuple[VideoMetrics, Findings] | None = VideoMetrics(classes, REPLICATES), Findings()
+        self._packed = b""
         self._waiting: list[tuple[np.ndarray, np.ndarray, bytes]] = []
 
     def add(self, probabilities: np.ndarray, labels: np.ndarray, video_id: bytes) -> None:
         """Counts a video, [C] each."""
         self._waiting.append((probabilities, labels, video_id))
         if len(self._waiting) == BATCH:
-            self.flush()
-
-    def flush(self) -> None:
-        """Counts the videos that wait."""
-        if self._waiting:
-            probabilities, labels, ids = zip(*self._waiting, strict=True)
-            batch = np.stack(probabilities), np.stack(labels), ids
-            self.metrics.update(*batch)
-            self.findings.update(*batch)
-            self._waiting = []
+            self._count_waiting()
 
     def merge(self, other: "Accumulator") -> None:
         """Adds what another has counted."""
-        other.flush()
-        self.metrics.merge(other.metrics)
-        self.findings.merge(other.findings)
+        (metrics, findings), (other_metrics, other_findings) = self._count_waiting(), other.counts()
+        metrics.merge(other_metrics)
+        findings.merge(other_findings)
 
-    def __reduce__(self) -> tuple[Callable[[bytes], "Accumulator"], tuple[bytes]]:
-        # Between steps Beam holds and sends all slices' at once: compressed, 3 MB instead of 26 for 60,000 videos.
-        self.flush()
-        return _unpack, (zlib.compress(pickle.dumps((self.metrics, self.findings)), level=1),)
+    def counts(self) -> tuple[VideoMetrics, Findings]:
+        """The counts of all videos so far."""
+        return _unpack(self._packed) if self._packed and not self._waiting else self._count_waiting()
+
+    def pack(self) -> "Accumulator":
+        """Compresses the counts: of 23,000 videos 5 MB to 1.5."""
+        if not self._packed or self._waiting:
+            content = io.BytesIO()
+            with gzip.GzipFile(fileobj=content, mode="wb", compresslevel=1) as file:
+                # Since protocol 5 arrays are neither written nor read by way of a copy.
+                pickle.dump(self._count_waiting(), file, protocol=5)
+            self._packed, self._counts = content.getvalue(), None
+        return self
+
+    def __getstate__(self) -> dict[str, object]:
+        return self.pack().__dict__
+
+    def _count_waiting(self) -> tuple[VideoMetrics, Findings]:
+        if self._counts is None:
+            self._counts, self._packed = _unpack(self._packed), b""
+        if self._waiting:
+            probabilities, labels, ids = zip(*self._waiting, strict=True)
+            batch = np.stack(probabilities), np.stack(labels), ids
+            for counts in self._counts:
+                counts.update(*batch)
+            self._waiting = []
+        return self._counts
 
 
-def _unpack(content: bytes) -> Accumulator:
-    metrics, findings = pickle.loads(zlib.decompress(content))
-    accumulator = Accumulator(metrics.classes)
-    accumulator.metrics, accumulator.findings = metrics, findings
-    return accumulator
+def _unpack(content: bytes) -> tuple[VideoMetrics, Findings]:
+    with gzip.GzipFile(fileobj=io.BytesIO(content)) as file:
+        return pickle.load(file)
 
 
 class _CountVideos(beam.CombineFn):
@@ -101,18 +115,17 @@ class _CountVideos(beam.CombineFn):
         merged, *others = accumulators
         for accumulator in others:
             merged.merge(accumulator)
-        return merged
+        return merged.pack()
 
     def compact(self, accumulator: Accumulator) -> Accumulator:
-        accumulator.flush()
-        return accumulator
+        # Beam holds the accumulators of all slices at once, before and after it sends them.
+        return accumulator.pack()
 
     def extract_output(self, accumulator: Accumulator) -> dict[metric_types.MetricKey, Any]:
-        accumulator.flush()
-        metrics = accumulator.metrics
+        metrics, findings = accumulator.counts()
         scores: dict[str, Any] = dict(metrics.scores(self.threshold))
         scores |= {f"f1/{group}": metrics.f1_of(np.array(labels, int)) for group, labels in self.groups.items()}
-        scores[DETAILS] = Details.of(metrics, accumulator.findings, self.threshold).to_bytes()
+        scores[DETAILS] = Details.of(metrics, findings, self.threshold).to_bytes()
         return {self.keys[name]: value for name, value in scores.items()}
 
 

@@ -6,7 +6,7 @@ from typing import Self
 import numpy as np
 
 from models.metrics.bootstrap import poisson_weights
-from models.metrics.ranked_hits import CAPACITY_BY_LABEL, HIGHEST, LOWEST, RankedHits, clipped_logits
+from models.metrics.ranked_predictions import HIGHEST, LOWEST, RankedPredictions, clipped_logits
 
 # Strictly above: the thesis' rule (section 5.1), and Keras'.
 THRESHOLD = 0.5
@@ -44,7 +44,7 @@ class VideoMetrics:
         # (video, label) pairs by probability: cell k holds those in (k/1000, (k+1)/1000], cell 0 also 0 itself.
         self.pairs, self.positives = np.zeros(CELLS, np.int64), np.zeros(CELLS, np.int64)
         self.probabilities = np.zeros(CELLS)
-        self.ranked, self.ranked_by_class = RankedHits(), RankedHits(CAPACITY_BY_LABEL)
+        self.ranked = RankedPredictions(classes)
         self.perr_sum = 0.0
         self.first_is_right = 0
         self.replicate_counts = np.zeros((replicates, 3))
@@ -78,7 +78,6 @@ class VideoMetrics:
         ):  # fmt: skip
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.ranked.merge(other.ranked)
-        self.ranked_by_class.merge(other.ranked_by_class)
 
     def scores(self, threshold: float | None = None) -> dict[str, float]:
         """All scores by name; 0 where undefined.
@@ -94,7 +93,8 @@ class VideoMetrics:
         hits, predicted, actual = (int(counts.sum()) for counts in (self.true_positives, self.predicted, self.actual))
         occurs = self.actual > 0
         precision, recall = _ratio(self.true_positives, self.predicted), _ratio(self.true_positives, self.actual)
-        by_class = _ratio(self.ranked_by_class.precision_sums(self.classes), self.actual)
+        precisions, precisions_by_class = self.ranked.precision_sums()
+        by_class = _ratio(precisions_by_class, self.actual)
         scores = {
             "f1": float(_ratio(2 * hits, predicted + actual)),
             "precision": float(_ratio(hits, predicted)),
@@ -102,7 +102,7 @@ class VideoMetrics:
             "macro_f1": _mean(_ratio(2 * self.true_positives, self.predicted + self.actual)[occurs]),
             "macro_precision": _mean(precision[occurs]),
             "macro_recall": _mean(recall[occurs]),
-            "gap": float(_ratio(self.ranked.precision_sums()[0], actual)),
+            "gap": float(_ratio(precisions, actual)),
             "map": _mean(by_class[occurs]),
             "map_official": _mean(by_class),
             "perr": float(_ratio(self.perr_sum, self.videos)),
@@ -184,8 +184,7 @@ class VideoMetrics:
         self.perr_sum += float(_ratio(np.count_nonzero(in_time, axis=1), actual).sum())
         best, hits = best[:, :TOP], hits[:, :TOP]
         values = np.take_along_axis(probabilities, best, axis=1)
-        self.ranked.add(values, hits)
-        self.ranked_by_class.add(values, hits, best)
+        self.ranked.add(values, hits, best)
         return values, hits
 
     def _count_replicates(

@@ -61,17 +61,49 @@ def test_scores_are_those_of_all_videos_at_once(predictions):
 
 
 def test_what_was_counted_travels_whole_and_in_few_bytes():
-    rng = np.random.default_rng(1)
-    labels, scores = rng.random((500, 300)) < 0.02, rng.random((500, 300)).astype(np.float32) ** 8
     accumulator = Accumulator(300)
-    for row in range(500):
-        accumulator.add(scores[row], labels[row], b"%d" % row)
+    add_videos(accumulator, 0, 500)
+    metrics, findings = accumulator.counts()
     sent = pickle.dumps(accumulator)
-    received = pickle.loads(sent)
-    assert received.metrics.videos == 500
-    assert received.metrics.scores(0.5) == accumulator.metrics.scores(0.5)
-    assert received.findings.worst() == accumulator.findings.worst()
-    assert len(sent) < 0.3 * len(pickle.dumps((accumulator.metrics, accumulator.findings)))
+    received, received_findings = pickle.loads(sent).counts()
+    assert received.videos == 500
+    assert received.scores(0.5) == metrics.scores(0.5)
+    assert received_findings.worst() == findings.worst()
+    assert len(sent) < 0.3 * len(pickle.dumps((metrics, findings)))
+
+
+def add_videos(accumulator, first, last):
+    for number in range(first, last):
+        rng = np.random.default_rng(number)
+        accumulator.add(rng.random(300).astype(np.float32) ** 8, rng.random(300) < 0.02, b"%d" % number)
+
+
+def test_an_accumulator_can_be_packed_at_any_time():
+    whole, other = Accumulator(300), Accumulator(300)
+    parts = [Accumulator(300).pack(), Accumulator(300)]
+    for first, last in ((0, 21), (21, 30), (30, 64), (64, 64)):
+        add_videos(whole, first, last)
+        add_videos(parts[0], first, last)
+        assert parts[0].pack().counts()[0].videos == last
+    add_videos(whole, 64, 90)
+    add_videos(other, 64, 90)
+    parts[1].merge(other.pack())
+    parts[0].merge(parts[1])
+    assert parts[0].counts()[0].scores(0.5) == pytest.approx(whole.counts()[0].scores(0.5))
+    assert parts[0].counts()[1].worst() == whole.counts()[1].worst()
+
+
+def test_merging_leaves_the_accumulators_that_wait_for_it_packed():
+    # Beam hands over up to 500 at once: open, they would take 1 to 40 MB each.
+    accumulators = [Accumulator(300) for _ in range(3)]
+    for number, accumulator in enumerate(accumulators):
+        add_videos(accumulator, 20 * number, 20 * number + 20)
+    sent = [pickle.loads(pickle.dumps(accumulator)) for accumulator in accumulators]
+    sizes = [len(pickle.dumps(vars(accumulator))) for accumulator in sent]
+    [computation] = VideoScores(300, 0.5).computations(model_names=[""])
+    merged = computation.combiner.merge_accumulators(sent)
+    assert [len(pickle.dumps(vars(accumulator))) for accumulator in sent[1:]] == sizes[1:]
+    assert merged.counts()[0].videos == 60
 
 
 def test_details_survive_the_way_through_bytes(predictions):

@@ -1,0 +1,207 @@
+"""Predictions ranked by their scores, in fixed memory: what average precisions are computed from."""
+
+from typing import Self
+
+import numpy as np
+from scipy.special import digamma
+
+# Logits that are told apart: below lie probabilities under 7e-13, above only 1 itself (the largest float32 below 1 has
+# a logit of 16.6).
+LOWEST, HIGHEST = -28.0, 20.0
+
+# The finest step of a logit: those of different float32 probabilities are 6e-8 apart at least, none share a place.
+FINEST_STEP = 2.0**-26
+
+# Places kept at once, 24 bytes each. Above it, neighbours are joined: 1/1024 of a logit, 49,152 places, holds every
+# GAP@20 within 2e-5. With a group a label and 3862 of them, the mean of average precisions of 100,000 videos is off by
+# 1.2e-5 with a million places, by 1.3e-3 with a quarter of them.
+CAPACITY, CAPACITY_BY_LABEL = 2**16, 2**20
+
+_SCORE_BITS = 32
+
+# Predictions counted, and groups whose precisions are computed, at once: each takes some 5 MB meanwhile.
+_PREDICTIONS_AT_ONCE, _GROUPS_AT_ONCE = 2**16, 256
+
+
+class RankedPredictions:
+    """Ranks predictions among all and among those of the same label.
+
+    Up to a million are kept as they are, in 8 bytes each; when there are more, they are counted by their scores. Memory
+    doesn't depend on the number of predictions, results not on their order.
+
+    Args:
+        labels: number of labels.
+    """
+
+    def __init__(self, labels: int) -> None:
+        self.labels = labels
+        self._together, self._by_label = RankedHits(CAPACITY), RankedHits(CAPACITY_BY_LABEL)
+        # The first `_waiting_size` wait to be counted: a label, below it `_SCORE_BITS` bits of score, then one for a
+        # hit.
+        self._waiting = np.zeros(0, np.int64)
+        self._waiting_size = 0
+
+    def add(self, scores: np.ndarray, hits: np.ndarray, labels: np.ndarray) -> None:
+        """Adds predictions.
+
+        Args:
+            scores: probabilities, any shape.
+            hits: whether they are right, bool, same shape.
+            labels: whole numbers below the number of labels, same shape.
+        """
+        keys = (np.asarray(labels, np.int64) << _SCORE_BITS) + places(scores)
+        self._wait(((keys << 1) + hits).ravel())
+
+    def merge(self, other: Self) -> None:
+        """Adds those of another."""
+        self._together.merge(other._together)
+        self._by_label.merge(other._by_label)
+        self._wait(other._waiting[: other._waiting_size])
+
+    def precision_sums(self) -> tuple[float, np.ndarray]:
+        """Sum of the precisions at the ranks of the hits, among all predictions and by label, float64 [labels]."""
+        self._count()
+        [together] = self._together.precision_sums()
+        return float(together), self._by_label.precision_sums(self.labels)
+
+    def __getstate__(self) -> dict[str, object]:
+        # Sorted, predictions take less once compressed.
+        return {**self.__dict__, "_waiting": self._sort()}
+
+    def _wait(self, predictions: np.ndarray) -> None:
+        size = self._waiting_size + predictions.size
+        if size > self._waiting.size:
+            grown = np.empty(max(size, 2 * self._waiting.size), np.int64)
+            grown[: self._waiting_size] = self._waiting[: self._waiting_size]
+            self._waiting = grown
+        self._waiting[self._waiting_size : size] = predictions
+        self._waiting_size = size
+        if size > self._by_label.capacity:
+            self._count()
+
+    def _sort(self) -> np.ndarray:
+        """Returns what waits."""
+        waiting = self._waiting[: self._waiting_size]
+        waiting.sort()
+        return waiting
+
+    def _count(self) -> None:
+        """Counts what waits."""
+        waiting = self._sort()
+        for start in range(0, waiting.size, _PREDICTIONS_AT_ONCE):
+            part = waiting[start : start + _PREDICTIONS_AT_ONCE]
+            keys, hits = part >> 1, part & 1
+            self._by_label.count(keys, hits)
+            scores = keys & (2**_SCORE_BITS - 1)
+            order = np.argsort(scores)
+            self._together.count(scores[order], hits[order])
+        self._waiting, self._waiting_size = np.zeros(0, np.int64), 0
+
+
+class RankedHits:
+    """Counts predictions and hits (predictions that are right) by group and score.
+
+    Exact as long as there are at most `capacity` different (group, score) pairs. Then the step between scores that are
+    told apart doubles until there are.
+
+    Args:
+        capacity: number of (group, score) pairs kept; at least the number of groups times 48.
+    """
+
+    def __init__(self, capacity: int) -> None:
+        self.capacity = capacity
+        self._coarseness = 0
+        # Sorted; a key is a group's number above `_SCORE_BITS` bits of score.
+        self._keys, self._predictions, self._hits = (np.zeros(0, np.int64) for _ in range(3))
+
+    def count(self, keys: np.ndarray, hits: np.ndarray) -> None:
+        """Counts predictions.
+
+        Args:
+            keys: sorted, int64 [predictions]; a group's number above 32 bits of `places`.
+            hits: 0 or 1, int64, same shape.
+        """
+        self._join(*_sum_by_key(_coarsen(keys, self._coarseness), np.ones(keys.size, np.int64), hits))
+
+    def merge(self, other: Self) -> None:
+        """Adds what another has counted."""
+        if self._coarseness < other._coarseness:
+            self._make_coarser(other._coarseness - self._coarseness)
+        coarse = _coarsen(other._keys, self._coarseness - other._coarseness)
+        self._join(*_sum_by_key(coarse, other._predictions, other._hits))
+
+    def precision_sums(self, groups: int = 1) -> np.ndarray:
+        """Sum of the precisions at the ranks of the hits of each group, float64 [groups].
+
+        Predictions of the same score count as in the mean over all their orders: with H hits among the N predictions
+        before them and h among these n, the one at place j is a hit with probability h/n and has then a precision of
+        (H + 1 + (j - 1) (h - 1) / (n - 1)) / (N + j).
+        """
+        sums = np.zeros(groups)
+        for first in range(0, groups, _GROUPS_AT_ONCE):
+            last = min(first + _GROUPS_AT_ONCE, groups)
+            some = slice(*np.searchsorted(self._keys, np.array([first, last]) << _SCORE_BITS))
+            group = (self._keys[some] >> _SCORE_BITS) - first
+            sums[first:last] = _precision_sums(group, self._predictions[some], self._hits[some], last - first)
+        return sums
+
+    def _join(self, keys: np.ndarray, predictions: np.ndarray, hits: np.ndarray) -> None:
+        """Adds counts of keys, each there once and sorted."""
+        at = np.searchsorted(self._keys, keys)
+        known = at < self._keys.size
+        known[known] = self._keys[at[known]] == keys[known]
+        self._predictions[at[known]] += predictions[known]
+        self._hits[at[known]] += hits[known]
+        # One after another: at most one of the three is there twice.
+        at, new = at[~known], ~known
+        self._keys = np.insert(self._keys, at, keys[new])
+        self._predictions = np.insert(self._predictions, at, predictions[new])
+        self._hits = np.insert(self._hits, at, hits[new])
+        while self._keys.size > self.capacity:
+            self._make_coarser(1)
+
+    def _make_coarser(self, bits: int) -> None:
+        self._coarseness += bits
+        coarse = _coarsen(self._keys, bits)
+        self._keys, self._predictions, self._hits = _sum_by_key(coarse, self._predictions, self._hits)
+
+
+def clipped_logits(probabilities: np.ndarray) -> np.ndarray:
+    """Their logits, float64, `LOWEST` ... `HIGHEST`."""
+    probabilities = np.asarray(probabilities, np.float64)
+    with np.errstate(divide="ignore"):
+        return np.clip(np.log(probabilities) - np.log1p(-probabilities), LOWEST, HIGHEST)
+
+
+def places(scores: np.ndarray) -> np.ndarray:
+    """Steps of the logits of scores above the lowest, int64; less than 2^32."""
+    return ((clipped_logits(scores) - LOWEST) / FINEST_STEP).astype(np.int64)
+
+
+def _coarsen(keys: np.ndarray, bits: int) -> np.ndarray:
+    scores = keys & (2**_SCORE_BITS - 1)
+    return keys - scores + (scores >> bits)
+
+
+def _sum_by_key(keys: np.ndarray, *counts: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Each of some sorted keys once, and the sums of its counts."""
+    starts = np.flatnonzero(np.diff(keys, prepend=-1))
+    return keys[starts], *(np.add.reduceat(count, starts) if starts.size else count[:0] for count in counts)
+
+
+def _precision_sums(group: np.ndarray, predictions: np.ndarray, hits: np.ndarray, groups: int) -> np.ndarray:
+    # From the highest score down; within a group, which come one after another.
+    group, n, h = group[::-1], predictions[::-1].astype(np.float64), hits[::-1].astype(np.float64)
+    starts = np.concatenate([[0], np.flatnonzero(np.diff(group)) + 1]) if group.size else np.zeros(0, np.int64)
+    lengths = np.diff(np.append(starts, group.size))
+    before = []
+    for counts in (n, h):
+        exclusive = np.cumsum(counts) - counts
+        before.append(exclusive - np.repeat(exclusive[starts], lengths))
+    n_before, h_before = before
+    slope = np.where(n > 1, (h - 1) / np.maximum(n - 1, 1), 0.0)
+    # Sums over j of 1/(N + j) and of (j - 1)/(N + j).
+    inverse = np.where(n > 1, digamma(n_before + n + 1) - digamma(n_before + 1), 1 / (n_before + 1))
+    weighted = n - (n_before + 1) * inverse
+    sums = h / np.maximum(n, 1) * ((h_before + 1) * inverse + slope * weighted)
+    return np.bincount(group, sums, minlength=groups)
