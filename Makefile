@@ -43,11 +43,12 @@ lock: setup ## Resolve the three locks anew from setup.py.
 	@$(UV_COMPILE) --extra dev --constraint requirements.lock --output-file requirements-dev.lock
 	@$(UV_COMPILE) --extra gpu --constraint requirements.lock --output-file requirements-gpu.lock
 
-bench: setup ## Measure ingest, statistics, synthesis, evaluation and encoders (long).
+bench: setup ## Measure ingest, statistics, synthesis, evaluation, metrics and encoders (long).
 	@$(BIN)/python benchmarks/synthetic_data.py
 	@$(BIN)/python benchmarks/example_gen.py
 	@$(BIN)/python benchmarks/dataset_statistics.py
 	@$(BIN)/python benchmarks/evaluator.py
+	@$(BIN)/python benchmarks/ranked_predictions.py
 	@$(BIN)/python benchmarks/encoders.py
 
 bench-learnability: setup ## Train a small model of every encoder on synthetic frames (long).

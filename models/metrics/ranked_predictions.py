@@ -13,13 +13,13 @@ LOWEST, HIGHEST = -28.0, 20.0
 FINEST_STEP = 2.0**-26
 
 # Places kept at once, 24 bytes each. Above it, neighbours are joined: 1/1024 of a logit, 49,152 places, holds every
-# GAP@20 within 2e-5. With a group a label and 3862 of them, the mean of average precisions of 100,000 videos is off by
-# 1.2e-5 with a million places, by 1.3e-3 with a quarter of them.
+# GAP@20 within 2e-5. With 3862 labels, the mean of average precisions of 100,000 videos is off by 2e-5 with a million
+# places, by 3e-4 with a quarter of them (benchmarks/ranked_predictions.py).
 CAPACITY, CAPACITY_BY_LABEL = 2**16, 2**20
 
 _SCORE_BITS = 32
 
-# Predictions counted, and groups whose precisions are computed, at once: each takes some 5 MB meanwhile.
+# Predictions counted, and groups whose precisions are computed, at once: either takes some 5 MB meanwhile.
 _PREDICTIONS_AT_ONCE, _GROUPS_AT_ONCE = 2**16, 256
 
 
