@@ -1,7 +1,8 @@
 """Builders of the smallest real things: records and shards in the wire format of YouTube-8M; scores by definition."""
 
 import os
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
 
@@ -17,6 +18,14 @@ import tensorflow as tf
 # How long an example takes says more about the machine than about the code.
 settings.register_profile("patient", deadline=None)
 settings.load_profile("patient")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def hidden_options() -> Iterator[None]:
+    """Keeps pytest's options from TFX, which reads `sys.argv` whenever it makes an executor: `-v` would end it."""
+    options, sys.argv = sys.argv, sys.argv[:1]
+    yield
+    sys.argv = options
 
 
 def _bytes(*values: bytes) -> tf.train.Feature:
