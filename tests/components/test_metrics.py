@@ -94,7 +94,7 @@ def test_an_accumulator_can_be_packed_at_any_time():
 
 
 def test_merging_leaves_the_accumulators_that_wait_for_it_packed():
-    # Beam hands over up to 500 at once: open, they would take 1 to 40 MB each.
+    # Beam hands over up to 500 at once.
     accumulators = [Accumulator(300) for _ in range(3)]
     for number, accumulator in enumerate(accumulators):
         add_videos(accumulator, 20 * number, 20 * number + 20)
