@@ -20,6 +20,7 @@ import json
 import re
 import threading
 from collections.abc import Callable, Mapping
+from copy import deepcopy
 from dataclasses import dataclass, field
 from http.server import ThreadingHTTPServer
 from typing import Any, Self
@@ -56,6 +57,7 @@ class ApiServer:
 
     def __enter__(self) -> Self:
         self._troubles: list[Trouble] = []
+        self._when_read: dict[str, tuple[str, Mapping[str, str], str, int]] = {}
         members = {"troubles": self._troubles, "requests": self.requests, "answer": self._answer}
         self._lock = threading.Lock()  # clients may ask while a test changes a run
         members |= {"lock": self._lock} | {f"do_{method}": Handler.serve for method in ("GET", "POST", "DELETE")}
@@ -108,6 +110,12 @@ class ApiServer:
         """
         with self._lock:
             return self._advance(run_id, state, tasks or {}, error, retries)
+
+    def advance_when_read(
+        self, run_id: str, state: str, tasks: Mapping[str, str] | None = None, error: str = ""
+    ) -> None:
+        """Takes a run to a state as soon as a client has read it, as if it ended while one waits; see advance()."""
+        self._when_read[run_id] = (state, tasks or {}, error, 0)
 
     def _advance(self, run_id: str, state: str, tasks: Mapping[str, str], error: str, retries: int) -> Json:
         run, now = self.state.runs[run_id], self.state.now()
@@ -223,6 +231,7 @@ class ApiServer:
             ),
             ("POST", f"{api}/experiments", lambda r: state.create_experiment(r.body)),
             ("POST", f"{api}/runs", lambda r: state.create_run(r.body)),
+            ("GET", f"{api}/runs/([^/:]+)", lambda r, key: self._read_run(key)),
             ("POST", f"{api}/runs/([^/:]+):terminate", lambda r, key: self._terminate(key)),
             ("POST", f"{api}/recurringruns", lambda r: state.create_recurring_run(r.body)),
             ("POST", f"{api}/recurringruns/([^/:]+):enable", lambda r, key: state.set_mode(key, True, {})),
@@ -249,6 +258,12 @@ class ApiServer:
     def _pipeline_named(self, name: str) -> Json:
         found = [pipeline for pipeline in self.state.pipelines.values() if pipeline["name"] == name]
         return found[0] if found else get({}, name, "Pipeline")
+
+    def _read_run(self, key: str) -> Json:
+        run = deepcopy(_shown(get(self.state.runs, key, "Run")))
+        if key in self._when_read:
+            self._advance(key, *self._when_read.pop(key))  # the request has the lock
+        return run
 
     def _terminate(self, key: str) -> Json:
         get(self.state.runs, key, "Run")

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
-from threading import Timer
 
 import pytest
 import yaml
@@ -96,7 +95,7 @@ def test_a_lost_connection_makes_nothing_twice(kfp: Yt8m, api_server: ApiServer,
 
 def test_wait_tells_the_steps_the_scores_and_how_it_ended(kfp: Yt8m, api_server: ApiServer):
     run = evaluated(kfp, api_server)
-    Timer(0.5, api_server.advance, [run, "SUCCEEDED"]).start()
+    api_server.advance_when_read(run, "SUCCEEDED")
     api_server.trouble("GET", f"/runs/{run}", status=503)
     code, out, err = kfp("submit", "--package", PACKAGE, "--wait", "--interval", 0.1)
     assert code == 0, err
@@ -106,7 +105,7 @@ def test_wait_tells_the_steps_the_scores_and_how_it_ended(kfp: Yt8m, api_server:
 
 def test_a_run_that_fails_says_why_with_exit_code_1(kfp: Yt8m, api_server: ApiServer):
     run = evaluated(kfp, api_server)
-    Timer(0.5, api_server.advance, [run, "FAILED", {"Pusher": "FAILED"}, "step Pusher failed"]).start()
+    api_server.advance_when_read(run, "FAILED", {"Pusher": "FAILED"}, "step Pusher failed")
     code, out, err = kfp("submit", "--package", PACKAGE, "--wait", "--interval", 0.1, "--json")
     assert (code, json.loads(out)["error"]) == (1, "step Pusher failed")
     assert err.endswith(f"error: run {run} is FAILED: step Pusher failed\n")
