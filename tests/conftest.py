@@ -1,13 +1,20 @@
-"""Builders of the smallest real things: records and shards in the wire format of YouTube-8M; scores by definition."""
+"""Builders of the smallest real things: records and shards in the wire format of YouTube-8M, a finished run on them,
+scores by definition.
+"""
 
+import json
 import os
+import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from filelock import FileLock
 from hypothesis import settings
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -20,12 +27,95 @@ settings.register_profile("patient", deadline=None)
 settings.load_profile("patient")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Puts files that take minutes first: short ones then keep all workers of xdist busy to the end."""
+    items.sort(key=lambda item: not {"integration", "kubeflow"} & set(item.path.parts))
+
+
 @pytest.fixture(scope="session", autouse=True)
 def hidden_options() -> Iterator[None]:
     """Keeps pytest's options from TFX, which reads `sys.argv` whenever it makes an executor: `-v` would end it."""
     options, sys.argv = sys.argv, sys.argv[:1]
     yield
     sys.argv = options
+
+
+@pytest.fixture(scope="session")
+def once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Callable[[Path], object]], Path]:
+    """`(name, build)` -> a folder that `build(folder)` has filled: once a test session, not once a worker of xdist."""
+    root = tmp_path_factory.getbasetemp()
+    root = root.parent if "PYTEST_XDIST_WORKER" in os.environ else root
+
+    def built(name: str, build: Callable[[Path], object]) -> Path:
+        folder, complete = root / name, root / f"{name}.complete"
+        with FileLock(root / f"{name}.lock"):
+            if not complete.exists():
+                shutil.rmtree(folder, ignore_errors=True)
+                folder.mkdir()
+                build(folder)
+                complete.touch()
+        return folder
+
+    return built
+
+
+def _yt8m(*arguments: object) -> None:
+    from pipeline.command_line import yt8m
+
+    yt8m.main([str(argument) for argument in arguments], standalone_mode=False)
+
+
+def _synthesize(level: str) -> Callable[[Path], None]:
+    return lambda folder: _yt8m("synth", "--level", level, "--videos", 120, "--labels", 7, folder / level)
+
+
+@pytest.fixture(scope="session")
+def frames(once: Callable[..., Path]) -> Path:
+    """A synthetic data set of 120 frame-level videos with seven labels, and its vocabulary."""
+    return once("synthetic-frames", _synthesize("frame")) / "frame"
+
+
+@pytest.fixture(scope="session")
+def means(once: Callable[..., Path]) -> Path:
+    """The same videos at the video level."""
+    return once("synthetic-means", _synthesize("video")) / "video"
+
+
+@dataclass(frozen=True)
+class FinishedRun:
+    """What `yt8m run --experiment netvlad-8` left on `frames`, undisturbed.
+
+    Attributes:
+        folder: Its `--out`. Read only, except in tests/integration/test_run.py.
+        scores: Its scores.json.
+        arguments: The `--set` options that it was given.
+    """
+
+    folder: Path
+    scores: dict[str, Any]
+    arguments: list[str]
+
+
+# Small, and with a checkpoint after every step, so that a killed run has something to resume from.
+_SMALL = (
+    "training.max_epochs=4",
+    "training.batch_size=8",
+    "training.checkpoint_minutes=1.0e-6",
+    "model.hidden_units=[16]",
+)
+
+
+@pytest.fixture(scope="session")
+def finished_run(once: Callable[..., Path], frames: Path) -> FinishedRun:
+    arguments = [word for setting in _SMALL for word in ("--set", setting)]
+
+    def build(folder: Path) -> None:
+        out = folder / "run"
+        _yt8m("run", "--data", frames, "--experiment", "netvlad-8", "--out", out, *arguments)
+        shutil.copy(out / "scores.json", folder)
+
+    folder = once("finished-run", build)
+    return FinishedRun(folder / "run", json.loads((folder / "scores.json").read_text()), arguments)
 
 
 def _bytes(*values: bytes) -> tf.train.Feature:
