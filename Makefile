@@ -23,7 +23,7 @@ demo: setup ## Synthesize a small data set and run the whole pipeline on it.
 
 test: lint ## Lint, check types and imports, run the tests with coverage.
 	@rm -f .coverage .coverage.*
-	@$(BIN)/python -m pytest -n auto --cov --cov-report=term
+	@$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder --durations 20 --cov --cov-report=term
 
 test-cluster: setup ## Run packages on an emulated cluster, with faults (long).
 	@$(BIN)/python -m pytest -m cluster tests/kubeflow

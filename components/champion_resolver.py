@@ -20,7 +20,10 @@ VERSION = "champion_version"
 class ChampionResolverSpec(component_spec.ComponentSpec):
     """Parameters, inputs and outputs of ChampionResolver."""
 
-    PARAMETERS = {"push_directory": component_spec.ExecutionParameter(type=str)}
+    PARAMETERS = {
+        "push_directory": component_spec.ExecutionParameter(type=str),
+        "sources": component_spec.ExecutionParameter(type=str),
+    }
     INPUTS = {"model": component_spec.ChannelParameter(type=tfx.types.standard_artifacts.Model)}
     OUTPUTS = {"champion": component_spec.ChannelParameter(type=tfx.types.standard_artifacts.Model)}
 
@@ -61,15 +64,18 @@ class ChampionResolver(base_component.BaseComponent):
     Args:
         model: the candidate.
         push_directory: the folder that the Pusher pushes to.
+        sources: fingerprint of the code, so that an edit runs the step again.
     """
 
     SPEC_CLASS = ChampionResolverSpec
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(ChampionResolverExecutor)
     DRIVER_CLASS = ChampionResolverDriver
 
-    def __init__(self, model: tfx.types.BaseChannel, push_directory: str):
+    def __init__(self, model: tfx.types.BaseChannel, push_directory: str, sources: str):
         champion = tfx.dsl.Channel(type=tfx.types.standard_artifacts.Model)
-        super().__init__(spec=ChampionResolverSpec(model=model, push_directory=push_directory, champion=champion))
+        super().__init__(
+            spec=ChampionResolverSpec(model=model, push_directory=push_directory, sources=sources, champion=champion)
+        )
 
 
 def find_champion(candidate_uri: str, push_directory: str) -> str:

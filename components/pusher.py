@@ -11,7 +11,7 @@ from tfx.dsl.components.base import base_component, executor_spec
 from tfx.types import artifact_utils, component_spec
 from tfx.utils import io_utils
 
-from components.dataset_statistics.component import DataStatistics
+from components.dataset_statistics.artifact import DataStatistics
 from components.dataset_statistics.statistics import STATISTICS
 from components.served_models import EXTRA, newest, read_model_card, versions
 

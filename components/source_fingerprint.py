@@ -1,50 +1,78 @@
-"""A fingerprint of the code that a pipeline node runs, for its cache key."""
+"""A fingerprint of what a pipeline node is made of, for its cache key: its code and the files that it reads."""
 
 import ast
 import hashlib
+from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
+
+from jinja2 import Environment, meta
 
 PACKAGES = ("components", "models", "tuner", "pipeline")
 _ROOT = Path(__file__).resolve().parent.parent
 
+# What a module may read from its own folder; templates also extend those of the folder below.
+_DATA = (".html", ".pbtxt", ".yaml")
+_SHARED_TEMPLATES = "components/pages"
+
 
 def source_fingerprint(*modules: str) -> str:
-    """Hash of modules of ours and of all our modules that they import, directly or not.
+    """Hash of modules of ours, of all our modules that they import and of the data files that these name.
 
     TFX's cache sees only a node's parameters: with this among them an edit runs the nodes again that use the edited
-    code, and no other (an edit in models/ does not ingest a terabyte again).
+    file, and no other (an edit in models/ does not ingest a terabyte again). A data file is one beside the module (a
+    template, a schema, a YAML file) whose whole name is a string in the module or in a template.
 
     Args:
         modules: dotted names, say `components.trainer.trainer`.
     """
-    files: dict[str, bytes] = {}
-    waiting = list(modules)
-    while waiting:
-        module = waiting.pop()
-        path = _path(module)
-        if path is None or module in files:
-            continue
-        files[module] = path.read_bytes()
-        waiting += _parents(module)
-        for node in ast.walk(ast.parse(files[module])):
-            if isinstance(node, ast.Import):
-                waiting += [alias.name for alias in node.names]
-            elif isinstance(node, ast.ImportFrom) and node.module:
-                waiting += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
     digest = hashlib.sha256()
-    for module in sorted(files):
-        digest.update(module.encode() + b"\0" + files[module] + b"\0")
+    for path, content in sorted(_sources(modules).items()):
+        digest.update(path.relative_to(_ROOT).as_posix().encode() + b"\0" + content + b"\0")
     return digest.hexdigest()[:16]
 
 
-def _parents(module: str) -> list[str]:
-    parts = module.split(".")
-    return [".".join(parts[:length]) for length in range(1, len(parts))]
+def _sources(modules: tuple[str, ...]) -> dict[Path, bytes]:
+    found: dict[Path, bytes] = {}
+    waiting = [path for module in modules for path in _files(module)]
+    while waiting:
+        path = waiting.pop()
+        if path not in found:
+            found[path] = path.read_bytes()
+            waiting += _referenced(path, found[path])
+    return found
 
 
-def _path(module: str) -> Path | None:
-    """The file of one of our modules or packages."""
-    if module.split(".")[0] not in PACKAGES:
-        return None
-    base = _ROOT.joinpath(*module.split("."))
-    return next((path for path in (base.with_suffix(".py"), base / "__init__.py") if path.is_file()), None)
+@cache  # nodes share most of their modules
+def _referenced(path: Path, content: bytes) -> tuple[Path, ...]:
+    return tuple(_references(path, content))
+
+
+def _references(path: Path, content: bytes) -> Iterator[Path]:
+    if path.suffix == ".html":
+        for name in meta.find_referenced_templates(Environment().parse(content.decode())):
+            folders = (path.parent, _ROOT / _SHARED_TEMPLATES)
+            yield next(folder / str(name) for folder in folders if (folder / str(name)).is_file())
+    if path.suffix != ".py":
+        return
+    for node in ast.walk(ast.parse(content)):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield from _files(alias.name)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            for alias in node.names:
+                yield from _files(f"{node.module}.{alias.name}")
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.endswith(_DATA):
+            beside = path.with_name(node.value) if "/" not in node.value else path
+            if beside.is_file():
+                yield beside
+
+
+def _files(name: str) -> Iterator[Path]:
+    """The files that importing a dotted name runs: our module, which may be its parent, and all packages above it."""
+    parts = name.split(".")
+    if parts[0] not in PACKAGES:
+        return
+    for length in range(1, len(parts) + 1):
+        base = _ROOT.joinpath(*parts[:length])
+        yield from (path for path in (base.with_suffix(".py"), base / "__init__.py") if path.is_file())

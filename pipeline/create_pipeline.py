@@ -1,5 +1,6 @@
 """The pipeline: which components run, in which order, on what."""
 
+import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +11,6 @@ from ml_metadata.proto import metadata_store_pb2
 from tfx import v1 as tfx
 from tfx.dsl.components.base.base_node import BaseNode
 
-import components.schema
 from components.champion_resolver import ChampionResolver
 from components.dataset_statistics.component import DatasetStatistics
 from components.drift_detector.component import DriftDetector
@@ -18,6 +18,7 @@ from components.evaluator.component import Evaluator
 from components.example_gen.component import ExampleGen
 from components.example_gen.splits import SPLITS
 from components.pusher import Pusher
+from components.schema.component import ImportSchemaGen
 from components.source_fingerprint import source_fingerprint
 from components.transform.component import Transform
 from components.tuner.component import Tuner
@@ -31,7 +32,21 @@ PIPELINE_NAME = "yt8m"
 # The nodes that differ between experiments on the same data.
 PER_EXPERIMENT = ("DriftDetector", "Tuner", "Trainer", "ChampionResolver", "Evaluator", "Pusher")
 
-TUNER_FN = "components.tuner.component.tuner_fn"
+TUNER_FN = "components.tuner.tuner_fn.tuner_fn"
+
+# The modules of ours that a node runs: with what these import and read, they are part of its cache key. The Pusher is
+# never cached.
+MODULES = {
+    "ExampleGen": ("components.example_gen.component",),
+    "DatasetStatistics": ("components.dataset_statistics.component",),
+    "ImportSchemaGen": ("components.schema.component",),
+    "Transform": ("components.transform.preprocessing", "components.transform.component"),
+    "DriftDetector": ("components.drift_detector.component",),
+    "Tuner": ("components.tuner.component", "components.tuner.worker"),
+    "Trainer": ("components.trainer.trainer",),
+    "ChampionResolver": ("components.champion_resolver",),
+    "Evaluator": ("components.evaluator.component", "components.evaluator.metrics"),
+}
 
 # The splits that Trainer and Tuner read.
 TRAIN_ARGS = tfx.proto.TrainArgs(splits=[SPLITS[0]])
@@ -75,7 +90,7 @@ def create_pipeline(
         classes=len(vocabulary.names),
         kept_features=json.dumps(settings.evaluation.slices),
         quarantine_limit=settings.data.quarantine_limit,
-        sources=source_fingerprint("components.example_gen.component"),
+        sources=source_fingerprint(*MODULES["ExampleGen"]),
     )
     examples = example_gen.outputs["examples"]
 
@@ -85,12 +100,10 @@ def create_pipeline(
         names=json.dumps(list(vocabulary.names)),
         level=settings.level,
         data=settings.data.pattern,
-        sources=source_fingerprint("components.dataset_statistics.component"),
+        sources=source_fingerprint(*MODULES["DatasetStatistics"]),
     )
 
-    schema_gen = tfx.components.ImportSchemaGen(
-        schema_file=str(Path(components.schema.__file__).with_name(f"{settings.level}.pbtxt"))
-    )
+    schema_gen = ImportSchemaGen(settings.level)
     schema = schema_gen.outputs["schema"]
 
     statistics_gen = tfx.components.StatisticsGen(
@@ -106,7 +119,7 @@ def create_pipeline(
         statistics=dataset_statistics.outputs["statistics"],
         push_directory=push_directory,
         settings=settings.data.drift.model_dump_json(),
-        sources=source_fingerprint("components.drift_detector.component"),
+        sources=source_fingerprint(*MODULES["DriftDetector"]),
     )
 
     transform = Transform(
@@ -116,7 +129,7 @@ def create_pipeline(
         custom_config={
             "level": settings.level,
             "classes": len(vocabulary.names),
-            "sources": source_fingerprint("components.transform.preprocessing", "components.transform.component"),
+            "sources": source_fingerprint(*MODULES["Transform"]),
         },
         disable_statistics=True,  # nothing reads them
         disable_analyzer_cache=True,  # nothing in the graph is learned from data
@@ -141,7 +154,12 @@ def create_pipeline(
         tuner.add_upstream_node(drift_detector)
         searches, hyperparameters = [tuner], tuner.outputs["best_hyperparameters"]
     elif settings.hyperparameters:
-        importer = tfx.dsl.Importer(settings.hyperparameters, tfx.types.standard_artifacts.HyperParameters)
+        importer = tfx.dsl.Importer(
+            settings.hyperparameters,
+            tfx.types.standard_artifacts.HyperParameters,
+            # TFX takes the artifact of an earlier import of the same folder unless a property differs.
+            custom_properties={"fingerprint": _folder_fingerprint(settings.hyperparameters)},
+        )
         searches, hyperparameters = [importer.with_id("ImportHyperparameters")], importer.outputs["result"]
 
     trainer = tfx.components.Trainer(
@@ -152,13 +170,15 @@ def create_pipeline(
             **_training_config(settings, vocabulary.names),
             "checkpoint_dir": checkpoint_dir,
             "log_dir": log_dir,
-            "sources": source_fingerprint("components.trainer.trainer"),
+            "sources": source_fingerprint(*MODULES["Trainer"]),
         },
     )
     trainer.add_upstream_node(drift_detector)  # a drift can end the run before hours of training
     model = trainer.outputs["model"]
 
-    champion_resolver = ChampionResolver(model=model, push_directory=push_directory)
+    champion_resolver = ChampionResolver(
+        model=model, push_directory=push_directory, sources=source_fingerprint(*MODULES["ChampionResolver"])
+    )
 
     evaluator = Evaluator(
         examples=examples,
@@ -168,7 +188,7 @@ def create_pipeline(
         thresholds=settings.evaluation.model_dump()["thresholds"],
         slices=settings.evaluation.slices,
         verticals=vocabulary.verticals,
-        sources=source_fingerprint("components.evaluator.component", "components.evaluator.metrics"),
+        sources=source_fingerprint(*MODULES["Evaluator"]),
     )
 
     pusher = Pusher(
@@ -201,6 +221,12 @@ def create_pipeline(
     )
 
 
+def _folder_fingerprint(folder: str) -> str:
+    """Hash of the files of a local folder; "" for one that a cluster imports, anew in each run."""
+    files = sorted(path for path in Path(folder).glob("*") if path.is_file())
+    return hashlib.sha256(b"\0".join(path.read_bytes() for path in files)).hexdigest() if files else ""
+
+
 def read_by(settings: RunSettings, examples: Source, transformed: Source) -> Source:
     """The examples that a training reads.
 
@@ -226,7 +252,9 @@ def tuner_config(settings: RunSettings, names: Sequence[str], *, tune_dir: str, 
         "workers": settings.tuner.workers,
         "tune_dir": tune_dir,
         "log_dir": log_dir,
-        "sources": source_fingerprint("components.tuner.component"),
+        # The first names the folder of the trials, which another page of theirs must not begin anew.
+        "sources": source_fingerprint(TUNER_FN.rpartition(".")[0]),
+        "executor_sources": source_fingerprint(*MODULES["Tuner"]),
     }
 
 

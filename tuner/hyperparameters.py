@@ -6,10 +6,11 @@ from contextlib import ExitStack
 from typing import Any
 
 import keras_tuner
+from pydantic import ValidationError
 
+from models.errors import InputError
 from models.settings import ModelSettings, TrainingSettings, set_key
-from tuner.settings import Choice, Float
-from tuner.space import Space
+from tuner.settings import Choice, Float, Space
 
 
 def hyperparameters(space: Space) -> keras_tuner.HyperParameters:
@@ -40,11 +41,24 @@ def chosen(found: keras_tuner.HyperParameters) -> dict[str, Any]:
 def with_values(
     model: ModelSettings, training: TrainingSettings, values: Mapping[str, Any]
 ) -> tuple[ModelSettings, TrainingSettings]:
-    """Settings with the values of a trial; pydantic.ValidationError where they don't go together."""
+    """Settings with the values of a trial.
+
+    Args:
+        model: of the experiment.
+        training: the same.
+        values: by setting, say `training.learning_rate`.
+
+    Raises:
+        InputError: values that are not allowed, or not together.
+    """
     content = {"model": model.model_dump(mode="json"), "training": training.model_dump(mode="json")}
     for key, value in values.items():
         set_key(content, key, value)
-    return ModelSettings.model_validate(content["model"]), TrainingSettings.model_validate(content["training"])
+    try:
+        return ModelSettings.model_validate(content["model"]), TrainingSettings.model_validate(content["training"])
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        raise InputError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
 
 
 def _encode(value: Any) -> Any:

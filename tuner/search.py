@@ -15,7 +15,6 @@ import tensorflow as tf
 from keras_tuner.src.distribute.utils import has_chief_oracle, is_chief_oracle
 from keras_tuner.src.engine.base_tuner import BaseTuner
 from keras_tuner.src.engine.trial import Trial, TrialStatus
-from pydantic import ValidationError
 
 from models.errors import InputError
 from models.metrics.scoring import score
@@ -96,7 +95,7 @@ class Search(BaseTuner):
         try:
             return self._train(trial.hyperparameters, values, folder)
         except Exception as error:
-            self._reasons[trial.trial_id] = reason(error)
+            self._reasons[trial.trial_id] = _reason(error)
             raise
 
     def on_trial_end(self, trial: Trial) -> None:
@@ -199,11 +198,8 @@ def read_log(trial_folder: Path) -> TrainingLog | None:
     return TrainingLog.from_json(file.read_text()) if file.exists() else None
 
 
-def reason(error: Exception) -> str:
+def _reason(error: Exception) -> str:
     """Why a trial failed, on one line."""
-    if isinstance(error, ValidationError):
-        first = error.errors(include_url=False)[0]
-        return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
     if isinstance(error, InputError):
         return str(error)
     return f"{type(error).__name__}: {next(iter(str(error).splitlines()), '')}"

@@ -1,5 +1,6 @@
 """What a search tries and how: the `tune:` block of an experiment."""
 
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt, StrictBool, StrictFloat, StrictInt, model_validator
@@ -61,6 +62,9 @@ class Float(Parameter):
 
 
 AnyParameter = Annotated[Choice | Int | Float, Field(discriminator="type")]
+
+# Parameters by setting, say `training.learning_rate`.
+Space = Mapping[str, AnyParameter]
 
 
 class TuneSettings(Settings):

@@ -1,6 +1,6 @@
 """The parameters of a search: those of its experiment, or of its encoder."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from functools import cache
 from importlib import resources
 from typing import Any
@@ -9,9 +9,7 @@ import yaml
 from pydantic import TypeAdapter
 
 from models.settings import ModelSettings
-from tuner.settings import AnyParameter, Choice, TuneSettings
-
-Space = Mapping[str, AnyParameter]
+from tuner.settings import AnyParameter, Choice, Space, TuneSettings
 
 # The entry of spaces.yaml that all encoders share.
 ALL = "all"

@@ -9,18 +9,13 @@ from tfx import v1 as tfx
 from tfx.dsl.components.base import base_beam_component, base_beam_executor, executor_spec
 from tfx.types import artifact_utils, component_spec
 
+from components.dataset_statistics.artifact import DataStatistics
 from components.dataset_statistics.counts import SplitCounts
 from components.dataset_statistics.page import write_for_people
 from components.dataset_statistics.statistics import Statistics, describe
 from components.example_gen.component import Quarantine, read_summary
 from components.example_gen.synthetic import read_synthetic
 from models.features import Level
-
-
-class DataStatistics(tfx.dsl.Artifact):
-    """`statistics.json`, `statistics.html`, and `figures/` with the label frequencies of each split."""
-
-    TYPE_NAME = "DataStatistics"
 
 
 class DatasetStatisticsSpec(component_spec.ComponentSpec):

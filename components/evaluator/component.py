@@ -12,7 +12,7 @@ from tfx.types import artifact_utils, component_spec
 from tfx.utils import io_utils, path_utils
 
 from components.champion_resolver import VERSION
-from components.dataset_statistics.component import DataStatistics
+from components.dataset_statistics.artifact import DataStatistics
 from components.dataset_statistics.statistics import Statistics
 from components.evaluator.analysis import analyze, eval_config
 from components.evaluator.label_groups import label_groups

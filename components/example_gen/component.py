@@ -14,6 +14,7 @@ from tfx.types import artifact_utils, component_spec
 from components.example_gen.ingest import IngestShards, Summary, plan_shards
 from components.example_gen.input_files import InputFiles, detect_level, find_files
 from components.example_gen.splits import SPLITS, SplitPolicy
+from components.example_gen.synthetic import describe_synthetic
 from components.resolving_driver import ResolvingDriver
 from models.errors import InputError
 from models.features import Level
@@ -157,13 +158,20 @@ def resolve(exec_properties: dict[str, Any]) -> dict[str, Any]:
             )
     if len(data.spans) < exec_properties["spans"]:
         _logger.info("data.spans is %d, there are fewer: %s", exec_properties["spans"], data.pattern)
+    synthetic = describe_synthetic(data)  # later steps say so on their pages
     return {
         **exec_properties,
         "data": data.pattern,
         "test_data": test_data.pattern if test_data else "",
         "spans": 1,  # the patterns hold all of them
         "span": data.span,
-        "fingerprint": data.fingerprint + (test_data.fingerprint if test_data else ""),
+        "fingerprint": "".join(
+            [
+                data.fingerprint,
+                test_data.fingerprint if test_data else "",
+                synthetic.model_dump_json() if synthetic else "",
+            ]
+        ),
     }
 
 

@@ -6,7 +6,7 @@ from typing import Literal
 from apache_beam.io.filesystems import FileSystems
 from pydantic import BaseModel, ValidationError
 
-from components.example_gen.input_files import find_files
+from components.example_gen.input_files import InputFiles, find_files
 
 
 class OracleScores(BaseModel):
@@ -24,7 +24,7 @@ class SyntheticData(BaseModel):
 
 
 def read_synthetic(pattern: str) -> SyntheticData | None:
-    """Reads `oracle.json` in the folder of the data; None where the data are not known to be synthetic.
+    """What says that the shards behind a pattern are synthetic; None where nothing does.
 
     Args:
         pattern: of the shards, see `find_files`.
@@ -32,8 +32,12 @@ def read_synthetic(pattern: str) -> SyntheticData | None:
     Raises:
         InputError: nothing matches the pattern.
     """
-    folder = os.path.dirname(find_files(pattern).files[0].path)
-    path = FileSystems.join(folder, "oracle.json")
+    return describe_synthetic(find_files(pattern))
+
+
+def describe_synthetic(files: InputFiles) -> SyntheticData | None:
+    """Reads `oracle.json` in the folder of the shards; None where they are not known to be synthetic."""
+    path = FileSystems.join(os.path.dirname(files.files[0].path), "oracle.json")
     if not FileSystems.exists(path):
         return None
     with FileSystems.open(path) as file:

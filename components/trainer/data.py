@@ -45,8 +45,8 @@ def training_data(
 
 def fingerprint(fn_args: tfx.components.FnArgs) -> str:
     """Names the files that a training or a search keeps: other data, settings, seed or source have another name."""
-    # Where files are kept, and how many search at a time, changes no result.
-    left_out = ("checkpoint_dir", "log_dir", "tune_dir", "workers")
+    # Where files are kept, how many search at a time and what a page shows of it changes no result.
+    left_out = ("checkpoint_dir", "log_dir", "tune_dir", "workers", "executor_sources")
     config = {key: value for key, value in fn_args.custom_config.items() if key not in left_out}
     identity = [fn_args.train_files, fn_args.eval_files, fn_args.transform_graph_path, fn_args.hyperparameters, config]
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]

@@ -7,7 +7,6 @@ from typing import Any
 import keras
 import keras_tuner
 import tensorflow as tf
-from pydantic import ValidationError
 from tfx import v1 as tfx
 from tfx.utils import path_utils
 
@@ -24,7 +23,6 @@ from models.training.log import TrainingLog
 from models.training.train import train
 from models.video_classifier import build_video_classifier
 from tuner.hyperparameters import chosen, with_values
-from tuner.search import reason
 
 # The log of the training, in the model's assets.extra/.
 TRAINING_LOG = "training_log.json"
@@ -80,8 +78,8 @@ def _tuned(
     values = chosen(keras_tuner.HyperParameters.from_config(hyperparameters))
     try:
         return with_values(model, training, values)
-    except ValidationError as error:
-        raise InputError(f"hyperparameters {values}: {reason(error)}") from None
+    except InputError as error:
+        raise InputError(f"hyperparameters {values}: {error}") from None
 
 
 def _build(settings: ModelSettings, level: Level, classes: int, seed: int, start: str) -> keras.Model:

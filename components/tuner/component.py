@@ -1,7 +1,6 @@
 """Tuner: TFX's, with a search that can be killed, and its trials for people."""
 
 import json
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,17 +8,13 @@ from tfx import v1 as tfx
 from tfx.components.tuner import executor
 from tfx.dsl.components.base import executor_spec
 from tfx.types import artifact_utils
-from tfx.v1.components import TunerFnResult
 
 from components.example_gen.synthetic import read_synthetic
-from components.trainer.data import fingerprint, training_data
 from components.tuner.hparams import write_hparams
 from components.tuner.page import trials_page
+from components.tuner.tuner_fn import tuner_fn
 from components.tuner.workers import search_with_workers
-from models.settings import ModelSettings, TrainingSettings
-from models.video_classifier import build_video_classifier
-from tuner.search import Search, Task, is_worker
-from tuner.settings import TuneSettings
+from tuner.search import is_worker
 from tuner.trials import SearchResult, read_search
 
 # In the artifact of the results.
@@ -56,31 +51,6 @@ class Tuner(tfx.components.Tuner):
     """TFX's Tuner with the executor above."""
 
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(TunerExecutor)
-
-
-def tuner_fn(fn_args: tfx.components.FnArgs) -> TunerFnResult:
-    """What TFX's Tuner calls.
-
-    Args:
-        fn_args: from TFX, the files as for the Trainer. `custom_config` holds `level`, `model`, `training` and `tune`
-            (settings as JSON-able dicts), `names` (of the labels), `experiment`, `data`, `seed`, `workers`, `tune_dir`,
-            `log_dir` and `sources`.
-
-    Raises:
-        InputError: no trial could be scored.
-    """
-    config: dict[str, Any] = fn_args.custom_config
-    classes, seed = len(config["names"]), config["seed"]
-    task = Task(
-        model=ModelSettings.model_validate(config["model"]),
-        training=TrainingSettings.model_validate(config["training"]),
-        build=lambda model: build_video_classifier(model, classes, seed),
-        data=partial(training_data, fn_args),
-        seed=seed,
-    )
-    settings = TuneSettings.model_validate(config["tune"])
-    folder = Path(config["tune_dir"]) / fingerprint(fn_args)
-    return TunerFnResult(tuner=Search(task, settings, folder), fit_kwargs={})
 
 
 def read_trials(results_uri: str) -> SearchResult:

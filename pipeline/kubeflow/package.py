@@ -194,5 +194,6 @@ def _importer(node: tfx.dsl.Importer) -> dict[str, Any]:
         "importer": {
             "artifactUri": {"constant": node.exec_properties["artifact_uri"]},
             "typeSchema": json_format.MessageToDict(_type(channel)),
+            "reimport": True,  # else KFP takes what it found there before, whatever lies there now
         }
     }

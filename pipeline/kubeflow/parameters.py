@@ -2,14 +2,16 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from components.drift_detector.settings import DriftSettings
 from components.example_gen.component import resolve
+from components.source_fingerprint import source_fingerprint
 from models.errors import InputError
 from models.settings import AverageSettings, ModelSettings, Settings
 from models.vocabulary import Vocabulary
+from pipeline.create_pipeline import MODULES, PER_EXPERIMENT
 from pipeline.experiments import parse_experiment
 from pipeline.kubeflow.graph import Places, build_pipeline, edges
 from pipeline.preparation import prepare
@@ -31,12 +33,14 @@ class ResolvedSettings(Settings):
         span: the newest one.
         shards: fingerprint of the shards.
         vocabulary: fingerprint of the labels.
+        sources: fingerprint of the code of the steps, for images that keep their name.
     """
 
     settings: RunSettings
     span: int
     shards: str
     vocabulary: str
+    sources: str
 
     def for_steps(self) -> dict[str, str]:
         """As JSON by the name of the first step's outputs."""
@@ -54,7 +58,8 @@ class ResolvedSettings(Settings):
             beam=settings.beam,
             seed=settings.seed,
         )
-        return self.model_copy(update={"settings": shared})
+        nodes = MODULES.keys() - set(PER_EXPERIMENT)
+        return self.model_copy(update={"settings": shared, "sources": _sources(nodes)})
 
 
 def read_parameters(data: str, experiment: str, overrides: str) -> RunSettings:
@@ -115,7 +120,11 @@ def resolve_parameters(
     settings, vocabulary = prepare(settings.model_copy(update={"data": pinned}), places.push_directory)
     _refuse_another_graph(edges(build_pipeline(settings, vocabulary, places)), graph, settings.experiment)
     return ResolvedSettings(
-        settings=settings, span=found["span"], shards=found["fingerprint"], vocabulary=_fingerprint(vocabulary)
+        settings=settings,
+        span=found["span"],
+        shards=found["fingerprint"],
+        vocabulary=_fingerprint(vocabulary),
+        sources=_sources(MODULES),
     )
 
 
@@ -127,6 +136,10 @@ def _refuse_another_graph(needed: Sequence[str], compiled: Sequence[str], experi
             f"{', '.join(lacks) or 'nothing'}; too much: {', '.join(has) or 'nothing'}): what a model reads, a search "
             "and found hyperparameters are fixed, compile anew with this experiment and these overrides"
         )
+
+
+def _sources(nodes: Iterable[str]) -> str:
+    return source_fingerprint(*(module for node in nodes for module in MODULES[node]))
 
 
 def _fingerprint(vocabulary: Vocabulary) -> str:

@@ -11,7 +11,8 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from components.dataset_statistics.component import DatasetStatisticsExecutor, DataStatistics
+from components.dataset_statistics.artifact import DataStatistics
+from components.dataset_statistics.component import DatasetStatisticsExecutor
 from components.dataset_statistics.counts import PairCounts, SplitCounts
 from components.dataset_statistics.statistics import Statistics
 from components.example_gen.packing import pack

@@ -11,7 +11,7 @@ import tensorflow_data_validation as tfdv
 from tensorflow_data_validation.statistics import stats_impl
 
 import components.schema
-from components.dataset_statistics.component import DataStatistics
+from components.dataset_statistics.artifact import DataStatistics
 from components.dataset_statistics.counts import SplitCounts
 from components.dataset_statistics.statistics import describe
 from components.drift_detector.component import DataDrift, DriftDetectorExecutor

@@ -14,7 +14,7 @@ from apache_beam.transforms.util import _GlobalWindowsBatchingDoFn
 from tfx import v1 as tfx
 
 from components.champion_resolver import VERSION
-from components.dataset_statistics.component import DataStatistics
+from components.dataset_statistics.artifact import DataStatistics
 from components.dataset_statistics.counts import SplitCounts
 from components.dataset_statistics.statistics import describe
 from components.evaluator.analysis import analyze, eval_config

@@ -7,7 +7,7 @@ import pytest
 from tfx import v1 as tfx
 
 from components.champion_resolver import VERSION, ChampionResolverExecutor, find_champion
-from components.dataset_statistics.component import DataStatistics
+from components.dataset_statistics.artifact import DataStatistics
 from components.pusher import PusherExecutor
 from components.served_models import versions
 from models.errors import InputError
