@@ -48,6 +48,7 @@ def first(spans):
 def test_without_a_model_training_begins_with_random_weights(first):
     out, said = first
     assert start(out) is False
+    assert json.loads((out / "scores.json").read_text())["level"] == "video"
     assert "warm start: no model serves yet, training begins with random weights" in said
 
 

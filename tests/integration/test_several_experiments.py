@@ -19,7 +19,7 @@ SMALL = [
     "training.batch_size=8",
 ]
 FILE = """
-average: {base: frame-average-2304-1152, model: {hidden_units: [16]}}
+average: {base: frame-average-2304-1152-gated, model: {hidden_units: [16]}}
 netvlad: {base: netvlad-8, model: {hidden_units: [16]}}
 diverging: {base: netvlad-8, model: {hidden_units: [16]}, training: {learning_rate: 1.0e+38, decay_rate: 1.0}}
 """
@@ -44,17 +44,18 @@ def steps(out):
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("several")
-    arguments = ["synth", "--level", "frame", "--videos", "120", "--labels", "7", str(folder / "data")]
-    yt8m.main(arguments, standalone_mode=False)
     (folder / "own.yaml").write_text(FILE)
     return folder
 
 
 @pytest.fixture(scope="module")
-def several(folder):
+def several(folder, frames):
     """The folder of a run of three experiments, of which the second fails."""
-    arguments = ["--data", folder / "data", "--experiment-file", folder / "own.yaml", "--out", folder / "runs"]
-    with pytest.raises(InputError, match="1 of 3 experiments failed, first diverging: training diverged"):
+    arguments = ["--data", frames, "--experiment-file", folder / "own.yaml", "--out", folder / "runs"]
+    with pytest.raises(
+        InputError,
+        match=r"1 of 3 experiments failed, first diverging: training diverged: .* lower training.learning_rate",
+    ):
         run("--experiment", "average,diverging,netvlad", *arguments)
     return folder / "runs"
 
@@ -73,15 +74,24 @@ def test_each_experiment_has_the_folder_of_a_run(several):
         assert scores["experiment"] == name and scores["model_version"]
         assert (several / name / "report" / "index.html").exists()
         assert len(json.loads((several / name / "training_log.json").read_text())["epochs"]) == 2
-    assert steps(several / "diverging")["Trainer"] == "failed"
+    failed = steps(several / "diverging")
+    assert failed["Trainer"] == "failed" and "Pusher" not in failed
     assert not (several / "diverging" / "scores.json").exists()
 
 
-def test_an_ensemble_of_pushed_models_is_one_model(several, folder):
+def test_an_average_model_of_frames_answers_records_of_both_levels(several, frames, means, ask):
+    [model] = (several / "average" / "serving").iterdir()
+    of_frames, of_means = ask(model, frames / "train0000.tfrecord", means / "train0000.tfrecord")["answers"]
+    # The video-level set holds the means of the same videos.
+    assert of_frames["indices"] == of_means["indices"]
+    np.testing.assert_allclose(of_frames["scores"], of_means["scores"], rtol=1e-4)
+
+
+def test_an_ensemble_of_pushed_models_is_one_model(several, folder, frames):
     members = [several / "average", several / "netvlad"]
     out = folder / "ensemble"
     chosen = f"model.encoder.members=[{members[0]}, {members[1]}/serving]"
-    run("--data", folder / "data", "--experiment", "ensemble", "--out", out, "--set", chosen)
+    run("--data", frames, "--experiment", "ensemble", "--out", out, "--set", chosen)
 
     resolved = yaml.safe_load((out / "settings.yaml").read_text())["model"]["encoder"]["members"]
     versions = [next((member / "serving").iterdir()) for member in members]
@@ -107,9 +117,9 @@ def test_an_ensemble_of_pushed_models_is_one_model(several, folder):
     np.testing.assert_allclose(answer["probabilities"], expected, rtol=1e-4)
 
 
-def test_an_ensemble_without_members_is_refused_before_any_work(folder):
+def test_an_ensemble_without_members_is_refused_before_any_work(folder, frames):
     with pytest.raises(InputError, match="an ensemble needs two models or more"):
-        run("--data", folder / "data", "--experiment", "ensemble", "--out", folder / "nothing")
+        run("--data", frames, "--experiment", "ensemble", "--out", folder / "nothing")
     assert not (folder / "nothing" / "pipeline_root").exists()
 
 
@@ -127,6 +137,6 @@ def test_an_ensemble_without_members_is_refused_before_any_work(folder):
         ),
     ],
 )
-def test_what_cannot_run_together_is_refused_before_any_work(folder, arguments, error, message):
+def test_what_cannot_run_together_is_refused_before_any_work(folder, frames, arguments, error, message):
     with pytest.raises(error, match=message):
-        run("--data", folder / "data", "--out", folder / "nothing", *arguments)
+        run("--data", frames, "--out", folder / "nothing", *arguments)

@@ -1,8 +1,18 @@
-"""`yt8m run --tune` as a person uses it: a search, a training with its winner, and that winner in another run."""
+"""A search as a person uses it: `yt8m run --tune`, `yt8m tune` over what it has ingested, a run with the winner."""
 
+import contextlib
+import io
 import json
+import os
 import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import SimpleNamespace
 
+import psutil
 import pytest
 import yaml
 
@@ -10,77 +20,200 @@ from components.tuner.component import read_trials
 from models.errors import InputError
 from pipeline.command_line import yt8m
 
+YT8M = str(Path(sys.executable).with_name("yt8m"))
 TINY = ["--set", "training.max_epochs=1", "--set", "training.batch_size=8"]
 SPACE = {
     "model.hidden_units": {"type": "choice", "values": [[8], [16, 8]]},
     "training.learning_rate": {"type": "choice", "values": [1e-9, 1e-2]},
 }
+RATES = [1e-9, 1e-3, 3e-3, 1e-2]
+
+
+def searching(space, **changes):
+    tune = {"space": space, "oracle": "grid", "objective": "val_loss", "max_epochs": 1, "stop_hopeless": False}
+    return {"base": "average-576", "model": {"hidden_units": [8]}, "tune": tune | changes}
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    """Synthetic video-level data and an experiment that searches."""
+def folder(tmp_path_factory, means):
+    """Two experiments that search video-level data, the second among learning rates alone."""
     made = tmp_path_factory.mktemp("tuning")
-    sizes = ["--level", "video", "--videos", "160", "--labels", "5"]
-    yt8m.main(["synth", *sizes, str(made / "data")], standalone_mode=False)
-    tune = {"space": SPACE, "oracle": "grid", "objective": "val_loss", "max_epochs": 1, "stop_hopeless": False}
-    (made / "mine.yaml").write_text(yaml.safe_dump({"mine": {"base": "average-576", "tune": tune}}))
+    (made / "data").symlink_to(means)
+    rates = searching({"training.learning_rate": {"type": "choice", "values": RATES}}, max_epochs=2)
+    (made / "mine.yaml").write_text(yaml.safe_dump({"mine": searching(SPACE), "rates": rates}))
     return made
 
 
 def run(folder, out, *arguments):
+    """`yt8m run`: the card of the newest model, and the state of each step."""
     fixed = ["--data", str(folder / "data"), "--experiment-file", str(folder / "mine.yaml"), "--experiment", "mine"]
     yt8m.main(["run", *fixed, "--out", str(folder / out), *TINY, *arguments], standalone_mode=False)
-    [card] = (folder / out / "serving").glob("*/assets.extra/model_card.json")
+    cards = (folder / out / "pipeline_root" / "Trainer" / "model").glob("*/*/assets.extra/model_card.json")
+    card = max(cards, key=lambda path: int(path.parents[2].name))
     steps = {step["name"]: step["state"] for step in json.loads((folder / out / "steps.json").read_text())}
     return json.loads(card.read_text()), steps
 
 
-def test_the_trainer_trains_with_the_winner_of_the_search(folder, capsys):
-    card, steps = run(folder, "tuned", "--tune")
-    assert steps["Tuner"] == "done"
-    results = json.loads((folder / "tuned" / "trials.json").read_text())
-    scores = {trial["id"]: trial["scores"]["val_loss"] for trial in results["trials"]}
-    assert len(scores) == 4
-    best = min(scores, key=scores.get)
-    [winner] = [trial for trial in results["trials"] if trial["id"] == best]
-    assert card["training"]["learning_rate"] == winner["values"]["training.learning_rate"] == 1e-2
-    assert card["model"]["hidden_units"] == winner["values"]["model.hidden_units"]
-    assert "4 of 4 trials scored, best val_loss" in capsys.readouterr().out
-    log = json.loads((folder / "tuned" / "training_log.json").read_text())
+@pytest.fixture(scope="module")
+def tuned(folder):
+    """A run that has searched: its folder, and what `run` gives; what it printed."""
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        card, steps = run(folder, "tuned", "--tune")
+    return SimpleNamespace(folder=folder / "tuned", card=card, steps=steps, printed=printed.getvalue())
+
+
+def arguments(folder, out, *more, name="rates"):
+    """Of `yt8m tune`."""
+    fixed = ["--run", str(folder / "tuned"), "--experiment-file", str(folder / "mine.yaml"), *TINY]
+    return ["tune", name, *fixed, "--out", str(folder / out), *more]
+
+
+def tune(folder, out, *more, **name):
+    yt8m.main(arguments(folder, out, *more, **name), standalone_mode=False)
+    return trials(folder / out)
+
+
+def trials(out):
+    return json.loads((out / "trials.json").read_text())["trials"]
+
+
+def best_of(trials):
+    return min((trial for trial in trials if trial["scores"]), key=lambda trial: trial["scores"]["val_loss"])
+
+
+def test_the_trainer_trains_with_the_winner_of_the_search(tuned):
+    assert tuned.steps["Tuner"] == "done"
+    results = trials(tuned.folder)
+    winner = best_of(results)
+    assert len(results) == 4 and all(trial["scores"] for trial in results)
+    assert tuned.card["training"]["learning_rate"] == winner["values"]["training.learning_rate"] == 1e-2
+    assert tuned.card["model"]["hidden_units"] == winner["values"]["model.hidden_units"]
+    assert "4 of 4 trials scored, best val_loss" in tuned.printed
+    log = json.loads((tuned.folder / "training_log.json").read_text())
     assert log["epochs"][0]["val_loss"] == pytest.approx(winner["scores"]["val_loss"], rel=1e-6)
-    report = folder / "tuned" / "report"
+    report = tuned.folder / "report"
     assert 'href="tuning.html"' in (report / "index.html").read_text()
     assert "Grid search" in (report / "tuning.html").read_text()
-    assert len(list((folder / "tuned" / "logs" / "trials").glob("*/*.hparams"))) == 4
-    [uri] = (folder / "tuned" / "pipeline_root" / "Tuner" / "tuner_results").iterdir()
-    assert read_trials(str(uri)).winner.id == best and (uri / "trials.html").exists()
+    assert len(list((tuned.folder / "logs" / "trials").glob("*/*.hparams"))) == 4
+    [uri] = (tuned.folder / "pipeline_root" / "Tuner" / "tuner_results").iterdir()
+    assert read_trials(str(uri)).winner.id == winner["id"] and (uri / "trials.html").exists()
 
 
-def test_the_same_command_again_does_not_search_again(folder):
+def test_the_same_command_again_does_not_search_again(folder, tuned):
     _, steps = run(folder, "tuned", "--tune")
     assert steps["Tuner"] == steps["Trainer"] == "cached"
 
 
-def test_another_run_trains_with_what_the_search_found(folder):
-    expected, _ = run(folder, "tuned", "--tune")
-    card, steps = run(folder, "imported", "--hyperparameters", str(folder / "tuned" / "hyperparameters"))
+@pytest.fixture(scope="module")
+def searched(folder, tuned):
+    """`yt8m tune` of the same space over the same data: its folder, its trials and what it printed."""
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        found = tune(folder, "searched", name="mine")
+    return SimpleNamespace(folder=folder / "searched", trials=found, printed=printed.getvalue())
+
+
+def test_a_search_without_a_pipeline_finds_the_same(searched, tuned):
+    assert [trial["values"] for trial in searched.trials] == [trial["values"] for trial in trials(tuned.folder)]
+    assert "4 of 4 trials scored, best val_loss" in searched.printed
+    assert "Grid search" in (searched.folder / "trials.html").read_text()
+    assert len(list((searched.folder / "logs" / "trials").glob("*/*.hparams"))) == 4
+
+
+def test_another_run_trains_with_what_the_search_found_and_again_when_that_changed(folder, tuned, searched):
+    hyperparameters = searched.folder / "hyperparameters"
+    card, steps = run(folder, "trained", "--hyperparameters", str(hyperparameters))
     assert "Tuner" not in steps and "ImportHyperparameters" in steps
-    assert (card["model"], card["training"]) == (expected["model"], expected["training"])
-    assert card["model_id"] == expected["model_id"]
+    assert card["training"]["learning_rate"] == best_of(searched.trials)["values"]["training.learning_rate"]
+    assert (card["model"], card["training"]) == (tuned.card["model"], tuned.card["training"])
+    assert card["model_id"] == tuned.card["model_id"]
+
+    best = hyperparameters / "best_hyperparameters.txt"
+    found = json.loads(best.read_text())
+    found["values"]["training.learning_rate"] = 1e-9
+    best.write_text(json.dumps(found))
+    card, steps = run(folder, "trained", "--hyperparameters", str(hyperparameters))
+    assert (steps["Transform"], steps["Trainer"]) == ("cached", "done")
+    assert card["training"]["learning_rate"] == 1e-9
 
 
-def test_what_is_no_result_of_a_search_is_refused_before_any_work(folder):
+def test_what_is_no_result_of_a_search_is_refused_before_any_work(folder, searched):
     with pytest.raises(InputError, match=r"expected a folder with best_hyperparameters\.txt"):
         run(folder, "nothing", "--hyperparameters", str(folder))
     assert not (folder / "nothing" / "pipeline_root").exists()
     with pytest.raises(InputError, match="search and hyperparameters exclude each other"):
-        run(folder, "both", "--tune", "--hyperparameters", str(folder / "tuned" / "hyperparameters"))
+        run(folder, "both", "--tune", "--hyperparameters", str(searched.folder / "hyperparameters"))
 
 
-def test_values_of_another_encoder_are_one_line(folder):
-    shutil.copytree(folder / "tuned" / "hyperparameters", folder / "foreign")
+def test_what_does_not_fit_a_search_is_refused_in_one_line(folder, tuned):
+    with pytest.raises(InputError, match=r"which has no metadata\.sqlite, expected the folder of a `yt8m run`"):
+        tune(folder, "no", "--run", str(folder))
+    with pytest.raises(InputError, match="netvlad-8 reads frame-level records, --run holds video-level ones"):
+        tune(folder, "no", name="netvlad-8")
+    with pytest.raises(InputError, match=r"--set data\.split is no setting of a search, allowed: those of level"):
+        tune(folder, "no", "--set", "data.split=id:80/10/10")
+
+
+def started(folder, out, *more):
+    return subprocess.Popen([YT8M, *arguments(folder, out, *more)], stdout=subprocess.PIPE, text=True)
+
+
+def wait_for(process, is_so):
+    """Fails only where the process has ended, or hangs for many minutes."""
+    deadline = time.monotonic() + 600
+    while not is_so():
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def workers_of(process):
+    return [child for child in psutil.Process(process.pid).children() if "components.tuner.worker" in child.cmdline()]
+
+
+def completed(search):
+    """The logs of the trials that the oracle has recorded."""
+    states = search.glob("*/trial_*/trial.json")
+    return [path.with_name("training_log.json") for path in states if '"COMPLETED"' in path.read_text()]
+
+
+def test_a_killed_search_ends_its_workers_goes_on_and_repeats_no_finished_trial(folder, tuned):
+    search = folder / "killed" / "search"
+    process = started(folder, "killed", "--workers", "2")
+    wait_for(process, lambda: completed(search))
+    workers = workers_of(process)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    _, alive = psutil.wait_procs(workers, timeout=600)
+    assert len(workers) == 2 and not alive
+    finished = {path: path.stat().st_mtime_ns for path in completed(search)}
+    found = tune(folder, "killed")
+    assert {path: path.stat().st_mtime_ns for path in finished} == finished
+    assert sorted(trial["values"]["training.learning_rate"] for trial in found) == RATES
+    assert all(trial["scores"] for trial in found)
+
+
+def test_workers_share_a_search_and_one_that_dies_is_named(folder, tuned):
+    process = started(folder, "parallel", "--workers", "2", "--set", "tune.max_epochs=6")
+    search = folder / "parallel" / "search"
+    try:
+        wait_for(process, lambda: list(search.glob("*/trial_*/checkpoint/checkpoint.json")))
+        lost = workers_of(process)[0]
+        assert lost.environ()["KERASTUNER_TUNER_ID"] == "worker0"
+        wait_for(process, lambda: len(list(search.glob("*/trial_*"))) == 2)
+        lost.send_signal(signal.SIGKILL)
+        out, _ = process.communicate(timeout=800)
+    finally:
+        process.kill()
+    assert process.returncode == 0
+    assert "worker0 died (killed by SIGKILL)" in out and "worker1: trial" in out
+    found = trials(folder / "parallel")
+    assert len(found) == len(RATES)
+    [failed] = [trial for trial in found if not trial["scores"]]
+    assert failed["reason"] == "worker0 died (killed by SIGKILL)"
+
+
+def test_values_of_another_encoder_are_one_line(folder, tuned, searched):
+    shutil.copytree(searched.folder / "hyperparameters", folder / "foreign")
     best = folder / "foreign" / "best_hyperparameters.txt"
     best.write_text(best.read_text().replace("model.hidden_units", "model.encoder.clusters"))
     with pytest.raises(InputError, match=r"hyperparameters .*encoder\.average\.clusters: Extra inputs"):
-        run(folder, "wrong", "--hyperparameters", str(folder / "foreign"))
+        run(folder, "tuned", "--hyperparameters", str(folder / "foreign"))
