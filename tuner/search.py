@@ -74,8 +74,10 @@ class Search(BaseTuner):
     def __init__(self, task: Task, settings: TuneSettings, folder: Path) -> None:
         self._task, self.settings = task, settings
         self._reasons: dict[str, str] = {}
-        super().__init__(build_oracle(settings, task.seed), directory=folder.parent, project_name=folder.name)
-        self.oracle.verbose = 0
+        oracle = build_oracle(settings, task.seed)
+        # Before the search is read: its display knows none of the trials that it would show the end of.
+        oracle.verbose = 0
+        super().__init__(oracle, directory=folder.parent, project_name=folder.name)
 
     def search(self, *fit_args: Any, **fit_kwargs: Any) -> None:
         """Runs trials until the oracle has no more; a chief (KERASTUNER_TUNER_ID) serves its oracle until then."""
