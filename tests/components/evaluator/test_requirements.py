@@ -1,9 +1,7 @@
-"""What a model must reach, as a user writes it; and the groups of labels that have an F1 of their own."""
+"""What a model must reach, as a user writes it."""
 
-import numpy as np
 import pytest
 
-from components.evaluator.label_groups import label_groups
 from components.evaluator.requirements import Requirement, parse_requirements
 from models.errors import InputError
 
@@ -28,23 +26,3 @@ def test_what_is_no_threshold_is_refused(key, message):
     with pytest.raises(InputError, match=message) as error:
         parse_requirements({key: {"min": 0.5}})
     assert "\n" not in str(error.value)
-
-
-def test_labels_are_grouped_by_their_frequency_in_training():
-    videos = np.random.default_rng(0).permutation(200)
-    names = [f"name {label}" for label in range(200)]
-    groups = label_groups(videos, names, verticals=())
-    assert {name: len(labels) for name, labels in groups.items() if ":" not in name} == {
-        "head": 20, "middle": 80, "tail": 100,
-    }  # fmt: skip
-    assert sorted(groups["head"] + groups["middle"] + groups["tail"]) == list(range(200))
-    assert videos[groups["head"]].min() > videos[groups["middle"]].max()
-    assert videos[groups["middle"]].min() > videos[groups["tail"]].max()
-    frequent = [labels for name, labels in groups.items() if name.startswith("label:")]
-    assert frequent == [[label] for label in np.argsort(-videos)[:10]]
-
-
-def test_verticals_are_groups_and_labels_without_one_belong_to_none():
-    groups = label_groups([5, 4, 3, 2], ["a", "b", "c", "d"], ["Games", "", "Food", "Games"])
-    assert groups["vertical:Games"] == [0, 3] and groups["vertical:Food"] == [2]
-    assert {name for name in groups if name.startswith("vertical:")} == {"vertical:Games", "vertical:Food"}
