@@ -130,7 +130,7 @@ def _floats(values: Sequence[float]) -> tf.train.Feature:
     return tf.train.Feature(float_list=tf.train.FloatList(value=values))
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def frame_record() -> Callable[..., bytes]:
     """Serialized frame-level record; pass rgb=None or audio=None to leave a stream out."""
 
@@ -160,7 +160,7 @@ def frame_record() -> Callable[..., bytes]:
     return build
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def video_record() -> Callable[..., bytes]:
     """Serialized video-level record; further arguments are features of its own."""
 
@@ -185,7 +185,7 @@ def video_record() -> Callable[..., bytes]:
     return build
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def write_shard() -> Callable[[Path, Sequence[bytes]], Path]:
     """Writes records with TensorFlow's own writer."""
 
