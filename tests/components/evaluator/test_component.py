@@ -277,8 +277,9 @@ def test_a_change_within_noise_is_said_to_be_so(good, model, evaluate):
 
 
 def test_where_lower_is_better_a_change_for_the_better_is_a_fall(better, worse, tmp_path):
-    fallen = judged(better, tmp_path / "better", {"ece": {"min_change": 0.1}})
+    fallen = judged(better, tmp_path / "fallen", {"ece": {"min_change": 0.1}})
     assert fallen.blessed and "the change +" in fallen.reasons[0]
+    assert not judged(better, tmp_path / "too little", {"ece": {"min_change": 0.9}}).blessed
     assert not judged(worse, tmp_path / "worse", {"ece": {"min_change": 0.0}}).blessed
 
 
