@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 from filelock import FileLock
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ["TFX_ANALYTICS"] = "0"
@@ -23,7 +23,7 @@ os.environ["TFX_ANALYTICS"] = "0"
 import tensorflow as tf
 
 # How long an example takes says more about the machine than about the code.
-settings.register_profile("patient", deadline=None)
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
 
 
@@ -130,7 +130,7 @@ def _floats(values: Sequence[float]) -> tf.train.Feature:
     return tf.train.Feature(float_list=tf.train.FloatList(value=values))
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def frame_record() -> Callable[..., bytes]:
     """Serialized frame-level record; pass rgb=None or audio=None to leave a stream out."""
 
@@ -160,7 +160,7 @@ def frame_record() -> Callable[..., bytes]:
     return build
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def video_record() -> Callable[..., bytes]:
     """Serialized video-level record; further arguments are features of its own."""
 
@@ -185,7 +185,7 @@ def video_record() -> Callable[..., bytes]:
     return build
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def write_shard() -> Callable[[Path, Sequence[bytes]], Path]:
     """Writes records with TensorFlow's own writer."""
 

@@ -1,58 +1,53 @@
-"""Runs executors as TFX's launcher does, without a metadata store."""
+"""Runs executors as TFX's launcher does, without a metadata store, and data sets that several files only read."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tfx import v1 as tfx
 from tfx.dsl.components.base.base_beam_executor import BaseBeamExecutor
+from tfx.utils import json_utils
 
 import components.schema
 from components.example_gen.component import ExampleGenExecutor, Quarantine, resolve
 from components.transform.component import TransformExecutor
 
+Examples, TransformGraph = tfx.types.standard_artifacts.Examples, tfx.types.standard_artifacts.TransformGraph
+
 # The second keeps TFX from packing itself for each executor, 2 s of CPU.
 BEAM_ARGS = ["--runner=FnApiRunner", "--sdk_container_image=none"]
 
 
-@pytest.fixture
-def artifact(tmp_path: Path) -> Callable[..., Any]:
-    """An artifact of a type with a folder of its own."""
+@dataclass(frozen=True)
+class Steps:
+    """Runs steps of the pipeline; what they write lies in `folder`."""
 
-    def make(kind: type, name: str, **properties: Any) -> Any:
+    folder: Path
+
+    def artifact(self, kind: type, name: str) -> Any:
+        """An artifact of a type with an empty folder of its own: `name`, then `name1` and so on."""
         made = kind()
-        made.uri = str(tmp_path / "artifacts" / name)
-        Path(made.uri).mkdir(parents=True, exist_ok=True)
-        for key, value in properties.items():
-            setattr(made, key, value)
+        uris = (self.folder / "artifacts" / f"{name}{number or ''}" for number in count())
+        made.uri = str(next(uri for uri in uris if not uri.exists()))
+        Path(made.uri).mkdir(parents=True)
         return made
 
-    return make
-
-
-@pytest.fixture
-def execute(tmp_path: Path) -> Callable[..., None]:
-    """Runs an executor class on artifacts and properties."""
-
-    def run(executor: type, inputs: dict[str, Any], outputs: dict[str, Any], properties: dict[str, Any]) -> None:
+    def execute(self, executor: type, inputs: dict[str, Any], outputs: dict[str, Any], properties: Any) -> None:
+        """Runs an executor class on artifacts and properties."""
         beam = {"beam_pipeline_args": list(BEAM_ARGS)} if issubclass(executor, BaseBeamExecutor) else {}
-        context = executor.Context(tmp_dir=str(tmp_path / "tmp"), unique_id="1", **beam)
+        context = executor.Context(tmp_dir=str(self.folder / "tmp"), unique_id="1", **beam)
         executor(context).Do(
             {key: [value] for key, value in inputs.items()},
             {key: [value] for key, value in outputs.items()},
             properties,
         )
 
-    return run
-
-
-@pytest.fixture
-def ingest(artifact: Callable[..., Any], execute: Callable[..., None]) -> Callable[..., Any]:
-    """Runs ExampleGen, driver included, and returns its Examples and quarantine artifacts."""
-
-    def run(data: Path | str, **properties: Any) -> tuple[Any, Any]:
+    def ingest(self, data: Path | str, **properties: Any) -> tuple[Any, Any]:
+        """Runs ExampleGen, driver included, and returns its Examples and quarantine artifacts."""
         settings = {
             "data": str(data),
             "test_data": "",
@@ -65,28 +60,19 @@ def ingest(artifact: Callable[..., Any], execute: Callable[..., None]) -> Callab
             "quarantine_limit": 0.0,
             "sources": "",
         } | properties
-        examples = artifact(tfx.types.standard_artifacts.Examples, "examples")
-        quarantine = artifact(Quarantine, "quarantine")
-        execute(ExampleGenExecutor, {}, {"examples": examples, "quarantine": quarantine}, resolve(settings))
+        examples = self.artifact(Examples, "examples")
+        quarantine = self.artifact(Quarantine, "quarantine")
+        self.execute(ExampleGenExecutor, {}, {"examples": examples, "quarantine": quarantine}, resolve(settings))
         return examples, quarantine
 
-    return run
-
-
-@pytest.fixture
-def transform(
-    ingest: Callable[..., Any], artifact: Callable[..., Any], execute: Callable[..., None]
-) -> Callable[..., tuple[Any, Any, Any, Any]]:
-    """Runs ExampleGen and Transform; returns examples, transform graph, transformed examples and schema."""
-
-    def run(data: Path, level: str, classes: int, **properties: Any) -> tuple[Any, Any, Any, Any]:
-        examples, _ = ingest(data, level=level, classes=classes, **properties)
-        schema = artifact(tfx.types.standard_artifacts.Schema, "schema")
+    def transform(self, examples: Any, level: str, classes: int) -> tuple[Any, Any]:
+        """Runs Transform on packed examples; returns the graph and the transformed examples."""
+        schema = self.artifact(tfx.types.standard_artifacts.Schema, "schema")
         text = Path(components.schema.__file__).with_name(f"{level}.pbtxt").read_text()
         Path(schema.uri, "schema.pbtxt").write_text(text)
-        graph = artifact(tfx.types.standard_artifacts.TransformGraph, "graph")
-        transformed = artifact(tfx.types.standard_artifacts.Examples, "transformed")
-        execute(
+        graph = self.artifact(TransformGraph, "graph")
+        transformed = self.artifact(Examples, "transformed")
+        self.execute(
             TransformExecutor,
             {"examples": examples, "schema": schema},
             {"transform_graph": graph, "transformed_examples": transformed},
@@ -96,6 +82,83 @@ def transform(
                 "disable_statistics": 1,
             },
         )
-        return examples, graph, transformed, schema
+        return graph, transformed
 
-    return run
+
+@pytest.fixture(scope="session")
+def steps_in() -> Callable[[Path], Steps]:
+    """`(folder)` -> steps that write there, for fixtures that outlive a test."""
+    return Steps
+
+
+@pytest.fixture
+def steps(tmp_path: Path) -> Steps:
+    return Steps(tmp_path)
+
+
+@pytest.fixture
+def artifact(steps: Steps) -> Callable[..., Any]:
+    return steps.artifact
+
+
+@pytest.fixture
+def execute(steps: Steps) -> Callable[..., None]:
+    return steps.execute
+
+
+@pytest.fixture
+def ingest(steps: Steps) -> Callable[..., tuple[Any, Any]]:
+    return steps.ingest
+
+
+@dataclass(frozen=True)
+class Transformed:
+    """What ExampleGen and Transform made of a data set.
+
+    Attributes:
+        classes: number of labels.
+        examples: packed ones, in the splits train, validation and test.
+        graph: Transform's.
+        transformed: the same examples with the features that are stored.
+    """
+
+    classes: int
+    examples: Any
+    graph: Any
+    transformed: Any
+
+
+def _transformed(
+    once: Callable[..., Path], write_shard: Callable[..., Path], level: str, classes: int, records: Iterator[bytes]
+) -> Transformed:
+    def build(folder: Path) -> None:
+        write_shard(folder / "data" / "a.tfrecord", list(records))
+        steps = Steps(folder)
+        examples, _ = steps.ingest(
+            folder / "data", level=level, classes=classes, kept_features='["channel", "nowhere"]'
+        )
+        graph, transformed = steps.transform(examples, level, classes)
+        made = {"examples": examples, "graph": graph, "transformed": transformed}
+        (folder / "made.json").write_text(json_utils.dumps(made))
+
+    made = once(f"transformed-{level}", build) / "made.json"
+    return Transformed(classes, **json_utils.loads(made.read_text()))
+
+
+@pytest.fixture(scope="session")
+def transformed_frames(
+    once: Callable[..., Path], write_shard: Callable[..., Path], frame_record: Callable[..., bytes]
+) -> Transformed:
+    """Forty frame-level videos of 1 to 300 frames: the n-th has the labels n % 5 and n % 3."""
+    records = (frame_record(f"{n:04d}", sorted({n % 5, n % 3}), frames=1 + n * 299 // 39) for n in range(40))
+    return _transformed(once, write_shard, "frame", 5, records)
+
+
+@pytest.fixture(scope="session")
+def transformed_means(
+    once: Callable[..., Path], write_shard: Callable[..., Path], video_record: Callable[..., bytes]
+) -> Transformed:
+    """Sixty video-level videos: the n-th has the labels n % 4 and n % 3, and two of three a feature `channel`."""
+    channels = ({"channel": b"news"}, {"channel": b"<i>"}, {})
+    records = (video_record(f"{n:04d}", sorted({n % 4, n % 3}), **channels[n % 3]) for n in range(60))
+    return _transformed(once, write_shard, "video", 4, records)

@@ -1,0 +1,77 @@
+"""run_fn on real artifacts, as TFX's Trainer calls it."""
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import pytest
+from tfx import v1 as tfx
+
+from components.served_models import read_model_card
+from components.trainer.trainer import read_training_log, run_fn
+from models.errors import InputError
+from models.settings import ModelSettings, TrainingSettings
+from models.training.log import EpochLog
+
+Trained = Callable[..., tuple[str, EpochLog]]
+
+
+@pytest.fixture(scope="module")
+def trained(transformed_frames: Any, tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    """Trains for an epoch, so slowly that the weights stay as they were; returns the SavedModel and the epoch.
+
+    The same arguments train once.
+    """
+
+    @cache
+    def run(seed: int = 0, clusters: int = 4, **training: Any) -> tuple[str, EpochLog]:
+        folder = tmp_path_factory.mktemp("trained")
+        serving = str(folder / "Format-Serving")
+        settings = TrainingSettings(learning_rate=1e-12, batch_size=8, max_epochs=1, **training)
+        model = ModelSettings(encoder={"name": "netvlad", "clusters": clusters})
+        config = {
+            "experiment": "netvlad",
+            "level": "frame",
+            "model": model.model_dump(mode="json"),
+            "training": settings.model_dump(mode="json"),
+            "names": [str(label) for label in range(transformed_frames.classes)],
+            "seed": seed,
+            "data": "",
+            "checkpoint_dir": str(folder / "checkpoints"),
+            "log_dir": str(folder / "logs"),
+            "sources": "",
+        }
+        fn_args = tfx.components.FnArgs(
+            train_files=[f"{transformed_frames.examples.uri}/Split-train/*"],
+            eval_files=[f"{transformed_frames.examples.uri}/Split-validation/*"],
+            transform_graph_path=transformed_frames.graph.uri,
+            serving_model_dir=serving,
+            custom_config=config,
+        )
+        run_fn(fn_args)
+        [epoch] = read_training_log(str(folder)).epochs
+        return serving, epoch
+
+    return run
+
+
+def test_training_sees_sampled_frames_and_validation_all_of_them(trained: Trained) -> None:
+    _, everything = trained()
+    _, sampled = trained(frame_sampling="random", sampled_frames=2)
+    assert sampled.videos == everything.videos
+    assert sampled.val_loss == pytest.approx(everything.val_loss, abs=1e-6)
+    assert abs(sampled.loss - everything.loss) > 1e-4
+
+
+def test_a_warm_start_begins_with_the_weights_of_another_model_which_the_card_names(trained: Trained) -> None:
+    (_, cold), (start, other) = trained(), trained(seed=1)
+    serving, warm = trained(warm_start=start)
+    assert warm.val_loss == pytest.approx(other.val_loss, abs=1e-6)
+    assert abs(warm.val_loss - cold.val_loss) > 1e-4
+    assert read_model_card(serving)["training"]["warm_start"] == start
+
+
+def test_weights_of_another_architecture_are_refused(trained: Trained) -> None:
+    start, _ = trained(seed=1)
+    with pytest.raises(InputError, match=r"clusters is 8, allowed with the weights of .*: 4"):
+        trained(clusters=8, warm_start=start)
