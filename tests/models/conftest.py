@@ -5,7 +5,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -190,25 +190,45 @@ def check_compiled() -> Callable[..., None]:
     return check
 
 
-ON_JAX = """
-import importlib, json, sys
-import jax, keras, numpy as np
-call = json.loads(sys.argv[2])
-importlib.import_module(call["module"])
-given = np.load(sys.argv[1])
-inputs = [given[f"input{i}"] for i in range(call["inputs"])]
-layer = keras.saving.deserialize_keras_object(call["layer"])
-layer(*[keras.Input(batch_shape=array.shape, dtype=array.dtype.name) for array in inputs])
-layer.set_weights([given[f"weight{i}"] for i in range(len(layer.weights))])
-assert keras.backend.backend() == "jax"
-state = [[variable.value for variable in part] for part in (layer.trainable_variables, layer.non_trainable_variables)]
-run = lambda arguments: jax.jit(lambda *inputs: layer.stateless_call(*state, *inputs, **arguments)[0])(*inputs)
-np.save(sys.argv[3], np.stack([run(arguments) for arguments in call["calls"]]))
-"""
+@pytest.fixture(scope="session")
+def on_jax(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., dict[str, np.ndarray]]]:
+    """`(function, arrays, **arguments)` -> the arrays that this function of jax_process.py returns.
+
+    One process runs them all, instead of each importing Keras and JAX anew. What is compiled runs once: optimizing it
+    would take longer.
+    """
+    folder = tmp_path_factory.mktemp("jax")
+    given, results, log = folder / "given.npz", folder / "results.npz", folder / "log"
+    command = [sys.executable, str(Path(__file__).with_name("jax_process.py"))]
+    environment = {
+        **os.environ,
+        "KERAS_BACKEND": "jax",
+        "JAX_PLATFORMS": "cpu",
+        "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",
+        "PYTHONPATH": os.pathsep.join(sys.path),
+    }
+    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with (
+        log.open("wb") as errors,
+        subprocess.Popen(command, env=environment, stderr=errors, **pipes) as process,
+    ):
+
+        def call(function: str, arrays: dict[str, np.ndarray], **arguments: Any) -> dict[str, np.ndarray]:
+            np.savez(given, **arrays)
+            request = {"function": function, "given": str(given), "results": str(results), "arguments": arguments}
+            print(json.dumps(request), file=process.stdin, flush=True)
+            answer = process.stdout.readline()
+            assert answer, f"the process has ended: {log.read_text()}"
+            error = json.loads(answer)
+            assert error is None, error
+            with np.load(results) as found:
+                return dict(found)
+
+        yield call
 
 
-@pytest.fixture
-def run_on_jax(tmp_path: Path) -> Callable[..., list[np.ndarray]]:
+@pytest.fixture(scope="session")
+def run_on_jax(on_jax: Callable[..., dict[str, np.ndarray]]) -> Callable[..., list[np.ndarray]]:
     """`(layer, inputs, calls)` -> outputs of the same layer on JAX, compiled: one for each call's keyword arguments."""
 
     def run(
@@ -216,25 +236,11 @@ def run_on_jax(tmp_path: Path) -> Callable[..., list[np.ndarray]]:
     ) -> list[np.ndarray]:
         arrays = {f"input{i}": array for i, array in enumerate(inputs)}
         arrays |= {f"weight{i}": array for i, array in enumerate(layer.get_weights())}
-        np.savez(tmp_path / "given.npz", **arrays)
-        call = {
-            "module": type(layer).__module__,
-            "layer": keras.saving.serialize_keras_object(layer),
-            "inputs": len(inputs),
-            "calls": list(calls),
-        }
+        recipe = keras.saving.serialize_keras_object(layer)
         # Its build configuration would build the layer before it is called: here the call builds it.
-        call["layer"].pop("build_config", None)
-        script = [sys.executable, "-c", ON_JAX, str(tmp_path / "given.npz"), json.dumps(call), str(tmp_path / "out")]
-        environment = {
-            **os.environ,
-            "KERAS_BACKEND": "jax",
-            "JAX_PLATFORMS": "cpu",
-            "PYTHONPATH": os.pathsep.join(sys.path),
-        }
-        done = subprocess.run(script, env=environment, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
-        return list(np.load(tmp_path / "out.npy"))
+        recipe.pop("build_config", None)
+        outputs = on_jax("call_layer", arrays, layer=recipe, inputs=len(inputs), calls=list(calls))
+        return [outputs[f"output{i}"] for i in range(len(calls))]
 
     return run
 
