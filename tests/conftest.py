@@ -12,6 +12,9 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+# Read when NumPy is imported. xdist has a worker a core: more threads each wait for one another, at full load.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 import numpy as np
 import pytest
 from filelock import FileLock
@@ -130,7 +133,7 @@ def _floats(values: Sequence[float]) -> tf.train.Feature:
     return tf.train.Feature(float_list=tf.train.FloatList(value=values))
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def frame_record() -> Callable[..., bytes]:
     """Serialized frame-level record; pass rgb=None or audio=None to leave a stream out."""
 
@@ -160,7 +163,7 @@ def frame_record() -> Callable[..., bytes]:
     return build
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def video_record() -> Callable[..., bytes]:
     """Serialized video-level record; further arguments are features of its own."""
 
@@ -185,7 +188,7 @@ def video_record() -> Callable[..., bytes]:
     return build
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def write_shard() -> Callable[[Path, Sequence[bytes]], Path]:
     """Writes records with TensorFlow's own writer."""
 
