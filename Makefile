@@ -43,7 +43,8 @@ lock: setup ## Resolve the three locks anew from setup.py.
 	@$(UV_COMPILE) --extra dev --constraint requirements.lock --output-file requirements-dev.lock
 	@$(UV_COMPILE) --extra gpu --constraint requirements.lock --output-file requirements-gpu.lock
 
-bench: setup ## Measure ingest, statistics, synthesis, evaluation, metrics and encoders (long).
+bench: setup ## Measure start-up, ingest, statistics, synthesis, evaluation, metrics and encoders (long).
+	@$(BIN)/python benchmarks/start_up.py
 	@$(BIN)/python benchmarks/synthetic_data.py
 	@$(BIN)/python benchmarks/example_gen.py
 	@$(BIN)/python benchmarks/dataset_statistics.py

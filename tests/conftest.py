@@ -12,6 +12,9 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+# Read when NumPy is imported. xdist has a worker a core: more threads each wait for one another, at full load.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 import numpy as np
 import pytest
 from filelock import FileLock

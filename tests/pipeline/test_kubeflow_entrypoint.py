@@ -107,5 +107,5 @@ def test_a_step_that_the_image_lacks_is_refused(run, resolved, capfd):
 
 def test_help_is_answered_without_importing_tfx():
     command = [sys.executable, "-X", "importtime", "-m", "pipeline.kubeflow_entrypoint", "--help"]
-    answer = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    answer = subprocess.run(command, capture_output=True, text=True, check=True)
     assert "--executor_input" in answer.stdout and "tensorflow" not in answer.stderr

@@ -13,7 +13,7 @@ from pipeline.experiments import find_experiment
 from pipeline.settings import resolve_settings
 
 
-def write_run(
+def write_run_folder(
     folder: Path,
     experiment: str,
     data: str = "/data/yt8m/video",
@@ -61,11 +61,13 @@ def write_run(
     return folder
 
 
+@pytest.fixture(scope="session")
+def write_run() -> Callable[..., Path]:
+    """`(folder, experiment, ...)` writes a finished run; returns its folder."""
+    return write_run_folder
+
+
 @pytest.fixture
 def run(tmp_path: Path) -> Callable[..., Path]:
     """Writes a run into the folder `runs`; its folder has the name given."""
-
-    def write(name: str, experiment: str, **options: Any) -> Path:
-        return write_run(tmp_path / "runs" / name, experiment, **options)
-
-    return write
+    return lambda name, experiment, **options: write_run_folder(tmp_path / "runs" / name, experiment, **options)

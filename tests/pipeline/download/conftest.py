@@ -7,7 +7,7 @@ import threading
 import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -17,7 +17,8 @@ from pipeline.download.client import Patience
 from pipeline.download.download import Listener, Summary, download
 from pipeline.download.published import Addresses, Partition, Share
 
-QUICK = Patience(timeout=0.4, failures=4, first_wait=0.01, longest_wait=0.04, longest_asked_wait=0.5)
+# Waits that a test can afford; the timeout is longer than any machine is busy.
+QUICK = Patience(timeout=300, failures=4, first_wait=0.01, longest_wait=0.04, longest_asked_wait=0.5)
 
 
 @dataclass
@@ -78,8 +79,8 @@ class Handler(BaseHTTPRequestHandler):
     def write(self, request: Request, content: bytes) -> None:
         for begin in range(0, len(content), 4096):
             piece = content[begin : begin + 4096]
+            request.sent += len(piece)  # before the client can have it, and look
             self.wfile.write(piece)
-            request.sent += len(piece)
 
     def log_message(self, format: str, *arguments: object) -> None:
         pass
@@ -153,7 +154,7 @@ class Mirror:
             content = self.files[handler.path][handler.request_.begin :]
             handler.answer(handler.request_, 200, content[:after], length=len(content))
             handler.wfile.flush()
-            self.release.wait(20)
+            self.release.wait()
             handler.write(handler.request_, content[after:])
 
         return fault
@@ -197,11 +198,13 @@ def listened() -> Listened:
 
 @pytest.fixture
 def fetch(mirror: Mirror, tmp_path: Path, listened: Listened) -> Callable[..., Summary]:
-    """Downloads into `tmp_path / "out"` with little patience."""
+    """Downloads into `tmp_path / "out"`; further arguments are of Patience, instead of QUICK's."""
 
-    def call(*partitions: str, share: str = "1/1", workers: int = 4, patience: Patience = QUICK) -> Summary:
+    def call(*partitions: str, share: str = "1/1", workers: int = 4, **patience: float) -> Summary:
         wanted = [Partition(*partition.split("/")) for partition in partitions or ("2/video/train",)]
         addresses = Addresses.of_base_url(mirror.url)
-        return download(wanted, tmp_path / "out", Share.parse(share), addresses, workers, patience, listened)
+        return download(
+            wanted, tmp_path / "out", Share.parse(share), addresses, workers, replace(QUICK, **patience), listened
+        )
 
     return call

@@ -19,12 +19,16 @@ def command(mirror, out, *options):
     return [str(argument) for argument in (YT8M, "download", *asked, *options, out)]
 
 
-def download(mirror, out, *options):
-    return subprocess.run(command(mirror, out, *options), capture_output=True, text=True, timeout=60)
+@pytest.fixture
+def download(yt8m, mirror):
+    """`(out, *options)` runs the command in this process, whose reaction to SIGTERM it changes."""
+    reaction = signal.getsignal(signal.SIGTERM)
+    yield lambda out, *options: yt8m(*command(mirror, out, *options)[1:])
+    signal.signal(signal.SIGTERM, reaction)
 
 
 def wait_until(condition):
-    end = time.monotonic() + 20
+    end = time.monotonic() + 300
     while not condition():
         assert time.monotonic() < end
         time.sleep(0.01)
@@ -50,73 +54,77 @@ def held(mirror, tmp_path):
     process.wait()
 
 
-def assert_goes_on(mirror, out):
+@pytest.fixture
+def assert_goes_on(mirror, download, tmp_path):
     """The same command fetches the missing halves only."""
-    mirror.log.clear()
-    found = download(mirror, out, "--json")
-    assert found.returncode == 0, found.stderr
-    fetched = sorted((r.path, r.begin, r.sent) for r in mirror.log if r.method == "GET" and "plans" not in r.path)
-    assert fetched == [(PATHS[name], 200_000, 200_000) for name in ("trainab", "trainac")]
-    written = {path.name: path.read_bytes() for path in out.glob("*.tfrecord")}
-    shards = [mirror.files[path] for path in PATHS.values()]
-    assert written == {f"train000{number}.tfrecord": shard for number, shard in enumerate(shards)}
-    assert json.loads(found.stdout)["bytes"] == 400_000
+
+    def check():
+        mirror.log.clear()
+        answer = download(tmp_path / "out", "--json")
+        assert answer.code == 0, answer.err
+        fetched = sorted((r.path, r.begin, r.sent) for r in mirror.log if r.method == "GET" and "plans" not in r.path)
+        assert fetched == [(PATHS[name], 200_000, 200_000) for name in ("trainab", "trainac")]
+        written = {path.name: path.read_bytes() for path in (tmp_path / "out").glob("*.tfrecord")}
+        shards = [mirror.files[path] for path in PATHS.values()]
+        assert written == {f"train000{number}.tfrecord": shard for number, shard in enumerate(shards)}
+        assert json.loads(answer.out)["bytes"] == 400_000
+
+    return check
 
 
-def test_a_killed_download_goes_on_where_it_was(mirror, held, tmp_path):
+def test_a_killed_download_goes_on_where_it_was(held, assert_goes_on):
     held.send_signal(signal.SIGKILL)
-    assert held.wait(10) == -signal.SIGKILL
-    assert_goes_on(mirror, tmp_path / "out")
+    assert held.wait() == -signal.SIGKILL
+    assert_goes_on()
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_stopped_download_ends_soon_in_words_and_goes_on(mirror, held, tmp_path, number, code):
-    started = time.monotonic()
+def test_a_stopped_download_does_not_wait_for_its_connections_says_so_and_goes_on(held, assert_goes_on, number, code):
     held.send_signal(number)
-    said = held.communicate(timeout=10)[1]
-    assert time.monotonic() - started < 5  # its connections would wait for 30 s
+    words = held.communicate()[1]
     assert held.returncode == code
-    assert "stopped; the same command goes on from here" in said.splitlines() and "Traceback" not in said
-    assert_goes_on(mirror, tmp_path / "out")
+    assert "stopped; the same command goes on from here" in words.splitlines() and "Traceback" not in words
+    assert "no byte in" not in words  # what a connection says that was waited for, after 30 s
+    assert_goes_on()
 
 
-def test_what_was_done_is_said_for_people_and_for_programs(mirror, tmp_path):
+def test_what_was_done_is_said_for_people_and_for_programs(mirror, download, tmp_path):
     mirror.publish(["aa", "ab", "ac"])
-    found = download(mirror, tmp_path / "out", "--shard", "1/1")
-    assert found.returncode == 0
-    told, rate = found.stdout.split("; ")
+    answer = download(tmp_path / "out", "--shard", "1/1")
+    assert answer.code == 0
+    told, rate = answer.out.split("; ")
     assert told == f"4 files in {tmp_path}/out: 4 downloaded, 0 were there, 0 failed"
     assert rate.startswith("0.1 MB in ")
-    lines = found.stderr.splitlines()
+    lines = answer.err.splitlines()
     assert {line.partition("] ")[2] for line in lines} == {
         *(f"train000{number}.tfrecord: downloaded" for number in range(3)),
         "vocabulary.csv: downloaded",
     }
     assert [line.partition(" ")[0] for line in lines] == ["[1/4]", "[2/4]", "[3/4]", "[4/4]"]
-    again = json.loads(download(mirror, tmp_path / "out", "--json").stdout)
+    again = json.loads(download(tmp_path / "out", "--json").out)
     assert again.pop("seconds") >= 0
     asked = {"out": f"{tmp_path}/out", "dataset": "2/video", "files": 4}
     assert again == {**asked, "downloaded": [], "present": 4, "failed": {}, "bytes": 0}
 
 
-def test_failed_files_are_listed_with_exit_code_1(mirror, tmp_path):
+def test_failed_files_are_listed_with_exit_code_1(mirror, download, tmp_path):
     mirror.publish(["aa", "ab", "ac"])
     del mirror.files[PATHS["trainab"]]
     reason = f"{mirror.url}{PATHS['trainab']}: 404 Not Found"
-    found = download(mirror, tmp_path / "out")
-    assert found.returncode == 1
-    assert found.stdout.splitlines()[1:] == [f"failed: train0001.tfrecord: {reason}"]
-    assert found.stderr.splitlines()[-1] == "error: 1 of 4 files failed; the same command tries them again"
-    found = download(mirror, tmp_path / "out", "--json")
-    assert found.returncode == 1
-    summary = json.loads(found.stdout)
+    answer = download(tmp_path / "out")
+    assert answer.code == 1
+    assert answer.out.splitlines()[1:] == [f"failed: train0001.tfrecord: {reason}"]
+    assert answer.err.splitlines()[-1] == "error: 1 of 4 files failed; the same command tries them again"
+    answer = download(tmp_path / "out", "--json")
+    assert answer.code == 1
+    summary = json.loads(answer.out)
     assert (summary["present"], summary["failed"]) == (3, {"train0001.tfrecord": reason})
 
 
-def test_a_plan_that_is_not_there_is_one_line_with_exit_code_1(mirror, tmp_path):
-    found = download(mirror, tmp_path / "out")
-    assert (found.returncode, found.stdout) == (1, "")
-    assert found.stderr == f"error: {mirror.url}/2/download_plans/video_train.json: 404 Not Found\n"
+def test_a_plan_that_is_not_there_is_one_line_with_exit_code_1(mirror, download, tmp_path):
+    answer = download(tmp_path / "out")
+    assert (answer.code, answer.out) == (1, "")
+    assert answer.err == f"error: {mirror.url}/2/download_plans/video_train.json: 404 Not Found\n"
 
 
 @pytest.mark.parametrize(
@@ -132,20 +140,16 @@ def test_a_plan_that_is_not_there_is_one_line_with_exit_code_1(mirror, tmp_path)
         ([], "error: OUT is 'file': Not a directory, expected a folder that may be written"),
     ],
 )
-def test_a_mistake_is_one_line_with_exit_code_2(mirror, tmp_path, monkeypatch, options, said):
+def test_a_mistake_is_one_line_with_exit_code_2(mirror, download, tmp_path, monkeypatch, options, said):
     monkeypatch.chdir(tmp_path)
     Path("file").touch()
-    found = download(mirror, "file", *options)
-    assert (found.returncode, found.stdout) == (2, "")
-    assert found.stderr.splitlines()[-1].startswith(said) and mirror.log == []
+    answer = download("file", *options)
+    assert (answer.code, answer.out) == (2, "")
+    assert answer.err.splitlines()[-1].startswith(said) and mirror.log == []
 
 
-def test_help_answers_within_a_second():
-    subprocess.run([YT8M, "download", "--help"], capture_output=True)  # the first call may compile bytecode
-    started = time.monotonic()
-    found = subprocess.run([YT8M, "download", "--help"], capture_output=True, text=True)
-    assert time.monotonic() - started < 1
-    assert found.returncode == 0 and "--base-url URL" in found.stdout
+def test_help_tells_how_a_private_mirror_is_named(yt8m):
+    assert "--base-url URL" in yt8m("download", "--help").out
 
 
 def test_downloading_imports_neither_tensorflow_nor_tfx():

@@ -1,5 +1,6 @@
 """The smallest finished runs, and their reports as a person and a browser read them."""
 
+import json
 import math
 from dataclasses import dataclass, replace
 from html.parser import HTMLParser
@@ -18,8 +19,10 @@ from components.dataset_statistics.counts import SplitCounts
 from components.dataset_statistics.statistics import Statistics, describe
 from components.drift_detector.drift import Drift
 from components.evaluator.details import Details
+from components.evaluator.page import evaluation_page
 from components.evaluator.verdict import Interval, Slice, Verdict
 from components.example_gen.ingest import Summary
+from components.example_gen.synthetic import read_synthetic
 from models.features import ID, LABELS, MAX_FRAMES, NUM_FRAMES, Level
 from models.metrics.bootstrap import REPLICATES
 from models.metrics.findings import Findings
@@ -27,7 +30,8 @@ from models.metrics.video_metrics import VideoMetrics
 from models.training.log import EpochLog, TrainingLog
 from pipeline.experiments import find_experiment
 from pipeline.local_runner import Step
-from pipeline.report import write_report
+from pipeline.report import NAVIGATION, render_page, write_report
+from pipeline.report.overview import overview
 from pipeline.settings import RunSettings, resolve_settings
 
 PAGES = ("index", "statistics", "anomalies", "training", "evaluation")
@@ -112,6 +116,21 @@ class Run:
         uri = self.outputs("DatasetStatistics")["statistics"]
         found = Statistics.read(uri)
         found.model_copy(update={"ingest": replace(found.ingest, **changes)}).write(uri)
+
+    def describe_data(self, content: Any) -> None:
+        """Writes the file beside the shards that says whether they are synthetic."""
+        (Path(self.settings.data.pattern) / "oracle.json").write_text(json.dumps(content))
+
+    def first_page(self) -> Page:
+        """The page without plots, alone."""
+        synthetic = read_synthetic(self.settings.data.pattern)
+        content = overview(self.settings, self.scores, self.steps)
+        return Page(render_page("index", subject="", synthetic=synthetic, navigation=NAVIGATION, **content))
+
+    def evaluation_page(self) -> Page:
+        """The page of the Evaluator's artifact, alone."""
+        verdict = Verdict.read(self.outputs("Evaluator")["evaluation"])
+        return Page(evaluation_page(verdict, NAMES, subject="", synthetic=None, navigation={}))
 
     def report(self) -> dict[str, Page]:
         """Writes the report; gives its pages by name."""
@@ -244,15 +263,25 @@ def finished_run(folder: Path, level: Level, experiment: str) -> Run:
 
 @pytest.fixture
 def frame_run(tmp_path: Path) -> Run:
+    """A frame-level run to change."""
     return finished_run(tmp_path, "frame", "netvlad-100-gated")
 
 
-@pytest.fixture
-def video_run(tmp_path: Path) -> Run:
-    return finished_run(tmp_path, "video", "average-2304-1152")
+@pytest.fixture(scope="session")
+def reported_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A frame-level run whose report is `report`, to be left as it is: a report's 14 plots take over a second."""
+    return finished_run(tmp_path_factory.mktemp("run"), "frame", "netvlad-100-gated")
 
 
-@pytest.fixture(scope="module")
-def report(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Page]:
-    """The pages of a frame-level run, for tests that change nothing."""
-    return finished_run(tmp_path_factory.mktemp("run"), "frame", "netvlad-100-gated").report()
+@pytest.fixture(scope="session")
+def report(reported_run: Run) -> dict[str, Page]:
+    """The pages of a frame-level run."""
+    return reported_run.report()
+
+
+@pytest.fixture(scope="session")
+def synthetic_video_report(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Page]:
+    """The pages of a video-level run on synthetic data."""
+    run = finished_run(tmp_path_factory.mktemp("run"), "video", "average-2304-1152")
+    run.describe_data({"synthetic": True, "oracle": {"micro_f1": 0.93214, "videos": 1200}})
+    return run.report()

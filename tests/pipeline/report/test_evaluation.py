@@ -30,8 +30,8 @@ def test_the_evaluation_page_shows_slices(report):
     assert re.findall(r'<i style="width: ([\d.]+)%">', page.html)[:3] == ["0.0", "61.0", "62.0"]
 
 
-def test_the_evaluation_page_of_video_level_data_has_no_slices_by_frames(video_run):
-    text = video_run.report()["evaluation"].text
+def test_the_evaluation_page_of_video_level_data_has_no_slices_by_frames(synthetic_video_report):
+    text = synthetic_video_report["evaluation"].text
     assert "By number of labels" in text
     assert "By number of frames" not in text
 
@@ -58,7 +58,7 @@ def test_the_evaluation_page_lists_the_best_and_the_worst_labels_that_occur_ofte
 
 def test_the_evaluation_page_compares_with_the_champion(frame_run):
     frame_run.set_champion("16", f1=0.9, precision=0.7, recall=0.9123)
-    page = frame_run.report()["evaluation"]
+    page = frame_run.evaluation_page()
     assert page.rows[:5] == [
         ["score", "this model", "champion (version 16)", "change"],
         ["F1", "0.8123 0.8023 to 0.8323", "0.9000", "-0.0877 -0.1000 to +0.0500"],

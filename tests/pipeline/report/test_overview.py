@@ -1,15 +1,14 @@
 """The first page: scores and their sources, the verdict, what was pushed; and the banner of synthetic data."""
 
-import json
 from pathlib import Path
 
 import pytest
 
 
-def test_the_first_page_names_the_run_and_shows_every_score_with_its_source(frame_run):
-    page = frame_run.report()["index"]
+def test_the_first_page_names_the_run_and_shows_every_score_with_its_source(reported_run, report):
+    page = report["index"]
     assert page.text.startswith("netvlad-100-gated")
-    assert f"Data {frame_run.settings.data.pattern} Level frame" in page.text
+    assert f"Data {reported_run.settings.data.pattern} Level frame" in page.text
     assert page.rows[0] == ["split", "videos", "F1", "precision", "recall", "thesis F1"]
     assert page.rows[1:4] == [
         ["train training log, epoch 2 of 3", "4", "0.4100", "", "", "0.824"],
@@ -24,7 +23,7 @@ def test_the_first_page_names_the_run_and_shows_every_score_with_its_source(fram
 
 def test_an_experiment_that_the_thesis_does_not_have_is_not_compared_with_it(frame_run):
     frame_run.settings = frame_run.settings.model_copy(update={"published": None})
-    page = frame_run.report()["index"]
+    page = frame_run.first_page()
     assert page.rows[0] == ["split", "videos", "F1", "precision", "recall"]
     assert page.rows[3] == ["test Evaluator", "2", "0.8123", "0.7123", "0.9123"]
     assert "thesis" not in page.text
@@ -40,30 +39,36 @@ def test_an_experiment_that_the_thesis_does_not_have_is_not_compared_with_it(fra
 )
 def test_the_first_page_says_what_was_pushed(frame_run, properties, expected):
     frame_run.steps[-1].properties = {"pushed_model": properties}
-    assert expected in frame_run.report()["index"].text
+    assert expected in frame_run.first_page().text
 
 
 def test_a_model_that_is_not_blessed_is_shown_with_the_reasons(frame_run):
     reasons = ["f1 0.8123 is below the required 0.9", "no other model serves yet, so there is none to compare with"]
     frame_run.change_verdict(blessed=False, reasons=reasons)
     frame_run.scores |= {"blessed": False, "model_version": None}
-    pages = frame_run.report()
-    for page in ("index", "evaluation"):
-        assert f"Not blessed {' '.join(reasons)}" in pages[page].text
-    assert "Serving nothing yet" in pages["index"].text
+    first = frame_run.first_page()
+    for page in (first, frame_run.evaluation_page()):
+        assert f"Not blessed {' '.join(reasons)}" in page.text
+    assert "Serving nothing yet" in first.text
 
 
-@pytest.mark.parametrize("oracle", [{"micro_f1": 0.93214, "videos": 1200}, None])
-def test_every_page_says_that_the_data_are_synthetic(frame_run, oracle):
-    described = {"synthetic": True} | ({"oracle": oracle} if oracle else {})
-    (Path(frame_run.settings.data.pattern) / "oracle.json").write_text(json.dumps(described))
-    for page in frame_run.report().values():
+def test_every_page_says_that_the_data_are_synthetic_and_what_the_best_score_is(synthetic_video_report):
+    for page in synthetic_video_report.values():
         assert "Synthetic data." in page.text
-        assert ("micro F1 of 0.9321 on all 1,200 of them" in page.text) == (oracle is not None)
+        assert "micro F1 of 0.9321 on all 1,200 of them" in page.text
 
 
-@pytest.mark.parametrize("content", [None, '{"synthetic": false}', "not JSON", "[1]"])
-def test_real_data_are_not_called_synthetic(frame_run, content):
-    if content:
-        (Path(frame_run.settings.data.pattern) / "oracle.json").write_text(content)
-    assert all("Synthetic" not in page.text for page in frame_run.report().values())
+def test_synthetic_data_without_an_oracle_are_called_so(frame_run):
+    frame_run.describe_data({"synthetic": True})
+    text = frame_run.first_page().text
+    assert "Synthetic data." in text and "micro F1 of" not in text
+
+
+def test_real_data_are_not_called_synthetic(report):
+    assert all("Synthetic" not in page.text for page in report.values())
+
+
+@pytest.mark.parametrize("content", ['{"synthetic": false}', "not JSON", "[1]"])
+def test_data_with_a_file_that_says_nothing_of_the_kind_are_not_called_synthetic(frame_run, content):
+    (Path(frame_run.settings.data.pattern) / "oracle.json").write_text(content)
+    assert "Synthetic" not in frame_run.first_page().text

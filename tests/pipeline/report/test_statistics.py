@@ -2,6 +2,8 @@
 
 import re
 
+import pytest
+
 from components.dataset_statistics.statistics import Statistics
 from components.drift_detector.drift import compare
 from components.drift_detector.settings import DriftSettings
@@ -57,14 +59,16 @@ def test_the_data_page_plots_labels_frames_and_features(report):
     assert len(ids) == len(set(ids))
 
 
-def test_the_data_page_of_video_level_data_has_no_frames(video_run):
-    page = video_run.report()["statistics"]
+def test_the_data_page_of_video_level_data_has_no_frames(synthetic_video_report):
+    page = synthetic_video_report["statistics"]
     assert "average frame count" not in [row[0] for row in page.rows]
     assert page.rows[5] == ["average label count", "1.50", "1.00", "1.50"]
     assert "Frames a video" not in page.text
 
 
-def test_the_data_page_tells_what_the_ingest_refused_and_mended(frame_run):
+@pytest.fixture
+def troubled_run(frame_run):
+    """One whose ingest refused records and whose labels are others than those of the serving model."""
     frame_run.change_summary(
         videos={"train": 4000, "validation": 2, "test": 2},
         quarantined=7,
@@ -73,30 +77,32 @@ def test_the_data_page_tells_what_the_ingest_refused_and_mended(frame_run):
         repeated_labels=41,
         duplicates={"test and train": 51, "within test": 61},
     )
-    text = frame_run.report()["statistics"].text
+    before = Statistics.read(frame_run.outputs("DatasetStatistics")["statistics"])
+    train = before.splits["train"]
+    now, other = (
+        before.model_copy(
+            update={"splits": {"train": train.model_copy(update={"label_frequency": counts, "videos": 4000})}}
+        )
+        for counts in ((4000, 0, 0), (0, 4000, 0))
+    )
+    compare(other, now, "17", DriftSettings()).write(frame_run.outputs("DriftDetector")["drift"])
+    return frame_run
+
+
+def test_what_the_ingest_refused_and_mended_and_what_drifted_is_told_in_words_and_numbers(troubled_run, report):
+    pages = troubled_run.report()
     for expected in (
         "Records used 4,004 of 4,011",
         "Quarantined 7",
         "/data/<b>.tfrecord, record 3: rgb has 1000 bytes a frame, expected 1024",
-        f"all of them are in {frame_run.outputs('ExampleGen')['quarantine']}",
+        f"all of them are in {troubled_run.outputs('ExampleGen')['quarantine']}",
         "Cut to 300 frames 31 videos",
         "Label listed twice 41 videos, kept once",
         "Ids that repeat 51 test and train, 61 within test",
     ):
-        assert expected in text
-
-
-def test_the_anomalies_page_tells_of_drift_in_words_and_numbers(frame_run):
-    assert "no model serves yet" in frame_run.report()["anomalies"].text
-    step = frame_run.outputs("DriftDetector")["drift"]
-    before = Statistics.read(frame_run.outputs("DatasetStatistics")["statistics"])
-    train = before.splits["train"]
-    now = before.model_copy(
-        update={"splits": {"train": train.model_copy(update={"label_frequency": (4000, 0, 0), "videos": 4000})}}
-    )
-    other = train.model_copy(update={"label_frequency": (0, 4000, 0), "videos": 4000})
-    compare(before.model_copy(update={"splits": {"train": other}}), now, "17", DriftSettings()).write(step)
-    page = frame_run.report()["anomalies"]
+        assert expected in pages["statistics"].text
+    assert "no model serves yet" in report["anomalies"].text
+    page = pages["anomalies"]
     assert f"1 label appeared: {SCRIPT} (100.00% of the videos)" in page.text and "script" not in page.tags
     assert [SCRIPT, "0.0%", "100.0%"] in page.rows and ["Cat", "100.0%", "0.0%"] in page.rows
     assert ["distance of the labels", "1.000", "0.1", "0.020", "drift"] in page.rows
@@ -109,5 +115,5 @@ def test_the_anomalies_page_tells_in_words_what_is_wrong_with_each_split(report)
     assert "train none found validation none found test num_frames : Out-of-range values. Unexpectedly large" in text
 
 
-def test_the_anomalies_page_says_so_for_every_split_where_there_is_none(video_run):
-    assert video_run.report()["anomalies"].text.count("none found") == 3
+def test_the_anomalies_page_says_so_for_every_split_where_there_is_none(synthetic_video_report):
+    assert synthetic_video_report["anomalies"].text.count("none found") == 3

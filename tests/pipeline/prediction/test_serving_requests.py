@@ -7,11 +7,11 @@ answer.
 import base64
 import json
 import re
-import subprocess
-import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import redirect_stdout
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from io import StringIO
 from pathlib import Path
 
 import grpc
@@ -24,20 +24,11 @@ from tensorflow_serving.apis.prediction_service_pb2_grpc import (
     add_PredictionServiceServicer_to_server,
 )
 
-from components.trainer.export import export
-from models.settings import ModelSettings
-from models.video_classifier import build_video_classifier
-
-NAMES = tuple(f"name {label}" for label in range(25))
-
 
 @pytest.fixture(scope="module")
-def signature(tmp_path_factory, transform_graph):
+def signature(runs):
     """`serving_default` of an exported model, loaded by TensorFlow alone."""
-    folder = str(tmp_path_factory.mktemp("served") / "1")
-    model = build_video_classifier(ModelSettings(encoder={"name": "netvlad", "clusters": 4}), len(NAMES), seed=1)
-    export(model, transform_graph("frame", len(NAMES)), NAMES, "frame", folder, {"level": "frame"})
-    loaded = tf.saved_model.load(folder)
+    loaded = tf.saved_model.load(str(runs / "netvlad" / "serving" / "7"))
     return lambda **inputs: loaded.signatures["serving_default"](**inputs)
 
 
@@ -96,19 +87,21 @@ def rpc(signature):
     server.stop(None)
 
 
-def answers_of_readme(port, here, folder):
+def answers_of_readme(port, here):
     """What the example for a port prints when it asks another one."""
-    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    readme = (Path(__file__).parents[3] / "README.md").read_text()
     [code] = [code for code in re.findall(r"```python\n(.*?)```", readme, re.DOTALL) if f"localhost:{port}" in code]
-    code = code.replace(f"localhost:{port}", f"localhost:{here}")
-    done = subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return re.findall(r"name \d+", done.stdout), [float(score) for score in re.findall(r"0\.\d+", done.stdout)]
+    with redirect_stdout(StringIO()) as printed:
+        exec(code.replace(f"localhost:{port}", f"localhost:{here}"), {})
+    return re.findall(r"name \d+", printed.getvalue()), list(map(float, re.findall(r"0\.\d+", printed.getvalue())))
 
 
 @pytest.mark.parametrize(("server", "port"), [("rest", 8501), ("rpc", 8500)])
-def test_requests_as_written_get_the_answers_of_the_model(request, signature, records, tmp_path, server, port):
-    names, scores = answers_of_readme(port, request.getfixturevalue(server), tmp_path)
+def test_requests_as_written_get_the_answers_of_the_model(
+    request, signature, records, tmp_path, monkeypatch, server, port
+):
+    monkeypatch.chdir(tmp_path)
+    names, scores = answers_of_readme(port, request.getfixturevalue(server))
     expected = signature(examples=tf.constant(records[:2]))
     assert names == [name.decode() for name in expected["labels"].numpy()[:, :3].ravel()]
     assert scores == pytest.approx(expected["scores"].numpy()[:, :3].ravel().tolist(), abs=1e-6)

@@ -5,8 +5,6 @@ import io
 import json
 import subprocess
 import sys
-import time
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,47 +12,14 @@ import tensorflow as tf
 
 from components.example_gen.input_files import find_files
 from components.example_gen.packing import pack
-from components.trainer.export import export
-from models.errors import InputError
 from models.metrics.bootstrap import REPLICATES, interval
 from models.metrics.video_metrics import VideoMetrics
-from models.settings import ModelSettings
-from models.video_classifier import build_video_classifier, reads_frames
-from pipeline.command_line import yt8m
 from pipeline.prediction.output import csv_line, json_line, open_output
 from pipeline.prediction.prediction import Answer, Prediction
 from pipeline.prediction.pushed_model import PushedModel
 
-YT8M = Path(sys.executable).with_name("yt8m")
-NAMES = tuple(f"name {label}" for label in range(25))
+NAMES = tuple(f"name {label}" for label in range(25))  # of the models
 THRESHOLD = 0.4
-
-# Experiments by name: level, encoder and sizes of the hidden layers.
-MODELS = {
-    "netvlad": ("frame", {"name": "netvlad", "clusters": 4}, []),
-    "frame-average": ("frame", {"name": "average"}, []),
-    "average": ("video", {"name": "average"}, [8]),
-}
-
-
-@pytest.fixture(scope="module")
-def runs(tmp_path_factory, transform_graph):
-    """A folder with a run of each experiment, whose model serves as version 7."""
-    folder = tmp_path_factory.mktemp("runs")
-    for name, (level, encoder, hidden_units) in MODELS.items():
-        settings = ModelSettings(encoder=encoder, hidden_units=hidden_units)
-        model = build_video_classifier(settings, len(NAMES), seed=1)
-        # Probabilities on both sides of 0.5.
-        model.get_layer("logits").bias.assign(np.linspace(-2, 2, len(NAMES)))
-        if name == "average":
-            hidden, logits = (layer.kernel for layer in model.layers if hasattr(layer, "kernel"))
-            # Two hidden units are twice the first mean, and their difference counts: infinity minus infinity for 3e38.
-            hidden[:, :2].assign(np.eye(1152, 1) * [2, 2])
-            logits[:2].assign([[1] * len(NAMES), [-1] * len(NAMES)])
-        assert reads_frames(settings, level) == (name == "netvlad")
-        about = {"level": level, "model": settings.model_dump(mode="json"), "threshold": THRESHOLD}
-        export(model, transform_graph(level, len(NAMES)), NAMES, level, str(folder / name / "serving" / "7"), about)
-    return folder
 
 
 @pytest.fixture
@@ -70,17 +35,12 @@ def records(frame_record, video_record):
 
 
 @pytest.fixture
-def predict(tmp_path, capfd):
-    """Runs the command in this process: standard output, standard error, exit code."""
+def predict(yt8m):
+    """Runs the command: standard output, standard error, exit code."""
 
     def run(model, data, *arguments):
-        capfd.readouterr()
-        code = 0
-        try:
-            yt8m.main(["predict", str(model), "--data", str(data), *map(str, arguments)], standalone_mode=False)
-        except SystemExit as error:
-            code = error.code
-        return *capfd.readouterr(), code
+        answer = yt8m("predict", model, "--data", data, *arguments)
+        return answer.out, answer.err, answer.code
 
     return run
 
@@ -145,7 +105,7 @@ def test_an_id_that_is_no_text_is_written_with_its_bytes():
     assert json.loads(json_line(answer, NAMES))["id"] == "\\xff\x00a"
 
 
-def test_bad_records_are_named_and_left_out(runs, frame_record, video_record, write_shard, tmp_path, predict):
+def test_bad_records_are_named_and_left_out(runs, frame_record, video_record, write_shard, tmp_path, predict, yt8m):
     good = [video_record("good", None), video_record("fine", [99])]  # neither labels nor known ones are needed
     bad = [
         b"\x0a\xff",
@@ -168,6 +128,7 @@ def test_bad_records_are_named_and_left_out(runs, frame_record, video_record, wr
     assert last == "5 records skipped, 2 videos answered"
     for (number, reason), line in zip(reasons.items(), lines, strict=True):
         assert line.startswith(f"skipped: {data}, record {number}: {reason}")
+    assert "exit code is then 3" in yt8m("predict", "--help").out
 
 
 def test_ten_bad_records_are_shown_and_all_counted(runs, video_record, write_shard, tmp_path, predict):
@@ -231,15 +192,15 @@ def test_a_batch_without_a_usable_video_or_label_is_no_matter(runs, video_record
     ],
 )
 def test_a_mistake_is_said_in_one_line(
-    runs, tmp_path, monkeypatch, write_shard, video_record, capfd, arguments, message
+    runs, tmp_path, monkeypatch, write_shard, video_record, yt8m, arguments, message
 ):
     write_shard(tmp_path / "means" / "a.tfrecord", [video_record("aaaa", None)])
     write_shard(tmp_path / "bad" / "a.tfrecord", [b"bad"])
     (tmp_path / "runs").symlink_to(runs)
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(InputError) as error:
-        yt8m.main(["predict", *arguments], standalone_mode=False)
-    assert message in str(error.value) and "\n" not in str(error.value)
+    answer = yt8m("predict", *arguments)
+    assert answer.code == 2
+    assert answer.err.startswith("error: ") and message in answer.err and answer.err.count("\n") == 1
     assert {path.name for path in tmp_path.iterdir()} == {"means", "bad", "runs"}
 
 
@@ -263,24 +224,18 @@ def test_one_batch_is_read_ahead(runs, video_record, write_shard, tmp_path):
     assert read == sorted(read) and read[-1] == files.size
 
 
-def test_tfx_is_not_loaded_and_help_answers_within_a_second(runs, video_record, write_shard, tmp_path):
+def test_a_reader_who_has_seen_enough_ends_it_quietly_and_tfx_is_not_loaded(runs, video_record, write_shard, tmp_path):
     data = write_shard(tmp_path / "a.tfrecord", [video_record()])
-    arguments = ["predict", str(runs / "average"), "--data", str(data), "--out", str(tmp_path / "out")]
-    program = (
-        f"import sys\nfrom pipeline.command_line import yt8m\nyt8m.main({arguments!r}, standalone_mode=False)\n"
-        "loaded = {name.partition('.')[0] for name in sys.modules}\n"
-        "sys.exit(str(loaded & {'tfx', 'tensorflow_model_analysis', 'tensorflow_transform', 'ml_metadata'}))"
-    )
-    found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120)
-    assert found.stderr.splitlines()[-1] == "set()"
-    started = time.monotonic()
-    assert "exit code is then 3" in subprocess.run([YT8M, "predict", "--help"], capture_output=True, text=True).stdout
-    assert time.monotonic() - started < 1
-
-
-def test_a_reader_who_has_seen_enough_ends_it_quietly(runs, video_record, write_shard, tmp_path):
-    data = write_shard(tmp_path / "a.tfrecord", [video_record()])
-    command = [YT8M, "predict", runs / "average", "--data", data]
+    program = """
+import sys
+from pipeline.command_line import main
+try:
+    main()
+finally:
+    loaded = {name.partition(".")[0] for name in sys.modules}
+    print(loaded & {"tfx", "tensorflow_model_analysis", "tensorflow_transform", "ml_metadata"}, file=sys.stderr)
+"""
+    command = [sys.executable, "-c", program, "predict", runs / "average", "--data", data]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         process.stdout.close()
-        assert (process.wait(120), process.stderr.read()) == (1, "")
+        assert (process.wait(), process.stderr.read()) == (1, "set()\n")
