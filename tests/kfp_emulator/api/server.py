@@ -9,7 +9,7 @@
         server.trouble("POST", "/runs$", lose="answer")     # the run is created, the client never hears of it
         server.requests                                     # method, path, query, headers and body of each
 
-It keeps state (api_state.py), refuses what the server refuses, and answers errors in the server's two forms: that of
+It keeps state (state.py), refuses what the server refuses, and answers errors in the server's two forms: that of
 the gRPC gateway, {"error", "code", "message", "details"}, and that of uploads, {"error_message", "error_details"}.
 A run's task_details are the nodes of its Argo workflow, as in the real answer: beside the node of each task those named
 `NAME-driver` and `executor` (the pod, whose logs one wants), and no inputs or outputs.
@@ -26,9 +26,9 @@ from http.server import ThreadingHTTPServer
 from typing import Any, Self
 from urllib.parse import unquote
 
-from api_state import ApiError, Json, State, UploadError, get, page
-from api_transport import Handler, Request, Trouble, uploaded
-from emulator import Emulator, Run
+from kfp_emulator.api.state import ApiError, Json, State, UploadError, get, page
+from kfp_emulator.api.transport import Handler, Request, Trouble, uploaded
+from kfp_emulator.emulator import Emulator, Run
 
 ENDED = {"SUCCEEDED", "FAILED", "CANCELED", "SKIPPED"}
 
@@ -71,6 +71,11 @@ class ApiServer:
     def __exit__(self, *failure: object) -> None:
         self._server.shutdown()
         self._server.server_close()
+
+    @property
+    def changes(self) -> list[str]:
+        """Paths of the requests that were to change something."""
+        return [request.path for request in self.requests if request.method != "GET"]
 
     def trouble(
         self,

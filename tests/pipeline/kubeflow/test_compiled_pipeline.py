@@ -5,10 +5,10 @@ import shutil
 from signal import Signals
 
 import pytest
-from emulator import Emulator, Fault
-from local import run_locally
 
 from components.served_models import versions
+from kfp_emulator.emulator import Emulator, Fault
+from kfp_emulator.sdk_runner import run_locally
 from models.training.log import TrainingLog
 from pipeline.command_line import yt8m
 from pipeline.kubeflow.log_lines import RESULT, SCORES, find_line

@@ -12,7 +12,7 @@ from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from api_state import ApiError, UploadError
+from kfp_emulator.api.state import ApiError, UploadError
 
 
 @dataclass

@@ -1,7 +1,7 @@
 """Starts containers: a process that has imported the heavy modules once and forks a process for each step.
 
 A script, so that it imports nothing of ours before it forks. It reads one JSON request a line from standard input
-(PodServer.run in pods.py), answers {"pid": N} and, when the process and all it started are gone, {"status": exit code}.
+(PodServer.run in pod.py), answers {"pid": N} and, when the process and all it started are gone, {"status": exit code}.
 
 A step sees the root file system of a pod: the system's folders and this checkout, read-only; /tmp and the scratch
 folders of the launcher, empty; the volumes asked for. A mount namespace makes it: nothing of the host changes.
@@ -90,7 +90,7 @@ def step(request: dict) -> None:
     match request["command"]:
         case ["python" | "python3", "-m", module, *arguments] if request["fork"]:
             sys.argv = [module, *arguments]
-            sys.path[:1] = ["/", *filter(None, os.environ.get("PYTHONPATH", "").split(":"))]
+            sys.path[:0] = ["/", *filter(None, os.environ.get("PYTHONPATH", "").split(":"))]
             sys.stdout.reconfigure(write_through="PYTHONUNBUFFERED" in os.environ)
             runpy.run_module(module, run_name="__main__", alter_sys=True)
         case command:
