@@ -2,6 +2,7 @@
 
 import ast
 import hashlib
+from functools import cache
 from pathlib import Path
 
 PACKAGES = ("components", "models", "tuner", "pipeline")
@@ -25,16 +26,23 @@ def source_fingerprint(*modules: str) -> str:
         if path is None or module in files:
             continue
         files[module] = path.read_bytes()
-        waiting += _parents(module)
-        for node in ast.walk(ast.parse(files[module])):
-            if isinstance(node, ast.Import):
-                waiting += [alias.name for alias in node.names]
-            elif isinstance(node, ast.ImportFrom) and node.module:
-                waiting += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        waiting += [*_parents(module), *_imports(files[module])]
     digest = hashlib.sha256()
     for module in sorted(files):
         digest.update(module.encode() + b"\0" + files[module] + b"\0")
     return digest.hexdigest()[:16]
+
+
+@cache  # of the source, not of its path: a pipeline's nodes share most modules
+def _imports(source: bytes) -> tuple[str, ...]:
+    """The names that a module imports; `a` and `a.b` of `from a import b`."""
+    names: list[str] = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+    return tuple(names)
 
 
 def _parents(module: str) -> list[str]:
