@@ -6,13 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from kfp_emulator.fixtures import api_server
 from pipeline.command_line import main
 from pipeline.kubeflow import client
 from pipeline.kubeflow.client import ENDPOINT, TOKEN, TOKEN_FILE, UI_ENDPOINT
 from pipeline.kubeflow.log_lines import SCORES, log_line
-
-__all__ = ["api_server"]
 
 
 @pytest.fixture

@@ -61,13 +61,8 @@ def test_the_same_submitted_twice_finds_version_and_run(submit, api_server):
     assert (anew["uploaded"], anew["started"]) == (False, True) and len(api_server.state.versions) == 1
 
 
-def test_what_is_compiled_is_submitted(kfp, api_server, tmp_path):
-    cluster = tmp_path / "cluster.yaml"
-    cluster.write_text(
-        "cluster: {image: 'r.example/yt8m:1', pipeline_root: 'minio://b/root', push_directory: /mnt/yt8m/serving,"
-        " volumes: [{claim: yt8m, path: /mnt/yt8m}]}"
-    )
-    given = ["--cluster", cluster, "--data", "/mnt/yt8m/span-{SPAN}/*", "--experiment", "netvlad-8"]
+def test_what_is_compiled_is_submitted(kfp, api_server, cluster_file):
+    given = ["--cluster", cluster_file(), "--data", "/mnt/yt8m/span-{SPAN}/*", "--experiment", "netvlad-8"]
     code, out, err = kfp("submit", *given, "--set", "training.max_epochs=2")
     assert code == 0 and "no resume" in err
     [run] = api_server.state.runs.values()
