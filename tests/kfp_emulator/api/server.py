@@ -85,7 +85,6 @@ class ApiServer:
         status: int = 0,
         message: str = "broken on purpose",
         lose: str = "",
-        seconds: float = 0.0,
         times: int = 1,
     ) -> None:
         """Spoils the next `times` requests.
@@ -96,10 +95,9 @@ class ApiServer:
             status: Answered in place of doing anything.
             message: With that status.
             lose: `request`: the connection breaks before anything is done; `answer`: after it.
-            seconds: How long the server waits first.
             times: How often.
         """
-        self._troubles.append(Trouble(method, path, status, message, lose, seconds, times))
+        self._troubles.append(Trouble(method, path, status, message, lose, times))
 
     def advance(
         self, run_id: str, state: str, tasks: Mapping[str, str] | None = None, error: str = "", retries: int = 0

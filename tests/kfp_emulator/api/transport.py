@@ -4,7 +4,6 @@ import json
 import re
 import socket
 import threading
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from email.parser import BytesParser
@@ -35,7 +34,6 @@ class Trouble:
     status: int
     message: str
     lose: str
-    seconds: float
     times: int
 
 
@@ -69,11 +67,9 @@ class Handler(BaseHTTPRequestHandler):
         request = Request(self.command, parts.path, dict(parse_qsl(parts.query)), headers, body)
         with self.lock:
             trouble = self._trouble(request)
-        if trouble:
-            time.sleep(trouble.seconds)
-            if trouble.lose == "request":
-                self.requests.append(request)
-                return self._break()
+        if trouble and trouble.lose == "request":
+            self.requests.append(request)
+            return self._break()
         if trouble and trouble.status:
             self.requests.append(request)
             answer = json.dumps(ApiError(trouble.status, trouble.message).body()).encode()
