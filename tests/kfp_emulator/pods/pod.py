@@ -1,5 +1,6 @@
 """Pods as the cluster would start them: scratch folders, volumes, environment, signals from outside."""
 
+import contextlib
 import json
 import os
 import re
@@ -32,7 +33,8 @@ class Fault:
 
     Attributes:
         task: The task's name.
-        after: A regular expression: the signal is sent once the log matches it.
+        after: A regular expression: the signal is sent once the log matches it. A forked step waits there for it; one
+            in another process must be slow, or wait itself.
         signal: SIGKILL or SIGTERM.
         attempts: The attempts it hits.
         grace: Kubernetes allows 30 s, but a step has at most one: it ends with the container's first process, Argo's
@@ -73,7 +75,15 @@ class Pod:
 
     def remove(self) -> None:
         for folder in (self.scratch, *self.scratch.parent.glob(self.scratch.name + ".*")):
-            shutil.rmtree(folder, ignore_errors=True)
+            shutil.rmtree(folder, ignore_errors=True) if folder.is_dir() else folder.unlink(missing_ok=True)
+
+
+def _open_gate(gate: Path) -> None:
+    """Lets a step go on that has survived its fault so far."""
+    with contextlib.suppress(OSError):  # it has not, or has no gate
+        writer = os.open(gate, os.O_WRONLY | os.O_NONBLOCK)
+        os.write(writer, b"!")
+        os.close(writer)
 
 
 class PodServer:
@@ -86,10 +96,15 @@ class PodServer:
     def run(self, pod: Pod, command: Sequence[str], fault: Fault | None) -> tuple[int, bool]:
         """Runs a container to its end; the exit status, and whether a fault took the pod away."""
         server = self._server()
+        gate = pod.scratch.with_name(f"{pod.scratch.name}.gate")
+        if fault:
+            os.mkfifo(gate)
         request = {
+            "after": fault.after if fault else "",
             "command": list(command),
             "environment": pod.environment,
             "fork": self._fork,
+            "gate": str(gate) if fault else "",
             "log": str(pod.log),
             "mounts": [[str(folder), path] for folder, path in pod.mounts],
             "preload": self._preload,
@@ -105,6 +120,7 @@ class PodServer:
             if not hit and re.search(fault.after, pod.log.read_text(errors="replace")):
                 hit, started = True, time.monotonic()
                 os.killpg(pid, fault.signal)
+                _open_gate(gate)
             elif hit and time.monotonic() - started > fault.grace:
                 os.killpg(pid, Signals.SIGKILL)
                 break
