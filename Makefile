@@ -26,7 +26,7 @@ test: lint ## Lint, check types and imports, run the tests with coverage.
 	@$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder --durations 20 --cov --cov-report=term
 
 test-cluster: setup ## Run packages on an emulated cluster, with faults (long).
-	@$(BIN)/python -m pytest -m cluster tests/kubeflow
+	@$(BIN)/python -m pytest -m cluster tests/pipeline/kubeflow
 
 lint: setup ## Check style, formatting, types and the direction of imports.
 	@$(BIN)/ruff check .

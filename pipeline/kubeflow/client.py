@@ -149,7 +149,6 @@ def connect(endpoint: str | None = None, token_file: Path | None = None, namespa
         InputError: there is no token in the file, or nothing says where the API is.
         ApiError: it cannot be reached, or refuses the token.
     """
-    logging.getLogger("urllib3").setLevel(logging.ERROR)  # says when it tries again
     if not endpoint and "KUBERNETES_SERVICE_HOST" in os.environ:
         endpoint = IN_CLUSTER
     if endpoint and "://" not in endpoint:
@@ -175,6 +174,7 @@ class _Client(kfp.Client):
 
     def _load_config(self, *given: Any) -> Any:
         config = super()._load_config(*given)
+        logging.getLogger("urllib3").setLevel(logging.ERROR)  # says when it tries again; a Configuration lowers it
         host, refresh = config.host, config.refresh_api_key_hook
         if refresh:
 

@@ -47,7 +47,7 @@ def lint(text: str) -> list[str]:
 
 
 def _parse(text: str) -> _Package:
-    documents = list(yaml.safe_load_all(text))
+    documents = list(yaml.load_all(text, yaml.CSafeLoader))
     if len(documents) != 2 or not all(isinstance(document, dict) for document in documents):
         raise ValueError(f"has {len(documents)} documents, expected 2")
     spec = json_format.ParseDict(documents[0], PipelineSpec())

@@ -52,7 +52,7 @@ class Package:
             InputError: it is none.
         """
         try:
-            spec = next(iter(yaml.safe_load_all(text)))
+            spec = next(iter(yaml.load_all(text, yaml.CSafeLoader)))
             known = spec.get("root", {}).get("inputDefinitions", {}).get("parameters", {})
             defaults = {name: entry["defaultValue"] for name, entry in known.items() if "defaultValue" in entry}
             return cls(text, spec["pipelineInfo"]["name"], defaults)

@@ -1,5 +1,6 @@
 """Reads a Dockerfile and its .dockerignore, as far as ours use their languages."""
 
+import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -49,10 +50,16 @@ def substitute(text: str, variables: Mapping[str, str]) -> str:
 def context_files(folder: Path, ignore: str) -> Iterator[Path]:
     """Files of a build context, relative to its folder: the last pattern that fits a file or a parent decides."""
     patterns = [line for line in ignore.splitlines() if line and not line.startswith("#")]
-    for path in sorted(folder.rglob("*")):
-        relative = path.relative_to(folder)
-        if path.is_file() and not _ignored(PurePosixPath(relative), patterns):
-            yield relative
+    kept = [pattern[1:] for pattern in patterns if pattern.startswith("!")]
+    for root, folders, files in os.walk(folder):
+        here = PurePosixPath(Path(root).relative_to(folder))
+        # As Docker does: an ignored folder is entered only for a pattern that names something below it.
+        folders[:] = [
+            name
+            for name in folders
+            if not _ignored(here / name, patterns) or any(each.startswith(f"{here / name}/") for each in kept)
+        ]
+        yield from (Path(here / name) for name in files if not _ignored(here / name, patterns))
 
 
 def _ignored(path: PurePosixPath, patterns: list[str]) -> bool:

@@ -1,11 +1,16 @@
 """A cluster as small as it can be."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
+from kfp_emulator.fixtures import api_server, pods_allowed
 from pipeline.kubeflow.settings import ClusterSettings
+
+__all__ = ["api_server", "pods_allowed"]
 
 SMALLEST = {
     "image": "registry.example/yt8m:0.1.0",
@@ -23,3 +28,15 @@ def cluster() -> Callable[..., ClusterSettings]:
         return ClusterSettings.model_validate({**SMALLEST, **own})
 
     return build
+
+
+@pytest.fixture
+def cluster_file(tmp_path: Path) -> Callable[..., Path]:
+    """The same as the file that `--cluster` names."""
+
+    def write(**own: Any) -> Path:
+        path = tmp_path / "cluster.yaml"
+        path.write_text(yaml.safe_dump({"cluster": {**SMALLEST, **own}}))
+        return path
+
+    return write

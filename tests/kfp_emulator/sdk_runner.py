@@ -1,7 +1,7 @@
 """Runs a compiled package under `kfp.local`: the SDK's own reading of the package, without a cluster.
 
 Its SubprocessRunner refuses containers, because the image would be missing; here the environment is the image, so the
-two checks are left out, and a command runs as a pod of pods.py does: a root file system of its own, forked from a
+two checks are left out, and a command runs as a pod of pods/ does: a root file system of its own, forked from a
 process that has imported `preload`. URIs are local paths, types are passed on, retries and the platform spec are
 ignored: what those change is the emulator's business. Volumes are therefore given by hand.
 """
@@ -16,7 +16,8 @@ from unittest import mock
 
 from kfp import components, local
 from kfp.local import subprocess_task_handler
-from pods import Pod, PodServer
+
+from kfp_emulator.pods.pod import Pod, PodServer
 
 
 @dataclass

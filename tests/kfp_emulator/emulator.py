@@ -15,9 +15,7 @@ file system of their own: of the host only the system's folders, this checkout a
 its own environment variables, but not what a library made of them when it was imported; `fork=False` starts every step
 from nothing.
 
-Parts: kfp_driver.py (API server, compiler, driver), kfp_metadata.py, kfp_platform.py, kfp_launcher.py, object_store.py;
-pods.py and pod_server.py (containers and faults). What it cannot do (loops, conditions, nesting) is refused with a
-NotImplementedError.
+What it cannot do (loops, conditions, nesting) is refused with a NotImplementedError.
 """
 
 import json
@@ -29,7 +27,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
-from kfp_driver import (
+from kfp_emulator.driver import (
     DriverError,
     Package,
     executor_input,
@@ -38,11 +36,11 @@ from kfp_driver import (
     needs,
     run_parameters,
 )
-from kfp_launcher import Launcher, LauncherError, Outputs
-from kfp_metadata import Artifact, Metadata
-from kfp_platform import volumes_and_environment
-from object_store import ObjectStore, local_path
-from pods import Fault, Pod, PodServer
+from kfp_emulator.launcher import Launcher, LauncherError, Outputs
+from kfp_emulator.metadata import Artifact, Metadata
+from kfp_emulator.object_store import ObjectStore, local_path
+from kfp_emulator.platform_spec import volumes_and_environment
+from kfp_emulator.pods.pod import Fault, Pod, PodServer
 
 __all__ = ["Artifact", "Emulator", "Fault", "Run", "Task"]
 
@@ -179,7 +177,7 @@ class Emulator:
             cache: Overrides the emulator's.
 
         Raises:
-            kfp_driver.Refused: As the API server would: no run comes to be.
+            driver.Refused: As the API server would: no run comes to be.
         """
         loaded = load_package(package)
         values = run_parameters(loaded, dict(parameters or {}))

@@ -3,9 +3,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from emulator import Emulator
 from kfp import dsl, kubernetes
-from small_components import reader, shell, shell_pipeline, writer
+
+from kfp_emulator.emulator import Emulator
+from kfp_emulator.tests.small_components import reader, shell, shell_pipeline, writer
 
 
 @pytest.fixture

@@ -3,8 +3,9 @@ from pathlib import Path
 
 import pytest
 from kfp import compiler, dsl
-from local import run_locally
-from small_components import shell_pipeline
+
+from kfp_emulator.sdk_runner import run_locally
+from kfp_emulator.tests.small_components import shell_pipeline
 
 # kfp.local makes no folders, and knows of outputs only what the output file says.
 STEP = """

@@ -1,15 +1,14 @@
 """`yt8m schedule`: one recurring run of each name."""
 
 import json
+from pathlib import Path
 
 import pytest
-from api_server import ApiServer
-from commands import PACKAGE, Yt8m, changes
 
-WEEKLY = ["--cron", "0 3 * * 1", "--package", PACKAGE]
+WEEKLY = ["--cron", "0 3 * * 1", "--package", Path(__file__).parents[1] / "netvlad-8.yaml"]
 
 
-def test_a_schedule_starts_one_run_at_a_time_on_the_newest_span(kfp: Yt8m, api_server: ApiServer):
+def test_a_schedule_starts_one_run_at_a_time_on_the_newest_span(kfp, api_server):
     code, out, _ = kfp("schedule", "create", "weekly", *WEEKLY, "--data", "/mnt/yt8m/span-{SPAN}/*")
     assert (code, out) == (0, "weekly: 0 0 3 * * 1\n")
     [recurring] = api_server.state.recurring_runs.values()
@@ -21,7 +20,7 @@ def test_a_schedule_starts_one_run_at_a_time_on_the_newest_span(kfp: Yt8m, api_s
     assert json.loads(kfp("schedule", "list", "--json")[1])[0]["cron"] == "0 0 3 * * 1"
 
 
-def test_another_account_is_another_schedule(kfp: Yt8m, api_server: ApiServer):
+def test_another_account_is_another_schedule(kfp, api_server):
     assert kfp("schedule", "create", "weekly", *WEEKLY)[0] == 0
     [recurring] = api_server.state.recurring_runs.values()
     recurring["service_account"] = "pipeline-runner"  # that the API has chosen
@@ -34,7 +33,7 @@ def test_another_account_is_another_schedule(kfp: Yt8m, api_server: ApiServer):
     assert recurring["service_account"] == "yt8m-pipeline"
 
 
-def test_every_command_of_schedule_said_twice_changes_nothing(kfp: Yt8m, api_server: ApiServer):
+def test_every_command_of_schedule_said_twice_changes_nothing(kfp, api_server):
     recurring = api_server.state.recurring_runs
     for command, then in (
         (["create", "weekly", *WEEKLY], [("0 0 3 * * 1", "ENABLED")]),
@@ -44,19 +43,17 @@ def test_every_command_of_schedule_said_twice_changes_nothing(kfp: Yt8m, api_ser
         (["delete", "weekly"], []),
     ):
         for written in (True, False):
-            before = len(changes(api_server))
+            before = len(api_server.changes)
             code, _, err = kfp("schedule", *command)
             assert code == 0, err
-            assert (len(changes(api_server)) > before) == written, command
+            assert (len(api_server.changes) > before) == written, command
             found = [(one["trigger"]["cron_schedule"]["cron"], one["status"]) for one in recurring.values()]
             assert found == then
 
 
 @pytest.mark.parametrize("lose", ["request", "answer"])
 @pytest.mark.parametrize("method", ["POST", "DELETE"])
-def test_a_schedule_is_replaced_by_one_although_the_connection_breaks(
-    kfp: Yt8m, api_server: ApiServer, method: str, lose: str
-):
+def test_a_schedule_is_replaced_by_one_although_the_connection_breaks(kfp, api_server, method, lose):
     kfp("schedule", "create", "weekly", *WEEKLY)
     api_server.trouble(method, "/recurringruns", lose=lose)
     assert kfp("schedule", "replace", "weekly", *WEEKLY, "--cron", "0 4 * * 1")[0] == 0
@@ -74,7 +71,7 @@ def test_a_schedule_is_replaced_by_one_although_the_connection_breaks(
         (["create", "daily", "--cron", "0 4 * * 1"], "Missing option '--cluster'"),
     ],
 )
-def test_a_wrong_schedule_is_refused_in_words(kfp: Yt8m, arguments: list, message: str):
+def test_a_wrong_schedule_is_refused_in_words(kfp, arguments, message):
     kfp("schedule", "create", "weekly", *WEEKLY)
     code, _, err = kfp("schedule", *arguments)
     assert code == 2 and message in err

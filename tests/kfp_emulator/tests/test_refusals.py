@@ -3,9 +3,10 @@ from pathlib import Path
 
 import pytest
 import yaml
-from emulator import Emulator
-from kfp_driver import Refused
-from small_components import shell_pipeline, writer
+
+from kfp_emulator.driver import Refused
+from kfp_emulator.emulator import Emulator
+from kfp_emulator.tests.small_components import shell_pipeline, writer
 
 
 def test_a_parameter_without_value_is_refused(emulator: Callable[..., Emulator], compiled: Callable[..., Path]):

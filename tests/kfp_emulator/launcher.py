@@ -8,10 +8,11 @@ from typing import Any
 
 from google.protobuf import json_format
 from kfp.pipeline_spec import pipeline_spec_pb2
-from kfp_driver import as_text
-from kfp_metadata import Artifact, Metadata
-from object_store import ObjectStore, local_path
-from pods import Fault, Pod, PodServer
+
+from kfp_emulator.driver import as_text
+from kfp_emulator.metadata import Artifact, Metadata
+from kfp_emulator.object_store import ObjectStore, local_path
+from kfp_emulator.pods.pod import Fault, Pod, PodServer
 
 
 class LauncherError(RuntimeError):

@@ -9,7 +9,7 @@
         server.trouble("POST", "/runs$", lose="answer")     # the run is created, the client never hears of it
         server.requests                                     # method, path, query, headers and body of each
 
-It keeps state (api_state.py), refuses what the server refuses, and answers errors in the server's two forms: that of
+It keeps state (state.py), refuses what the server refuses, and answers errors in the server's two forms: that of
 the gRPC gateway, {"error", "code", "message", "details"}, and that of uploads, {"error_message", "error_details"}.
 A run's task_details are the nodes of its Argo workflow, as in the real answer: beside the node of each task those named
 `NAME-driver` and `executor` (the pod, whose logs one wants), and no inputs or outputs.
@@ -26,9 +26,9 @@ from http.server import ThreadingHTTPServer
 from typing import Any, Self
 from urllib.parse import unquote
 
-from api_state import ApiError, Json, State, UploadError, get, page
-from api_transport import Handler, Request, Trouble, uploaded
-from emulator import Emulator, Run
+from kfp_emulator.api.state import ApiError, Json, State, UploadError, get, page
+from kfp_emulator.api.transport import Handler, Request, Trouble, uploaded
+from kfp_emulator.emulator import Emulator, Run
 
 ENDED = {"SUCCEEDED", "FAILED", "CANCELED", "SKIPPED"}
 
@@ -72,6 +72,11 @@ class ApiServer:
         self._server.shutdown()
         self._server.server_close()
 
+    @property
+    def changes(self) -> list[str]:
+        """Paths of the requests that were to change something."""
+        return [request.path for request in self.requests if request.method != "GET"]
+
     def trouble(
         self,
         method: str = "",
@@ -80,7 +85,6 @@ class ApiServer:
         status: int = 0,
         message: str = "broken on purpose",
         lose: str = "",
-        seconds: float = 0.0,
         times: int = 1,
     ) -> None:
         """Spoils the next `times` requests.
@@ -91,10 +95,9 @@ class ApiServer:
             status: Answered in place of doing anything.
             message: With that status.
             lose: `request`: the connection breaks before anything is done; `answer`: after it.
-            seconds: How long the server waits first.
             times: How often.
         """
-        self._troubles.append(Trouble(method, path, status, message, lose, seconds, times))
+        self._troubles.append(Trouble(method, path, status, message, lose, times))
 
     def advance(
         self, run_id: str, state: str, tasks: Mapping[str, str] | None = None, error: str = "", retries: int = 0

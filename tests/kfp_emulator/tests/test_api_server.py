@@ -7,11 +7,12 @@ import kfp
 import kfp_server_api
 import pytest
 import yaml
-from api_server import ApiServer
-from emulator import Emulator
 from kfp import kubernetes
-from small_components import shell, writer
 from urllib3.exceptions import HTTPError
+
+from kfp_emulator.api.server import ApiServer
+from kfp_emulator.emulator import Emulator
+from kfp_emulator.tests.small_components import shell, writer
 
 ApiException = kfp_server_api.ApiException
 
@@ -74,7 +75,7 @@ def test_a_run_goes_through_its_states(api_server: ApiServer, client: kfp.Client
     names = [node.display_name for node in found.run_details.task_details]
     assert names == ["writer", "writer-driver", "executor", "shell", "shell-driver", "executor"]
     api_server.advance(run.run_id, "FAILED", {"shell": "FAILED"}, error="step shell failed", retries=1)
-    found = client.wait_for_run_completion(run.run_id, timeout=5)
+    found = client.wait_for_run_completion(run.run_id, timeout=600)
     assert (found.state, found.error.message) == ("FAILED", "step shell failed")
     assert [node.display_name for node in found.run_details.task_details][-2:] == ["executor(0)", "executor(1)"]
     assert [status.state for status in found.state_history] == ["PENDING", "RUNNING", "FAILED"]

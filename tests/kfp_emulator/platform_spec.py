@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from kfp_driver import DriverError
-from pods import Pod
+from kfp_emulator.driver import DriverError
+from kfp_emulator.pods.pod import Pod
 
 # Where a pod runs and what it is called: nothing that a container could notice.
 SCHEDULING = {

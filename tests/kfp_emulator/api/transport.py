@@ -4,7 +4,6 @@ import json
 import re
 import socket
 import threading
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from email.parser import BytesParser
@@ -12,7 +11,7 @@ from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from api_state import ApiError, UploadError
+from kfp_emulator.api.state import ApiError, UploadError
 
 
 @dataclass
@@ -35,7 +34,6 @@ class Trouble:
     status: int
     message: str
     lose: str
-    seconds: float
     times: int
 
 
@@ -69,11 +67,9 @@ class Handler(BaseHTTPRequestHandler):
         request = Request(self.command, parts.path, dict(parse_qsl(parts.query)), headers, body)
         with self.lock:
             trouble = self._trouble(request)
-        if trouble:
-            time.sleep(trouble.seconds)
-            if trouble.lose == "request":
-                self.requests.append(request)
-                return self._break()
+        if trouble and trouble.lose == "request":
+            self.requests.append(request)
+            return self._break()
         if trouble and trouble.status:
             self.requests.append(request)
             answer = json.dumps(ApiError(trouble.status, trouble.message).body()).encode()

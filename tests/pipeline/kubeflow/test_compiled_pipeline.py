@@ -3,14 +3,14 @@
 import json
 import shutil
 from signal import Signals
+from typing import NamedTuple
 
 import pytest
-from emulator import Emulator, Fault
-from local import run_locally
 
 from components.served_models import versions
+from kfp_emulator.emulator import Emulator, Fault, Run
+from kfp_emulator.sdk_runner import run_locally
 from models.training.log import TrainingLog
-from pipeline.command_line import yt8m
 from pipeline.kubeflow.log_lines import RESULT, SCORES, find_line
 from pipeline.kubeflow.package import compile_package
 from pipeline.kubeflow.settings import ClusterSettings
@@ -20,18 +20,15 @@ PRELOAD = ("pipeline.kubeflow.step", "pipeline.kubeflow.parameters")
 
 VOLUME = "/mnt/yt8m"
 
-SMALL = ["training.max_epochs=2", "training.batch_size=8", "model.hidden_units=[16]"]
-
 # What comes before training: the same for all experiments on the same data.
 OF_THE_DATA = {"ExampleGen", "DatasetStatistics", "ImportSchemaGen", "StatisticsGen", "ExampleValidator", "Transform"}
 
 
 @pytest.fixture(scope="module")
-def volume(tmp_path_factory):
-    """The folder behind the claim, with a synthetic frame-level data set of seven labels."""
+def volume(tmp_path_factory, frames):
+    """The folder behind the claim, with the data of `finished_run`."""
     folder = tmp_path_factory.mktemp("volume")
-    arguments = ["synth", "--level", "frame", "--videos", "120", "--labels", "7", str(folder / "frames")]
-    yt8m.main(arguments, standalone_mode=False)
+    shutil.copytree(frames, folder / "frames")
     return folder
 
 
@@ -57,53 +54,88 @@ def settings():
 
 
 @pytest.fixture(scope="module")
-def package(tmp_path_factory, settings):
-    path = tmp_path_factory.mktemp("package") / "package.yaml"
-    path.write_text(compile_package(settings, f"{VOLUME}/frames", "netvlad-8", SMALL))
-    return path
+def overrides(finished_run):
+    """Those of the local run, but for its checkpoint after every step; what is put after one of them replaces it."""
+    given = [word for word in finished_run.arguments if word != "--set"]
+    return lambda *more: [*given, "training.checkpoint_minutes=10", *more]
 
 
 @pytest.fixture(scope="module")
-def first(cluster, package):
+def package(tmp_path_factory, settings, overrides):
+    path = tmp_path_factory.mktemp("package") / "package.yaml"
+    path.write_text(compile_package(settings, f"{VOLUME}/frames", "netvlad-8", overrides()))
+    return path
+
+
+class Ended(NamedTuple):
+    """A run that succeeded, and the versions that were served after it."""
+
+    run: Run
+    served: list[str]
+
+
+@pytest.fixture(scope="module")
+def first(cluster, package, volume):
     """A run that nothing disturbed."""
     run = cluster.run(package)
     assert run.state == "SUCCEEDED", run.summary()
-    return run
+    return Ended(run, versions(str(volume / "serving")))
 
 
-def test_the_package_runs_twice_and_scores_what_a_local_run_scores(cluster, package, first, volume, tmp_path):
-    [version] = versions(str(volume / "serving"))
-    assert first.tasks["Pusher"].outputs["pushed_model"].metadata["pushed_version"] == version
-    assert first.tasks["ChampionResolver"].outputs["champion"].metadata["champion_version"] == ""
+@pytest.fixture(scope="module")
+def second(first, cluster, package, overrides, volume):
+    """A run of another training on the same data."""
+    run = cluster.run(package, {"overrides": json.dumps(overrides("training.max_epochs=1"))})
+    assert run.state == "SUCCEEDED", run.summary()
+    return Ended(run, versions(str(volume / "serving")))
 
-    scores = first.tasks["Evaluator"].outputs["scores"]
-    assert scores.type == "system.Metrics"
-    assert {"f1", "precision", "recall", "gap"} <= scores.metadata.keys()
-    told = find_line(SCORES, first.tasks["Evaluator"].log)
-    assert "f1" in told and told.items() <= scores.metadata.items()
-    arguments = ["run", "--data", str(volume / "frames"), "--experiment", "netvlad-8", "--out", str(tmp_path / "run")]
-    yt8m.main([*arguments, *(word for item in SMALL for word in ("--set", item))], standalone_mode=False)
-    splits = json.loads((tmp_path / "run" / "scores.json").read_text())["splits"]
+
+@pytest.fixture
+def nothing_served(volume, first):
+    """Takes the served models away for the time of a test."""
+    serving, away = volume / "serving", volume / "served-before"
+    serving.rename(away)
+    yield
+    shutil.rmtree(serving, ignore_errors=True)
+    away.rename(serving)
+
+
+def test_a_first_model_has_no_champion_and_is_published(first):
+    tasks = first.run.tasks
+    assert first.served == [tasks["Pusher"].outputs["pushed_model"].metadata["pushed_version"]]
+    assert tasks["ChampionResolver"].outputs["champion"].metadata["champion_version"] == ""
+
+
+def test_the_package_scores_what_a_local_run_scores(first, finished_run):
+    splits, evaluator = finished_run.scores["splits"], first.run.tasks["Evaluator"]
+    scores = evaluator.outputs["scores"]
     expected = {name: score for name, score in splits["test"].items() if isinstance(score, float)}
+    assert scores.type == "system.Metrics" and {"f1", "precision", "recall", "gap"} <= expected.keys()
     assert {name: scores.metadata[name] for name in expected} == pytest.approx(expected, abs=1e-6)
-    result = find_line(RESULT, first.tasks["Evaluator"].log)
+    logged = find_line(SCORES, evaluator.log)
+    assert "f1" in logged and logged.items() <= scores.metadata.items()
+
+    result = find_line(RESULT, evaluator.log)
     found = {split: result["scores"]["splits"][split]["f1"] for split in ("train", "validation")}
     assert found == pytest.approx({split: splits[split]["f1"] for split in found}, abs=1e-6)
     assert result["scores"]["synthetic"] and result["settings"]["experiment"] == "netvlad-8"
     assert TrainingLog.from_json(json.dumps(result["training_log"])).epochs[1].epoch == 1
 
-    second = cluster.run(package, {"overrides": json.dumps([*SMALL, "training.max_epochs=3"])})
-    assert second.state == "SUCCEEDED", second.summary()
-    assert {name for name, task in second.tasks.items() if task.cached} == OF_THE_DATA
-    assert second.tasks["ChampionResolver"].outputs["champion"].metadata["champion_version"] == version
-    verdict = cluster.store.path(second.tasks["Evaluator"].outputs["evaluation"].uri) / "verdict.json"
-    assert json.loads(verdict.read_text())["champion_version"] == version
-    blessed = second.tasks["Evaluator"].outputs["blessing"].metadata["blessed"]
-    assert len(versions(str(volume / "serving"))) == 1 + int(blessed)
 
+def test_another_training_finds_the_steps_of_the_data_in_the_cache_and_meets_the_champion(first, second, cluster):
+    tasks, [version] = second.run.tasks, first.served
+    assert {name for name, task in tasks.items() if task.cached} == OF_THE_DATA
+    assert tasks["ChampionResolver"].outputs["champion"].metadata["champion_version"] == version
+    verdict = cluster.store.path(tasks["Evaluator"].outputs["evaluation"].uri) / "verdict.json"
+    assert json.loads(verdict.read_text())["champion_version"] == version
+    blessed = tasks["Evaluator"].outputs["blessing"].metadata["blessed"]
+    assert len(second.served) == 1 + int(blessed)
+
+
+def test_every_page_is_one_file_that_loads_nothing(second, cluster):
     pages = {
         name: cluster.store.path(task.outputs["page"].uri).read_text()
-        for name, task in second.tasks.items()
+        for name, task in second.run.tasks.items()
         if "page" in task.outputs and task.outputs["page"].type == "system.HTML"
     }
     assert pages.keys() == {"DatasetStatistics", "ExampleValidator", "DriftDetector", "Trainer", "Evaluator"}
@@ -112,12 +144,10 @@ def test_the_package_runs_twice_and_scores_what_a_local_run_scores(cluster, pack
 
 
 @pytest.mark.cluster
-def test_the_package_runs_under_the_sdk_too(package, first, volume, tmp_path):
-    for version in versions(str(volume / "serving")):
-        (volume / "serving" / version).rename(volume / version)  # scores are then those of a first run
+def test_the_package_runs_under_the_sdk_too(package, first, nothing_served, volume, tmp_path):
     run = run_locally(package, tmp_path, preload=PRELOAD, mounts={VOLUME: volume})
     found = json.loads((run.output("Evaluator", "evaluation") / "verdict.json").read_text())["slices"][0]["scores"]
-    expected = first.tasks["Evaluator"].outputs["scores"].metadata
+    expected = first.run.tasks["Evaluator"].outputs["scores"].metadata
     assert {name: found[name] for name in found if name in expected} == pytest.approx(
         {name: expected[name] for name in found if name in expected}, abs=1e-6
     )
@@ -125,16 +155,16 @@ def test_the_package_runs_under_the_sdk_too(package, first, volume, tmp_path):
 
 
 @pytest.mark.cluster
-def test_a_search_shows_its_trials_and_its_result_can_be_imported(cluster, settings, tmp_path):
+def test_a_search_shows_its_trials_and_its_result_can_be_imported(cluster, settings, overrides, tmp_path):
     small = ["tune.max_trials=1", "tune.max_epochs=1", "tune.oracle=random", "search=true"]
     path = tmp_path / "package.yaml"
-    path.write_text(compile_package(settings, f"{VOLUME}/frames", "netvlad-8", [*SMALL, *small]))
+    path.write_text(compile_package(settings, f"{VOLUME}/frames", "netvlad-8", overrides(*small)))
     run = cluster.run(path, tasks=["Trainer"])
     assert run.state == "SUCCEEDED", run.summary()
     tuner = run.tasks["Tuner"]
     assert "1 of 1 trials scored" in cluster.store.path(tuner.outputs["page"].uri).read_text()
     found = f"hyperparameters={tuner.outputs['best_hyperparameters'].uri}"
-    path.write_text(compile_package(settings, f"{VOLUME}/frames", "netvlad-8", [*SMALL, found]))
+    path.write_text(compile_package(settings, f"{VOLUME}/frames", "netvlad-8", overrides(found)))
     run = cluster.run(path, tasks=["Trainer"])
     assert run.state == "SUCCEEDED", run.summary()
     assert "ImportHyperparameters" in run.tasks
@@ -166,11 +196,12 @@ def test_a_wrong_parameter_ends_a_run_before_any_work_with_one_line(cluster, pac
 
 @pytest.mark.cluster
 @pytest.mark.parametrize(("signal", "seed"), [(Signals.SIGKILL, 1), (Signals.SIGTERM, 2)])
-def test_a_training_that_is_taken_away_goes_on_in_its_next_attempt(first, cluster, package, signal, seed):
+def test_a_training_that_is_taken_away_goes_on_in_its_next_attempt(first, cluster, package, overrides, signal, seed):
     # Another number of epochs is another training, of the same data.
-    overrides = json.dumps([*SMALL, f"training.max_epochs={3 + seed}"])
-    fault = Fault("Trainer", after="epoch 2: ", signal=signal)  # the first has been saved
-    run = cluster.run(package, {"overrides": overrides}, faults=[fault], tasks=["Trainer"])
+    other = json.dumps(overrides(f"training.max_epochs={4 + seed}"))
+    # The first epoch has been saved. Kubernetes allows 30 s to end in, a slow machine gets more.
+    fault = Fault("Trainer", after="epoch 2: ", signal=signal, grace=600)
+    run = cluster.run(package, {"overrides": other}, faults=[fault], tasks=["Trainer"])
     trainer = run.tasks["Trainer"]
     assert (trainer.state, trainer.attempts) == ("SUCCEEDED", 2), run.summary()
     assert "resuming in epoch" in trainer.logs[1].read_text()
@@ -178,13 +209,11 @@ def test_a_training_that_is_taken_away_goes_on_in_its_next_attempt(first, cluste
     assert stopped == (signal == Signals.SIGTERM)
     model = cluster.store.path(trainer.outputs["model"].uri)
     log = json.loads((model / "Format-Serving" / "assets.extra" / "training_log.json").read_text())
-    assert log["resumed_from"][0] >= 1 and len(log["epochs"]) == 3 + seed
+    assert log["resumed_from"][0] >= 1 and len(log["epochs"]) == 4 + seed
 
 
 @pytest.mark.cluster
-def test_a_push_that_is_killed_leaves_one_version_when_it_is_begun_again(first, cluster, package, volume):
-    for version in versions(str(volume / "serving")):
-        (volume / "serving" / version).rename(volume / version)
+def test_a_push_that_is_killed_leaves_one_version_when_it_is_begun_again(nothing_served, cluster, package, volume):
     fault = Fault("Pusher", after="input model: ")
     run = cluster.run(package, faults=[fault])
     assert run.state == "SUCCEEDED" and run.tasks["Pusher"].attempts == 2, run.summary()
@@ -200,13 +229,11 @@ def test_a_push_that_is_killed_leaves_one_version_when_it_is_begun_again(first, 
     ],
 )
 def test_an_input_that_cannot_be_read_fails_its_step_and_nothing_is_published(
-    first, cluster, package, volume, damage, message
+    first, cluster, package, overrides, volume, damage, message
 ):
-    overrides = json.dumps([*SMALL, f"evaluation.thresholds.gap.max={0.9 + len(message) / 1000}"])
+    other = json.dumps(overrides(f"evaluation.thresholds.gap.max={0.9 + len(message) / 1000}"))
     before = versions(str(volume / "serving"))
-    run = cluster.run(
-        package, {"overrides": overrides}, before={"Evaluator": lambda task: damage(model_of(task, cluster))}
-    )
+    run = cluster.run(package, {"overrides": other}, before={"Evaluator": lambda task: damage(model_of(task, cluster))})
     assert run.tasks["Evaluator"].state == "FAILED" and run.tasks["Pusher"].state == "SKIPPED", run.summary()
     assert run.tasks["Evaluator"].outputs == {}
     assert not cluster.store.path(f"{run.root}/Evaluator").exists()

@@ -6,6 +6,7 @@ Each function names the Go code whose rule it mirrors (kubeflow/pipelines, backe
 import json
 import re
 import uuid
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,8 @@ import yaml
 from google.protobuf import json_format
 from kfp.kubernetes.kubernetes_executor_config_pb2 import KubernetesExecutorConfig
 from kfp.pipeline_spec.pipeline_spec_pb2 import ExecutorInput, PipelineSpec, PlatformSpec
-from object_store import local_path
+
+from kfp_emulator.object_store import local_path
 
 ARGO_NAME = re.compile(r"[a-zA-Z0-9][-a-zA-Z0-9]*")
 SUPPORTED_TASK_FIELDS = {"taskInfo", "componentRef", "inputs", "dependentTasks", "cachingOptions", "retryPolicy"}
@@ -63,12 +65,17 @@ def load_package(path: Path) -> Package:
 
 def parse_package(text: str) -> Package:
     """NewV2SpecTemplate of apiserver/template/v2_template.go: what the API server checks of an upload."""
-    spec: dict[str, Any] = {}
-    platform: dict[str, dict[str, Any]] = {}
     try:
-        documents = [document for document in yaml.safe_load_all(text) if document is not None]
+        documents = [document for document in yaml.load_all(text, yaml.CSafeLoader) if document is not None]
     except yaml.YAMLError as error:
         raise Refused(f"unable to decode yaml document: {error}") from error
+    return check_documents(documents)
+
+
+def check_documents(documents: Iterable[Any]) -> Package:
+    """The rest of NewV2SpecTemplate, for documents that are decoded."""
+    spec: dict[str, Any] = {}
+    platform: dict[str, dict[str, Any]] = {}
     for document in documents:
         if not isinstance(document, dict):
             raise Refused(f"unable to decode yaml document: {document!r} is no mapping")

@@ -1,5 +1,6 @@
 """Pods as the cluster would start them: scratch folders, volumes, environment, signals from outside."""
 
+import contextlib
 import json
 import os
 import re
@@ -13,8 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from signal import Signals
 
-CHECKOUT = Path(__file__).parents[2]
-SERVER = [sys.executable, str(Path(__file__).with_name("pod_server.py"))]
+CHECKOUT = Path(__file__).parents[3]
+# -P: what a step imports is never found beside the script.
+SERVER = [sys.executable, "-P", str(Path(__file__).with_name("server.py"))]
 
 
 def allowed() -> bool:
@@ -31,7 +33,8 @@ class Fault:
 
     Attributes:
         task: The task's name.
-        after: Seconds after the start, or a regular expression that the log must match.
+        after: A regular expression: the signal is sent once the log matches it. A forked step waits there for it; one
+            in another process must be slow, or wait itself.
         signal: SIGKILL or SIGTERM.
         attempts: The attempts it hits.
         grace: Kubernetes allows 30 s, but a step has at most one: it ends with the container's first process, Argo's
@@ -39,7 +42,7 @@ class Fault:
     """
 
     task: str
-    after: float | str
+    after: str
     signal: Signals = Signals.SIGKILL
     attempts: Sequence[int] = (1,)
     grace: float = 30.0
@@ -72,11 +75,19 @@ class Pod:
 
     def remove(self) -> None:
         for folder in (self.scratch, *self.scratch.parent.glob(self.scratch.name + ".*")):
-            shutil.rmtree(folder, ignore_errors=True)
+            shutil.rmtree(folder, ignore_errors=True) if folder.is_dir() else folder.unlink(missing_ok=True)
+
+
+def _open_gate(gate: Path) -> None:
+    """Lets a step go on that has survived its fault so far."""
+    with contextlib.suppress(OSError):  # it has not, or has no gate
+        writer = os.open(gate, os.O_WRONLY | os.O_NONBLOCK)
+        os.write(writer, b"!")
+        os.close(writer)
 
 
 class PodServer:
-    """The process of pod_server.py; started when first needed, ended by close()."""
+    """The process of server.py; started when first needed, ended by close()."""
 
     def __init__(self, preload: Sequence[str], fork: bool) -> None:
         self._preload, self._fork = list(preload), fork
@@ -85,10 +96,15 @@ class PodServer:
     def run(self, pod: Pod, command: Sequence[str], fault: Fault | None) -> tuple[int, bool]:
         """Runs a container to its end; the exit status, and whether a fault took the pod away."""
         server = self._server()
+        gate = pod.scratch.with_name(f"{pod.scratch.name}.gate")
+        if fault:
+            os.mkfifo(gate)
         request = {
+            "after": fault.after if fault else "",
             "command": list(command),
             "environment": pod.environment,
             "fork": self._fork,
+            "gate": str(gate) if fault else "",
             "log": str(pod.log),
             "mounts": [[str(folder), path] for folder, path in pod.mounts],
             "preload": self._preload,
@@ -101,9 +117,10 @@ class PodServer:
         hit = False
         started = time.monotonic()
         while fault and not self._ready(server, 0.02):
-            if not hit and _due(fault, pod.log, time.monotonic() - started):
+            if not hit and re.search(fault.after, pod.log.read_text(errors="replace")):
                 hit, started = True, time.monotonic()
                 os.killpg(pid, fault.signal)
+                _open_gate(gate)
             elif hit and time.monotonic() - started > fault.grace:
                 os.killpg(pid, Signals.SIGKILL)
                 break
@@ -137,9 +154,3 @@ class PodServer:
         if not line:
             raise RuntimeError("the process that starts pods has ended; its messages are on standard error")
         return json.loads(line)
-
-
-def _due(fault: Fault, log: Path, seconds: float) -> bool:
-    if isinstance(fault.after, str):
-        return log.exists() and re.search(fault.after, log.read_text(errors="replace")) is not None
-    return seconds >= fault.after

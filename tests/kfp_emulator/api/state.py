@@ -8,7 +8,8 @@ from itertools import count
 from typing import Any
 
 import yaml
-from kfp_driver import Package, Refused, check_tasks, parse_package, run_parameters
+
+from kfp_emulator.driver import Package, Refused, check_documents, check_tasks, parse_package, run_parameters
 
 CODES = {400: 3, 401: 16, 403: 7, 404: 5, 409: 6, 500: 13, 501: 12, 503: 14}
 OPERATIONS = {1: "EQUALS", 2: "NOT_EQUALS", 3: "GREATER_THAN", 5: "GREATER_THAN_EQUALS", 8: "IN", 9: "IS_SUBSTRING"}
@@ -173,16 +174,16 @@ class State:
 
     def package(self, body: Json) -> str:
         """The YAML of what a run or recurring run runs."""
-        return self._source(body, "Failed to find the package")[0]
+        return yaml.safe_dump_all(self._source(body, "Failed to find the package")[0])
 
     def _package(self, body: Json, failure: str) -> tuple[Package, Json | None]:
-        text, reference = self._source(body, failure)
+        documents, reference = self._source(body, failure)
         try:
-            return parse_package(text), reference
+            return check_documents(documents), reference
         except Refused as error:
             raise ApiError(400, f"{failure}: {error}") from error
 
-    def _source(self, body: Json, failure: str) -> tuple[str, Json | None]:
+    def _source(self, body: Json, failure: str) -> tuple[list[Json], Json | None]:
         reference = body.get("pipeline_version_reference")
         if (spec := body.get("pipeline_spec")) is None:
             if reference is None:
@@ -195,7 +196,7 @@ class State:
             reference = {key: version[key] for key in ("pipeline_id", "pipeline_version_id")}
             spec = version["pipeline_spec"]
         documents = [spec["pipeline_spec"], spec["platform_spec"]] if "pipeline_spec" in spec else [spec]
-        return yaml.safe_dump_all(documents), reference
+        return documents, reference
 
 
 def _accepted(text: str) -> Package:
@@ -207,7 +208,7 @@ def _accepted(text: str) -> Package:
 
 def _as_spec(text: str) -> Json:
     """YAMLStringToPipelineSpecStruct: both documents side by side, or the only one."""
-    documents = list(yaml.safe_load_all(text))
+    documents = list(yaml.load_all(text, yaml.CSafeLoader))
     platform = [document for document in documents if "platforms" in document]
     (spec,) = (document for document in documents if "platforms" not in document)
     return {"pipeline_spec": spec, "platform_spec": platform[0]} if platform else spec

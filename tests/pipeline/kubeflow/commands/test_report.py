@@ -1,12 +1,9 @@
 """`yt8m report` reads runs of Kubeflow Pipelines as it reads run folders."""
 
 import json
-from pathlib import Path
 
 import pytest
 import yaml
-from api_server import ApiServer
-from commands import PACKAGE, Yt8m, evaluated, submitted
 
 from models.training.log import EpochLog, TrainingLog
 from pipeline.experiments import find_experiment
@@ -15,7 +12,7 @@ from pipeline.settings import resolve_settings
 
 
 @pytest.fixture
-def result() -> dict:
+def result():
     settings = resolve_settings(find_experiment("average-2304-1152"), {"data.pattern": "/mnt/yt8m/video"})
     log = TrainingLog(9_771_863, [EpochLog(0, 0.01, 0.81, 0.01, 0.65, 1e-4, 23_000, 60.0)], validation_videos=2_900)
     splits = {
@@ -30,7 +27,7 @@ def result() -> dict:
     }
 
 
-def test_a_run_there_is_what_its_folder_would_be(kfp: Yt8m, api_server: ApiServer, result: dict, tmp_path: Path):
+def test_a_run_there_is_what_its_folder_would_be(kfp, api_server, evaluated, submit, result, tmp_path):
     folder = tmp_path / "runs" / "here"
     folder.mkdir(parents=True)
     (folder / "settings.yaml").write_text(yaml.safe_dump(result["settings"]))
@@ -39,25 +36,23 @@ def test_a_run_there_is_what_its_folder_would_be(kfp: Yt8m, api_server: ApiServe
     out = ["--json", "--out", tmp_path / "report"]
     expected = kfp("report", folder, *out)
 
-    run = evaluated(kfp, api_server)
-    api_server.advance(run, "SUCCEEDED")
+    api_server.advance(evaluated, "SUCCEEDED")
     [pod] = api_server.logs
     api_server.logs[pod] += f"INFO x: {log_line(RESULT, result)}\n"
-    failed = submitted(kfp("submit", "--package", PACKAGE, "--name", "failed", "--json"))["run_id"]
+    failed = submit("--name", "failed")["run_id"]
     api_server.advance(failed, "FAILED")
     code, printed, err = kfp("report", "--kfp-experiment", "yt8m", *out)
     assert code == 0, err
-    name = api_server.state.runs[run]["display_name"]
-    there, here = json.loads(printed), json.loads(expected[1].replace(str(folder), f"{name} ({run})"))
+    name = api_server.state.runs[evaluated]["display_name"]
+    there, here = json.loads(printed), json.loads(expected[1].replace(str(folder), f"{name} ({evaluated})"))
     assert there.pop("unfinished") == {f"failed ({failed})": "is FAILED"} and not here.pop("unfinished")
     assert there == here
     both = json.loads(kfp("report", folder, "--kfp-experiment", "yt8m", *out)[1])
-    assert str(folder) in json.dumps(both) and run in json.dumps(both)
+    assert str(folder) in json.dumps(both) and evaluated in json.dumps(both)
 
 
-def test_runs_without_a_result_are_named(kfp: Yt8m, api_server: ApiServer):
-    run = evaluated(kfp, api_server)
-    api_server.advance(run, "SUCCEEDED")
+def test_runs_without_a_result_are_named(kfp, api_server, evaluated):
+    api_server.advance(evaluated, "SUCCEEDED")
     code, _, err = kfp("report", "--kfp-experiment", "yt8m")
     assert code == 2 and "no run of it has finished and still has its log" in err
     assert kfp("report", "--kfp-experiment", "other")[2].startswith("error: --kfp-experiment is 'other': http")
