@@ -183,7 +183,7 @@ def mirrored(folder: Path) -> None:
     tf.distribute.MirroredStrategy = functools.partial(tf.distribute.MirroredStrategy, ["CPU:0", "CPU:1"])
     report = {"replicas": tf.distribute.MirroredStrategy().num_replicas_in_sync}
     report |= interrupted(folder) | {"linear": {}, "overflow": overflowing(folder / "overflow")}
-    for case in LINEAR_CASES:
+    for case in LINEAR_CASES.keys() - {"plain"}:  # "regularized" is more than that
         model, log = run_linear(folder / case, case, strategy="mirrored")
         report["linear"][case] = [log.epochs[0].val_loss, *(weight.tolist() for weight in model.get_weights())]
     (folder / "report.json").write_text(json.dumps(report))
@@ -217,4 +217,5 @@ def overflowing(folder: Path) -> list[list[float]]:
 
 
 if __name__ == "__main__":
-    {"be-killed": be_killed, "mirrored": mirrored}[sys.argv[1]](Path(sys.argv[2]))
+    mirrored(Path(sys.argv[1]))
+    be_killed(Path(sys.argv[1], "killed"))
