@@ -122,7 +122,10 @@ def batches(data: Data, before: Callable[[int], None], order: np.ndarray) -> tf.
         before(len(range(0, len(order), BATCH)))
 
     spec = (tf.TensorSpec((None, FEATURES)), tf.TensorSpec((None, CLASSES)))
-    return tf.data.Dataset.from_generator(generate, output_signature=spec)
+    # Read ahead, batches would be reached before the steps on those before them are done: how many, time would tell.
+    options = tf.data.Options()
+    options.experimental_optimization.inject_prefetch = False
+    return tf.data.Dataset.from_generator(generate, output_signature=spec).with_options(options)
 
 
 def run(

@@ -31,7 +31,7 @@ def report(folder: Path) -> dict[str, Any]:
 def test_a_killed_process_is_taken_up_again(task: Any, folder: Path, unbroken: Any) -> None:
     result = task.run(folder / "killed")
     task.assert_same(result, unbroken)
-    assert result[1].resumed_from in ((1, 2), (1, 3), (1, 4))  # tf.data reads ahead
+    assert result[1].resumed_from == (1, 4)
 
 
 def test_two_replicas_train_one_model_and_resume(task: Any, report: dict[str, Any]) -> None:
