@@ -99,13 +99,7 @@ class FinishedRun:
     arguments: list[str]
 
 
-# Small, and with a checkpoint after every step, so that a killed run has something to resume from.
-_SMALL = (
-    "training.max_epochs=4",
-    "training.batch_size=8",
-    "training.checkpoint_minutes=1.0e-6",
-    "model.hidden_units=[16]",
-)
+_SMALL = ("training.max_epochs=4", "training.batch_size=8", "model.hidden_units=[16]")
 
 
 @pytest.fixture(scope="session")

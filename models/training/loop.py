@@ -60,7 +60,7 @@ class TrainingLoop:
         first_batch = next(iter(validation), None)
         if first_batch is None:
             raise InputError("validation data: no videos; early stopping needs at least one")
-        self._view.test_on_batch(*first_batch)
+        self._strategy.run(self._view.test_step, args=(first_batch,))
         if state := self._checkpoint.load_state():
             self._checkpoint.assign(self._variables(), state)
             self._progress.log.resumed_from = (self._epoch, self._progress.step)

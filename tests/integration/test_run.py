@@ -156,7 +156,9 @@ def test_the_evaluators_scores_are_those_of_the_models_predictions_by_definition
 
 def test_a_killed_run_continues_and_ends_with_the_same_scores(run, finished_run, unbroken, frames, tmp_path):
     out = tmp_path / "killed"
-    command = [YT8M, "run", "--data", frames, "--experiment", "netvlad-8", "--out", out, *finished_run.arguments]
+    after_each_step = ["--set", "training.checkpoint_minutes=1.0e-6"]
+    fixed = ["--data", frames, "--experiment", "netvlad-8", "--out", out, *finished_run.arguments]
+    command = [YT8M, "run", *fixed, *after_each_step]
     process = subprocess.Popen([str(part) for part in command], stdout=subprocess.DEVNULL, start_new_session=True)
     deadline = time.monotonic() + 240
     while (
@@ -168,7 +170,7 @@ def test_a_killed_run_continues_and_ends_with_the_same_scores(run, finished_run,
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     assert not (out / "scores.json").exists()
-    scores = run(frames, out)
+    scores = run(frames, out, *after_each_step)
     assert steps(out)["Transform"] == "cached" and steps(out)["Trainer"] == "done"
     _, expected = unbroken
     assert_same_scores(scores, expected)

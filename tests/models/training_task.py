@@ -122,7 +122,10 @@ def batches(data: Data, before: Callable[[int], None], order: np.ndarray) -> tf.
         before(len(range(0, len(order), BATCH)))
 
     spec = (tf.TensorSpec((None, FEATURES)), tf.TensorSpec((None, CLASSES)))
-    return tf.data.Dataset.from_generator(generate, output_signature=spec)
+    # Read ahead, batches would be reached before the steps on those before them are done: how many, time would tell.
+    options = tf.data.Options()
+    options.experimental_optimization.inject_prefetch = False
+    return tf.data.Dataset.from_generator(generate, output_signature=spec).with_options(options)
 
 
 def run(
@@ -183,7 +186,7 @@ def mirrored(folder: Path) -> None:
     tf.distribute.MirroredStrategy = functools.partial(tf.distribute.MirroredStrategy, ["CPU:0", "CPU:1"])
     report = {"replicas": tf.distribute.MirroredStrategy().num_replicas_in_sync}
     report |= interrupted(folder) | {"linear": {}, "overflow": overflowing(folder / "overflow")}
-    for case in LINEAR_CASES:
+    for case in LINEAR_CASES.keys() - {"plain"}:  # "regularized" is more than that
         model, log = run_linear(folder / case, case, strategy="mirrored")
         report["linear"][case] = [log.epochs[0].val_loss, *(weight.tolist() for weight in model.get_weights())]
     (folder / "report.json").write_text(json.dumps(report))
@@ -217,4 +220,5 @@ def overflowing(folder: Path) -> list[list[float]]:
 
 
 if __name__ == "__main__":
-    {"be-killed": be_killed, "mirrored": mirrored}[sys.argv[1]](Path(sys.argv[2]))
+    mirrored(Path(sys.argv[1]))
+    be_killed(Path(sys.argv[1], "killed"))

@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import time
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,8 @@ from tuner.trials import read_search
 
 CLASSES = 3
 RATES = {"training.learning_rate": {"type": "choice", "values": [1e-9, 3e-2]}}
-RATES_OF_WORKERS = {"training.learning_rate": {"type": "choice", "values": [1e-3, 2e-3, 3e-3, 1e-2, 2e-2, 3e-2]}}
+RATES_OF_WORKERS = {"training.learning_rate": {"type": "choice", "values": [1e-3, 1e-2, 2e-2, 3e-2]}}
+WORKERS = ("tuner0", "tuner1")
 
 
 def batches(videos, seed):
@@ -60,14 +62,26 @@ def searched(folder, space, **more):
     return read_search(folder, chosen)
 
 
+@pytest.fixture(scope="module")
+def rates_searched(tmp_path_factory):
+    """`(objective)` -> the folder of a search among RATES and what it found; made once."""
+
+    @cache
+    def search(objective):
+        folder = tmp_path_factory.mktemp(objective) / "search"
+        return folder, searched(folder, RATES, objective=objective)
+
+    return search
+
+
 @pytest.mark.parametrize("objective", ["val_gap", "val_f1", "val_loss"])
-def test_the_winner_is_the_best_by_the_objective(tmp_path, objective):
-    found = searched(tmp_path / "search", RATES, objective=objective)
+def test_the_winner_is_the_best_by_the_objective(rates_searched, objective):
+    folder, found = rates_searched(objective)
     assert [trial.values["training.learning_rate"] for trial in found.trials] == [1e-9, 3e-2]
     assert found.winner.values == {"training.learning_rate": 0.03} and found.winner.epochs == 2
     poor, good = (trial.scores for trial in found.trials)
     assert good["val_loss"] < poor["val_loss"] and good["val_gap"] > poor["val_gap"] and good["val_f1"] > poor["val_f1"]
-    assert not list((tmp_path / "search").glob("trial_*/checkpoint"))
+    assert not list(folder.glob("trial_*/checkpoint"))
 
 
 def test_a_trial_that_fails_has_its_reason_and_the_search_goes_on(tmp_path):
@@ -96,8 +110,8 @@ def test_an_epoch_has_no_more_batches_than_asked_for(tmp_path):
     assert [epoch["videos"] for epoch in log["epochs"]] == [96, 96]
 
 
-def test_the_best_trial_is_repeated_by_a_training_with_its_values(tmp_path):
-    found = searched(tmp_path / "search", RATES)
+def test_the_best_trial_is_repeated_by_a_training_with_its_values(tmp_path, rates_searched):
+    _, found = rates_searched("val_gap")
     again = searched(tmp_path / "again", {"training.learning_rate": {"type": "choice", "values": [3e-2]}})
     assert again.winner.scores == found.winner.scores
 
@@ -118,22 +132,28 @@ def slowly(folder):
 
 
 def together(folder):
-    """A search with others that share its oracle; leaves a file for each trial it ran."""
+    """A search with others that share its oracle; leaves a file for each trial it ran, and trains none alone."""
 
-    def build_and_tell(model):
+    def build_with_others(model):
         (folder / f"{os.environ['KERASTUNER_TUNER_ID']}-{time.time_ns()}").touch()
+        wait_until(lambda: all(any(folder.glob(f"{worker}-*")) for worker in WORKERS))
         return build(model)
 
-    told = Task(**{**vars(task()), "build": build_and_tell})
+    told = Task(**{**vars(task()), "build": build_with_others})
     Search(told, settings(RATES_OF_WORKERS), folder / "search").search()
+
+
+def wait_until(condition):
+    deadline = time.monotonic() + 600
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def test_a_killed_search_goes_on_without_repeating_what_had_ended(tmp_path):
     process = subprocess.Popen([sys.executable, __file__, "slowly", tmp_path], stdout=subprocess.DEVNULL)
-    deadline = time.monotonic() + 120
-    while not (tmp_path / "second").exists():
-        assert process.poll() is None and time.monotonic() < deadline
-        time.sleep(0.05)
+    wait_until(lambda: (tmp_path / "second").exists() or process.poll() is not None)
+    assert process.poll() is None
     process.kill()
     process.wait()
     first = tmp_path / "search" / "trial_0" / "training_log.json"
@@ -151,16 +171,16 @@ def test_workers_share_one_oracle(tmp_path):
     command = [sys.executable, __file__, "together", tmp_path]
     processes = [
         subprocess.Popen(command, env={**os.environ, **where, "KERASTUNER_TUNER_ID": name}, stdout=subprocess.DEVNULL)
-        for name in ("chief", "tuner0", "tuner1")
+        for name in ("chief", *WORKERS)
     ]
-    assert [process.wait(timeout=240) for process in processes] == [0, 0, 0]
+    assert [process.wait(timeout=600) for process in processes] == [0, 0, 0]
     found = read_search(tmp_path / "search", settings(RATES_OF_WORKERS))
     assert sorted(trial.values["training.learning_rate"] for trial in found.trials) == sorted(
         RATES_OF_WORKERS["training.learning_rate"]["values"]
     )
     assert all(trial.scores for trial in found.trials)
     ran = [path.name.partition("-")[0] for path in tmp_path.glob("tuner*")]
-    assert len(ran) == len(found.trials) and set(ran) == {"tuner0", "tuner1"}
+    assert len(ran) == len(found.trials) and set(ran) == set(WORKERS)
 
 
 def test_what_hyperband_promotes_goes_on_as_if_it_had_never_ended(tmp_path):
