@@ -160,7 +160,7 @@ def test_a_killed_run_continues_and_ends_with_the_same_scores(run, finished_run,
     fixed = ["--data", frames, "--experiment", "netvlad-8", "--out", out, *finished_run.arguments]
     command = [YT8M, "run", *fixed, *after_each_step]
     process = subprocess.Popen([str(part) for part in command], stdout=subprocess.DEVNULL, start_new_session=True)
-    deadline = time.monotonic() + 240
+    deadline = time.monotonic() + 600
     while (
         not (found := list(out.glob("checkpoints/*/checkpoint.json")))
         or not json.loads(found[0].read_text())["progress"]["log"]["epochs"]

@@ -57,7 +57,7 @@ def settings():
 def overrides(finished_run):
     """Those of the local run, but for its checkpoint after every step; what is put after one of them replaces it."""
     given = [word for word in finished_run.arguments if word != "--set"]
-    return lambda *more: [*given, "training.checkpoint_minutes=10", *more]
+    return lambda *more: [*given, *more]
 
 
 @pytest.fixture(scope="module")
