@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
@@ -64,7 +65,9 @@ class LocalRunner:
         """
         plan = compiler.Compiler().compile(pipeline)
         runtime_parameter_utils.substitute_runtime_parameter(
-            plan, {constants.PIPELINE_RUN_ID_PARAMETER_NAME: time.strftime("%Y-%m-%dT%H:%M:%S")}
+            # TFX takes a second run of the same name for the first one, taken up again.
+            plan,
+            {constants.PIPELINE_RUN_ID_PARAMETER_NAME: datetime.now(UTC).isoformat()},
         )
         nodes = [node.pipeline_node for node in plan.nodes]
         _forget(nodes, from_node)

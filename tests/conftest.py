@@ -2,6 +2,7 @@
 scores by definition.
 """
 
+import gc
 import json
 import os
 import shutil
@@ -33,6 +34,12 @@ settings.load_profile("patient")
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Puts files that take minutes first: short ones then keep all workers of xdist busy to the end."""
     items.sort(key=lambda item: not {"integration", "kubeflow"} & set(item.path.parts))
+
+
+def pytest_collection_finish() -> None:
+    """Keeps what imports have made, a million objects, out of later garbage collections: a sixth of all CPU time."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)

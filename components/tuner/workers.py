@@ -66,15 +66,18 @@ def search_with_workers(
             while running:
                 time.sleep(POLL_SECONDS)
                 for name, process in list(running.items()):
-                    if process.poll() == 0:
+                    if process.poll() is None:
+                        continue
+                    _close(process)
+                    if process.returncode == 0:
                         del running[name]
-                    elif process.returncode is not None:
+                    else:
                         _bury(search, name, process.returncode)
                         running[name] = _start(name, port, devices[name], task)
         finally:
             for process in running.values():
                 process.kill()
-                process.wait()
+                _close(process)
     search.on_search_end()
     return search
 
@@ -113,6 +116,12 @@ def _start(name: str, port: int, device: dict[str, str], task: bytes) -> subproc
     process.stdin.write(task + b"\n")
     process.stdin.flush()  # and stays open: its end tells the worker that this process is gone
     return process
+
+
+def _close(process: subprocess.Popen[bytes]) -> None:
+    assert process.stdin is not None
+    process.stdin.close()
+    process.wait()
 
 
 def _bury(search: Search, name: str, code: int) -> None:

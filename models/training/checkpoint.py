@@ -136,7 +136,7 @@ class Checkpoint:
             return {}
         path = self.folder / name
         try:
-            with np.load(path, allow_pickle=False) as arrays:
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
                 return dict(arrays)
         except Exception as error:  # a zip file with wrong bytes raises nearly anything
             raise self._unreadable(path, error) from error

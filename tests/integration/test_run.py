@@ -16,6 +16,7 @@ import tensorflow as tf
 import yaml
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from components import source_fingerprint
 from components.served_models import versions
 from models.errors import InputError
 from models.input.raw_records import parse_raw_frames
@@ -204,6 +205,24 @@ def assert_same_scores(found, expected):
     for split, scores in expected["splits"].items():
         exact = split != "test"
         assert found["splits"][split] == (scores if exact else pytest.approx(scores, abs=1e-6)), split
+
+
+def test_a_step_runs_again_when_its_page_was_edited(run, unbroken, frames, tmp_path, monkeypatch):
+    out, scores = unbroken
+    run(frames, out)
+    for package in ("components", "models", "tuner"):
+        shutil.copytree(source_fingerprint._ROOT / package, tmp_path / package)
+    monkeypatch.setattr(source_fingerprint, "_ROOT", tmp_path)
+    for edited in (
+        "components/evaluator/evaluation.html",
+        "tuner/spaces.yaml",
+        "models/cost.py",
+        "components/pusher.py",
+    ):
+        with (tmp_path / edited).open("a") as file:
+            file.write("\n")
+    assert_same_scores(run(frames, out), scores)
+    assert {name for name, state in steps(out).items() if state == "done"} == {"Evaluator", "Pusher"}
 
 
 def test_from_node_runs_a_step_again(run, unbroken, frames):

@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -121,7 +122,9 @@ def test_a_search_without_a_pipeline_finds_the_same(searched, tuned):
 
 def test_another_run_trains_with_what_the_search_found_and_again_when_that_changed(folder, tuned, searched):
     hyperparameters = searched.folder / "hyperparameters"
-    card, steps = run(folder, "trained", "--hyperparameters", str(hyperparameters))
+    shutil.rmtree(tuned.folder / "checkpoints")  # the run that searched trained with the same values
+    card, steps = run(folder, "tuned", "--hyperparameters", str(hyperparameters))
+    assert steps["Trainer"] == "done" and list((tuned.folder / "checkpoints").iterdir())
     assert "Tuner" not in steps and "ImportHyperparameters" in steps
     assert card["training"]["learning_rate"] == best_of(searched.trials)["values"]["training.learning_rate"]
     assert (card["model"], card["training"]) == (tuned.card["model"], tuned.card["training"])
@@ -131,7 +134,7 @@ def test_another_run_trains_with_what_the_search_found_and_again_when_that_chang
     found = json.loads(best.read_text())
     found["values"]["training.learning_rate"] = 1e-9
     best.write_text(json.dumps(found))
-    card, steps = run(folder, "trained", "--hyperparameters", str(hyperparameters))
+    card, steps = run(folder, "tuned", "--hyperparameters", str(hyperparameters))
     assert (steps["Transform"], steps["Trainer"]) == ("cached", "done")
     assert card["training"]["learning_rate"] == 1e-9
 
@@ -177,11 +180,10 @@ def completed(search):
 
 def test_a_killed_search_ends_its_workers_goes_on_and_repeats_no_finished_trial(folder, tuned):
     search = folder / "killed" / "search"
-    process = started(folder, "killed", "--workers", "2")
-    wait_for(process, lambda: completed(search))
-    workers = workers_of(process)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
+    with started(folder, "killed", "--workers", "2") as process:
+        wait_for(process, lambda: completed(search))
+        workers = workers_of(process)
+        process.kill()
     _, alive = psutil.wait_procs(workers, timeout=600)
     assert len(workers) == 2 and not alive
     finished = {path: path.stat().st_mtime_ns for path in completed(search)}
@@ -191,21 +193,23 @@ def test_a_killed_search_ends_its_workers_goes_on_and_repeats_no_finished_trial(
     assert all(trial["scores"] for trial in found)
 
 
-def test_workers_share_a_search_and_one_that_dies_is_named(folder, tuned):
-    process = started(folder, "parallel", "--workers", "2", "--set", "tune.max_epochs=6")
-    search = folder / "parallel" / "search"
-    try:
-        wait_for(process, lambda: list(search.glob("*/trial_*/checkpoint/checkpoint.json")))
-        lost = workers_of(process)[0]
-        assert lost.environ()["KERASTUNER_TUNER_ID"] == "worker0"
-        wait_for(process, lambda: len(list(search.glob("*/trial_*"))) == 2)
-        lost.send_signal(signal.SIGKILL)
-        out, _ = process.communicate(timeout=800)
-    finally:
-        process.kill()
-    assert process.returncode == 0
-    assert "worker0 died (killed by SIGKILL)" in out and "worker1: trial" in out
-    found = trials(folder / "parallel")
+def test_workers_share_a_search_and_one_that_dies_is_named(folder, tuned, capfd):
+    search, this = folder / "parallel" / "search", SimpleNamespace(pid=os.getpid(), poll=lambda: None)
+    lost = []
+
+    def kill_a_worker():
+        wait_for(this, lambda: list(search.glob("*/trial_*/checkpoint/checkpoint.json")))
+        [worker] = [worker for worker in workers_of(this) if worker.environ()["KERASTUNER_TUNER_ID"] == "worker0"]
+        wait_for(this, lambda: len(list(search.glob("*/trial_*"))) == 2)
+        worker.send_signal(signal.SIGKILL)
+        lost.append(worker)
+
+    killer = threading.Thread(target=kill_a_worker)
+    killer.start()
+    found = tune(folder, "parallel", "--workers", "2", "--set", "tune.max_epochs=6")
+    killer.join()
+    printed = capfd.readouterr().out
+    assert lost and "worker0 died (killed by SIGKILL)" in printed and "worker1: trial" in printed
     assert len(found) == len(RATES)
     [failed] = [trial for trial in found if not trial["scores"]]
     assert failed["reason"] == "worker0 died (killed by SIGKILL)"

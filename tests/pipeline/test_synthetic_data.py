@@ -169,7 +169,8 @@ def test_the_number_of_shards_and_of_videos_changes_no_video(folders: dict[Level
 
 
 def test_the_vocabulary_counts_the_videos_of_the_train_shards(folders: dict[Level, Path]) -> None:
-    rows = list(csv.DictReader((folders["video"] / "vocabulary.csv").open(encoding="utf-8", newline="")))
+    with (folders["video"] / "vocabulary.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
     real = "Index TrainVideoCount KnowledgeGraphId Name WikiUrl Vertical1 Vertical2 Vertical3 WikiDescription"
     assert list(rows[0]) == real.split()
     counts = [0] * LABELS

@@ -49,9 +49,9 @@ def held(mirror, tmp_path):
     parts = [own / f"train000{number}.tfrecord.part" for number in (1, 2)]
     wait_until(lambda: all(part.exists() and part.stat().st_size == 200_000 for part in parts))
     wait_until(lambda: (own / "checked.jsonl").exists() and (tmp_path / "out" / "vocabulary.csv").exists())
-    yield process
-    process.kill()
-    process.wait()
+    with process:
+        yield process
+        process.kill()
 
 
 @pytest.fixture

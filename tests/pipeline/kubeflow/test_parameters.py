@@ -147,7 +147,7 @@ def one_of_every_encoder():
 def test_the_steps_before_training_get_the_same_from_settings_without_the_experiment(experiment):
     given = {"data.pattern": "/data", "evaluation.slices": ["channel"], "data.drift.stop": True, "seed": 3}
     settings = resolve_settings(find_experiment(experiment), given, ["evaluation.thresholds.gap.min=0.8"])
-    found = ResolvedSettings(settings=settings, span=0, shards="", vocabulary="")
+    found = ResolvedSettings(settings=settings, span=0, shards="", vocabulary="", sources="")
     shared = ResolvedSettings.model_validate_json(found.for_steps()[OF_THE_DATA]).settings
     assert shared.experiment == "" and shared.model.encoder.name == "average"
     own, of_all = (build_pipeline(each, Vocabulary.of_ids(3), PLACES) for each in (settings, shared))
