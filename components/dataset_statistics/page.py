@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from apache_beam.io.filesystems import FileSystems
 
 from components.dataset_statistics.agreement import in_words
 from components.dataset_statistics.plots import (
@@ -21,6 +20,7 @@ from components.dataset_statistics.plots import (
 from components.dataset_statistics.statistics import Distribution, Extreme, Statistics
 from components.example_gen.synthetic import SyntheticData
 from components.pages import page_templates
+from components.publishing import write_whole
 from models.features import MAX_FRAMES
 
 PAGE = "statistics.html"
@@ -75,10 +75,10 @@ def render(
 
 def write_for_people(statistics: Statistics, uri: str) -> None:
     """Writes `statistics.html`, and `figures/label-frequency-<split>.png` and `.svg`, into a folder."""
-    _write(f"{uri}/{PAGE}", render(statistics, statistics.data, statistics.synthetic).encode())
+    write_whole(f"{uri}/{PAGE}", render(statistics, statistics.data, statistics.synthetic).encode())
     for name, split in statistics.splits.items():
         for ending, content in frequency_figures(name, split).items():
-            _write(f"{uri}/figures/label-frequency-{name}.{ending}", content)
+            write_whole(f"{uri}/figures/label-frequency-{name}.{ending}", content)
 
 
 def table(statistics: Statistics) -> dict[str, list[str]]:
@@ -155,11 +155,3 @@ def _feature_rows(statistics: Statistics) -> list[dict[str, Any]]:
                 }
             )
     return rows
-
-
-def _write(path: str, content: bytes) -> None:
-    folder = path.rpartition("/")[0]
-    if not FileSystems.exists(folder):
-        FileSystems.mkdirs(folder)
-    with FileSystems.create(path) as file:
-        file.write(content)

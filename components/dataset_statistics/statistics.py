@@ -11,6 +11,7 @@ from components.dataset_statistics.agreement import Agreement, agreement
 from components.dataset_statistics.counts import SplitCounts
 from components.example_gen.ingest import Summary
 from components.example_gen.synthetic import SyntheticData
+from components.publishing import write_whole
 from models.features import Level
 
 STATISTICS = "statistics.json"
@@ -103,8 +104,7 @@ class Statistics(BaseModel, frozen=True):
 
     def write(self, uri: str) -> None:
         """Writes `statistics.json` into a folder."""
-        with FileSystems.create(f"{uri}/{STATISTICS}") as file:
-            file.write(self.model_dump_json(indent=1).encode())
+        write_whole(f"{uri}/{STATISTICS}", self.model_dump_json(indent=1).encode())
 
 
 def describe(

@@ -15,6 +15,7 @@ from components.example_gen.ingest import IngestShards, Summary, plan_shards
 from components.example_gen.input_files import InputFiles, detect_level, find_files
 from components.example_gen.splits import SPLITS, SplitPolicy
 from components.example_gen.synthetic import describe_synthetic
+from components.publishing import scratch_folder
 from components.resolving_driver import ResolvingDriver
 from models.errors import InputError
 from models.features import Level
@@ -83,9 +84,7 @@ class ExampleGenExecutor(base_beam_executor.BaseBeamExecutor):
         shards = plan_shards(data, test_data, policy, exec_properties["seed"])
         level: Level = exec_properties["level"]
         _require_disk_space(examples.uri, sum(shard.file.size for shard in shards), level)
-        for root in (examples.uri, quarantine.uri):
-            FileSystems.mkdirs(f"{root}/writing")
-        with self._make_beam_pipeline() as pipeline:
+        with scratch_folder(examples.uri) as scratch, self._make_beam_pipeline() as pipeline:
             (
                 pipeline
                 | beam.Create(shards)
@@ -93,13 +92,13 @@ class ExampleGenExecutor(base_beam_executor.BaseBeamExecutor):
                 | IngestShards(
                     examples.uri,
                     quarantine.uri,
+                    scratch,
                     policy,
                     level,
                     exec_properties["classes"],
                     json.loads(exec_properties["kept_features"]),
                 )
             )
-        FileSystems.delete([f"{examples.uri}/writing", f"{quarantine.uri}/writing"])
         summary = read_summary(quarantine.uri)
         try:
             _refuse_bad_data(summary, exec_properties["quarantine_limit"])

@@ -1,9 +1,7 @@
 """Shards read, checked and packed, and the Beam transform that writes each of them once."""
 
 import json
-import uuid
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from typing import Any, BinaryIO
 
@@ -15,6 +13,7 @@ from components.example_gen.input_files import InputFile, InputFiles
 from components.example_gen.packing import BadRecord, PackedVideo, pack
 from components.example_gen.splits import SPLITS, Split, SplitPolicy
 from components.example_gen.tfrecord import Damage, read_records, write_record
+from components.publishing import Attempt, write_whole
 from models.features import Level
 
 # What a summary lists by name; the quarantine files hold all of them.
@@ -142,6 +141,8 @@ def repeated(id_and_splits: tuple[Any, Iterable[str]]) -> Iterator[str]:
 class IngestShards(beam.PTransform):
     """Shards -> `Split-<name>/` files under `examples`, `summary.json` and bad records under `quarantine`.
 
+    All are written under `scratch` first.
+
     A full record never leaves the function that read it: memory does not grow with the data, and only ids cross a
     shuffle, to find the ones that occur twice.
     """
@@ -150,14 +151,15 @@ class IngestShards(beam.PTransform):
         self,
         examples: str,
         quarantine: str,
+        scratch: str,
         policy: SplitPolicy,
         level: Level,
         classes: int,
         kept_features: Sequence[str],
     ):
         super().__init__()
-        self.examples, self.quarantine = examples, quarantine
-        self.ingest = _IngestShard(examples, quarantine, policy, level, classes, kept_features)
+        self.quarantine = quarantine
+        self.ingest = _IngestShard(examples, quarantine, scratch, policy, level, classes, kept_features)
 
     def expand(self, shards: beam.PCollection) -> beam.PCollection:
         """Returns the path of `summary.json` once all is written."""
@@ -182,54 +184,33 @@ class _IngestShard(beam.DoFn):
         self,
         examples: str,
         quarantine: str,
+        scratch: str,
         policy: SplitPolicy,
         level: Level,
         classes: int,
         kept_features: Sequence[str],
     ):
-        self.examples, self.quarantine = examples, quarantine
+        self.examples, self.quarantine, self.scratch = examples, quarantine, scratch
         self.policy, self.level, self.classes, self.kept_features = policy, level, classes, kept_features
 
     def process(self, shard: Shard) -> Iterator[Any]:
         summary = Summary()
-        with ExitStack() as finish:
-            outputs: dict[str, BinaryIO] = {}
+        with Attempt(self.scratch) as attempt:
             for video in read_shard(shard.file, self.level, self.classes, self.kept_features):
                 if isinstance(video, Refused):
                     summary.refuse(video)
-                    bad_records = self._output(outputs, finish, self.quarantine, f"records-{shard.number:05d}.jsonl")
-                    bad_records.write(video.line)
+                    attempt.open(f"{self.quarantine}/records-{shard.number:05d}.jsonl").write(video.line)
                     continue
                 split = shard.split or self.policy.of_id(video.id)
                 name = f"Split-{split}/data_tfrecord-{shard.number:05d}-of-{shard.of:05d}"
-                write_record(self._output(outputs, finish, self.examples, name), video.example)
+                write_record(attempt.open(f"{self.examples}/{name}"), video.example)
                 summary.add(video, split)
                 yield video.id, split
         yield beam.pvalue.TaggedOutput("summary", summary)
 
-    @staticmethod
-    def _output(outputs: dict[str, BinaryIO], finish: ExitStack, root: str, name: str) -> BinaryIO:
-        """The open file `name`, written under another name and renamed when the shard is done: a retry leaves none."""
-        if name not in outputs:
-            temporary = f"{root}/writing/{uuid.uuid4().hex}"
-            finish.callback(_rename, temporary, f"{root}/{name}")
-            outputs[name] = finish.enter_context(_create(temporary))
-        return outputs[name]
-
 
 def _open(path: str) -> BinaryIO:
     return FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED)
-
-
-def _create(path: str) -> BinaryIO:
-    return FileSystems.create(path, compression_type=CompressionTypes.UNCOMPRESSED)
-
-
-def _rename(source: str, target: str) -> None:
-    folder = target.rpartition("/")[0]
-    if not FileSystems.exists(folder):
-        FileSystems.mkdirs(folder)
-    FileSystems.rename([source], [target])
 
 
 def _merge(summaries: Iterable[Summary]) -> Summary:
@@ -241,6 +222,5 @@ def _merge(summaries: Iterable[Summary]) -> Summary:
 
 def _write_summary(path: str, summary: Summary, duplicates: dict[str, int]) -> str:
     summary.duplicates = duplicates
-    with _create(path) as file:
-        file.write(json.dumps(asdict(summary), indent=1, sort_keys=True).encode())
+    write_whole(path, json.dumps(asdict(summary), indent=1, sort_keys=True).encode())
     return path

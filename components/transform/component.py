@@ -6,7 +6,6 @@ from typing import Any
 import apache_beam as beam
 import tensorflow as tf
 import tensorflow_transform as tft
-from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 from tensorflow.core.example import example_pb2, feature_pb2
 from tfx import v1 as tfx
@@ -15,6 +14,7 @@ from tfx.dsl.components.base import executor_spec
 from tfx.types import artifact_utils
 
 from components.example_gen.tfrecord import write_record
+from components.publishing import Attempt, scratch_folder
 from models.features import ID, LABEL_IDS, MEAN, NUM_FRAMES
 
 MATERIALIZED = (ID, LABEL_IDS, NUM_FRAMES, MEAN)
@@ -50,8 +50,8 @@ class TransformExecutor(executor.Executor):
             for split in artifact_utils.decode_split_names(examples.split_names)
             for file in FileSystems.match([f"{examples.uri}/Split-{split}/*"])[0].metadata_list
         ]
-        with self._make_beam_pipeline() as pipeline:
-            pipeline | beam.Create(files) | beam.Reshuffle() | beam.ParDo(_Materialize(graph))
+        with scratch_folder(transformed.uri) as scratch, self._make_beam_pipeline() as pipeline:
+            pipeline | beam.Create(files) | beam.Reshuffle() | beam.ParDo(_Materialize(graph, scratch))
 
 
 class Transform(tfx.components.Transform):
@@ -61,8 +61,8 @@ class Transform(tfx.components.Transform):
 
 
 class _Materialize(beam.DoFn):
-    def __init__(self, transform_graph: str):
-        self.transform_graph = transform_graph
+    def __init__(self, transform_graph: str, scratch: str):
+        self.transform_graph, self.scratch = transform_graph, scratch
 
     def setup(self) -> None:
         output = tft.TFTransformOutput(self.transform_graph)
@@ -78,7 +78,8 @@ class _Materialize(beam.DoFn):
 
     def process(self, source_and_target: tuple[str, str]) -> Iterator[None]:
         source, target = source_and_target
-        with FileSystems.create(target, compression_type=CompressionTypes.UNCOMPRESSED) as file:
+        with Attempt(self.scratch) as attempt:
+            file = attempt.open(target)
             for batch in tf.data.TFRecordDataset(source).batch(BATCH_SIZE):
                 for example in _examples(self.small_features(batch)):
                     write_record(file, example)
