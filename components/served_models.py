@@ -14,6 +14,9 @@ from models.features import Level
 # The folder of a SavedModel with all that explains it; model servers ignore it.
 EXTRA = "assets.extra"
 
+# In it: a JSON list of the label names. Models pushed by releases before 0.2 have a line for each name instead.
+LABELS_FILE, OLD_LABELS_FILE = "labels.json", "labels.txt"
+
 
 def versions(push_directory: str) -> list[str]:
     """Complete versions, oldest first."""
@@ -58,8 +61,13 @@ def read_model_card(folder: str) -> dict[str, Any]:
 
 def read_label_names(folder: str) -> list[str]:
     """The names of a SavedModel's labels, in the order of their ids."""
-    with tf.io.gfile.GFile(f"{folder}/{EXTRA}/labels.txt") as file:
-        return file.read().splitlines()
+    path = f"{folder}/{EXTRA}/{LABELS_FILE}"
+    if tf.io.gfile.exists(path):
+        with tf.io.gfile.GFile(path) as file:
+            return json.load(file)
+    with tf.io.gfile.GFile(f"{folder}/{EXTRA}/{OLD_LABELS_FILE}") as file:
+        # Not splitlines(): a name may hold what ends a line elsewhere, say U+2028.
+        return file.read().removesuffix("\n").split("\n")
 
 
 def load_keras_model(folder: str) -> keras.Model:

@@ -9,7 +9,7 @@ import keras
 import tensorflow as tf
 import tensorflow_transform as tft
 
-from components.served_models import EXTRA
+from components.served_models import EXTRA, LABELS_FILE
 from models.encoders.average import mean_of_frames
 from models.features import AUDIO, FRAMES, LABELS, MEAN, NUM_FRAMES, RGB, WIDTH, Level
 from models.input.batches import packed_frames
@@ -112,7 +112,7 @@ def _write_extra(model: keras.Model, names: tuple[str, ...], folder: str, about:
         digest.update(keras.ops.convert_to_numpy(weight).tobytes())
     card = {"model_id": digest.hexdigest(), "parameters": model.count_params(), **about}
     (extra / "model_card.json").write_text(json.dumps(card, indent=1))
-    (extra / "labels.txt").write_text("".join(f"{name}\n" for name in names))
+    (extra / LABELS_FILE).write_text(json.dumps(names, indent=0))
 
 
 def _range_names(values: tf.Tensor, bounds: tuple[int, ...]) -> tf.Tensor:
