@@ -21,9 +21,9 @@ Share = Annotated[float, Field(ge=0, lt=1)]
 
 
 class Settings(BaseModel):
-    """Immutable settings that refuse unknown keys."""
+    """Immutable settings that refuse unknown keys, and numbers that are not finite: nothing compares with NaN."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 def set_key(content: dict[str, Any], key: str, value: Any) -> None:

@@ -19,6 +19,9 @@ from tuner.space import search_space
 
 Share = Annotated[float, Field(ge=0, le=1)]
 
+# What Keras takes, 32 bits; searches draw with the next number.
+Seed = Annotated[int, Field(ge=0, lt=2**32 - 1)]
+
 
 class DataSettings(Settings):
     """Which records, and how they are split; `classes` counts only where there is no vocabulary.
@@ -99,7 +102,7 @@ class RunSettings(Recipe):
     data: DataSettings
     evaluation: EvaluationSettings = EvaluationSettings()
     beam: BeamSettings = BeamSettings()
-    seed: int = 0
+    seed: Seed = 0
     search: bool = False
     hyperparameters: str = ""
     out: Path = Path()

@@ -53,6 +53,10 @@ def test_what_was_resolved_resolves_again():
     ("override", "message"),
     [
         ("training.max_epochs=0", "training.max_epochs is 0: input should be greater than 0"),
+        ("seed=-1", "seed is -1: input should be greater than or equal to 0"),
+        ("seed=4294967295", "seed is 4294967295: input should be less than 4294967295"),
+        ("evaluation.thresholds.f1.min=.nan", "evaluation.thresholds.f1.min is nan: input should be a finite number"),
+        ("training.learning_rate=.inf", "training.learning_rate is inf: input should be a finite number"),
         ("training.max_epoch=3", "training.max_epoch is no setting, allowed: max_epochs"),
         ("model.encoder.unit=3", "model.encoder.unit is no setting, allowed: name"),
         ("data.xyz=3", "data.xyz is no setting, allowed: pattern, test_data, spans, split, vocabulary, "),
