@@ -31,7 +31,7 @@ from pipeline.settings import RunSettings
 from pipeline.split_scores import split_scores
 
 SCORES_FILE = "scores.json"
-TRAINER, TUNER = "Trainer", "Tuner"
+EXAMPLE_GEN, TRAINER, TUNER = "ExampleGen", "Trainer", "Tuner"
 
 # What a search leaves in a run's folder, for other runs to start from.
 HYPERPARAMETERS, BEST = "hyperparameters", "best_hyperparameters.txt"
@@ -59,9 +59,6 @@ def run(settings: RunSettings, console: Console, from_node: str = "", workspace:
     if settings.hyperparameters and not Path(settings.hyperparameters, BEST).exists():
         raise InputError(f"--hyperparameters is {settings.hyperparameters!r}, expected a folder with {BEST}")
     out.mkdir(parents=True, exist_ok=True)
-    for result in (SCORES_FILE, TRAINING_LOG):
-        (out / result).unlink(missing_ok=True)  # of other settings, perhaps
-    (out / "settings.yaml").write_text(yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False))
     pipeline = create_pipeline(
         settings,
         vocabulary,
@@ -73,7 +70,15 @@ def run(settings: RunSettings, console: Console, from_node: str = "", workspace:
         metadata=tfx.orchestration.metadata.sqlite_metadata_connection_config(str(workspace / "metadata.sqlite")),
         beam_args=beam_args(settings.beam),
     )
-    runner = LocalRunner(out / "steps.json", lambda step: _tell(step, console))
+    if from_node and from_node not in (names := [node.id for node in pipeline.components]):
+        raise InputError(f"--from-node is {from_node!r}, allowed: {', '.join(names)}")
+
+    def on_step(step: Step) -> None:
+        if step.name == EXAMPLE_GEN and step.state in ("done", "cached"):
+            _begin(settings, out)
+        _tell(step, console)
+
+    runner = LocalRunner(out / "steps.json", on_step)
     steps = {step.name: step for step in runner.run(pipeline, from_node)}
     log = read_training_log(steps[TRAINER].outputs["model"])
     (out / TRAINING_LOG).write_text(log.to_json())
@@ -88,6 +93,13 @@ def run(settings: RunSettings, console: Console, from_node: str = "", workspace:
     _print_steps(runner.steps, console)
     console.print(f"report: {report}")
     return scores
+
+
+def _begin(settings: RunSettings, out: Path) -> None:
+    """Puts the settings in place of earlier ones and removes their results, once the data are known to be usable."""
+    for result in (SCORES_FILE, TRAINING_LOG):
+        (out / result).unlink(missing_ok=True)
+    (out / "settings.yaml").write_text(yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False))
 
 
 def run_all(runs: Sequence[RunSettings], console: Console, workspace: Path, from_node: str = "") -> None:
@@ -137,7 +149,7 @@ def _tell(step: Step, console: Console) -> None:
 
 
 def _findings(step: Step) -> list[str]:
-    if step.name == "ExampleGen":
+    if step.name == EXAMPLE_GEN:
         summary = read_summary(step.outputs["quarantine"])
         counts = ", ".join(f"{count:,} {split}" for split, count in summary.videos.items())
         lines = [f"videos: {counts}"]

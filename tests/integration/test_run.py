@@ -75,7 +75,7 @@ def test_the_model_explains_itself(unbroken):
     extra = out / "serving" / scores["model_version"] / "assets.extra"
     card = json.loads((extra / "model_card.json").read_text())
     assert card["experiment"] == "netvlad-8" and card["training_data"] == {"train": 96, "validation": 12}
-    assert (extra / "labels.txt").read_text().splitlines() == [f"Synthetic label {n}" for n in range(CLASSES)]
+    assert json.loads((extra / "labels.json").read_text()) == [f"Synthetic label {n}" for n in range(CLASSES)]
     assert (extra / "model.keras").stat().st_size > 10_000
 
 
@@ -230,12 +230,17 @@ def test_from_node_runs_a_step_again(run, unbroken, frames):
     again = run(frames, out, "--from-node", "Evaluator")
     assert steps(out)["Trainer"] == "cached" and steps(out)["Evaluator"] == "done"
     assert_same_scores(again, scores)
+
+
+def test_what_is_refused_leaves_an_earlier_result_as_it_was(run, unbroken, frames):
+    out, _ = unbroken
+    run(frames, out)
+    results = [out / name for name in ("scores.json", "training_log.json", "settings.yaml", "report/index.html")]
+    before = {path: path.read_bytes() for path in (*results, out / "steps.json")}
     with pytest.raises(InputError, match="--from-node is 'Evaluater', allowed: ExampleGen, "):
         run(frames, out, "--from-node", "Evaluater")
-
-
-def test_records_of_the_wrong_level_are_refused_before_any_work(run, frames, tmp_path):
+    assert {path: path.read_bytes() for path in before} == before
     with pytest.raises(InputError, match="holds frame-level records, the experiment reads video-level ones"):
-        run(frames, tmp_path / "wrong", experiment="average-2304-1152")
-    steps = json.loads((tmp_path / "wrong" / "steps.json").read_text())
-    assert [(step["name"], step["state"]) for step in steps] == [("ExampleGen", "failed")]
+        run(frames, out, experiment="average-2304-1152")
+    assert [path.read_bytes() for path in results] == [before[path] for path in results]
+    assert steps(out) == {"ExampleGen": "failed"}
