@@ -110,7 +110,8 @@ def _served(search: Search) -> Iterator[int]:
 
 def _start(name: str, port: int, device: dict[str, str], task: bytes) -> subprocess.Popen[bytes]:
     where = {"KERASTUNER_TUNER_ID": name, "KERASTUNER_ORACLE_IP": HOST, "KERASTUNER_ORACLE_PORT": str(port)}
-    command: Sequence[str] = (sys.executable, "-m", "components.tuner.worker")
+    # -P: a folder `components` or `models` where the user stands is not ours.
+    command: Sequence[str] = (sys.executable, "-P", "-m", "components.tuner.worker")
     process = subprocess.Popen(command, stdin=subprocess.PIPE, env={**os.environ, **where, **device})
     assert process.stdin is not None
     process.stdin.write(task + b"\n")

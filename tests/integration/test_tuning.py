@@ -157,7 +157,12 @@ def test_what_does_not_fit_a_search_is_refused_in_one_line(folder, tuned):
 
 
 def started(folder, out, *more):
-    return subprocess.Popen([YT8M, *arguments(folder, out, *more)], stdout=subprocess.PIPE, text=True)
+    """Begins `yt8m tune` in a folder that has packages with the names of ours."""
+    for package in ("components", "models", "pipeline", "tuner"):
+        (folder / "elsewhere" / package).mkdir(parents=True)
+        (folder / "elsewhere" / package / "__init__.py").write_text("raise SystemExit('not ours')")
+    command = [YT8M, *arguments(folder, out, *more)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=folder / "elsewhere")
 
 
 def wait_for(process, is_so):
