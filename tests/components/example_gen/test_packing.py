@@ -50,6 +50,12 @@ def test_repeated_labels_are_kept_once_and_counted(video_record):
     assert (video.labels, video.repeated_labels) == (2, True)
 
 
+def test_without_a_vocabulary_any_labels_are_read_and_none(video_record):
+    known, unknown = (pack(video_record(labels=labels), "video", None) for labels in ([7, 5000], None))
+    assert parsed(known)["labels"].int64_list.value == [7, 5000] and known.labels == 2
+    assert parsed(unknown)["labels"].int64_list.value == [] and unknown.labels == 0
+
+
 def test_version_1_records_are_read(frame_record):
     assert pack(frame_record("abcd", id_key="video_id"), "frame", 4).id == b"abcd"
 
