@@ -32,6 +32,7 @@ def test_means_are_packed_as_they_lie(video_record):
     assert np.array_equal(features["mean_rgb"].float_list.value, MEANS.astype(np.float32))
     assert len(features["mean_audio"].float_list.value) == 128
     assert set(features) == {"id", "labels", "mean_rgb", "mean_audio"}
+    assert (video.frames, video.cut_frames) == (0, False)
 
 
 def test_longer_videos_are_cut_to_300_frames_and_counted(frame_record):
