@@ -37,7 +37,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Keeps what imports have made, a million objects, out of later garbage collections: a sixth of all CPU time."""
+    """Keeps what imports have made, a million objects, out of later garbage collections: a sixth of the CPU time."""
     gc.collect()
     gc.freeze()
 

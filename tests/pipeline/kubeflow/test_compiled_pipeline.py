@@ -55,7 +55,7 @@ def settings():
 
 @pytest.fixture(scope="module")
 def overrides(finished_run):
-    """Those of the local run, but for its checkpoint after every step; what is put after one of them replaces it."""
+    """Those of the local run; what is put after one of them replaces it."""
     given = [word for word in finished_run.arguments if word != "--set"]
     return lambda *more: [*given, *more]
 
