@@ -1,4 +1,9 @@
-"""The one exception for what a user can mend."""
+"""The one exception for what a user can mend, and how its message shows a value."""
+
+from typing import Any
+
+# Characters of a value that a message shows; a user's list or text can be of any length.
+LONGEST_VALUE = 80
 
 
 class InputError(ValueError):
@@ -6,3 +11,9 @@ class InputError(ValueError):
 
     The command line prints the message without a stack trace and exits with code 2.
     """
+
+
+def quote(value: Any) -> str:
+    """A value as Python writes it, on one line and not too long to read."""
+    text = repr(value)
+    return text if len(text) <= LONGEST_VALUE else text[: LONGEST_VALUE - 3] + "..."

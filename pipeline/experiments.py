@@ -11,7 +11,7 @@ from typing import Any, Self
 import yaml
 from pydantic import PositiveFloat, PositiveInt, ValidationError, model_validator
 
-from models.errors import InputError
+from models.errors import InputError, quote
 from models.features import Level
 from models.settings import (
     AverageSettings,
@@ -23,7 +23,7 @@ from models.settings import (
     TrainingSettings,
     set_key,
 )
-from pipeline.validation import closest, explain, quote
+from pipeline.validation import closest, explain
 from pipeline.yaml_text import load_yaml
 from tuner.settings import TuneSettings
 from tuner.space import extremes

@@ -4,12 +4,11 @@ import difflib
 import inspect
 from collections.abc import Sequence
 from itertools import islice
-from typing import Any, get_args, get_origin
+from typing import get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
-# Characters of a value that a message shows; a user's list or text can be of any length.
-LONGEST_VALUE = 80
+from models.errors import quote
 
 
 def explain(error: ValidationError, model: type[BaseModel]) -> str:
@@ -45,12 +44,6 @@ def explain(error: ValidationError, model: type[BaseModel]) -> str:
 def closest(name: str, allowed: Sequence[str]) -> Sequence[str]:
     """The allowed names that look most like a wrong one; where none does, all."""
     return difflib.get_close_matches(name, allowed, n=3) or allowed
-
-
-def quote(value: Any) -> str:
-    """A value as Python writes it, on one line and not too long to read."""
-    text = repr(value)
-    return text if len(text) <= LONGEST_VALUE else text[: LONGEST_VALUE - 3] + "..."
 
 
 def _locate(model: type[BaseModel], location: Sequence[int | str]) -> tuple[str, Sequence[str]]:

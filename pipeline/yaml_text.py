@@ -4,8 +4,7 @@ from typing import Any
 
 import yaml
 
-from models.errors import InputError
-from pipeline.validation import quote
+from models.errors import InputError, quote
 
 
 def load_yaml(source: str, text: str) -> Any:

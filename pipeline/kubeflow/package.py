@@ -18,7 +18,7 @@ from tfx import v1 as tfx
 from tfx.dsl.components.base.base_node import BaseNode
 from tfx.version import __version__ as tfx_version
 
-from models.errors import InputError
+from models.errors import InputError, quote
 from models.settings import EnsembleSettings
 from models.vocabulary import Vocabulary
 from pipeline.create_pipeline import PER_EXPERIMENT, PIPELINE_NAME
@@ -28,7 +28,6 @@ from pipeline.kubeflow.platform import executor_config, resources
 from pipeline.kubeflow.results import results
 from pipeline.kubeflow.settings import ClusterSettings, Retries
 from pipeline.settings import RunSettings
-from pipeline.validation import quote
 
 ENTRYPOINT = ("python", "-m", "pipeline.kubeflow_entrypoint")
 

@@ -8,7 +8,7 @@ from typing import Any
 from components.drift_detector.settings import DriftSettings
 from components.example_gen.component import resolve
 from components.source_fingerprint import source_fingerprint
-from models.errors import InputError
+from models.errors import InputError, quote
 from models.settings import AverageSettings, ModelSettings, Settings
 from models.vocabulary import Vocabulary
 from pipeline.create_pipeline import MODULES, PER_EXPERIMENT
@@ -16,7 +16,6 @@ from pipeline.experiments import parse_experiment
 from pipeline.kubeflow.graph import Places, build_pipeline, edges
 from pipeline.preparation import prepare
 from pipeline.settings import EvaluationSettings, RunSettings, resolve_settings
-from pipeline.validation import quote
 
 # The first step: makes settings of a run's parameters, for all others.
 RESOLVER = "ResolveSettings"

@@ -16,10 +16,10 @@ from pydantic import (
     model_validator,
 )
 
-from models.errors import InputError
+from models.errors import InputError, quote
 from models.settings import Settings
 from pipeline.settings import apply_overrides
-from pipeline.validation import explain, quote
+from pipeline.validation import explain
 from pipeline.yaml_text import load_yaml
 
 # The steps that train.

@@ -19,9 +19,8 @@ from kfp_server_api import (
     V2beta1RuntimeConfig,
 )
 
-from models.errors import InputError
+from models.errors import InputError, quote
 from pipeline.kubeflow.client import PAGE_SIZE, Connection
-from pipeline.validation import quote
 
 # A run in another state goes on.
 ENDED = ("SUCCEEDED", "FAILED", "CANCELING", "CANCELED", "SKIPPED")
