@@ -1,5 +1,7 @@
 """Files that get their names when they are whole, on any file system that Beam knows."""
 
+import os
+import shutil
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -8,6 +10,8 @@ from typing import BinaryIO, Self
 
 from apache_beam.io.filesystem import BeamIOError, CompressionTypes
 from apache_beam.io.filesystems import FileSystems
+
+from models.whole_files import PARTIAL
 
 
 class Attempt:
@@ -27,7 +31,7 @@ class Attempt:
     def open(self, path: str) -> BinaryIO:
         """The file that will be called `path`, open for writing; the same one when asked for again."""
         if path not in self._files:
-            temporary = f"{self._scratch}/{uuid.uuid4().hex}"
+            temporary = f"{self._scratch}/{PARTIAL}{uuid.uuid4().hex}"
             file = FileSystems.create(temporary, compression_type=CompressionTypes.UNCOMPRESSED)
             self._files[path] = (temporary, file)
         return self._files[path][1]
@@ -48,7 +52,7 @@ class Attempt:
             for temporary, file in self._files.values():
                 with suppress(OSError, BeamIOError):  # published, or gone with the scratch folder
                     file.close()
-                    FileSystems.delete([temporary])
+                    delete(temporary)
 
 
 def write_whole(path: str, content: bytes) -> None:
@@ -63,7 +67,17 @@ def scratch_folder(root: str) -> Iterator[str]:
     folder = f"{root}/writing"
     FileSystems.mkdirs(folder)
     yield folder
-    FileSystems.delete([folder])
+    delete(folder)
+
+
+def delete(path: str) -> None:
+    """Removes a file, or a folder with all that is in it."""
+    if "://" in path:
+        FileSystems.delete([path])
+    elif os.path.isdir(path):  # Beam would take [ ] ? * in a local path for a pattern
+        shutil.rmtree(path)
+    else:
+        os.remove(path)
 
 
 def _rename(source: str, target: str) -> None:

@@ -15,6 +15,12 @@ from components.dataset_statistics.artifact import DataStatistics
 from components.dataset_statistics.statistics import STATISTICS
 from components.served_models import EXTRA, newest, read_model_card, versions
 
+# How the name of a version begins while it is copied; the time follows, in seconds since 1970.
+PUSHING = ".pushing-"
+
+# No copy takes longer.
+SECONDS_TO_PUSH = 24 * 3600
+
 
 class PusherSpec(component_spec.ComponentSpec):
     """Parameters, inputs and outputs of the Pusher."""
@@ -50,7 +56,8 @@ class PusherExecutor(executor.Executor):
             return
         # Seconds since 1970 as TFX does, but never below a version that is already there.
         version = str(max(int(time.time()), *(int(old) + 1 for old in versions(folder)), 0))
-        temporary = f"{folder}/.pushing-{uuid.uuid4().hex}"
+        _remove_old_attempts(folder)
+        temporary = f"{folder}/{PUSHING}{int(time.time())}-{uuid.uuid4().hex}"
         io_utils.copy_dir(model, temporary)
         statistics = artifact_utils.get_single_uri(input_dict["statistics"])
         io_utils.copy_file(f"{statistics}/{STATISTICS}", f"{temporary}/{EXTRA}/{STATISTICS}")
@@ -86,3 +93,13 @@ class Pusher(base_component.BaseComponent):
             pushed_model=tfx.dsl.Channel(type=tfx.types.standard_artifacts.PushedModel),
         )
         super().__init__(spec=spec)
+
+
+def _remove_old_attempts(folder: str) -> None:
+    """Removes what killed pushes have left, but not what another may be copying."""
+    if not tf.io.gfile.isdir(folder):
+        return
+    for name in tf.io.gfile.listdir(folder):
+        began = name.removeprefix(PUSHING).partition("-")[0]
+        if name.startswith(PUSHING) and began.isdigit() and time.time() - int(began) > SECONDS_TO_PUSH:
+            tf.io.gfile.rmtree(f"{folder}/{name.rstrip('/')}")

@@ -21,11 +21,12 @@ from tfx.orchestration.portable.mlmd import execution_lib
 from tfx.proto.orchestration import pipeline_pb2
 
 from components.pusher import Pusher
+from models.whole_files import write_file
 
 # Often enough to see a peak of a second, rarely enough to cost nothing.
 SAMPLE_SECONDS = 0.2
 
-State = Literal["running", "done", "cached", "failed"]
+State = Literal["running", "done", "cached", "failed", "stopped"]
 
 
 @dataclass
@@ -44,7 +45,7 @@ class LocalRunner:
     """Runs a pipeline's nodes in this process, one after another; TFX caches those whose inputs did not change.
 
     Args:
-        steps_file: gets the state, seconds and peak memory of every node, written anew after each.
+        steps_file: gets the state, seconds and peak memory of every node that has ended, written anew after each.
         on_step: called with each step when it starts and when it has ended.
     """
 
@@ -78,6 +79,9 @@ class LocalRunner:
             try:
                 with memory:
                     self._launch(plan, node, step)
+            except SystemExit:
+                step.state = "stopped"
+                raise
             finally:
                 if step.state == "running":
                     step.state = "failed"
@@ -110,8 +114,10 @@ class LocalRunner:
 
     def _publish(self, step: Step) -> None:
         shown = ("name", "state", "seconds", "peak_memory_mb")
-        rows = [{key: value for key, value in asdict(row).items() if key in shown} for row in self.steps]
-        self.steps_file.write_text(json.dumps(rows, indent=1))
+        # Not the one that runs: whoever reads the file could not tell it from one that was killed.
+        ended = [row for row in self.steps if row.state != "running"]
+        rows = [{key: value for key, value in asdict(row).items() if key in shown} for row in ended]
+        write_file(self.steps_file, json.dumps(rows, indent=1))
         self.on_step(step)
 
 

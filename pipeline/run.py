@@ -22,8 +22,10 @@ from components.trainer.trainer import TRAINING_LOG, read_training_log
 from components.tuner.component import TRIALS, read_trials
 from models.errors import InputError
 from models.training.log import TrainingLog
+from models.whole_files import write_file
 from pipeline.anomalies import describe_anomalies
 from pipeline.create_pipeline import PER_EXPERIMENT, create_pipeline
+from pipeline.leftovers import ARTIFACTS, CHECKPOINTS, METADATA, SEARCH, SERVING, alone_in
 from pipeline.local_runner import LocalRunner, Step
 from pipeline.preparation import beam_args, prepare
 from pipeline.report import write_report
@@ -50,24 +52,29 @@ def run(settings: RunSettings, console: Console, from_node: str = "", workspace:
         What `scores.json` holds.
 
     Raises:
-        InputError: data or settings that cannot be used; most of it is found before any work is done.
+        InputError: data or settings that cannot be used, most of it found before any work is done; or another process
+            runs in the same folder.
     """
     out = settings.out.resolve()
-    workspace = (workspace or out).resolve()
+    out.mkdir(parents=True, exist_ok=True)
+    with alone_in(out):
+        return _run(settings, console, from_node, out, (workspace or out).resolve())
+
+
+def _run(settings: RunSettings, console: Console, from_node: str, out: Path, workspace: Path) -> dict[str, Any]:
     show_progress()
-    settings, vocabulary = prepare(settings, str(out / "serving"))
+    settings, vocabulary = prepare(settings, str(out / SERVING))
     if settings.hyperparameters and not Path(settings.hyperparameters, BEST).exists():
         raise InputError(f"--hyperparameters is {settings.hyperparameters!r}, expected a folder with {BEST}")
-    out.mkdir(parents=True, exist_ok=True)
     pipeline = create_pipeline(
         settings,
         vocabulary,
-        pipeline_root=str(workspace / "pipeline_root"),
-        push_directory=str(out / "serving"),
-        checkpoint_dir=str(out / "checkpoints"),
-        tune_dir=str(out / "search"),
+        pipeline_root=str(workspace / ARTIFACTS),
+        push_directory=str(out / SERVING),
+        checkpoint_dir=str(out / CHECKPOINTS),
+        tune_dir=str(out / SEARCH),
         log_dir=str(out / "logs"),
-        metadata=tfx.orchestration.metadata.sqlite_metadata_connection_config(str(workspace / "metadata.sqlite")),
+        metadata=tfx.orchestration.metadata.sqlite_metadata_connection_config(str(workspace / METADATA)),
         beam_args=beam_args(settings.beam),
     )
     if from_node and from_node not in (names := [node.id for node in pipeline.components]):
@@ -81,17 +88,17 @@ def run(settings: RunSettings, console: Console, from_node: str = "", workspace:
     runner = LocalRunner(out / "steps.json", on_step)
     steps = {step.name: step for step in runner.run(pipeline, from_node)}
     log = read_training_log(steps[TRAINER].outputs["model"])
-    (out / TRAINING_LOG).write_text(log.to_json())
+    write_file(out / TRAINING_LOG, log.to_json())
     if TUNER in steps:
         (out / HYPERPARAMETERS).mkdir(exist_ok=True)  # TFX allows no other file beside them
         shutil.copy(Path(steps[TUNER].outputs["best_hyperparameters"], BEST), out / HYPERPARAMETERS)
         shutil.copy(Path(steps[TUNER].outputs["tuner_results"], TRIALS), out)
     scores = _scores(settings, steps, log, out)
-    (out / SCORES_FILE).write_text(json.dumps(scores, indent=1))
+    write_file(out / SCORES_FILE, json.dumps(scores, indent=1))
     report = write_report(settings, scores, runner.steps, out)
     _print_scores(scores, console)
     _print_steps(runner.steps, console)
-    console.print(f"report: {report}")
+    console.print(f"report: {report}", soft_wrap=True)
     return scores
 
 
@@ -99,7 +106,7 @@ def _begin(settings: RunSettings, out: Path) -> None:
     """Puts the settings in place of earlier ones and removes their results, once the data are known to be usable."""
     for result in (SCORES_FILE, TRAINING_LOG):
         (out / result).unlink(missing_ok=True)
-    (out / "settings.yaml").write_text(yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False))
+    write_file(out / "settings.yaml", yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False))
 
 
 def run_all(runs: Sequence[RunSettings], console: Console, workspace: Path, from_node: str = "") -> None:
@@ -118,18 +125,19 @@ def run_all(runs: Sequence[RunSettings], console: Console, workspace: Path, from
     """
     table = Table("experiment", "train F1", "validation F1", "test F1", title="All experiments", box=SIMPLE)
     failures: dict[str, str] = {}
-    for number, settings in enumerate(runs, start=1):
-        console.rule(f"{settings.experiment} ({number} of {len(runs)})")
-        try:
-            scores = run(settings, console, from_node, workspace)
-        except InputError as error:
-            console.print(f"failed: {error}", markup=False, highlight=False)
-            failures[settings.experiment] = str(error)
-            table.add_row(settings.experiment, "failed")
-            continue
-        table.add_row(settings.experiment, *(f"{split['f1']:.4f}" for split in scores["splits"].values()))
-        if from_node not in PER_EXPERIMENT:
-            from_node = ""  # done, once for all
+    with alone_in(workspace):
+        for number, settings in enumerate(runs, start=1):
+            console.rule(f"{settings.experiment} ({number} of {len(runs)})")
+            try:
+                scores = run(settings, console, from_node, workspace)
+            except InputError as error:
+                console.print(f"failed: {error}", markup=False, highlight=False)
+                failures[settings.experiment] = str(error)
+                table.add_row(settings.experiment, "failed")
+                continue
+            table.add_row(settings.experiment, *(f"{split['f1']:.4f}" for split in scores["splits"].values()))
+            if from_node not in PER_EXPERIMENT:
+                from_node = ""  # done, once for all
     console.print(table)
     if failures:
         name, reason = next(iter(failures.items()))
@@ -142,7 +150,7 @@ def _tell(step: Step, console: Console) -> None:
         console.print(f"[bold]{step.name}[/bold] ...")
         return
     console.print(f"[bold]{step.name}[/bold] {step.state}, {step.seconds:.1f} s, {step.peak_memory_mb} MB")
-    if step.state == "failed":
+    if step.state in ("failed", "stopped"):
         return
     for line in _findings(step):
         console.print(f"  {line}", markup=False, highlight=False)

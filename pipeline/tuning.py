@@ -1,6 +1,8 @@
 """A search without a pipeline, over what a run has ingested: what `yt8m tune` does."""
 
 import json
+from contextlib import nullcontext
+from pathlib import Path
 
 import yaml
 from rich.box import SIMPLE
@@ -12,8 +14,10 @@ from tfx.utils import json_utils, proto_utils
 from components.progress import show_progress
 from components.tuner.component import PAGE, TunerExecutor, read_trials
 from models.errors import InputError
+from models.whole_files import write_file
 from pipeline.create_pipeline import EVAL_ARGS, TRAIN_ARGS, TUNER_FN, read_by, tuner_config
 from pipeline.ingested import Ingested
+from pipeline.leftovers import SEARCH, alone_in
 from pipeline.run import HYPERPARAMETERS
 from pipeline.settings import RunSettings
 from tuner.search import is_worker
@@ -39,9 +43,15 @@ def tune(settings: RunSettings, ingested: Ingested, console: Console) -> SearchR
             f"{settings.experiment} reads {settings.level}-level records, --run holds {ingested.level}-level ones"
         )
     out = settings.out.resolve()
+    out.mkdir(parents=True, exist_ok=True)
+    with nullcontext() if is_worker() else alone_in(out):
+        return _tune(settings, ingested, console, out)
+
+
+def _tune(settings: RunSettings, ingested: Ingested, console: Console, out: Path) -> SearchResult | None:
     results, best = standard_artifacts.TunerResults(), standard_artifacts.HyperParameters()
     results.uri, best.uri = str(out), str(out / HYPERPARAMETERS)
-    config = tuner_config(settings, ingested.names, tune_dir=str(out / "search"), log_dir=str(out / "logs"))
+    config = tuner_config(settings, ingested.names, tune_dir=str(out / SEARCH), log_dir=str(out / "logs"))
     show_progress()
     TunerExecutor().Do(
         {
@@ -58,7 +68,7 @@ def tune(settings: RunSettings, ingested: Ingested, console: Console) -> SearchR
     )
     if is_worker():
         return None
-    (out / "settings.yaml").write_text(yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False))
+    write_file(out / "settings.yaml", yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False))
     found = read_trials(str(out))
     _print_trials(found, settings.experiment, console)
     console.print(found.in_words(), markup=False, highlight=False)

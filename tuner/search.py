@@ -21,6 +21,7 @@ from models.metrics.scoring import score
 from models.settings import ModelSettings, TrainingSettings
 from models.training.log import TrainingLog
 from models.training.train import train
+from models.whole_files import write_file
 from tuner.hyperparameters import chosen, with_values
 from tuner.oracles import build_oracle
 from tuner.settings import TuneSettings
@@ -28,7 +29,10 @@ from tuner.settings import TuneSettings
 # The log of a trial's training, in the trial's folder.
 TRIAL_LOG = "training_log.json"
 
-# There too, while the trial runs or may be promoted.
+# In the search's folder, empty, once it has ended.
+FINISHED = "finished"
+
+# In the trial's, while the trial runs or may be promoted.
 CHECKPOINT = "checkpoint"
 
 # A trial is compared with the others once so many have been trained as long.
@@ -134,6 +138,7 @@ class Search(BaseTuner):
         if not self.oracle.get_best_trials():
             reasons = [trial.message for trial in self.oracle.trials.values() if trial.message]
             raise InputError(f"all {len(reasons)} trials failed, the first: {next(iter(reasons), 'none was run')}")
+        Path(self.project_dir, FINISHED).touch()
 
     def _train(self, found: keras_tuner.HyperParameters, values: dict[str, Any], folder: Path) -> dict[str, float]:
         keras.backend.clear_session()  # frees what the trial before has left
@@ -154,7 +159,7 @@ class Search(BaseTuner):
             is_hopeless=self._is_hopeless,
             extendable=self.settings.oracle == "hyperband",
         )
-        (folder / TRIAL_LOG).write_text(log.to_json())
+        write_file(folder / TRIAL_LOG, log.to_json())
         best = log.epochs[log.best_epoch]
         return {"val_gap": score(model, validation).scores()["gap"], "val_f1": best.val_f1, "val_loss": best.val_loss}
 

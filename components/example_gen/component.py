@@ -9,7 +9,9 @@ import apache_beam as beam
 from apache_beam.io.filesystems import FileSystems
 from tfx import v1 as tfx
 from tfx.dsl.components.base import base_beam_component, base_beam_executor, executor_spec
+from tfx.dsl.io import fileio
 from tfx.types import artifact_utils, component_spec
+from tfx.utils import io_utils
 
 from components.example_gen.ingest import IngestShards, Summary, plan_shards
 from components.example_gen.input_files import InputFiles, detect_level, find_files
@@ -23,6 +25,8 @@ from models.features import Level
 # Packed records are as large as raw ones; the video level is written a second time as Transform's features.
 DISK_FACTOR = {"frame": 1.05, "video": 2.2}
 
+# Beside the quarantines of runs that went on: what the last refused one has listed.
+REFUSED = "refused"
 
 _logger = logging.getLogger(__name__)
 
@@ -102,9 +106,10 @@ class ExampleGenExecutor(base_beam_executor.BaseBeamExecutor):
         summary = read_summary(quarantine.uri)
         try:
             _refuse_bad_data(summary, exec_properties["quarantine_limit"])
-        except InputError:
-            FileSystems.delete([examples.uri])
-            raise
+        except InputError as error:
+            if not summary.quarantined:
+                raise
+            raise InputError(f"{error}; all of them are listed in {_keep(quarantine.uri)}") from None
         examples.split_names = artifact_utils.encode_split_names(list(SPLITS))
         examples.set_string_custom_property("payload_format", "FORMAT_TF_EXAMPLE")
         examples.set_int_custom_property("span", exec_properties.get("span", data.span))
@@ -178,6 +183,15 @@ def read_summary(quarantine_uri: str) -> Summary:
     """The counts that an ingest left beside its bad records."""
     with FileSystems.open(f"{quarantine_uri}/summary.json") as file:
         return Summary(**json.load(file))
+
+
+def _keep(quarantine_uri: str) -> str:
+    """Copies the lists of bad records to where TFX, which removes the outputs of a failed step, leaves them alone."""
+    kept = f"{quarantine_uri.rpartition('/')[0]}/{REFUSED}"
+    if fileio.exists(kept):
+        fileio.rmtree(kept)
+    io_utils.copy_dir(quarantine_uri, kept)
+    return kept
 
 
 def _input_files(exec_properties: dict[str, Any]) -> tuple[InputFiles, InputFiles | None]:

@@ -14,6 +14,7 @@ from components.tuner.hparams import write_hparams
 from components.tuner.page import trials_page
 from components.tuner.tuner_fn import tuner_fn
 from components.tuner.workers import search_with_workers
+from models.whole_files import write_file
 from tuner.search import is_worker
 from tuner.trials import SearchResult, read_search
 
@@ -41,9 +42,9 @@ class TunerExecutor(executor.Executor):
         executor.write_best_hyperparameters(search, output_dict)
         found = read_search(Path(search.project_dir), search.settings)
         results = Path(artifact_utils.get_single_uri(output_dict["tuner_results"]))
-        (results / TRIALS).write_text(found.model_dump_json(indent=1))
+        write_file(results / TRIALS, found.model_dump_json(indent=1))
         page = trials_page(found, config["experiment"], read_synthetic(config["data"]), navigation={})
-        (results / PAGE).write_text(page, encoding="utf-8")
+        write_file(results / PAGE, page)
         write_hparams(found, Path(config["log_dir"] or results, "trials"))
 
 

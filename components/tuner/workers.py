@@ -21,6 +21,7 @@ from tfx.utils import json_utils
 from tfx.v1.components import TunerFnResult
 
 from models.errors import InputError
+from models.training.stopping import deferred_signals
 from tuner.search import Search
 
 HOST = "127.0.0.1"
@@ -59,11 +60,11 @@ def search_with_workers(
     search: Search = tuner_fn(fn_args_utils.get_common_fn_args(input_dict, exec_properties)).tuner
     task = json_utils.dumps({"inputs": input_dict, "properties": exec_properties}).encode()
     running: dict[str, subprocess.Popen[bytes]] = {}
-    with _served(search) as port:
+    with deferred_signals() as stop, _served(search) as port:
         try:
             for name, device in devices.items():
                 running[name] = _start(name, port, device, task)
-            while running:
+            while running and not stop:
                 time.sleep(POLL_SECONDS)
                 for name, process in list(running.items()):
                     if process.poll() is None:
@@ -76,7 +77,12 @@ def search_with_workers(
                         running[name] = _start(name, port, devices[name], task)
         finally:
             for process in running.values():
-                process.kill()
+                if stop:
+                    process.terminate()  # saves the trial
+                else:
+                    process.kill()
+            for process in running.values():
+                process.wait()
                 _close(process)
     search.on_search_end()
     return search
@@ -112,7 +118,9 @@ def _start(name: str, port: int, device: dict[str, str], task: bytes) -> subproc
     where = {"KERASTUNER_TUNER_ID": name, "KERASTUNER_ORACLE_IP": HOST, "KERASTUNER_ORACLE_PORT": str(port)}
     # -P: a folder `components` or `models` where the user stands is not ours.
     command: Sequence[str] = (sys.executable, "-P", "-m", "components.tuner.worker")
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, env={**os.environ, **where, **device})
+    # A session of its own: Ctrl-C would end it before this process can ask it to save its trial.
+    environment = {**os.environ, **where, **device}
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, env=environment, start_new_session=True)
     assert process.stdin is not None
     process.stdin.write(task + b"\n")
     process.stdin.flush()  # and stays open: its end tells the worker that this process is gone

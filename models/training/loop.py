@@ -3,7 +3,6 @@
 import logging
 import math
 import sys
-import threading
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -16,9 +15,7 @@ from models.errors import InputError
 from models.settings import TrainingSettings
 from models.training.checkpoint import Checkpoint, Progress, values
 from models.training.log import EpochLog, TrainingLog
-
-# What a shell reports for a process that SIGTERM ended (128 + 15): schedulers read it as a preemption.
-EXIT_PREEMPTED = 143
+from models.training.stopping import StopRequest
 
 _logger = logging.getLogger(__name__)
 
@@ -37,7 +34,7 @@ class TrainingLoop:
         settings: TrainingSettings,
         checkpoint: Checkpoint,
         progress: Progress,
-        sigterm: threading.Event,
+        stop: StopRequest,
         is_hopeless: Callable[[TrainingLog], bool],
         extendable: bool,
     ) -> None:
@@ -47,7 +44,7 @@ class TrainingLoop:
         self._settings = settings
         self._checkpoint = checkpoint
         self._progress = progress
-        self._sigterm = sigterm
+        self._stop = stop
         self._is_hopeless = is_hopeless
         self._extendable = extendable
         self._now = self._saved = time.monotonic()
@@ -169,10 +166,11 @@ class TrainingLoop:
         now = time.monotonic()
         self._progress.seconds += now - self._now
         self._now = now
-        if self._sigterm.is_set() or now - self._saved >= 60 * self._settings.checkpoint_minutes:
+        if self._stop or now - self._saved >= 60 * self._settings.checkpoint_minutes:
             self._save()
-        if self._sigterm.is_set():
-            raise SystemExit(EXIT_PREEMPTED)
+        if self._stop:
+            _logger.info("stopped, all that was trained is saved: %s", self._saved_place)
+            self._stop.leave()
 
     def _save(self, best: bool = False) -> None:
         self._synchronize()

@@ -2,8 +2,6 @@
 
 import contextlib
 import functools
-import signal
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -13,9 +11,10 @@ import tensorflow as tf
 from models.settings import TrainingSettings
 from models.training.checkpoint import Checkpoint, Progress
 from models.training.log import EpochLog, TrainingLog
-from models.training.loop import EXIT_PREEMPTED, TrainingLoop, extend
+from models.training.loop import TrainingLoop, extend
 from models.training.micro_f1 import MicroF1
 from models.training.optimizer import build_optimizer
+from models.training.stopping import deferred_signals
 from models.video_classifier import training_view
 
 
@@ -76,8 +75,8 @@ def train(
     if progress.log.stopped_by == "max_epochs" and len(progress.log.epochs) < settings.max_epochs:
         extend(progress, settings.patience)
     if not progress.finished:
-        with _sigterm() as sigterm, _scalars(log_dir) as write_scalars:
-            loop = TrainingLoop(view, strategy, settings, checkpoint, progress, sigterm, is_hopeless, extendable)
+        with deferred_signals() as stop, _scalars(log_dir) as write_scalars:
+            loop = TrainingLoop(view, strategy, settings, checkpoint, progress, stop, is_hopeless, extendable)
             loop.prepare(epoch_batches, validation)
             while not progress.finished:
                 loop.train_epoch(epoch_batches)
@@ -104,22 +103,6 @@ def _dtype_policy(name: str) -> Iterator[None]:
         yield
     finally:
         keras.config.set_dtype_policy(previous)
-
-
-@contextlib.contextmanager
-def _sigterm() -> Iterator[threading.Event]:
-    """Gives an event that SIGTERM sets; where it came too late for a step to see, the process exits here."""
-    received = threading.Event()
-    if threading.current_thread() is not threading.main_thread():  # Python allows handlers in the main thread only
-        yield received
-        return
-    previous = signal.signal(signal.SIGTERM, lambda *_: received.set())
-    try:
-        yield received
-    finally:
-        signal.signal(signal.SIGTERM, previous or signal.SIG_DFL)
-    if received.is_set():
-        raise SystemExit(EXIT_PREEMPTED)
 
 
 @contextlib.contextmanager

@@ -1,5 +1,6 @@
 """The command `yt8m`, a module a command. TFX takes seconds to import, so each imports what it needs when it runs."""
 
+import os
 import sys
 
 import click
@@ -8,6 +9,8 @@ from models.errors import InputError
 from pipeline.command_line.compile import compile, lint
 from pipeline.command_line.download import download
 from pipeline.command_line.experiments import experiments
+from pipeline.command_line.gc import gc
+from pipeline.command_line.interruption import interruptible
 from pipeline.command_line.predict import predict
 from pipeline.command_line.report import report
 from pipeline.command_line.run import run
@@ -16,9 +19,20 @@ from pipeline.command_line.stats import stats
 from pipeline.command_line.status import logs, status
 from pipeline.command_line.submit import submit
 from pipeline.command_line.synth import synth
+from pipeline.command_line.temporary import temporary_folder
 from pipeline.command_line.tune import tune
 
 USER_MISTAKE, FAILURE = 2, 1
+
+# What a command that was stopped says of what it had done; others begin anew.
+KEPT = {
+    "run": "finished steps and checkpoints are kept: the same command goes on from them",
+    "tune": "finished trials and checkpoints are kept: the same command goes on from them",
+    "download": "files that have come are kept: the same command goes on from them",
+    "submit": "what was sent to the cluster goes on there: `yt8m status` shows it",
+    "status": "what runs on the cluster goes on",
+    "logs": "what runs on the cluster goes on",
+}
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -28,18 +42,34 @@ def yt8m() -> None:
 
 
 for _command in (
-    *(run, tune, experiments, synth, download, stats, report, predict),
+    *(run, tune, experiments, synth, download, stats, report, predict, gc),
     *(compile, lint, submit, schedule, status, logs),
 ):
     yt8m.add_command(_command)
 
 
 def main() -> None:
-    """Entry point: the user's mistakes are one line and exit code 2."""
+    """Entry point: the user's mistakes are one line and exit code 2, a signal ends every command."""
+    # A folder `components` or `models` where the user stands is not ours; for Beam's processes.
+    os.environ["PYTHONSAFEPATH"] = "1"
+    with interruptible() as interruption:
+        interruption.kept = KEPT.get(next(iter(sys.argv[1:]), ""), interruption.kept)
+        _run()
+
+
+def _run() -> None:
     try:
-        yt8m(standalone_mode=False)
+        with temporary_folder():
+            yt8m(standalone_mode=False)
     except click.exceptions.Abort:
         sys.exit(130)
+    except BrokenPipeError:  # `| head` has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(FAILURE)
+    except OSError as error:
+        place = f"{error.filename}: " if error.filename else ""
+        click.echo(f"error: {place}{error.strerror or error}", err=True)
+        sys.exit(FAILURE)
     except click.UsageError as error:
         error.show()
         sys.exit(USER_MISTAKE)

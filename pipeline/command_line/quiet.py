@@ -4,38 +4,54 @@ import os
 import sys
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import click
 
 from models.errors import InputError
+from pipeline.command_line.disk import disk_trouble
 
 
 @contextmanager
 def stderr_to(log: Path) -> Iterator[None]:
-    """Sends what libraries write to standard error into a file, from C++ too, so that the console stays readable."""
+    """Sends what libraries write to standard error into a file, from C++ too, so that the console stays readable.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
     os.environ["TFX_ANALYTICS"] = "0"
+    try:
+        file = log.open("a")
+    except OSError as error:
+        raise InputError(f"{log}: {error.strerror}, expected a log to write") from None
     sys.stderr.flush()
     console = os.dup(2)
-    with log.open("a") as file:
+    with file:
         os.dup2(file.fileno(), 2)
         try:
             yield
         finally:
-            sys.stderr.flush()
+            with suppress(OSError):  # the log's disk is full
+                sys.stderr.flush()
             os.dup2(console, 2)
             os.close(console)
 
 
 @contextmanager
 def failures_to(log: Path) -> Iterator[None]:
-    """Turns what is nobody's mistake into one line that names the log, where the stack trace is."""
+    """Turns what is nobody's mistake into one line, about the disk of the log or else with the log's name.
+
+    The stack trace is in the log.
+    """
     try:
         yield
     except InputError:
         raise
     except Exception as error:
-        traceback.print_exc()
+        with suppress(OSError):  # the log's disk is full
+            traceback.print_exc()
+        if trouble := disk_trouble(error, log.parent):
+            raise click.ClickException(trouble) from None
         line = next(iter(str(error).splitlines()), "")
         raise click.ClickException(f"{type(error).__name__}: {line} (details in {log})") from None

@@ -6,6 +6,7 @@ import click
 
 from models.errors import InputError
 from pipeline.command_line.options import EXPERIMENT_FILE, absolute
+from pipeline.command_line.out_folder import make_folder
 from pipeline.command_line.quiet import failures_to, stderr_to
 
 
@@ -76,10 +77,7 @@ def run(
             runs.append(resolve_settings(entry, options | own, overrides))
         except InputError as error:
             raise InputError(f"{entry.name}: {error}" if several else str(error)) from None
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"--out is {str(folder)!r}: {error.strerror}, expected a folder") from None
+    make_folder(folder)
     log = folder / "run.log"
     with stderr_to(log), failures_to(log):
         from rich.console import Console

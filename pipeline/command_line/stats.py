@@ -6,8 +6,8 @@ from pathlib import Path
 import click
 
 from components.example_gen.splits import SplitPolicy
-from models.errors import InputError
 from pipeline.command_line.options import absolute
+from pipeline.command_line.out_folder import make_folder
 from pipeline.command_line.quiet import failures_to, stderr_to
 
 
@@ -42,10 +42,7 @@ def stats(
         "split": split,
         "vocabulary": absolute(vocabulary) or "",
     }
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"--out is {str(out)!r}: {error.strerror}, expected a folder") from None
+    make_folder(out)
     log = out / "stats.log"
     with stderr_to(log), failures_to(log):
         from rich.console import Console
@@ -64,7 +61,7 @@ def stats(
                 progress.update(task, completed=done, total=total, refresh=True)
 
             statistics = measure(DataSettings.model_validate(settings), seed, out, show)
-    log.unlink()  # nothing but what TensorFlow says when it starts
+    log.unlink(missing_ok=True)  # nothing but what TensorFlow says when it starts
     if as_json:
         click.echo(statistics.model_dump_json(indent=1))
         return

@@ -7,6 +7,7 @@ import click
 
 from models.errors import InputError
 from pipeline.command_line.options import EXPERIMENT_FILE, absolute
+from pipeline.command_line.out_folder import make_folder
 from pipeline.command_line.quiet import failures_to, stderr_to
 
 # What decides a search; the rest is the run's, or happens after a training.
@@ -54,10 +55,7 @@ def tune(
             raise InputError(f"--set {key} is no setting of a search, allowed: those of {', '.join(SETTABLE)}")
     out = out or Path("searches") / entry.name
     log = out / f"{os.environ.get('KERASTUNER_TUNER_ID', 'tune')}.log"
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"--out is {str(out)!r}: {error.strerror}, expected a folder") from None
+    make_folder(out)
     with stderr_to(log), failures_to(log):
         from rich.console import Console
 

@@ -1,10 +1,13 @@
 """Runs beside the thesis' tables 4 to 15: report.html, report.md and report.csv."""
 
 import csv
+import io
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 from components.pages import page_templates
+from models.whole_files import write_file
 from pipeline.comparison.comparison import READING, Comparison
 from pipeline.comparison.data_sets import SPLITS
 from pipeline.comparison.plots import plots
@@ -17,19 +20,20 @@ def write_comparison(comparison: Comparison, out: Path) -> Path:
     out.mkdir(parents=True, exist_ok=True)
     page = out / "report.html"
     template = page_templates(Path(__file__).parent).get_template("comparison.html")
-    page.write_text(
-        template.render(
-            comparison=comparison, plots=plots(comparison.results), splits=SPLITS, heads=_heads, reading=READING
-        ),
-        "utf-8",
-    )
-    page.with_suffix(".md").write_text(markdown(comparison), "utf-8")
-    records = [result.record() for result in comparison.results]
-    with page.with_suffix(".csv").open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, list(records[0]))
-        writer.writeheader()
-        writer.writerows(records)
+    shown = plots(comparison.results)
+    html = template.render(comparison=comparison, plots=shown, splits=SPLITS, heads=_heads, reading=READING)
+    write_file(page, html)
+    write_file(page.with_suffix(".md"), markdown(comparison))
+    write_file(page.with_suffix(".csv"), _csv([result.record() for result in comparison.results]))
     return page
+
+
+def _csv(records: list[dict[str, Any]]) -> str:
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, list(records[0]))
+    writer.writeheader()
+    writer.writerows(records)
+    return text.getvalue()
 
 
 def _heads(table: Table) -> list[tuple[str, list[Column]]]:

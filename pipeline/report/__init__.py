@@ -13,6 +13,7 @@ from components.example_gen.synthetic import read_synthetic
 from components.pages import page_templates
 from components.tuner.component import read_trials
 from components.tuner.page import trials_page
+from models.whole_files import write_file
 from pipeline.anomalies import read_anomalies
 from pipeline.local_runner import Step
 from pipeline.report.overview import overview
@@ -53,15 +54,15 @@ def write_report(settings: RunSettings, scores: dict[str, Any], steps: list[Step
     folder = out / "report"
     folder.mkdir(parents=True, exist_ok=True)
     for name, content in pages.items():
-        (folder / f"{name}.html").write_text(render_page(name, **shared, **content), encoding="utf-8")
+        write_file(folder / f"{name}.html", render_page(name, **shared, **content))
     statistics = Statistics.read(outputs["DatasetStatistics"]["statistics"])
-    (folder / "statistics.html").write_text(render(statistics, page="statistics", **shared), encoding="utf-8")
+    write_file(folder / "statistics.html", render(statistics, page="statistics", **shared))
     verdict = Verdict.read(outputs["Evaluator"]["evaluation"])
     evaluation = evaluation_page(verdict, statistics.names, page="evaluation", **shared)
-    (folder / "evaluation.html").write_text(evaluation, encoding="utf-8")
+    write_file(folder / "evaluation.html", evaluation)
     if "Tuner" in outputs:
         tuning = trials_page(read_trials(outputs["Tuner"]["tuner_results"]), page="tuning", **shared)
-        (folder / "tuning.html").write_text(tuning, encoding="utf-8")
+        write_file(folder / "tuning.html", tuning)
     return folder / "index.html"
 
 

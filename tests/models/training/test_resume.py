@@ -18,7 +18,6 @@ from models.input.batches import batches, packed_frames
 from models.input.frame_sampling import sample_frames
 from models.settings import TrainingSettings
 from models.training.checkpoint import Checkpoint
-from models.training.loop import EXIT_PREEMPTED
 from models.training.train import train
 
 STEPS = 6  # of an epoch of the task
@@ -125,18 +124,31 @@ def test_an_interrupted_training_on_sampled_frames_ends_with_the_same_bits(
 
 
 @pytest.mark.parametrize(
-    ("during", "place", "saved"),
-    [("train_acts", (1, 3), (1, 4)), ("validation_acts", (2, 1), (2, STEPS))],
+    ("number", "code", "during", "place", "saved"),
+    [
+        (signal.SIGTERM, 143, "train_acts", (1, 3), (1, 4)),
+        (signal.SIGINT, 130, "train_acts", (1, 3), (1, 4)),
+        (signal.SIGTERM, 143, "validation_acts", (2, 1), (2, STEPS)),
+    ],
 )
-def test_sigterm_saves_and_ends_the_process(
-    task: Any, tmp_path: Path, unbroken: Any, during: str, place: tuple[int, int], saved: Any
+def test_a_signal_saves_and_ends_the_process(
+    task: Any,
+    tmp_path: Path,
+    unbroken: Any,
+    caplog: pytest.LogCaptureFixture,
+    number: signal.Signals,
+    code: int,
+    during: str,
+    place: tuple[int, int],
+    saved: tuple[int, int],
 ) -> None:
     settings = task.RECIPE.model_copy(update={"checkpoint_minutes": 60.0})
-    before = signal.getsignal(signal.SIGTERM)
-    with pytest.raises(SystemExit) as stopped:
-        task.run(tmp_path, settings, **{during: {place: lambda: os.kill(os.getpid(), signal.SIGTERM)}})  # type: ignore[arg-type]
-    assert stopped.value.code == EXIT_PREEMPTED == 143
-    assert signal.getsignal(signal.SIGTERM) is before
+    before = signal.getsignal(number)
+    with caplog.at_level("INFO", "models.training"), pytest.raises(SystemExit) as stopped:
+        task.run(tmp_path, settings, **{during: {place: lambda: os.kill(os.getpid(), number)}})  # type: ignore[arg-type]
+    assert stopped.value.code == code
+    assert "stopped, all that was trained is saved: epoch {}, step {}".format(*saved) in caplog.text
+    assert signal.getsignal(number) is before
     result = task.run(tmp_path, settings)
     task.assert_same(result, unbroken)
     assert result[1].resumed_from == saved
