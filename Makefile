@@ -6,7 +6,7 @@ BIN := .venv/bin
 UV_COMPILE = $(BIN)/uv pip compile setup.py --quiet --python $(BIN)/python --python-platform x86_64-manylinux_2_40 \
 	--generate-hashes --no-header --no-annotate
 
-.PHONY: help setup demo test test-cluster lint format lock bench bench-learnability bench-retraining bench-search image-replay clean
+.PHONY: help setup demo test test-cluster test-faults lint format lock bench bench-learnability bench-retraining bench-search image-replay clean
 
 help: ## Show this list.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -27,6 +27,9 @@ test: lint ## Lint, check types and imports, run the tests with coverage.
 
 test-cluster: setup ## Run packages on an emulated cluster, with faults (long).
 	@$(BIN)/python -m pytest -m cluster tests/pipeline/kubeflow
+
+test-faults: setup ## Kill, stop and starve every step and command (long; disks need the right to mount).
+	@$(BIN)/python tests/faults/matrix.py
 
 lint: setup ## Check style, formatting, types and the direction of imports.
 	@$(BIN)/ruff check .
