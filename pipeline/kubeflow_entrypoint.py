@@ -1,4 +1,4 @@
-"""What the containers of a package run: `python -m pipeline.kubeflow_entrypoint`.
+"""What the containers of a package run: `python -P -m pipeline.kubeflow_entrypoint`.
 
 KFP's launcher has copied the inputs to local paths and copies the outputs from theirs when this process ends well.
 """
@@ -26,7 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     given = _parser().parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s", force=True)
-    os.environ["TFX_ANALYTICS"] = "0"
+    os.environ |= {"TFX_ANALYTICS": "0", "PYTHONSAFEPATH": "1"}
     try:
         _run(given)
     except InputError as error:

@@ -28,6 +28,7 @@ class Interruption:
     def __init__(self) -> None:
         self.kept = "the same command begins anew"
         self.signal: int | None = None
+        self.acknowledged = threading.Event()
         self._console = os.dup(2)  # standard error may go to a log later
         self._lock = threading.Lock()
 
@@ -37,6 +38,7 @@ class Interruption:
         Raises:
             SystemExit: always.
         """
+        self.signal = self.signal or number
         raise SystemExit(128 + number)
 
     def watch(self, signals: socket.socket) -> None:
@@ -49,7 +51,7 @@ class Interruption:
             number = numbers[0]
             if number not in SIGNALS:
                 continue
-            if self.signal is not None:
+            if self.acknowledged.is_set():
                 self.end()
             self.signal = number
             if signal.getsignal(number) == self.raise_exit:
@@ -59,6 +61,7 @@ class Interruption:
                 timer.start()
             else:  # a training has put its own in place
                 self._say(f"{_name(number)}: stopping after this step, with a checkpoint; once more stops at once")
+            self.acknowledged.set()
 
     def end(self) -> NoReturn:
         """Says what is kept and ends this process and those that it has started."""
@@ -74,6 +77,10 @@ class Interruption:
             self._say(f"stopped by {_name(self.signal)}; {self.kept}")
             # Not sys.exit: threads that libraries have left could keep the process.
             os._exit(128 + self.signal)
+
+    def close(self) -> None:
+        """Gives up the console, once nothing more is to be said."""
+        os.close(self._console)
 
     def _say(self, text: str, end: str = "\n") -> None:
         with suppress(OSError):  # the terminal is gone
@@ -91,12 +98,19 @@ def interruptible() -> Iterator[Interruption]:
         if handler != signal.SIG_IGN:  # of nohup, and of a shell's background job
             signal.signal(number, interruption.raise_exit)
     wakeup = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
-    os.register_at_fork(after_in_child=lambda: _default_signals(interruption))
-    threading.Thread(target=interruption.watch, args=(reader,), daemon=True).start()
+    # A signal that reached a child before its handlers are reset would be taken for one to this process.
+    os.register_at_fork(
+        before=lambda: signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS),
+        after_in_parent=lambda: signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS),
+        after_in_child=lambda: _default_signals(interruption),
+    )
+    watcher = threading.Thread(target=interruption.watch, args=(reader,), daemon=True)
+    watcher.start()
     try:
         yield interruption
     except BaseException:
         if interruption.signal is not None:
+            interruption.acknowledged.wait()
             interruption.end()
         raise
     finally:
@@ -104,6 +118,9 @@ def interruptible() -> Iterator[Interruption]:
         for number, handler in before.items():
             signal.signal(number, handler or signal.SIG_DFL)
         writer.close()
+        watcher.join()
+        reader.close()
+        interruption.close()
 
 
 def _default_signals(interruption: Interruption) -> None:
@@ -112,6 +129,7 @@ def _default_signals(interruption: Interruption) -> None:
         signal.set_wakeup_fd(-1)
         for number in SIGNALS:
             signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
 
 
 def _name(number: int) -> str:

@@ -29,7 +29,8 @@ from pipeline.kubeflow.results import results
 from pipeline.kubeflow.settings import ClusterSettings, Retries
 from pipeline.settings import RunSettings
 
-ENTRYPOINT = ("python", "-m", "pipeline.kubeflow_entrypoint")
+# -P: a folder `components` or `models` where the container starts is not ours.
+ENTRYPOINT = ("python", "-P", "-m", "pipeline.kubeflow_entrypoint")
 
 PARAMETERS = ("data", "experiment", "overrides")
 # Of each step.

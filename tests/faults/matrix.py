@@ -49,7 +49,7 @@ TUNE = ("tune", "netvlad-8", "--run", "base", "--set", "tune.max_trials=3", "--s
 COMMANDS: dict[str, tuple[tuple[str, ...], str, float]] = {
     "synth": (("synth", "--level", "frame", "--videos", "3000", "--labels", "7", "synth"), "", 6),
     "stats": (("stats", "--data", "many", "--split", "id:80/10/10", "--out", "stats"), "", 5),
-    "predict": (("predict", "base", "--data", "frames", "--out", "answers.csv", "--batch", "1"), "", 8),
+    "predict": (("predict", "base", "--data", "many", "--out", "answers.csv"), "", 10),
     "report": (("report", "base", "--out", "report"), "", 0.7),
     "tune": ((*TUNE, "--out", "tune"), "epoch 1", LONG),
     "tune --workers 2": ((*TUNE, "--workers", "2", "--out", "tune-2"), "epoch 1", LONG),

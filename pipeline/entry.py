@@ -1,0 +1,35 @@
+"""Where `yt8m` begins: makes sure that the packages it will import are its own."""
+
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+# Top-level names that other distributions, or a folder on PYTHONPATH, may have too.
+PACKAGES = ("pipeline", "components", "tuner", "models")
+
+
+def main() -> None:
+    """Runs the command line."""
+    if problem := clash():
+        sys.stderr.write(f"error: {problem}\n")
+        sys.exit(2)
+    from pipeline.command_line import main as command_line
+
+    command_line()
+
+
+def clash() -> str:
+    """Which package of ours another one hides, in words; "" where none does."""
+    home = Path(__file__).parents[1]
+    for name in PACKAGES:
+        spec = find_spec(name)
+        places = [Path(place) for place in (spec.submodule_search_locations or ())] if spec else []
+        if not places or places[0].parent != home:
+            found = spec.origin or places if spec else "nothing"
+            return (
+                f"the package {name} of this installation in {home} is hidden by {found}: take that away from "
+                "PYTHONPATH, or install the two in environments of their own"
+            )
+        if spec and spec.origin is None:
+            return f"{places[0]} has no __init__.py: another distribution has the package {name} too, install anew"
+    return ""

@@ -1,0 +1,34 @@
+"""A folder belongs to one process at a time, until that one ends however it ends."""
+
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from models.errors import InputError
+from pipeline.locks import LOCK, locked
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from pipeline.locks import locked
+with locked(Path(sys.argv[1])):
+    print("locked", flush=True)
+    time.sleep(600)
+"""
+
+
+def test_another_process_is_refused_by_name_until_the_first_is_gone(tmp_path):
+    holder = subprocess.Popen([sys.executable, "-c", HOLD, tmp_path], stdout=subprocess.PIPE, text=True)
+    try:
+        assert holder.stdout.readline() == "locked\n"
+        words = rf"{tmp_path} is in use by process {holder.pid} on .*: wait for it"
+        with pytest.raises(InputError, match=words), locked(tmp_path):
+            pass
+    finally:
+        holder.send_signal(signal.SIGKILL)
+        holder.communicate()
+    with locked(tmp_path):
+        assert (tmp_path / LOCK).exists()
+    assert not (tmp_path / LOCK).exists()
