@@ -61,9 +61,13 @@ def find_object(path: str, option: str) -> StoredObject | None:
 
 
 def require_access(path: str, option: str) -> None:
-    """Raises what `list_objects` raises, for what another library reads; does nothing for a local path."""
-    if "://" in path:
-        find_object(path, option) or list_objects(f"{path.rstrip('/')}/", option)
+    """Raises what `list_objects` raises, for what another library will read; does nothing for a local path."""
+    if "://" not in path:
+        return
+    scheme, bucket, key = _split(path, option)
+    store = _Store(scheme, bucket, option)
+    with store.reasons():
+        store.ask(lambda: next(_PAGES[scheme](bucket, key), []))
 
 
 class _WithoutCredentialsError(Exception):

@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from itertools import zip_longest
 
 import google_crc32c
-from apache_beam.io.filesystem import FileSystem
+from apache_beam.io.filesystem import CompressionTypes, FileSystem
+from apache_beam.io.filesystems import FileSystems
+from apache_beam.options.pipeline_options import PipelineOptions
 
 from components.object_stores import StoredObject, find_object, list_objects
 from models.errors import InputError
@@ -68,6 +70,31 @@ def list_shards(pattern: str, option: str) -> list[InputFile]:
         elif _is_meant(path, pattern):
             files.append(path)
     return [_input_file(path, option) for path in files]
+
+
+def read_file(path: str, option: str) -> bytes | None:
+    """The content of a small file; None if there is none.
+
+    Args:
+        path: local, gs:// or s3://.
+        option: the setting that it came from, for the error message.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    if "://" in path:
+        if not find_object(path, option):
+            return None
+    elif not exists(path, option):
+        return None
+    else:
+        require_file(path, option)
+    FileSystems.set_options(PipelineOptions([]))  # without any, Beam reads no s3://
+    try:
+        with FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED) as file:
+            return file.read()
+    except OSError as error:
+        raise InputError(f"{option}: cannot read {path!r}: {error.strerror or error}") from None
 
 
 def exists(path: str, option: str) -> bool:

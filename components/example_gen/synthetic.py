@@ -7,8 +7,7 @@ from apache_beam.io.filesystems import FileSystems
 from pydantic import BaseModel, ValidationError
 
 from components.example_gen.input_files import InputFiles, find_files
-from components.example_gen.listing import exists, require_file
-from components.object_stores import find_object
+from components.example_gen.listing import read_file
 
 
 class OracleScores(BaseModel):
@@ -43,13 +42,8 @@ def describe_synthetic(files: InputFiles) -> SyntheticData | None:
     Raises:
         InputError: it is there and cannot be read.
     """
-    content = read_beside(files, "oracle.json")
+    content = read_file(FileSystems.join(os.path.dirname(files.files[0].path), "oracle.json"), "data")
     try:
         return SyntheticData.model_validate_json(content) if content is not None else None
     except ValidationError:  # a file of that name that means something else
         return None
-
-
-def read_beside(files: InputFiles, name: str) -> bytes | None:
-    """A file in the folder of the shards (of the first one); None if there is none."""
-    return read_small(FileSystems.join(os.path.dirname(files.files[0].path), name), name)

@@ -1,5 +1,6 @@
 """Keeps what libraries say off the console."""
 
+import logging
 import os
 import sys
 import traceback
@@ -14,15 +15,21 @@ from models.errors import InputError
 
 @contextmanager
 def stderr_to(log: Path) -> Iterator[None]:
-    """Sends what libraries write to standard error into a file, from C++ too, so that the console stays readable."""
+    """Sends what libraries write to standard error into a file, from C++ too, so that the console stays readable.
+
+    But for what an object store is waited for: a command that says nothing for a minute seems to hang.
+    """
     os.environ["TFX_ANALYTICS"] = "0"
     sys.stderr.flush()
     console = os.dup(2)
     with log.open("a") as file:
         os.dup2(file.fileno(), 2)
+        waits = logging.StreamHandler(os.fdopen(console, "w", closefd=False))
+        logging.getLogger("components.object_stores").addHandler(waits)
         try:
             yield
         finally:
+            logging.getLogger("components.object_stores").removeHandler(waits)
             sys.stderr.flush()
             os.dup2(console, 2)
             os.close(console)
