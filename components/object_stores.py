@@ -126,6 +126,8 @@ class _Store:
 
         if isinstance(error, _WithoutCredentialsError):
             return f"no credentials were found, set {self._variables}; without them {self._reason(error.reason)}"
+        if isinstance(error, google_auth.InvalidOperation):  # 401, and no credentials to refresh
+            return f"{self._place} denies access"
         unreachable = (s3.HTTPClientError, s3.ConnectionError, gs.RetryError, google_auth.TransportError)
         if isinstance(error, s3.NoCredentialsError | s3.PartialCredentialsError | google_auth.DefaultCredentialsError):
             return f"no credentials ({_line(error)}), set {self._variables}"
@@ -185,7 +187,8 @@ def _answer_of(error: Exception) -> tuple[int, str]:
     if isinstance(response, dict):  # botocore's ClientError
         status = response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
         return status, response.get("Error", {}).get("Code", "") or _line(error)
-    return int(getattr(error, "code", None) or 0), _line(error)
+    reasons = getattr(error, "errors", None)  # of Google's store; its text begins with a long address
+    return int(getattr(error, "code", None) or 0), reasons[0]["message"] if reasons else _line(error)
 
 
 def _first_and_rest(pages: Iterator[list[StoredObject]]) -> Iterator[list[StoredObject]]:
@@ -211,6 +214,8 @@ def _s3() -> Any:
 
 def _s3_pages(bucket: str, prefix: str) -> Iterator[list[StoredObject]]:
     for page in _s3().get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
+        if "KeyCount" not in page:  # a web page, say: botocore takes any XML
+            raise ValueError("it does not answer as S3 does")
         yield [
             StoredObject(f"s3://{bucket}/{it['Key']}", it["Size"], it["LastModified"].timestamp(), it.get("ETag", ""))
             for it in page.get("Contents", [])
@@ -227,6 +232,8 @@ def _s3_head(bucket: str, key: str) -> StoredObject | None:
         if _answer_of(error)[0] in (403, 404):
             return None
         raise
+    if "LastModified" not in it:
+        raise ValueError("it does not answer as S3 does")
     path = f"s3://{bucket}/{key}"
     return StoredObject(path, it["ContentLength"], it["LastModified"].timestamp(), it.get("ETag", ""))
 

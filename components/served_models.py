@@ -78,6 +78,16 @@ def read_label_names(folder: str) -> list[str]:
         return file.read().removesuffix("\n").split("\n")
 
 
+def load_saved_model(folder: str) -> Any:
+    """What `tf.saved_model.load` gives, also for a folder whose name TensorFlow would read as a pattern."""
+    if "://" in folder or not set("*?[\\") & set(folder):
+        return tf.saved_model.load(folder)
+    with tempfile.TemporaryDirectory() as plain:
+        link = Path(plain, "model")
+        link.symlink_to(Path(folder).absolute())
+        return tf.saved_model.load(str(link))
+
+
 def load_keras_model(folder: str) -> keras.Model:
     """The Keras model beside a SavedModel; the modules of its layers must have been imported."""
     with tempfile.TemporaryDirectory() as local:

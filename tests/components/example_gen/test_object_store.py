@@ -1,6 +1,7 @@
 """Shards in an object store: listed and read through Beam's file systems, here from an S3 server on this machine."""
 
 import threading
+from hashlib import md5
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, unquote, urlsplit
 from xml.sax.saxutils import escape
@@ -19,12 +20,12 @@ class S3(BaseHTTPRequestHandler):
 
     def do_GET(self):
         url = urlsplit(self.path)
-        query = parse_qs(url.query)
+        query = parse_qs(url.query, keep_blank_values=True)
         bucket, _, key = unquote(url.path).lstrip("/").partition("/")
         if "list-type" in query or "prefix" in query:
             found = [name for name in sorted(self.objects) if name.startswith(query["prefix"][0])]
             contents = "".join(
-                f"<Contents><Key>{escape(name)}</Key><Size>{len(self.objects[name])}</Size><ETag>x</ETag>"
+                f"<Contents><Key>{escape(name)}</Key><Size>{len(self.objects[name])}</Size><ETag>{md5(self.objects[name]).hexdigest()}</ETag>"
                 "<LastModified>2026-01-01T00:00:00.000Z</LastModified></Contents>"
                 for name in found
             )
@@ -88,3 +89,40 @@ def test_the_newest_span_in_an_object_store(bucket):
 def test_an_empty_prefix_is_named(bucket):
     with pytest.raises(InputError, match=r"data: no file matches 's3://bucket/nothing/\*'"):
         find_files("s3://bucket/nothing/*")
+
+
+def names(pattern):
+    return [file.path.removeprefix("s3://bucket/") for file in find_files(pattern).files]
+
+
+def test_folders_globs_and_names_mean_what_they_mean_on_a_disk(bucket):
+    shards = ["yt8m [2018]/a.tfrecord", "yt8m [2018]/b-00000-of-00001", "yt8m [2018]/deep/c.tfrecord.gz"]
+    others = ["vocabulary.csv", "README.md", "._a.tfrecord", "_temporary/0/a.tfrecord", "deep/", "a.tfrecord.md5"]
+    bucket |= dict.fromkeys(shards, b"x") | {f"yt8m [2018]/{name}": b"" for name in others}
+    bucket["yt8m [2018] b/z.tfrecord"] = b"x"
+    for pattern in ("s3://bucket/yt8m [2018]", "s3://bucket/yt8m [2018]/", "s3://bucket/yt8m [2018]/*"):
+        assert names(pattern) == shards
+    assert names("s3://bucket/yt8m [2018]/a*") == shards[:1]
+    assert names("s3://bucket/yt8m [2018]/vocabulary.csv") == ["yt8m [2018]/vocabulary.csv"]
+    assert names("s3://bucket") == ["yt8m [2018] b/z.tfrecord", *shards]
+    bucket["yt8m [2018]/a.tfrecord.bak"] = b"x"
+    with pytest.raises(InputError, match=r"a.tfrecord.bak' seems to hold TFRecords"):
+        find_files("s3://bucket/yt8m [2018]")
+
+
+def test_spans_that_are_folders(bucket):
+    for span in (3, 11):
+        bucket[f"span-{span}/deep/a.tfrecord"] = bucket[f"span-{span}/vocabulary.csv"] = b"x"
+    found = find_files("s3://bucket/span-{SPAN}", spans=2)
+    assert [[file.path for file in files] for files in found.spans] == [
+        ["s3://bucket/span-11/deep/a.tfrecord"],
+        ["s3://bucket/span-3/deep/a.tfrecord"],
+    ]
+    assert find_files(found.pattern).spans == found.spans
+
+
+def test_an_object_rewritten_in_the_same_second_with_its_size_changes_the_fingerprint(bucket):
+    bucket["a.tfrecord"] = b"first"
+    before = find_files("s3://bucket/a*").fingerprint
+    bucket["a.tfrecord"] = b"other"
+    assert find_files("s3://bucket/a*").fingerprint != before
