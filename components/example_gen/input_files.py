@@ -7,11 +7,20 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from apache_beam.io.filesystem import CompressionTypes, FileSystem
+from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from components.example_gen.listing import NAMES, InputFile, exists, file_state, list_shards, require_text
+from components.example_gen.listing import (
+    NAMES,
+    InputFile,
+    exists,
+    file_state,
+    glob_expression,
+    list_paths,
+    list_shards,
+    require_text,
+)
 from components.example_gen.packing import BadRecord, level_of
 from components.example_gen.tfrecord import Damage, read_records
 from models.errors import InputError
@@ -19,7 +28,7 @@ from models.features import Level
 
 __all__ = ["SPAN", "InputFile", "InputFiles", "detect_level", "find_files"]
 
-SPAN = re.compile(r"\{SPAN(?::(\d+))?\}")
+SPAN = re.compile(r"\{SPAN(?::([1-9][0-9]?))?\}")
 
 # Several spans in place of {SPAN}.
 _LIST = re.compile(r"\{(\d+(?:,\d+)+)\}")
@@ -85,23 +94,29 @@ def find_files(pattern: str, option: str = "data", spans: int = 1) -> InputFiles
     """
     # Beam sets options when a pipeline starts; s3:// cannot be read before without any.
     FileSystems.set_options(PipelineOptions([]))
+    if not pattern:
+        raise InputError(f"{option} is empty, expected a folder, a file or a glob")
     require_text(pattern, option)
     start, rest = _existing(pattern, option)
-    span = 0
+    span, groups = 0, []
     if SPAN.search(rest):
-        every = list_shards(start + SPAN.sub("*", rest), option)
-        found = {_span_of(rest, file.path[len(start) :]) for file in every}
-        newest = sorted((number for number in found if number is not None), reverse=True)[:spans]
-        if not newest:
+        found: dict[str, list[InputFile]] = {}
+        for number, text in _spans(start, rest, option):
+            if files := list_shards(start + _fill(rest, [text]), option):
+                found[text] = files
+                span = max(span, number)
+            if len(found) == spans:
+                break
+        if not found:
             raise InputError(f"{option}: no file matches {pattern!r} with any whole number for {{SPAN}}")
-        span, rest = newest[0], SPAN.sub(lambda match: _list(newest, int(match[1] or 0)), rest)
-    groups = []
-    for of_span in _of_each_span(rest, option):
-        files = list_shards(start + of_span, option)
-        if not files:
-            raise InputError(f"{option}: {_nothing(start + of_span)}")
-        groups.append(tuple(sorted(files, key=lambda file: file.path)))
-    result = InputFiles(tuple(groups), start + rest, span)
+        groups, rest = list(found.values()), _fill(rest, list(found))
+    else:
+        for of_span in _of_each_span(rest, option):
+            groups.append(list_shards(start + of_span, option))
+            if not groups[-1]:
+                raise InputError(f"{option}: {_nothing(start + of_span)}")
+    in_order = (tuple(sorted(files, key=lambda file: file.path)) for files in groups)
+    result = InputFiles(tuple(in_order), start + rest, span)
     _refuse_repeated(result, option)
     return result
 
@@ -173,13 +188,27 @@ def _sample(file: InputFile) -> str:
     return digest.hexdigest()
 
 
-def _span_of(pattern: str, path: str) -> int | None:
-    """The number that stands for every {SPAN} of a pattern in the path of a file, or of one below the path."""
+def _spans(start: str, pattern: str, option: str) -> list[tuple[int, str]]:
+    """The numbers that files or folders have in place of {SPAN}, and how they are written there; the largest first.
+
+    Raises:
+        InputError: a number is written in two ways, or is none that metadata could hold.
+    """
     parts = pattern.split("/")
-    last = max(number for number, part in enumerate(parts) if SPAN.search(part))
-    match = re.match("/".join(map(_with_span, parts[: last + 1])) + "(/|$)", path, re.DOTALL)
-    numbers = {int(group) for group in match.groups()[:-1]} if match else set()
-    return numbers.pop() if len(numbers) == 1 else None
+    parts = parts[: 1 + max(number for number, part in enumerate(parts) if SPAN.search(part))]
+    expression = re.compile("/".join(map(_with_span, parts)) + "(/|$)", re.DOTALL)
+    found: dict[int, str] = {}
+    for path in list_paths(start + SPAN.sub("*", "/".join(parts)), option):
+        match = expression.match(path[len(start) :])
+        texts = match.groups()[:-1] if match else ()
+        if len({int(text) for text in texts}) != 1:  # each {SPAN} is the same number
+            continue
+        number, text = int(texts[0]), texts[0]
+        if (other := found.setdefault(number, text)) != text:
+            raise InputError(f"{option}: {pattern!r} has the span {number} twice, as {other} and as {text}")
+        if number >= 2**63:
+            raise InputError(f"{option}: {path!r} has {text} for {{SPAN}}, expected less than 2^63")
+    return sorted(found.items(), reverse=True)
 
 
 def _with_span(part: str) -> str:
@@ -187,19 +216,20 @@ def _with_span(part: str) -> str:
         return ".*" if "**" in part else "[^/]*"
     # split() gives literal text and, between two of them, the width of the span.
     text, *rest = SPAN.split(part)
-    expression = _glob(text)
+    expression = glob_expression(text)
     for width, text in zip(rest[::2], rest[1::2], strict=True):
-        expression += (rf"(\d{{{width}}})" if width else r"(\d+)") + _glob(text)
+        expression += (f"([0-9]{{{width}}})" if width else "([0-9]+)") + glob_expression(text)
     return expression
 
 
-def _glob(text: str) -> str:
-    return FileSystem.translate_pattern(text).removeprefix("(?ms)").removesuffix(r"\Z")
+def _fill(pattern: str, spans: Sequence[str]) -> str:
+    """A pattern with one span, or several as `{4,3}`, in place of {SPAN}."""
 
+    def numbers(match: re.Match[str]) -> str:
+        texts = [text.zfill(int(match[1] or 0)) for text in spans]
+        return texts[0] if len(texts) == 1 else f"{{{','.join(texts)}}}"
 
-def _list(spans: Sequence[int], width: int) -> str:
-    numbers = [str(span).zfill(width) for span in spans]
-    return numbers[0] if len(numbers) == 1 else f"{{{','.join(numbers)}}}"
+    return SPAN.sub(numbers, pattern)
 
 
 def _of_each_span(pattern: str, option: str) -> list[str]:

@@ -30,6 +30,9 @@ _COMPANION = re.compile(
 )
 
 
+_GLOB = re.compile(r"[*?\[]")
+
+
 @dataclass(frozen=True)
 class InputFile:
     """One shard.
@@ -70,6 +73,27 @@ def list_shards(pattern: str, option: str) -> list[InputFile]:
         elif _is_meant(path, pattern):
             files.append(path)
     return [_input_file(path, option) for path in files]
+
+
+def list_paths(pattern: str, option: str) -> list[str]:
+    """What a glob matches, files and folders; of an object store all objects that may lie there. See `list_shards`."""
+    if "://" in pattern:
+        return [found.path for found in list_objects(_GLOB.split(pattern)[0], option)]
+    return list(_expand("", pattern.split("/"), option))
+
+
+def glob_expression(glob: str) -> str:
+    """The regular expression of a glob, from its first character to its last.
+
+    Raises:
+        InputError: a set of characters that is none.
+    """
+    expression = FileSystem.translate_pattern(glob).removeprefix("(?ms)").removesuffix(r"\Z")
+    try:
+        re.compile(expression)
+    except re.error as error:
+        raise InputError(f"{glob!r} is no glob: {error}") from None
+    return expression
 
 
 def read_file(path: str, option: str) -> bytes | None:
@@ -167,13 +191,13 @@ def _expand(folder: str, parts: list[str], option: str) -> Iterator[str]:
     elif exists(folder + part, option):
         yield from _expand(f"{folder}{part}{end}", rest, option)
     elif "**" in part:
-        expression = re.compile(FileSystem.translate_pattern("/".join(parts)))
-        yield from (path for path in _walk(folder, (), option) if expression.match(path[len(folder) :]))
-    elif _is_glob(part):
-        expression = re.compile(FileSystem.translate_pattern(part))
+        expression = re.compile(glob_expression("/".join(parts)), re.DOTALL)
+        yield from (path for path in _walk(folder, (), option) if expression.fullmatch(path[len(folder) :]))
+    elif _GLOB.search(part):
+        expression = re.compile(glob_expression(part), re.DOTALL)
         for name in _names(folder, option):
             path = folder + name
-            if expression.match(name) and not _is_hidden(name, part) and (not rest or _is_folder(path, option)):
+            if expression.fullmatch(name) and not _is_hidden(name, part) and (not rest or _is_folder(path, option)):
                 yield from _expand(f"{path}{end}", rest, option)
 
 
@@ -208,10 +232,6 @@ def _names(folder: str, option: str) -> list[str]:
 
 def _is_folder(path: str, option: str) -> bool:
     return stat.S_ISDIR(file_state(path, option).st_mode)
-
-
-def _is_glob(text: str) -> bool:
-    return bool(re.search(r"[*?\[]", text))
 
 
 def _is_hidden(name: str, part: str = "") -> bool:
@@ -261,18 +281,17 @@ def _holds_tfrecords(path: str) -> bool:
 
 
 def _list_objects(pattern: str, option: str) -> list[InputFile]:
-    found = [] if _is_glob(pattern) else [find_object(pattern, option)]
-    if found and found[0]:
-        return [_of_object(found[0])]
-    folder = f"{pattern.rstrip('/')}/"
-    prefix = re.split(r"[*?\[]", pattern)[0] if _is_glob(pattern) else folder
+    is_glob = _GLOB.search(pattern)
+    if not is_glob and (found := find_object(pattern, option)):
+        return [_of_object(found)]
+    prefix = _GLOB.split(pattern)[0] if is_glob else f"{pattern.rstrip('/')}/"
     objects = {it.path: _of_object(it) for it in list_objects(prefix, option)}
     if pattern in objects:
         return [objects[pattern]]
-    expression = re.compile(_expression(pattern.rstrip("/"), list(objects)))
+    expression = re.compile(_expression(pattern.rstrip("/"), list(objects)) + "(?P<below>/.+)?", re.DOTALL)
     files, below = [], []
     for path in objects:
-        if (match := expression.match(path)) and not _is_below_hidden(path, pattern):
+        if (match := expression.fullmatch(path)) and not _is_below_hidden(path, pattern):
             if match["below"]:
                 below.append(path)
             elif _is_meant(path, pattern):
@@ -281,18 +300,14 @@ def _list_objects(pattern: str, option: str) -> list[InputFile]:
 
 
 def _expression(pattern: str, paths: list[str]) -> str:
-    """Matches what a pattern does, and what is below that; parts that exist as they are stand for themselves."""
+    """The regular expression of a pattern, of which parts that exist as they are stand for themselves."""
     start, rest = "", pattern
     while rest:
         part, slash, after = rest.partition("/")
-        if _is_glob(part) and not any(path.startswith(f"{start}{part}/") for path in paths):
+        if _GLOB.search(part) and not any(path.startswith(f"{start}{part}/") for path in paths):
             break
         start, rest = start + part + slash, after
-    return (
-        re.escape(start)
-        + FileSystem.translate_pattern(rest).removeprefix("(?ms)").removesuffix(r"\Z")
-        + (r"(?P<below>/.+)?\Z")
-    )
+    return re.escape(start) + glob_expression(rest)
 
 
 def _is_below_hidden(path: str, pattern: str) -> bool:
