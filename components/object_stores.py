@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from models.errors import InputError
@@ -136,7 +137,7 @@ class _Store:
         if isinstance(error, google_auth.GoogleAuthError | s3.CredentialRetrievalError):
             return f"the credentials cannot be used ({_line(error)}), check {self._variables}"
         status, text = _answer_of(error)
-        if status in (401, 403):
+        if status in (401, 403) or text in ("ExpiredToken", "InvalidToken"):
             return f"{self._place} denies access ({status} {text}), check {self._variables}"
         if status == 404:
             return f"{self._place} has no such bucket ({text})"
@@ -228,8 +229,8 @@ def _s3_head(bucket: str, key: str) -> StoredObject | None:
     try:
         it = _s3().head_object(Bucket=bucket, Key=key)
     except ClientError as error:
-        # The answer to HEAD has no body that says why. Who may not list gets 403 for what isn't there.
-        if _answer_of(error)[0] in (403, 404):
+        # An answer to HEAD has no body that says why; a listing does. Who may not list gets 403 for what isn't there.
+        if 400 <= _answer_of(error)[0] < 500:
             return None
         raise
     if "LastModified" not in it:
@@ -255,10 +256,16 @@ def _gs() -> Iterator[Any]:
     else:
         yield storage.Client(project, credentials)
         return
-    try:  # as Beam does: public buckets can be read so
+    try:
         yield storage.Client.create_anonymous_client()
     except Exception as error:
         raise _WithoutCredentialsError(error) from error
+    _say_public()
+
+
+@cache
+def _say_public() -> None:
+    _logger.warning("no Google credentials: public buckets can be read, but Beam looks for them for a minute first")
 
 
 def _gs_limits() -> dict[str, Any]:

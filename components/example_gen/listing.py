@@ -25,10 +25,15 @@ NAMES = "*.tfrecord, *.tfrecords or *.tfrec, perhaps with .gz, or *-00000-of-001
 # What lies beside shards and is none: a glob such as data/* doesn't mean it.
 _COMPANION = re.compile(
     r"(README|LICEN[CS]E|NOTICE|MANIFEST|\w*SUMS?)(\..*)?"
+    r"|events\.out\.tfevents\..*"  # TensorBoard's
     r"|.+\.(csv|tsv|jsonl?|txt|md|rst|ya?ml|html?|xml|pbtxt|pdf|png|svg|py|sh|log|lock|md5|sha\d+|crc\w*|sig|asc|idx|index)",
     re.I,
 )
 
+
+# What a run writes into its folder, which may lie in that of the data: packed records among it.
+_RUN_HOLDS = ("pipeline_root", "steps.json")
+_OF_A_RUN = ("pipeline_root", "serving", "checkpoints", "search", "hyperparameters", "logs", "report")
 
 _GLOB = re.compile(r"[*?\[]")
 
@@ -202,7 +207,7 @@ def _expand(folder: str, parts: list[str], option: str) -> Iterator[str]:
 
 
 def _walk(folder: str, above: tuple[tuple[int, int], ...], option: str) -> Iterator[str]:
-    """All files below a folder without hidden names; links are followed.
+    """All files below a folder without hidden names and what a run has written; links are followed.
 
     Raises:
         InputError: a folder cannot be listed, or links back to one that it lies in; a link leads nowhere.
@@ -212,7 +217,10 @@ def _walk(folder: str, above: tuple[tuple[int, int], ...], option: str) -> Itera
     if here in above:
         raise InputError(f"{option}: {folder!r} links to a folder that it lies in: remove the link")
     start = f"{folder.rstrip('/')}/" if folder else ""
-    for name in _names(folder, option):
+    names = _names(folder, option)
+    if set(_RUN_HOLDS) & set(names):
+        names = [name for name in names if name not in _OF_A_RUN]
+    for name in names:
         if _is_hidden(name):
             continue
         if _is_folder(start + name, option):
@@ -296,7 +304,10 @@ def _list_objects(pattern: str, option: str) -> list[InputFile]:
                 below.append(path)
             elif _is_meant(path, pattern):
                 files.append(path)
-    return [objects[path] for path in files + _shards_of(below, option)]
+    shards = files + _shards_of(below, option)
+    if shards and not find_object(shards[0], option):
+        raise InputError(f"{option}: {shards[0]!r} is listed, but your credentials don't give the right to read it")
+    return [objects[path] for path in shards]
 
 
 def _expression(pattern: str, paths: list[str]) -> str:

@@ -226,3 +226,21 @@ def test_long_fields_other_cases_and_blank_rows_are_read(data, yt8m):
     long = "x" * 200_000
     (data / "vocabulary.csv").write_text(f" INDEX ,name,WikiDescription\n 1 ,b,{long}\n,,\n0,a\n")
     assert classes(yt8m("stats", "--data", "data", "--split", "id:1/1/1", "--json")) == 2
+
+
+def test_what_a_run_has_written_beside_the_shards_is_no_data(data, write_shard, video_record):
+    for folder in ("x/pipeline_root/ExampleGen/examples/1/Split-train", "x/logs/train", "x/checkpoints"):
+        write_shard(data / folder / "data_tfrecord-00000-of-00001", [video_record()])
+        write_shard(data / folder / "events.out.tfevents.1.host.2.0.v2", [b"x"])
+    (data / "x" / "steps.json").write_text("[]")
+    os.rename("data/a.tfrecord", "data/x/a.tfrecord")
+    assert names(find_files("data")) == ["b.tfrecord", "c.tfrecord", "a.tfrecord"]
+    assert names(find_files("data/x")) == ["a.tfrecord"]
+
+
+def test_the_folder_above_a_link_is_that_of_its_target(data, videos):
+    os.makedirs("other/place")
+    os.symlink("other/place", "link")
+    shutil.copytree("data", "other/data")
+    shutil.rmtree("data")
+    assert videos("link/../data") == 6
