@@ -8,6 +8,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from components.object_stores import require_access
 from models.errors import InputError
 from models.features import Level
 
@@ -19,7 +20,12 @@ LABELS_FILE, OLD_LABELS_FILE = "labels.json", "labels.txt"
 
 
 def versions(push_directory: str) -> list[str]:
-    """Complete versions, oldest first."""
+    """Complete versions, oldest first.
+
+    Raises:
+        InputError: the folder is in an object store that cannot be read.
+    """
+    require_access(push_directory, "model")  # TensorFlow would try again for many minutes
     if not tf.io.gfile.isdir(push_directory):
         return []
     names = [name.rstrip("/") for name in tf.io.gfile.listdir(push_directory)]
@@ -42,8 +48,10 @@ def find_model(path: str) -> str:
         path: a run's folder, a push directory (`<run>/serving`) or a version in it.
 
     Raises:
-        InputError: there is no pushed model.
+        InputError: there is no pushed model, or the store that it names cannot be read.
     """
+    if "://" in path and not path.startswith("gs://"):
+        raise InputError(f"{path!r}: TensorFlow reads models on disks and volumes and in gs://")
     path = path.rstrip("/")
     folder = next(
         (f"{parent}/{found[-1]}" for parent in (f"{path}/serving", path) if (found := versions(parent))), path
@@ -68,6 +76,16 @@ def read_label_names(folder: str) -> list[str]:
     with tf.io.gfile.GFile(f"{folder}/{EXTRA}/{OLD_LABELS_FILE}") as file:
         # Not splitlines(): a name may hold what ends a line elsewhere, say U+2028.
         return file.read().removesuffix("\n").split("\n")
+
+
+def load_saved_model(folder: str) -> Any:
+    """What `tf.saved_model.load` gives, also for a folder whose name TensorFlow would read as a pattern."""
+    if "://" in folder or not set("*?[\\") & set(folder):
+        return tf.saved_model.load(folder)
+    with tempfile.TemporaryDirectory() as plain:
+        link = Path(plain, "model")
+        link.symlink_to(Path(folder).absolute())
+        return tf.saved_model.load(str(link))
 
 
 def load_keras_model(folder: str) -> keras.Model:

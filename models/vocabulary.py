@@ -2,9 +2,11 @@
 
 import csv
 import io
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-from models.errors import InputError
+from models.errors import InputError, quote
 
 
 @dataclass(frozen=True)
@@ -24,35 +26,90 @@ def read_vocabulary(text: str, source: str) -> Vocabulary:
     """Reads a vocabulary in the format of YouTube-8M.
 
     Args:
-        text: CSV with a header. `Index` numbers the labels 0 .. C - 1 in any order; `Name` is shown, where it is empty
-            `KnowledgeGraphId`, where that is empty or missing too `label <Index>`. `Vertical1` is the vertical. Other
-            columns are ignored.
+        text: CSV with a header; columns go by their names, in any case. `Index` numbers the labels 0 .. C - 1 in any
+            order; `Name` is shown, where it is empty `KnowledgeGraphId`, where that is empty or missing too
+            `label <Index>`. `Vertical1` is the vertical. Other columns are ignored.
         source: file name for error messages.
 
     Raises:
-        InputError: no `Index` column, an index that is no number, twice there or missing, or no rows.
+        InputError: not CSV, no columns `Index` and `Name` or `KnowledgeGraphId`, a row that the header doesn't fit, an
+            index that is no number, twice there or missing, two labels of one name, or no rows.
     """
-    reader = csv.DictReader(io.StringIO(text, newline=""))
-    if "Index" not in (reader.fieldnames or ()):
-        raise InputError(f"vocabulary {source}: has columns {reader.fieldnames}, expected Index and Name")
+    rows = _rows(text, source)
+    _, header = next(rows, (0, []))
+    if not header:
+        raise InputError(f"vocabulary {source}: is empty, expected the columns Index and Name")
+    places = _columns(header, source)
+    needed = max(places["Index"], places.get("Name", places.get("KnowledgeGraphId", 0)))
     names: dict[int, str] = {}
     verticals: dict[int, str] = {}
-    for row in reader:
-        where = f"vocabulary {source}, line {reader.line_num}"
-        try:
-            index = int(row["Index"])
-        except (TypeError, ValueError):
-            raise InputError(f"{where}: Index is {row['Index']!r}, expected a whole number") from None
-        if index in names:
-            raise InputError(f"{where}: Index {index} occurs a second time")
-        names[index] = row.get("Name") or row.get("KnowledgeGraphId") or f"label {index}"
-        verticals[index] = row.get("Vertical1") or ""
+    named: dict[str, int] = {}
+    for line, row in rows:
+        where = f"vocabulary {source}, line {line}"
+        if len(row) > len(header):
+            raise InputError(
+                f"{where}: has {len(row)} values, the header {len(header)} columns: quote a name that has a comma"
+            )
+        if len(row) <= needed:
+            raise InputError(f"{where}: has {len(row)} values, the header {len(header)} columns")
+        value = {column: row[place] for column, place in places.items() if place < len(row) and row[place].strip()}
+        index = value.get("Index", "").strip()
+        if not re.fullmatch("[0-9]{1,9}", index):
+            raise InputError(f"{where}: Index is {quote(row[places['Index']])}, expected a whole number")
+        number = int(index)
+        if number in names:
+            raise InputError(f"{where}: Index {number} occurs a second time")
+        name = value.get("Name") or value.get("KnowledgeGraphId") or f"label {number}"
+        if (same := named.setdefault(name, number)) != number:
+            raise InputError(
+                f"{where}: Index {same} has the name {quote(name)} too: answers would not say which is meant"
+            )
+        names[number], verticals[number] = name, value.get("Vertical1", "")
     if not names:
         raise InputError(f"vocabulary {source}: has no rows")
-    if missing := set(range(len(names))) - set(names):
+    if missing := next((number for number in range(len(names)) if number not in names), None):
         raise InputError(
-            f"vocabulary {source}: Index {min(missing)} is missing, expected 0 to {len(names) - 1} "
-            f"for {len(names)} rows"
+            f"vocabulary {source}: Index {missing} is missing, expected 0 to {len(names) - 1} for {len(names)} rows"
         )
     order = range(len(names))
     return Vocabulary(tuple(names[index] for index in order), tuple(verticals[index] for index in order))
+
+
+def _rows(text: str, source: str) -> Iterator[tuple[int, list[str]]]:
+    """The rows that hold something, each with its first line, from 1."""
+    if (place := text.find("\0")) >= 0:
+        line = text.count("\n", 0, place) + 1
+        raise InputError(f"vocabulary {source}, line {line}: holds a zero byte, expected UTF-8 text")
+    # Descriptions may be long. The limit is the module's, so it is put back.
+    limit = csv.field_size_limit()
+    # Without `strict` a quote that is left open would take all rows after it into one name.
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    line = 1
+    try:
+        csv.field_size_limit(max(limit, len(text)))
+        for row in reader:
+            if any(value.strip() for value in row):
+                yield line, row
+            line = reader.line_num + 1
+    except csv.Error as error:
+        raise InputError(f"vocabulary {source}, line {line}: {error}: is a quote left open?") from None
+    finally:
+        csv.field_size_limit(limit)
+
+
+def _columns(header: list[str], source: str) -> dict[str, int]:
+    """Where those of the columns are that are used; Index and one that names a label are among them."""
+    names = [name.strip().casefold() for name in header]
+    places: dict[str, int] = {}
+    for column in ("Index", "Name", "KnowledgeGraphId", "Vertical1"):
+        if names.count(column.casefold()) > 1:
+            raise InputError(f"vocabulary {source}: has the column {column} twice")
+        if column.casefold() in names:
+            places[column] = names.index(column.casefold())
+    if "Index" not in places or not {"Name", "KnowledgeGraphId"} & places.keys():
+        mark = next((mark for mark in (";", "\t", "|") if len(header) == 1 and mark in header[0]), "")
+        raise InputError(
+            f"vocabulary {source}: has columns {quote(header)}, expected Index and Name"
+            + (f", separated by commas, not by {mark!r}" if mark else "")
+        )
+    return places

@@ -5,26 +5,45 @@ import os
 from apache_beam.io.filesystems import FileSystems
 
 from components.example_gen.input_files import find_files
+from components.example_gen.listing import read_file
+from components.object_stores import require_access
 from models.errors import InputError
 from models.vocabulary import Vocabulary, read_vocabulary
 from pipeline.settings import DataSettings
 
 
 def find_vocabulary(data: DataSettings) -> Vocabulary:
-    """The vocabulary given, else `vocabulary.csv` beside the shards, else the ids.
+    """The vocabulary given, else `vocabulary.csv` beside the shards or in the folder of the data, else the ids.
 
     Raises:
         InputError: the vocabulary cannot be read.
     """
-    path = data.vocabulary
-    if not path:
-        folder = os.path.dirname(find_files(data.pattern).files[0].path)
+    if path := data.vocabulary:
+        content = read_file(path, "vocabulary")
+        if content is None:
+            require_access(path, "vocabulary")
+            raise InputError(f"vocabulary: cannot read {path!r}: there is no such file")
+        return read_vocabulary(_decode(content, path), path)
+    files = find_files(data.pattern)
+    folders = [os.path.dirname(files.files[0].path)]
+    if files.files[0].path.startswith(f"{files.pattern.rstrip('/')}/"):  # a folder, whose shards may lie deeper
+        folders.append(files.pattern.rstrip("/"))
+    for folder in folders:
         path = FileSystems.join(folder, "vocabulary.csv")
-        if not FileSystems.exists(path):
-            return Vocabulary.of_ids(data.classes)
+        content = read_file(path, "vocabulary")
+        if content is not None:
+            return read_vocabulary(_decode(content, path), path)
+    return Vocabulary.of_ids(data.classes)
+
+
+def _decode(content: bytes, path: str) -> str:
+    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise InputError(f"vocabulary {path}: is UTF-16 text, expected UTF-8")
     try:
-        with FileSystems.open(path) as file:
-            text = file.read().decode("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"vocabulary: cannot read {path!r}: {error}") from error
-    return read_vocabulary(text, path)
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        byte = content[error.start]
+        raise InputError(
+            f"vocabulary {path}, line {line}: byte 0x{byte:02x} is no UTF-8 text, save it as UTF-8"
+        ) from None

@@ -1,33 +1,40 @@
-"""The raw shards behind a pattern, on any file system that Beam reads."""
+"""The raw shards behind a pattern, of one span or of several."""
 
 import hashlib
 import os
 import re
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from apache_beam.io.filesystem import BeamIOError, CompressionTypes
+from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.options.pipeline_options import PipelineOptions
 
+from components.example_gen.listing import (
+    NAMES,
+    InputFile,
+    exists,
+    file_state,
+    glob_expression,
+    list_paths,
+    list_shards,
+    require_text,
+)
 from components.example_gen.packing import BadRecord, level_of
 from components.example_gen.tfrecord import Damage, read_records
 from models.errors import InputError
 from models.features import Level
 
-SPAN = re.compile(r"\{SPAN(?::(\d+))?\}")
+__all__ = ["SPAN", "InputFile", "InputFiles", "detect_level", "find_files"]
+
+SPAN = re.compile(r"\{SPAN(?::([1-9][0-9]?))?\}")
 
 # Several spans in place of {SPAN}.
 _LIST = re.compile(r"\{(\d+(?:,\d+)+)\}")
 
-
-@dataclass(frozen=True)
-class InputFile:
-    """One shard: where it lies, its size in bytes and when it was last changed (seconds since 1970, 0 if unknown)."""
-
-    path: str
-    size: int
-    changed: float
+# Blocks of a local shard, spread over it, that are part of the fingerprint: the whole of a small one.
+_BLOCKS, _BLOCK = 8, 64 * 1024
 
 
 @dataclass(frozen=True)
@@ -56,13 +63,25 @@ class InputFiles:
 
     @property
     def fingerprint(self) -> str:
-        """Changes when a shard is added, removed, resized or rewritten."""
-        lines = "\n".join(f"{file.path} {file.size} {file.changed}" for file in self.files)
+        """Changes when a shard is added, removed, resized or rewritten.
+
+        A local shard rewritten with the same size and time is noticed by 8 blocks of 64 KiB; object stores keep the
+        time and a checksum of each object themselves.
+
+        Raises:
+            InputError: a shard cannot be read.
+        """
+        with ThreadPoolExecutor(16) as pool:  # a network volume answers each after a while
+            samples = list(pool.map(_sample, self.files))
+        lines = "\n".join(
+            f"{file.path} {file.size} {file.changed} {file.version} {sample}"
+            for file, sample in zip(self.files, samples, strict=True)
+        )
         return hashlib.sha256(lines.encode()).hexdigest()
 
 
 def find_files(pattern: str, option: str = "data", spans: int = 1) -> InputFiles:
-    """Lists the shards of a folder (all its *.tfrecord, at any depth), of a glob, or of the newest {SPAN}s.
+    """Lists the shards of a folder, of a glob (see `list_shards`), or of the newest {SPAN}s.
 
     Args:
         pattern: folder, file or glob; local, gs:// or s3://. `{SPAN}` stands for a whole number and the largest ones
@@ -71,23 +90,35 @@ def find_files(pattern: str, option: str = "data", spans: int = 1) -> InputFiles
         spans: how many to take; fewer where there are fewer.
 
     Raises:
-        InputError: nothing matches, or the file system cannot be read.
+        InputError: nothing matches, what matches cannot be read or is no file, or a file is there twice.
     """
-    span = 0
-    if SPAN.search(pattern):
-        found = {_span_of(pattern, file.path) for file in _match(SPAN.sub("*", pattern), option)}
-        newest = sorted((number for number in found if number is not None), reverse=True)[:spans]
-        if not newest:
+    # Beam sets options when a pipeline starts; s3:// cannot be read before without any.
+    FileSystems.set_options(PipelineOptions([]))
+    if not pattern:
+        raise InputError(f"{option} is empty, expected a folder, a file or a glob")
+    require_text(pattern, option)
+    start, rest = _existing(pattern, option)
+    span, groups = 0, []
+    if SPAN.search(rest):
+        found: dict[str, list[InputFile]] = {}
+        for number, text in _spans(start, rest, option):
+            if files := list_shards(start + _fill(rest, [text]), option):
+                found[text] = files
+                span = max(span, number)
+            if len(found) == spans:
+                break
+        if not found:
             raise InputError(f"{option}: no file matches {pattern!r} with any whole number for {{SPAN}}")
-        span, pattern = newest[0], SPAN.sub(lambda match: _list(newest, int(match[1] or 0)), pattern)
-    groups = []
-    for of_span in _of_each_span(pattern, option):
-        folder = [] if re.search(r"[*?\[]", of_span) else _match(f"{of_span.rstrip('/')}/**.tfrecord", option)
-        files = folder or _match(of_span, option)
-        if not files:
-            raise InputError(f"{option}: no file matches {of_span!r} (a folder of *.tfrecord files, a file or a glob)")
-        groups.append(tuple(sorted(files, key=lambda file: file.path)))
-    return InputFiles(tuple(groups), pattern, span)
+        groups, rest = list(found.values()), _fill(rest, list(found))
+    else:
+        for of_span in _of_each_span(rest, option):
+            groups.append(list_shards(start + of_span, option))
+            if not groups[-1]:
+                raise InputError(f"{option}: {_nothing(start + of_span)}")
+    in_order = (tuple(sorted(files, key=lambda file: file.path)) for files in groups)
+    result = InputFiles(tuple(in_order), start + rest, span)
+    _refuse_repeated(result, option)
+    return result
 
 
 def detect_level(files: InputFiles) -> Level:
@@ -109,34 +140,96 @@ def detect_level(files: InputFiles) -> Level:
     raise InputError(f"no readable record in {len(files.files)} files; first: {(reasons or ['no records'])[0]}")
 
 
-def _match(pattern: str, option: str) -> list[InputFile]:
-    # Beam sets options when a pipeline starts; s3:// cannot be listed before without any.
-    FileSystems.set_options(PipelineOptions([]))
+def _existing(pattern: str, option: str) -> tuple[str, str]:
+    """The longest beginning, of whole names, that exists as it is, and the rest; of an object store its bucket."""
+    if "://" in pattern:
+        end = pattern.find("/", pattern.index("://") + 3) + 1 or len(pattern)
+        return pattern[:end], pattern[end:]
+    end = 0
+    for slash in re.finditer(r"/|$", pattern):
+        if slash.start() and not exists(pattern[: slash.start()], option):
+            break
+        end = slash.end()
+    return pattern[:end], pattern[end:]
+
+
+def _nothing(pattern: str) -> str:
+    """That a pattern matches no shard, and of a folder what it holds instead."""
+    if not os.path.isdir(pattern):
+        return f"no file matches {pattern!r} (a folder of *.tfrecord files, a file or a glob)"
+    held = sorted(os.listdir(pattern))
+    listed = ", ".join(map(repr, held[:5])) + (f" and {len(held) - 5} more" if len(held) > 5 else "")
+    return f"no file matches {pattern!r}: the folder holds {listed or 'nothing'}, expected {NAMES}"
+
+
+def _refuse_repeated(files: InputFiles, option: str) -> None:
+    """Raises InputError where links make one file two shards: its videos would count twice, in two splits perhaps."""
+    seen: dict[tuple[int, int], str] = {}
+    for file in files.files:
+        if "://" in file.path:
+            return
+        state = file_state(file.path, option)
+        first = seen.setdefault((state.st_dev, state.st_ino), file.path)
+        if first != file.path:
+            raise InputError(f"{option}: {first!r} and {file.path!r} are the same file: remove one of them")
+
+
+def _sample(file: InputFile) -> str:
+    if "://" in file.path:
+        return ""
+    digest = hashlib.sha256()
     try:
-        found = FileSystems.match([pattern])[0].metadata_list
-    except (BeamIOError, ValueError) as error:
-        raise InputError(f"{option}: cannot list {pattern!r}: {str(error).splitlines()[0]}") from error
-    return [
-        InputFile(file.path, file.size_in_bytes, file.last_updated_in_seconds)
-        for file in found
-        # Object stores have no folders; the local file system matches them too.
-        if not file.path.endswith("/") and not os.path.isdir(file.path)
-    ]
+        with open(file.path, "rb", buffering=0) as stream:
+            for number in range(_BLOCKS):
+                stream.seek(max(number * _BLOCK, number * (file.size - _BLOCK) // (_BLOCKS - 1)))
+                digest.update(stream.read(_BLOCK))
+    except OSError as error:
+        raise InputError(f"cannot read {file.path!r}: {error.strerror}") from None
+    return digest.hexdigest()
 
 
-def _span_of(pattern: str, path: str) -> int | None:
+def _spans(start: str, pattern: str, option: str) -> list[tuple[int, str]]:
+    """The numbers that files or folders have in place of {SPAN}, and how they are written there; the largest first.
+
+    Raises:
+        InputError: a number is written in two ways, or is none that metadata could hold.
+    """
+    parts = pattern.split("/")
+    parts = parts[: 1 + max(number for number, part in enumerate(parts) if SPAN.search(part))]
+    expression = re.compile("/".join(map(_with_span, parts)) + "(/|$)", re.DOTALL)
+    found: dict[int, str] = {}
+    for path in list_paths(start + SPAN.sub("*", "/".join(parts)), option):
+        match = expression.match(path[len(start) :])
+        texts = match.groups()[:-1] if match else ()
+        if len({int(text) for text in texts}) != 1:  # each {SPAN} is the same number
+            continue
+        number, text = int(texts[0]), texts[0]
+        if (other := found.setdefault(number, text)) != text:
+            raise InputError(f"{option}: {pattern!r} has the span {number} twice, as {other} and as {text}")
+        if number >= 2**63:
+            raise InputError(f"{option}: {path!r} has {text} for {{SPAN}}, expected less than 2^63")
+    return sorted(found.items(), reverse=True)
+
+
+def _with_span(part: str) -> str:
+    if not SPAN.search(part):
+        return ".*" if "**" in part else "[^/]*"
     # split() gives literal text and, between two of them, the width of the span.
-    text, *rest = SPAN.split(pattern)
-    expression = _glob(text)
+    text, *rest = SPAN.split(part)
+    expression = glob_expression(text)
     for width, text in zip(rest[::2], rest[1::2], strict=True):
-        expression += (rf"(\d{{{width}}})" if width else r"(\d+)") + _glob(text)
-    match = re.match(expression, path)
-    return int(match[1]) if match else None
+        expression += (f"([0-9]{{{width}}})" if width else "([0-9]+)") + glob_expression(text)
+    return expression
 
 
-def _list(spans: Sequence[int], width: int) -> str:
-    numbers = [str(span).zfill(width) for span in spans]
-    return numbers[0] if len(numbers) == 1 else f"{{{','.join(numbers)}}}"
+def _fill(pattern: str, spans: Sequence[str]) -> str:
+    """A pattern with one span, or several as `{4,3}`, in place of {SPAN}."""
+
+    def numbers(match: re.Match[str]) -> str:
+        texts = [text.zfill(int(match[1] or 0)) for text in spans]
+        return texts[0] if len(texts) == 1 else f"{{{','.join(texts)}}}"
+
+    return SPAN.sub(numbers, pattern)
 
 
 def _of_each_span(pattern: str, option: str) -> list[str]:
@@ -151,7 +244,3 @@ def _of_each_span(pattern: str, option: str) -> list[str]:
         text + "".join(number + text for number, text in zip(numbers, rest[1::2], strict=True))
         for numbers in zip(*lists, strict=True)
     ]
-
-
-def _glob(text: str) -> str:
-    return "".join({"*": "[^/]*", "?": "[^/]"}.get(char, re.escape(char)) for char in text)

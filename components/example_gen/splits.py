@@ -56,7 +56,8 @@ class SplitPolicy:
         """The split of each file, or None where its videos are split by id.
 
         Raises:
-            InputError: fewer files than splits, or files without the names that the thesis' policies go by.
+            InputError: fewer files than splits, or files without the names that the thesis' policies go by; `test*`,
+                whose videos have no labels, are left out.
         """
         files = sorted(files)
         if self.kind == "id":
@@ -68,6 +69,11 @@ class SplitPolicy:
         if not train or not validate:
             raise InputError(
                 f"split {self.kind} needs files named train* and validate*, found {len(train)} and {len(validate)}"
+            )
+        known = {*train, *validate}
+        if others := [file for file in files if file not in known and not PurePosixPath(file).name.startswith("test")]:
+            raise InputError(
+                f"split {self.kind} goes by the names train* and validate*, found {others[0]!r} too: use file: or id:"
             )
         if self.kind == "thesis-video":
             test: dict[str, Split | None] = dict.fromkeys(validate, SPLITS[2])

@@ -7,6 +7,7 @@ from apache_beam.io.filesystems import FileSystems
 from pydantic import BaseModel, ValidationError
 
 from components.example_gen.input_files import InputFiles, find_files
+from components.example_gen.listing import read_file
 
 
 class OracleScores(BaseModel):
@@ -36,12 +37,13 @@ def read_synthetic(pattern: str) -> SyntheticData | None:
 
 
 def describe_synthetic(files: InputFiles) -> SyntheticData | None:
-    """Reads `oracle.json` in the folder of the shards; None where they are not known to be synthetic."""
-    path = FileSystems.join(os.path.dirname(files.files[0].path), "oracle.json")
-    if not FileSystems.exists(path):
+    """Reads `oracle.json` in the folder of the shards; None where they are not known to be synthetic.
+
+    Raises:
+        InputError: it is there and cannot be read.
+    """
+    content = read_file(FileSystems.join(os.path.dirname(files.files[0].path), "oracle.json"), "data")
+    try:
+        return SyntheticData.model_validate_json(content) if content is not None else None
+    except ValidationError:  # a file of that name that means something else
         return None
-    with FileSystems.open(path) as file:
-        try:
-            return SyntheticData.model_validate_json(file.read())
-        except ValidationError:  # a file of that name that means something else
-            return None

@@ -40,7 +40,12 @@ _ACCESS = (
 
 def absolute(pattern: str | None) -> str | None:
     """A pattern that still means the same files from another folder."""
-    return os.path.abspath(pattern) if pattern and "://" not in pattern else pattern
+    if not pattern or "://" in pattern:
+        return pattern
+    above, up, rest = f"/{pattern}/".rpartition("/../")
+    if up:  # the folder above is that of a link's target, not that of the link
+        pattern = os.path.join(os.path.realpath(f"{above}/..".removeprefix("/")), rest)
+    return os.path.abspath(pattern)
 
 
 def with_access(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -1,5 +1,6 @@
 """Keeps what libraries say off the console."""
 
+import logging
 import os
 import sys
 import traceback
@@ -17,6 +18,8 @@ from pipeline.command_line.disk import disk_trouble
 def stderr_to(log: Path) -> Iterator[None]:
     """Sends what libraries write to standard error into a file, from C++ too, so that the console stays readable.
 
+    But for what an object store is waited for: a command that says nothing for a minute seems to hang.
+
     Raises:
         InputError: the file cannot be written.
     """
@@ -29,9 +32,12 @@ def stderr_to(log: Path) -> Iterator[None]:
     console = os.dup(2)
     with file:
         os.dup2(file.fileno(), 2)
+        waits = logging.StreamHandler(os.fdopen(console, "w", closefd=False))
+        logging.getLogger("components.object_stores").addHandler(waits)
         try:
             yield
         finally:
+            logging.getLogger("components.object_stores").removeHandler(waits)
             with suppress(OSError):  # the log's disk is full
                 sys.stderr.flush()
             os.dup2(console, 2)

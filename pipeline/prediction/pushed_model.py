@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
-from components.served_models import find_model, read_label_names, read_model_card
+from components.served_models import find_model, load_saved_model, read_label_names, read_model_card
 from models.encoders.average import mean_of_frames
 from models.errors import InputError
 from models.features import (
@@ -66,7 +66,7 @@ class PushedModel:
         if not self.all_probabilities and self.card["model"]["encoder"]["name"] != "average":
             raise InputError(f"{self.folder} holds a model of frames, the data are video-level records (no frames)")
         # Kept: a signature alone doesn't keep the variables alive.
-        self._saved_model = tf.saved_model.load(self.folder)
+        self._saved_model = load_saved_model(self.folder)
         self._mean = tf.function(
             mean_of_frames,
             [tf.TensorSpec([None, None, WIDTH], tf.uint8), tf.TensorSpec([None], tf.int32)],

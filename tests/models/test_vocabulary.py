@@ -36,7 +36,7 @@ def test_verticals_are_read_where_there_are_any():
     ("text", "message"),
     [
         ("Name\na\n", r"vocabulary v.csv: has columns \['Name'\], expected Index and Name"),
-        ("", "vocabulary v.csv: has columns None"),
+        ("", "vocabulary v.csv: is empty"),
         ("Index,Name\n", "vocabulary v.csv: has no rows"),
         ("Index,Name\nx,a\n", "vocabulary v.csv, line 2: Index is 'x', expected a whole number"),
         ("Index,Name\n0,a\n0,b\n", "vocabulary v.csv, line 3: Index 0 occurs a second time"),

@@ -95,3 +95,37 @@ def test_no_readable_record_is_an_error(tmp_path):
     (tmp_path / "a.tfrecord").write_bytes(b"")
     with pytest.raises(InputError, match=r"no readable record in 1 files; first: .*a.tfrecord, record 0: the file is"):
         detect_level(find_files(str(tmp_path)))
+
+
+def test_spans_are_found_as_they_are_written(tmp_path, write_shard, video_record):
+    for span in ("009", "010"):
+        write_shard(tmp_path / f"span-{span}" / f"{span}.tfrecord", [video_record()])
+    (tmp_path / "span-011").mkdir()  # holds no shard yet
+    found = find_files(f"{tmp_path}/span-{{SPAN}}/{{SPAN}}*")
+    assert (found.span, found.pattern) == (10, f"{tmp_path}/span-010/010*")
+    (tmp_path / "span-10").mkdir()
+    with pytest.raises(InputError, match="has the span 10 twice, as "):
+        find_files(f"{tmp_path}/span-{{SPAN}}/*")
+
+
+def test_what_is_wrong_with_an_older_span_does_not_matter(tmp_path, write_shard, video_record):
+    write_shard(tmp_path / "span-2" / "a.tfrecord", [video_record()])
+    (tmp_path / "span-1").symlink_to("/moved/away")
+    assert find_files(f"{tmp_path}/span-{{SPAN}}").span == 2
+    with pytest.raises(InputError, match="span-1'"):
+        find_files(f"{tmp_path}/span-{{SPAN}}", spans=2)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "message"),
+    [
+        ("", "data is empty, expected a folder, a file or a glob"),
+        ("{tmp}/[z-a]*", r"'\[z-a\]\*' is no glob: bad character range z-a"),
+        ("{tmp}/caf\udce9", "is not UTF-8 text: rename it"),
+        ("{tmp}/{SPAN}/*", f"has {'9' * 20} for {{SPAN}}, expected less than 2"),
+    ],
+)
+def test_a_pattern_that_is_none_is_refused(tmp_path, pattern, message):
+    (tmp_path / ("9" * 20)).mkdir()
+    with pytest.raises(InputError, match=message):
+        find_files(pattern.replace("{tmp}", str(tmp_path)))

@@ -1,6 +1,8 @@
-"""Shards in an object store: listed and read through Beam's file systems, here from an S3 server on this machine."""
+"""Shards in object stores: listed by the stores' clients and read through Beam, here from servers on this machine."""
 
+import json
 import threading
+from hashlib import md5
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, unquote, urlsplit
 from xml.sax.saxutils import escape
@@ -19,12 +21,12 @@ class S3(BaseHTTPRequestHandler):
 
     def do_GET(self):
         url = urlsplit(self.path)
-        query = parse_qs(url.query)
+        query = parse_qs(url.query, keep_blank_values=True)
         bucket, _, key = unquote(url.path).lstrip("/").partition("/")
         if "list-type" in query or "prefix" in query:
             found = [name for name in sorted(self.objects) if name.startswith(query["prefix"][0])]
             contents = "".join(
-                f"<Contents><Key>{escape(name)}</Key><Size>{len(self.objects[name])}</Size><ETag>x</ETag>"
+                f"<Contents><Key>{escape(name)}</Key><Size>{len(self.objects[name])}</Size><ETag>{md5(self.objects[name]).hexdigest()}</ETag>"
                 "<LastModified>2026-01-01T00:00:00.000Z</LastModified></Contents>"
                 for name in found
             )
@@ -54,18 +56,50 @@ class S3(BaseHTTPRequestHandler):
         pass
 
 
+class GoogleStorage(S3):
+    """Objects: list and get of the Cloud Storage JSON API, v1, as its reference has them."""
+
+    def do_GET(self):
+        url = urlsplit(self.path)
+        name = url.path.removeprefix("/storage/v1/b/bucket/o").removeprefix("/")
+        if name:
+            found = unquote(name)
+            return self.answer(*((200, self.resource(found)) if found in self.objects else (404, b"{}")))
+        names = [name for name in sorted(self.objects) if name.startswith(parse_qs(url.query)["prefix"][0])]
+        return self.answer(200, b'{"items": [' + b", ".join(map(self.resource, names)) + b"]}")
+
+    def resource(self, name):
+        generation = int.from_bytes(md5(self.objects[name]).digest()[:6])
+        size = str(len(self.objects[name]))
+        body = {"name": name, "size": size, "updated": "2026-01-01T00:00:00.000Z", "generation": str(generation)}
+        return json.dumps(body).encode()
+
+
 @pytest.fixture
-def bucket(monkeypatch):
-    S3.objects = {}
-    server = ThreadingHTTPServer(("127.0.0.1", 0), S3)
-    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.server_port}")
+def serve():
+    """`(handler)` -> the address of a server, which has no objects yet."""
+    servers = []
+
+    def start(handler):
+        S3.objects = {}
+        server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        servers.append(server)
+        return f"http://127.0.0.1:{server.server_port}"
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.fixture
+def bucket(monkeypatch, serve):
+    monkeypatch.setenv("AWS_ENDPOINT_URL", serve(S3))
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    yield S3.objects
-    server.shutdown()
-    server.server_close()
+    return S3.objects
 
 
 def test_shards_in_an_object_store_are_ingested(bucket, ingest, tmp_path, write_shard, frame_record):
@@ -88,3 +122,60 @@ def test_the_newest_span_in_an_object_store(bucket):
 def test_an_empty_prefix_is_named(bucket):
     with pytest.raises(InputError, match=r"data: no file matches 's3://bucket/nothing/\*'"):
         find_files("s3://bucket/nothing/*")
+
+
+def names(pattern):
+    return [file.path.removeprefix("s3://bucket/") for file in find_files(pattern).files]
+
+
+def test_folders_globs_and_names_mean_what_they_mean_on_a_disk(bucket):
+    shards = ["yt8m [2018]/a.tfrecord", "yt8m [2018]/b-00000-of-00001", "yt8m [2018]/deep/c.tfrecord.gz"]
+    others = ["vocabulary.csv", "README.md", "._a.tfrecord", "_temporary/0/a.tfrecord", "deep/", "a.tfrecord.md5"]
+    bucket |= dict.fromkeys(shards, b"x") | {f"yt8m [2018]/{name}": b"" for name in others}
+    bucket["yt8m [2018] b/z.tfrecord"] = b"x"
+    for pattern in ("s3://bucket/yt8m [2018]", "s3://bucket/yt8m [2018]/", "s3://bucket/yt8m [2018]/*"):
+        assert names(pattern) == shards
+    assert names("s3://bucket/yt8m [2018]/a*") == shards[:1]
+    assert names("s3://bucket/yt8m [2018]/vocabulary.csv") == ["yt8m [2018]/vocabulary.csv"]
+    assert names("s3://bucket") == ["yt8m [2018] b/z.tfrecord", *shards]
+    bucket["yt8m [2018]/a.tfrecord.bak"] = b"x"
+    with pytest.raises(InputError, match=r"a.tfrecord.bak' seems to hold TFRecords"):
+        find_files("s3://bucket/yt8m [2018]")
+
+
+def test_spans_that_are_folders(bucket):
+    for span in (3, 11):
+        bucket[f"span-{span}/deep/a.tfrecord"] = bucket[f"span-{span}/vocabulary.csv"] = b"x"
+    found = find_files("s3://bucket/span-{SPAN}", spans=2)
+    assert [[file.path for file in files] for files in found.spans] == [
+        ["s3://bucket/span-11/deep/a.tfrecord"],
+        ["s3://bucket/span-3/deep/a.tfrecord"],
+    ]
+    assert find_files(found.pattern).spans == found.spans
+
+
+def test_an_object_rewritten_in_the_same_second_with_its_size_changes_the_fingerprint(bucket):
+    bucket["a.tfrecord"] = b"first"
+    before = find_files("s3://bucket/a*").fingerprint
+    bucket["a.tfrecord"] = b"other"
+    assert find_files("s3://bucket/a*").fingerprint != before
+
+
+def test_googles_store(monkeypatch, serve):
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", serve(GoogleStorage))
+    S3.objects |= {"span-2/a.tfrecord": b"first", "span-2/vocabulary.csv": b"x", "span-1/b.tfrecord": b"x"}
+    found = find_files("gs://bucket/span-{SPAN}")
+    assert (found.pattern, found.span) == ("gs://bucket/span-2", 2)
+    assert [(file.path, file.size) for file in found.files] == [("gs://bucket/span-2/a.tfrecord", 5)]
+    assert find_files("gs://bucket/span-2/a.tfrecord").files == found.files
+    S3.objects["span-2/a.tfrecord"] = b"other"
+    assert find_files("gs://bucket/span-{SPAN}").fingerprint != found.fingerprint
+    with pytest.raises(InputError, match="data: no file matches 'gs://bucket/none'"):
+        find_files("gs://bucket/none")
+
+
+def test_objects_that_may_be_listed_and_not_read_are_refused(bucket, monkeypatch):
+    bucket["a.tfrecord"] = b"x"
+    monkeypatch.setattr(S3, "do_HEAD", lambda self: self.answer(403, b""))
+    with pytest.raises(InputError, match=r"'s3://bucket/a.tfrecord' is listed, but your credentials don't give"):
+        find_files("s3://bucket/*")

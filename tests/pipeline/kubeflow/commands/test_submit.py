@@ -133,6 +133,14 @@ def test_new_data_needs_a_span(kfp, package):
     assert (code, err) == (2, "error: data is '/mnt/yt8m/frame': --if-new-data needs a {SPAN} in it\n")
 
 
+def test_new_data_in_a_store_that_cannot_be_read(kfp, package, monkeypatch):
+    for name, value in (("ENDPOINT_URL", "http://127.0.0.1:9"), ("ACCESS_KEY_ID", "a"), ("SECRET_ACCESS_KEY", "b")):
+        monkeypatch.setenv(f"AWS_{name}", value)
+    code, _, err = kfp("submit", "--package", package, "--data", "s3://b/span-{SPAN}/*", "--if-new-data")
+    assert (code, err.count("\n")) == (2, 1)
+    assert err.startswith("error: data: s3://b: http://127.0.0.1:9 (AWS_ENDPOINT_URL) cannot be reached (")
+
+
 def test_a_file_that_is_no_package_is_refused(kfp, api_server, package, tmp_path):
     (tmp_path / "other.yaml").write_text("a: 1")
     code, _, err = kfp("submit", "--package", tmp_path / "other.yaml")

@@ -1,0 +1,330 @@
+"""Which files a folder, a glob or a path means as shards: on local disks and volumes, in s3:// and in gs://."""
+
+import os
+import re
+import stat
+import struct
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import zip_longest
+
+import google_crc32c
+from apache_beam.io.filesystem import CompressionTypes, FileSystem
+from apache_beam.io.filesystems import FileSystems
+from apache_beam.options.pipeline_options import PipelineOptions
+
+from components.object_stores import StoredObject, find_object, list_objects
+from models.errors import InputError
+
+# What a shard is called: train0000.tfrecord, a.tfrecords.gz, b.tfrec, train-00000-of-00100 and mixtures of these. Not
+# checkpoints, which are model.data-00000-of-00001.
+_SHARD = re.compile(r".+(\.tfrec(ords?)?|(?<!\.data)-\d{5,}-of-\d{5,})(\.gz|\.gzip|\.zlib|-\d{5,}-of-\d{5,})*", re.I)
+NAMES = "*.tfrecord, *.tfrecords or *.tfrec, perhaps with .gz, or *-00000-of-00100"
+
+# What lies beside shards and is none: a glob such as data/* doesn't mean it.
+_COMPANION = re.compile(
+    r"(README|LICEN[CS]E|NOTICE|MANIFEST|\w*SUMS?)(\..*)?"
+    r"|events\.out\.tfevents\..*"  # TensorBoard's
+    r"|.+\.(csv|tsv|jsonl?|txt|md|rst|ya?ml|html?|xml|pbtxt|pdf|png|svg|py|sh|log|lock|md5|sha\d+|crc\w*|sig|asc|idx|index)",
+    re.I,
+)
+
+
+# What a run writes into its folder, which may lie in that of the data: packed records among it.
+_RUN_HOLDS = ("pipeline_root", "steps.json")
+_OF_A_RUN = ("pipeline_root", "serving", "checkpoints", "search", "hyperparameters", "logs", "report")
+
+_GLOB = re.compile(r"[*?\[]")
+
+
+@dataclass(frozen=True)
+class InputFile:
+    """One shard.
+
+    Attributes:
+        path: where it lies.
+        size: in bytes.
+        changed: when it was last changed, seconds since 1970.
+        version: in an object store, what changes with its content.
+    """
+
+    path: str
+    size: int
+    changed: float
+    version: str = ""
+
+
+def list_shards(pattern: str, option: str) -> list[InputFile]:
+    """The shards that a pattern means; none where nothing matches.
+
+    A path that exists is taken as it is, whatever its name; else `*`, `?`, `[...]` and `**` (any depth) have their
+    meanings. Of a folder, and of folders that a glob matches, all files at any depth with the name of a shard are
+    taken; of files that a glob matches all but companions such as vocabulary.csv. Hidden names are left out.
+
+    Args:
+        pattern: folder, file or glob.
+        option: the setting that it came from, for the error message.
+
+    Raises:
+        InputError: what matches cannot be read or is no file, or a folder holds TFRecords that are not named as shards.
+    """
+    if "://" in pattern:
+        return _list_objects(pattern, option)
+    files = []
+    for path in _expand("", pattern.split("/"), option):
+        if os.path.isdir(path):
+            files += _shards_of(list(_walk(path, (), option)), option)
+        elif _is_meant(path, pattern):
+            files.append(path)
+    return [_input_file(path, option) for path in files]
+
+
+def list_paths(pattern: str, option: str) -> list[str]:
+    """What a glob matches, files and folders; of an object store all objects that may lie there. See `list_shards`."""
+    if "://" in pattern:
+        return [found.path for found in list_objects(_GLOB.split(pattern)[0], option)]
+    return list(_expand("", pattern.split("/"), option))
+
+
+def glob_expression(glob: str) -> str:
+    """The regular expression of a glob, from its first character to its last.
+
+    Raises:
+        InputError: a set of characters that is none.
+    """
+    expression = FileSystem.translate_pattern(glob).removeprefix("(?ms)").removesuffix(r"\Z")
+    try:
+        re.compile(expression)
+    except re.error as error:
+        raise InputError(f"{glob!r} is no glob: {error}") from None
+    return expression
+
+
+def read_file(path: str, option: str) -> bytes | None:
+    """The content of a small file; None if there is none.
+
+    Args:
+        path: local, gs:// or s3://.
+        option: the setting that it came from, for the error message.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    if "://" in path:
+        if not find_object(path, option):
+            return None
+    elif not exists(path, option):
+        return None
+    else:
+        require_file(path, option)
+    FileSystems.set_options(PipelineOptions([]))  # without any, Beam reads no s3://
+    try:
+        with FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED) as file:
+            return file.read()
+    except OSError as error:
+        raise InputError(f"{option}: cannot read {path!r}: {error.strerror or error}") from None
+
+
+def exists(path: str, option: str) -> bool:
+    """Whether a local path is there, if only as a link to nothing.
+
+    Raises:
+        InputError: that cannot be found out.
+    """
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError, ValueError):  # a NUL byte
+        return False
+    except OSError as error:
+        raise InputError(f"{option}: cannot read {path!r}: {error.strerror}") from None
+    return True
+
+
+def file_state(path: str, option: str) -> os.stat_result:
+    """What the disk knows of a file or folder, links followed.
+
+    Raises:
+        InputError: it cannot be reached; names the target of a link.
+    """
+    try:
+        return os.stat(path)
+    except OSError as error:
+        if os.path.islink(path):
+            raise InputError(f"{option}: {path!r} links to {os.readlink(path)!r}: {error.strerror}") from None
+        raise InputError(f"{option}: cannot read {path!r}: {error.strerror}") from None
+
+
+def require_file(path: str, option: str) -> os.stat_result:
+    """The state of a local file that can be read: opening a pipe would wait for ever.
+
+    Raises:
+        InputError: it is none.
+    """
+    state = file_state(path, option)
+    if not stat.S_ISREG(state.st_mode):
+        kinds = {stat.S_IFDIR: "a folder", stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket"}
+        raise InputError(f"{option}: {path!r} is {kinds.get(stat.S_IFMT(state.st_mode), 'a device')}, expected a file")
+    if not os.access(path, os.R_OK):
+        raise InputError(f"{option}: cannot read {path!r}: Permission denied")
+    return state
+
+
+def require_text(path: str, option: str) -> None:
+    """Raises InputError if a name is not UTF-8: neither pages nor metadata could hold it."""
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        raise InputError(f"{option}: {path!r} is not UTF-8 text: rename it") from None
+
+
+def _input_file(path: str, option: str) -> InputFile:
+    require_text(path, option)
+    state = require_file(path, option)
+    return InputFile(path, state.st_size, state.st_mtime)
+
+
+def _expand(folder: str, parts: list[str], option: str) -> Iterator[str]:
+    """The paths below `folder` (empty or ending in /) that match the parts of a pattern, sorted by name."""
+    if not parts:
+        yield folder if folder == "/" else folder.rstrip("/")
+        return
+    part, *rest = parts
+    end = "/" if rest else ""
+    if not part:  # before the first slash, after the last, or between two
+        yield from _expand(folder or "/", rest, option)
+    elif exists(folder + part, option):
+        yield from _expand(f"{folder}{part}{end}", rest, option)
+    elif "**" in part:
+        expression = re.compile(glob_expression("/".join(parts)), re.DOTALL)
+        yield from (path for path in _walk(folder, (), option) if expression.fullmatch(path[len(folder) :]))
+    elif _GLOB.search(part):
+        expression = re.compile(glob_expression(part), re.DOTALL)
+        for name in _names(folder, option):
+            path = folder + name
+            if expression.fullmatch(name) and not _is_hidden(name, part) and (not rest or _is_folder(path, option)):
+                yield from _expand(f"{path}{end}", rest, option)
+
+
+def _walk(folder: str, above: tuple[tuple[int, int], ...], option: str) -> Iterator[str]:
+    """All files below a folder without hidden names and what a run has written; links are followed.
+
+    Raises:
+        InputError: a folder cannot be listed, or links back to one that it lies in; a link leads nowhere.
+    """
+    state = file_state(folder or ".", option)
+    here = (state.st_dev, state.st_ino)
+    if here in above:
+        raise InputError(f"{option}: {folder!r} links to a folder that it lies in: remove the link")
+    start = f"{folder.rstrip('/')}/" if folder else ""
+    names = _names(folder, option)
+    if set(_RUN_HOLDS) & set(names):
+        names = [name for name in names if name not in _OF_A_RUN]
+    for name in names:
+        if _is_hidden(name):
+            continue
+        if _is_folder(start + name, option):
+            yield from _walk(start + name, (*above, here), option)
+        else:
+            yield start + name
+
+
+def _names(folder: str, option: str) -> list[str]:
+    try:
+        return sorted(os.listdir(folder or "."))
+    except NotADirectoryError:
+        return []
+    except OSError as error:
+        raise InputError(f"{option}: cannot list {folder!r}: {error.strerror}") from None
+
+
+def _is_folder(path: str, option: str) -> bool:
+    return stat.S_ISDIR(file_state(path, option).st_mode)
+
+
+def _is_hidden(name: str, part: str = "") -> bool:
+    """Whether a pattern's part doesn't mean a file of this name: macOS, Spark and downloads leave such files."""
+    return name[:1] in (".", "_") and part[:1] != name[:1]
+
+
+def _is_meant(path: str, pattern: str) -> bool:
+    """Whether a glob means a file that it matches: not what lies beside shards, unless it asks for such names."""
+    name, part = path.rpartition("/")[2], pattern.rpartition("/")[2]
+    return bool(_SHARD.fullmatch(name) or not _COMPANION.fullmatch(name) or _COMPANION.fullmatch(part))
+
+
+def _shards_of(paths: list[str], option: str) -> list[str]:
+    """Of the files below a folder those with the name of a shard.
+
+    Raises:
+        InputError: another one seems to be a shard by its name or, on a disk, by what it holds.
+    """
+    shards = []
+    for path in paths:
+        name = path.rpartition("/")[2]
+        if _SHARD.fullmatch(name):
+            shards.append(path)
+        elif not _COMPANION.fullmatch(name) and (".tfrec" in name.lower() or _holds_tfrecords(path)):
+            raise InputError(
+                f"{option}: {path!r} seems to hold TFRecords, of which a folder's are called {NAMES}: rename or remove "
+                "it, or say by a glob which files are meant"
+            )
+    return shards
+
+
+def _holds_tfrecords(path: str) -> bool:
+    """Whether a local file begins as a TFRecord does (its length and the checksum of that), compressed or not."""
+    if "://" in path or not os.path.isfile(path) or not os.access(path, os.R_OK):
+        return False
+    with open(path, "rb") as file:
+        head = file.read(512)
+    try:
+        head = zlib.decompressobj(zlib.MAX_WBITS | 32).decompress(head, 12)  # gzip or zlib
+    except zlib.error:
+        head = head[:12]
+    if len(head) < 12:
+        return False
+    crc = google_crc32c.value(head[:8])
+    return struct.unpack("<I", head[8:])[0] == (((crc >> 15) | (crc << 17)) + 0xA282EAD8) & 0xFFFFFFFF
+
+
+def _list_objects(pattern: str, option: str) -> list[InputFile]:
+    is_glob = _GLOB.search(pattern)
+    if not is_glob and (found := find_object(pattern, option)):
+        return [_of_object(found)]
+    prefix = _GLOB.split(pattern)[0] if is_glob else f"{pattern.rstrip('/')}/"
+    objects = {it.path: _of_object(it) for it in list_objects(prefix, option)}
+    if pattern in objects:
+        return [objects[pattern]]
+    expression = re.compile(_expression(pattern.rstrip("/"), list(objects)) + "(?P<below>/.+)?", re.DOTALL)
+    files, below = [], []
+    for path in objects:
+        if (match := expression.fullmatch(path)) and not _is_below_hidden(path, pattern):
+            if match["below"]:
+                below.append(path)
+            elif _is_meant(path, pattern):
+                files.append(path)
+    shards = files + _shards_of(below, option)
+    if shards and not find_object(shards[0], option):
+        raise InputError(f"{option}: {shards[0]!r} is listed, but your credentials don't give the right to read it")
+    return [objects[path] for path in shards]
+
+
+def _expression(pattern: str, paths: list[str]) -> str:
+    """The regular expression of a pattern, of which parts that exist as they are stand for themselves."""
+    start, rest = "", pattern
+    while rest:
+        part, slash, after = rest.partition("/")
+        if _GLOB.search(part) and not any(path.startswith(f"{start}{part}/") for path in paths):
+            break
+        start, rest = start + part + slash, after
+    return re.escape(start) + glob_expression(rest)
+
+
+def _is_below_hidden(path: str, pattern: str) -> bool:
+    parts = pattern.partition("**")[0].split("/")
+    return any(_is_hidden(name, part) for name, part in zip_longest(path.split("/"), parts, fillvalue=""))
+
+
+def _of_object(found: StoredObject) -> InputFile:
+    return InputFile(found.path, found.size, found.written, found.version)

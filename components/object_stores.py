@@ -1,0 +1,300 @@
+"""What lies in s3:// and gs://, asked of the stores' own clients, which say within a minute why they cannot answer.
+
+Beam and TensorFlow, which read the objects, try again for many minutes and say nothing meanwhile.
+"""
+
+import logging
+import os
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from models.errors import InputError
+
+# Of one connection, and of one answer, in seconds; each request is tried twice.
+_CONNECT, _ANSWER = 5, 15
+
+# A line says what is waited for after so many seconds; after so many no answer is expected any more: clients look for
+# credentials, refresh them and try again, each within limits of its own.
+_QUIET, _LONGEST = 3, 55
+
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class StoredObject:
+    """An object: its path, size in bytes, when it was written (seconds since 1970), and a checksum or generation."""
+
+    path: str
+    size: int
+    written: float
+    version: str
+
+
+def list_objects(prefix: str, option: str) -> list[StoredObject]:
+    """All objects whose paths begin with `prefix`, without those that stand for folders.
+
+    Args:
+        prefix: begins with s3:// or gs://.
+        option: the setting that it came from, for the error message.
+
+    Raises:
+        InputError: another scheme, no credentials, or no access: names the bucket and what to set.
+    """
+    scheme, bucket, key = _split(prefix, option)
+    store = _Store(scheme, bucket, option)
+    with store.reasons():
+        pages = store.ask(lambda: _first_and_rest(_PAGES[scheme](bucket, key)))
+        return [found for page in pages for found in page if not found.path.endswith("/")]
+
+
+def find_object(path: str, option: str) -> StoredObject | None:
+    """The object of that path; None if there is none, or none that may be looked at. See `list_objects`."""
+    scheme, bucket, key = _split(path, option)
+    if not key:
+        return None
+    store = _Store(scheme, bucket, option)
+    with store.reasons():
+        return store.ask(lambda: _HEADS[scheme](bucket, key))
+
+
+def require_access(path: str, option: str) -> None:
+    """Raises what `list_objects` raises, for what another library will read; does nothing for a local path."""
+    if "://" not in path:
+        return
+    scheme, bucket, key = _split(path, option)
+    store = _Store(scheme, bucket, option)
+    with store.reasons():
+        store.ask(lambda: next(_PAGES[scheme](bucket, key), []))
+
+
+class _WithoutCredentialsError(Exception):
+    """Google's store said no, or nothing, to who asked without credentials."""
+
+    def __init__(self, reason: Exception):
+        super().__init__(str(reason))
+        self.reason = reason
+
+
+class _Store:
+    def __init__(self, scheme: str, bucket: str, option: str):
+        self._url, self._option = f"{scheme}://{bucket}", option
+        self._place, self._variables = _place(scheme)
+
+    def ask(self, question: Callable[[], Any]) -> Any:
+        """The answer, or the error; says what is waited for, and stops waiting."""
+        answers: list[Any] = []
+        errors: list[BaseException] = []
+
+        def run() -> None:
+            try:
+                answers.append(question())
+            except BaseException as error:
+                errors.append(error)
+
+        # A daemon: nothing waits for it when the program ends.
+        thread = threading.Thread(target=run, daemon=True)
+        thread.start()
+        thread.join(_QUIET)
+        if thread.is_alive():
+            _logger.warning("%s: waiting for %s ...", self._url, self._place)
+            thread.join(_LONGEST - _QUIET)
+        if errors:
+            raise errors[0]
+        if not answers:
+            raise TimeoutError
+        return answers[0]
+
+    @contextmanager
+    def reasons(self) -> Iterator[None]:
+        """Turns what the clients raise into one line."""
+        try:
+            yield
+        except InputError:
+            raise
+        except Exception as error:
+            raise InputError(f"{self._option}: {self._url}: {self._reason(error)}") from error
+
+    def _reason(self, error: Exception) -> str:
+        from botocore import exceptions as s3
+        from google.api_core import exceptions as gs
+        from google.auth import exceptions as google_auth
+        from requests.exceptions import ConnectionError as NoConnection
+        from requests.exceptions import Timeout
+
+        if isinstance(error, _WithoutCredentialsError):
+            return f"no credentials were found, set {self._variables}; without them {self._reason(error.reason)}"
+        if isinstance(error, google_auth.InvalidOperation):  # 401, and no credentials to refresh
+            return f"{self._place} denies access"
+        unreachable = (s3.HTTPClientError, s3.ConnectionError, gs.RetryError, google_auth.TransportError)
+        if isinstance(error, s3.NoCredentialsError | s3.PartialCredentialsError | google_auth.DefaultCredentialsError):
+            return f"no credentials ({_line(error)}), set {self._variables}"
+        if isinstance(error, (TimeoutError, NoConnection, Timeout, *unreachable)):
+            return f"{self._place} cannot be reached ({_root(error) or f'no answer for {_LONGEST} s'})"
+        if isinstance(error, google_auth.GoogleAuthError | s3.CredentialRetrievalError):
+            return f"the credentials cannot be used ({_line(error)}), check {self._variables}"
+        status, text = _answer_of(error)
+        if status in (401, 403) or text in ("ExpiredToken", "InvalidToken"):
+            return f"{self._place} denies access ({status} {text}), check {self._variables}"
+        if status == 404:
+            return f"{self._place} has no such bucket ({text})"
+        return f"{self._place} cannot be listed ({text})"
+
+
+def _split(path: str, option: str) -> tuple[str, str, str]:
+    scheme, _, rest = path.partition("://")
+    bucket, _, key = rest.partition("/")
+    if scheme not in _PAGES or not bucket:
+        raise InputError(f"{option} is {path!r}, expected a local path, s3://BUCKET/... or gs://BUCKET/...")
+    return scheme, bucket, key
+
+
+def _place(scheme: str) -> tuple[str, str]:
+    """Where a bucket is looked for, and what says who asks."""
+    if scheme == "gs":
+        variable = "STORAGE_EMULATOR_HOST"
+        host = f"{os.environ[variable]} ({variable})" if variable in os.environ else "Google Cloud Storage"
+        return host, "GOOGLE_APPLICATION_CREDENTIALS (or run `gcloud auth application-default login`)"
+    variable = "AWS_ENDPOINT_URL_S3" if "AWS_ENDPOINT_URL_S3" in os.environ else "AWS_ENDPOINT_URL"
+    host = f"{os.environ[variable]} ({variable})" if variable in os.environ else f"Amazon S3 ({variable} is not set)"
+    return host, "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (or AWS_PROFILE)"
+
+
+def _line(error: BaseException) -> str:
+    """What an error says, on one line and not too long."""
+    text = " ".join(str(error).split())
+    return text if len(text) <= 200 else f"{text[:197]}..."
+
+
+def _root(error: BaseException) -> str:
+    """Why there was no connection: the innermost of the errors that the clients wrap into one another."""
+    while inner := next((it for it in _wrapped(error) if isinstance(it, BaseException)), None):
+        error = inner
+    return _line(error).rpartition(": ")[2]
+
+
+def _wrapped(error: BaseException) -> list[Any]:
+    # Of Google's RetryError, of urllib3's MaxRetryError, of botocore's errors, and of requests'.
+    kwargs = getattr(error, "kwargs", None) or {}
+    return [getattr(error, "cause", None), getattr(error, "reason", None), kwargs.get("error"), *error.args[:1]]
+
+
+def _answer_of(error: Exception) -> tuple[int, str]:
+    """The HTTP status and the reason that a store answered, 0 where it did not."""
+    response = getattr(error, "response", None)
+    if isinstance(response, dict):  # botocore's ClientError
+        status = response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+        return status, response.get("Error", {}).get("Code", "") or _line(error)
+    reasons = getattr(error, "errors", None)  # of Google's store; its text begins with a long address
+    return int(getattr(error, "code", None) or 0), reasons[0]["message"] if reasons else _line(error)
+
+
+def _first_and_rest(pages: Iterator[list[StoredObject]]) -> Iterator[list[StoredObject]]:
+    """The same pages, of which the first is there already."""
+    first = next(pages, [])
+
+    def rest() -> Iterator[list[StoredObject]]:
+        yield first
+        yield from pages
+
+    return rest()
+
+
+def _s3() -> Any:
+    import boto3
+    from botocore.config import Config
+
+    # The session looks where Beam's does: variables, profiles, a pod's web identity, the machine's metadata.
+    retries = {"mode": "standard", "total_max_attempts": 2}
+    config = Config(connect_timeout=_CONNECT, read_timeout=_ANSWER, retries=retries)
+    return boto3.session.Session().client("s3", config=config)
+
+
+def _s3_pages(bucket: str, prefix: str) -> Iterator[list[StoredObject]]:
+    for page in _s3().get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
+        if "KeyCount" not in page:  # a web page, say: botocore takes any XML
+            raise ValueError("it does not answer as S3 does")
+        yield [
+            StoredObject(f"s3://{bucket}/{it['Key']}", it["Size"], it["LastModified"].timestamp(), it.get("ETag", ""))
+            for it in page.get("Contents", [])
+        ]
+
+
+def _s3_head(bucket: str, key: str) -> StoredObject | None:
+    from botocore.exceptions import ClientError
+
+    try:
+        it = _s3().head_object(Bucket=bucket, Key=key)
+    except ClientError as error:
+        # An answer to HEAD has no body that says why; a listing does. Who may not list gets 403 for what isn't there.
+        if 400 <= _answer_of(error)[0] < 500:
+            return None
+        raise
+    if "LastModified" not in it:
+        raise ValueError("it does not answer as S3 does")
+    path = f"s3://{bucket}/{key}"
+    return StoredObject(path, it["ContentLength"], it["LastModified"].timestamp(), it.get("ETag", ""))
+
+
+@contextmanager
+def _gs() -> Iterator[Any]:
+    import google.auth
+    from google.auth.exceptions import DefaultCredentialsError
+    from google.cloud import storage
+
+    if "STORAGE_EMULATOR_HOST" in os.environ:
+        yield storage.Client.create_anonymous_client()
+        return
+    try:
+        credentials, project = google.auth.default(scopes=storage.Client.SCOPE)
+    except DefaultCredentialsError:
+        if "GOOGLE_APPLICATION_CREDENTIALS" in os.environ:
+            raise
+    else:
+        yield storage.Client(project, credentials)
+        return
+    try:
+        yield storage.Client.create_anonymous_client()
+    except Exception as error:
+        raise _WithoutCredentialsError(error) from error
+    _say_public()
+
+
+@cache
+def _say_public() -> None:
+    _logger.warning("no Google credentials: public buckets can be read, but Beam looks for them for a minute first")
+
+
+def _gs_limits() -> dict[str, Any]:
+    from google.cloud.storage.retry import DEFAULT_RETRY
+
+    return {"timeout": (_CONNECT, _ANSWER), "retry": DEFAULT_RETRY.with_timeout(2 * _CONNECT)}
+
+
+def _gs_pages(bucket: str, prefix: str) -> Iterator[list[StoredObject]]:
+    fields = "items(name,size,updated,generation),nextPageToken"
+    with _gs() as client:
+        for page in client.list_blobs(bucket, prefix=prefix, fields=fields, **_gs_limits()).pages:
+            yield [_gs_object(bucket, blob) for blob in page]
+
+
+def _gs_head(bucket: str, key: str) -> StoredObject | None:
+    from google.api_core.exceptions import Forbidden, Unauthorized
+
+    with _gs() as client:
+        try:
+            blob = client.bucket(bucket).get_blob(key, **_gs_limits())
+        except (Forbidden, Unauthorized):
+            return None
+    return _gs_object(bucket, blob) if blob else None
+
+
+def _gs_object(bucket: str, blob: Any) -> StoredObject:
+    return StoredObject(f"gs://{bucket}/{blob.name}", blob.size, blob.updated.timestamp(), str(blob.generation))
+
+
+_PAGES = {"s3": _s3_pages, "gs": _gs_pages}
+_HEADS = {"s3": _s3_head, "gs": _gs_head}
