@@ -110,10 +110,10 @@ def removable(folder: Path, kept_versions: int | None) -> list[Leftover]:
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder, expected that of a run, a search, runs, or a push directory")
     yesterday = time.time() - SECONDS_A_DAY
+    if _in_use(folder):
+        return []
     found = []
-    for place in (folder, *sorted(path for path in folder.iterdir() if path.is_dir())):
-        if _in_use(place):
-            continue
+    for place in (folder, *sorted(path for path in folder.iterdir() if path.is_dir() and not _in_use(path))):
         leftovers = (*of_killed(place), *of_finished(place, kept_versions))
         found += [leftover for leftover in leftovers if leftover.changed < yesterday]
     return found
