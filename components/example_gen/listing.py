@@ -243,8 +243,11 @@ def _is_folder(path: str, option: str) -> bool:
 
 
 def _is_hidden(name: str, part: str = "") -> bool:
-    """Whether a pattern's part doesn't mean a file of this name: macOS, Spark and downloads leave such files."""
-    return name[:1] in (".", "_") and part[:1] != name[:1]
+    """Whether a pattern's part doesn't mean a file of this name: macOS, Spark and downloads leave such files.
+
+    Volumes have a folder lost+found, which only root may list.
+    """
+    return (name[:1] in (".", "_") and part[:1] != name[:1]) or (name == "lost+found" and name != part)
 
 
 def _is_meant(path: str, pattern: str) -> bool:
