@@ -22,6 +22,7 @@ _CONNECT, _ANSWER = 5, 15
 _QUIET, _LONGEST = 3, 55
 
 _logger = logging.getLogger(__name__)
+logging.getLogger("botocore.credentials").setLevel(logging.WARNING)  # else each client says where it found them
 
 
 @dataclass(frozen=True)

@@ -11,16 +11,8 @@ from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from components.example_gen.listing import (
-    NAMES,
-    InputFile,
-    exists,
-    file_state,
-    glob_expression,
-    list_paths,
-    list_shards,
-    require_text,
-)
+from components.example_gen.listing import NAMES, InputFile, glob_expression, list_paths, list_shards
+from components.example_gen.local_files import exists, file_state, require_text
 from components.example_gen.packing import BadRecord, level_of
 from components.example_gen.tfrecord import Damage, read_records
 from models.errors import InputError

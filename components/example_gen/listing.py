@@ -14,6 +14,7 @@ from apache_beam.io.filesystem import CompressionTypes, FileSystem
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.options.pipeline_options import PipelineOptions
 
+from components.example_gen.local_files import exists, file_state, require_file, require_text
 from components.object_stores import StoredObject, find_object, list_objects
 from models.errors import InputError
 
@@ -126,58 +127,6 @@ def read_file(path: str, option: str) -> bytes | None:
         raise InputError(f"{option}: cannot read {path!r}: {error.strerror or error}") from None
 
 
-def exists(path: str, option: str) -> bool:
-    """Whether a local path is there, if only as a link to nothing.
-
-    Raises:
-        InputError: that cannot be found out.
-    """
-    try:
-        os.lstat(path)
-    except (FileNotFoundError, NotADirectoryError, ValueError):  # a NUL byte
-        return False
-    except OSError as error:
-        raise InputError(f"{option}: cannot read {path!r}: {error.strerror}") from None
-    return True
-
-
-def file_state(path: str, option: str) -> os.stat_result:
-    """What the disk knows of a file or folder, links followed.
-
-    Raises:
-        InputError: it cannot be reached; names the target of a link.
-    """
-    try:
-        return os.stat(path)
-    except OSError as error:
-        if os.path.islink(path):
-            raise InputError(f"{option}: {path!r} links to {os.readlink(path)!r}: {error.strerror}") from None
-        raise InputError(f"{option}: cannot read {path!r}: {error.strerror}") from None
-
-
-def require_file(path: str, option: str) -> os.stat_result:
-    """The state of a local file that can be read: opening a pipe would wait for ever.
-
-    Raises:
-        InputError: it is none.
-    """
-    state = file_state(path, option)
-    if not stat.S_ISREG(state.st_mode):
-        kinds = {stat.S_IFDIR: "a folder", stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket"}
-        raise InputError(f"{option}: {path!r} is {kinds.get(stat.S_IFMT(state.st_mode), 'a device')}, expected a file")
-    if not os.access(path, os.R_OK):
-        raise InputError(f"{option}: cannot read {path!r}: Permission denied")
-    return state
-
-
-def require_text(path: str, option: str) -> None:
-    """Raises InputError if a name is not UTF-8: neither pages nor metadata could hold it."""
-    try:
-        path.encode()
-    except UnicodeEncodeError:
-        raise InputError(f"{option}: {path!r} is not UTF-8 text: rename it") from None
-
-
 def _input_file(path: str, option: str) -> InputFile:
     require_text(path, option)
     state = require_file(path, option)
@@ -243,8 +192,11 @@ def _is_folder(path: str, option: str) -> bool:
 
 
 def _is_hidden(name: str, part: str = "") -> bool:
-    """Whether a pattern's part doesn't mean a file of this name: macOS, Spark and downloads leave such files."""
-    return name[:1] in (".", "_") and part[:1] != name[:1]
+    """Whether a pattern's part doesn't mean a file of this name: macOS, Spark and downloads leave such files.
+
+    Volumes have a folder lost+found, which only root may list.
+    """
+    return (name[:1] in (".", "_") and part[:1] != name[:1]) or (name == "lost+found" and name != part)
 
 
 def _is_meant(path: str, pattern: str) -> bool:

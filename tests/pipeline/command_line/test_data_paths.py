@@ -129,7 +129,13 @@ def test_other_names_of_shards(data, name):
 
 
 def test_what_nobody_means_is_left_out(data, videos):
-    for name in ("._a.tfrecord", ".a.tfrecord.part", "_temporary/0/a.tfrecord", ".ipynb_checkpoints/a.tfrecord"):
+    for name in (
+        "._a.tfrecord",
+        ".a.tfrecord.part",
+        "_temporary/0/a.tfrecord",
+        ".ipynb_checkpoints/a.tfrecord",
+        "lost+found/x",
+    ):
         path = data / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"no shard")

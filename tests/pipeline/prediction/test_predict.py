@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import shutil
 import subprocess
 import sys
 
@@ -239,3 +240,11 @@ finally:
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         process.stdout.close()
         assert (process.wait(), process.stderr.read()) == (1, "set()\n")
+
+
+def test_a_model_and_data_whose_names_would_be_patterns(runs, video_record, write_shard, tmp_path, predict):
+    model = shutil.copytree(runs / "average", tmp_path / "lr [0.01] *")
+    data = write_shard(tmp_path / "yt8m [2018]" / "a?.tfrecord", [video_record("aaaa")])
+    plain, _, _ = predict(runs / "average", data)
+    out, err, code = predict(model, data.parent)
+    assert (code, err) == (0, "") and out == plain
