@@ -14,7 +14,7 @@ from pydantic import (
     model_validator,
 )
 
-from models.errors import InputError
+from models.errors import InputError, plain, quote
 from models.features import MAX_FRAMES
 
 Share = Annotated[float, Field(ge=0, lt=1)]
@@ -38,7 +38,7 @@ def set_key(content: dict[str, Any], key: str, value: Any) -> None:
             content[parent] = {}
         content = content[parent]
         if not isinstance(content, dict):
-            raise InputError(f"{key} is no setting: {parent} has no parts")
+            raise InputError(f"{plain(key)} is no setting: {plain(parent)} has no parts")
     content[last] = value
 
 
@@ -190,7 +190,7 @@ class TrainingSettings(Settings):
     @classmethod
     def _whether_or_from_where(cls, given: Any) -> Any:
         if not isinstance(given, bool | str):
-            raise ValueError(f"expected true, false or the folder of a pushed model, found {given!r}")
+            raise ValueError(f"expected true, false or the folder of a pushed model, found {quote(given)}")
         return given
 
     @model_validator(mode="after")

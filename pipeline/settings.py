@@ -4,16 +4,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-import yaml
 from pydantic import Field, PositiveInt, ValidationError, field_validator, model_validator
 
 from components.drift_detector.settings import DriftSettings
 from components.evaluator.requirements import parse_requirements
-from models.errors import InputError
+from models.errors import InputError, plain, quote
 from models.features import YT8M_CLASSES
 from models.settings import Settings, set_key
 from pipeline.experiments import Experiment, Recipe
 from pipeline.validation import explain
+from pipeline.yaml_text import load_yaml
 from tuner.settings import TuneSettings
 from tuner.space import search_space
 
@@ -152,13 +152,10 @@ def apply_overrides(content: dict[str, Any], overrides: Sequence[str]) -> None:
     """Sets `key=value` of `--set` in nested dicts; values are read as YAML.
 
     Raises:
-        InputError: one has another form, or names a part of what has none.
+        InputError: one has another form, no value in YAML, or names a part of what has none.
     """
     for override in overrides:
         key, equals, text = override.partition("=")
         if not equals or not key:
-            raise InputError(f"--set is {override!r}, expected key=value, say training.max_epochs=3")
-        try:
-            set_key(content, key.strip(), yaml.safe_load(text))
-        except yaml.YAMLError:
-            raise InputError(f"--set {key}: {text!r} is not YAML") from None
+            raise InputError(f"--set is {quote(override)}, expected key=value, say training.max_epochs=3")
+        set_key(content, key.strip(), load_yaml(f"--set {plain(key)} is {quote(text)}", text))

@@ -32,8 +32,9 @@ def compile(out: Path, **options: Any) -> None:
 def lint(package: Path) -> None:
     """Say what Kubeflow Pipelines would refuse in a package, or get wrong later."""
     from pipeline.kubeflow.lint import lint as problems_of
+    from pipeline.yaml_text import read_text
 
-    if problems := problems_of(package.read_text("utf-8")):
+    if problems := problems_of(read_text("PACKAGE", package, "a compiled package")):
         for problem in problems:
             click.echo(problem, err=True)
         raise InputError(f"{package}: {len(problems)} problems")

@@ -20,7 +20,7 @@ from models.errors import InputError, quote
 from models.settings import Settings
 from pipeline.settings import apply_overrides
 from pipeline.validation import explain
-from pipeline.yaml_text import load_yaml
+from pipeline.yaml_text import read_yaml
 
 # The steps that train.
 GPU_STEPS = ("Trainer", "Tuner")
@@ -190,10 +190,7 @@ def read_cluster(file: Path, overrides: Sequence[str] = ()) -> ClusterSettings:
     Raises:
         InputError: names the file, the key, the value and what is allowed.
     """
-    try:
-        content = load_yaml(str(file), file.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"--cluster is {str(file)!r}: {error}, expected a YAML file") from None
+    content = read_yaml("--cluster", file)
     if not isinstance(content, dict):
         raise InputError(f"{file}: holds {quote(content)}, expected the key cluster with settings")
     apply_overrides(content, overrides)

@@ -78,7 +78,7 @@ def test_what_was_resolved_resolves_again():
         ("seed.x=1", "seed.x is no setting: seed has no parts"),
         ("training.warm_start=1", "training.warm_start: expected true, false or the folder of a pushed model, found 1"),
         ("max_epochs", "--set is 'max_epochs', expected key=value"),
-        ("seed=[1", "--set seed: '[1' is not YAML"),
+        ("seed=[1", "--set seed is '[1', line 2: not YAML: did not find expected ',' or ']'"),
     ],
 )
 def test_a_wrong_setting_is_one_line(override, message):
