@@ -17,6 +17,9 @@ from pydantic import (
 from models.errors import InputError, plain, quote
 from models.features import MAX_FRAMES
 
+# What Keras takes, 32 bits; searches draw with the next number.
+MAX_SEED = 2**32 - 2
+
 Share = Annotated[float, Field(ge=0, lt=1)]
 
 

@@ -10,7 +10,7 @@ from components.drift_detector.settings import DriftSettings
 from components.evaluator.requirements import parse_requirements
 from models.errors import InputError, plain, quote
 from models.features import YT8M_CLASSES
-from models.settings import Settings, set_key
+from models.settings import MAX_SEED, Settings, set_key
 from pipeline.experiments import Experiment, Recipe
 from pipeline.validation import explain
 from pipeline.yaml_text import load_yaml
@@ -19,8 +19,7 @@ from tuner.space import search_space
 
 Share = Annotated[float, Field(ge=0, le=1)]
 
-# What Keras takes, 32 bits; searches draw with the next number.
-Seed = Annotated[int, Field(ge=0, lt=2**32 - 1)]
+Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
 
 
 class DataSettings(Settings):

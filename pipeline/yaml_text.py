@@ -101,7 +101,7 @@ def _check_size(text: str) -> None:
     """
     size = 0  # of all before, aliases written out
     open_since: list[tuple[str | None, int]] = []  # anchors of the collections around, and `size` before them
-    sizes: dict[str, int] = {}  # by anchor
+    sizes: dict[str | None, int] = {}  # by anchor
     for event in yaml.parse(text, yaml.CSafeLoader):
         if isinstance(event, yaml.AliasEvent):
             if any(anchor == event.anchor for anchor, _ in open_since):
@@ -127,7 +127,7 @@ def _check_size(text: str) -> None:
 class _Refused(yaml.MarkedYAMLError):
     """YAML, but no settings."""
 
-    def __init__(self, problem: str, mark: yaml.Mark | None = None) -> None:
+    def __init__(self, problem: str, mark: Any) -> None:
         super().__init__(problem=problem, problem_mark=mark)
 
 
