@@ -7,6 +7,7 @@ import click
 
 from models.errors import InputError
 from pipeline.command_line.package_options import compiled, with_package_options
+from pipeline.output_file import open_output
 
 
 @click.command()
@@ -19,11 +20,11 @@ def compile(out: Path, **options: Any) -> None:
 
     Data, experiment and settings are the defaults of its runs' parameters.
     """
-    package = compiled(options)
     try:
-        out.write_text(package, "utf-8")
+        with open_output(out) as file:
+            file.write(compiled(options))
     except OSError as error:
-        raise InputError(f"--out is {str(out)!r}: {error.strerror}, expected a file to write") from None
+        raise click.ClickException(str(error)) from None
     click.echo(f"package: {out}")
 
 

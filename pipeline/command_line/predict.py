@@ -39,6 +39,8 @@ def predict(
 ) -> None:
     """Label raw records with MODEL: a run's folder, its serving/ or a version in that.
 
+    MODEL is loaded as TensorFlow loads it, and can run whatever code its author put into it: use models that you trust.
+
     Records need no labels. Answers come in the order of the files' names and of the records in them, best label first.
     A record that cannot be used is named on standard error and left out (with --evaluate also one with labels that the
     model doesn't know); the exit code is then 3.
@@ -53,7 +55,8 @@ def predict(
         from components.example_gen.input_files import detect_level, find_files
         from models.metrics.bootstrap import REPLICATES
         from models.metrics.video_metrics import VideoMetrics
-        from pipeline.prediction.output import CSV_HEADER, csv_line, json_line, open_output
+        from pipeline.output_file import open_output
+        from pipeline.prediction.output import CSV_HEADER, csv_line, json_line
         from pipeline.prediction.prediction import Prediction
         from pipeline.prediction.pushed_model import PushedModel
         from pipeline.prediction.scores import Scores
