@@ -7,6 +7,7 @@ import stat
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import TextIOWrapper
 from pathlib import Path
 from typing import IO
 
@@ -25,8 +26,8 @@ def open_output(out: Path | None) -> Iterator[IO[str]]:
         OSError: a write fails, or the file cannot be replaced; what was written is then in `.NAME.partial`.
     """
     if out is None:
-        with open(sys.stdout.fileno(), "w", encoding="utf-8", newline="", closefd=False) as file:
-            yield file
+        with open(sys.stdout.fileno(), "w", encoding="utf-8", newline="", closefd=False) as stdout:
+            yield stdout
         return
     try:
         target = _follow(out)
@@ -34,10 +35,8 @@ def open_output(out: Path | None) -> Iterator[IO[str]]:
         if mode is not None and stat.S_ISDIR(mode):
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
         if _is_of_a_process(target) or (mode is not None and not stat.S_ISREG(mode)):
-            file: IO[str] = target.open(
-                "a", encoding="utf-8", newline=""
-            )  # of a file behind /dev/stdout nothing is cut off
-            partial = None
+            # Appended: of a file behind /dev/stdout nothing is cut off.
+            file, partial = target.open("a", encoding="utf-8", newline=""), None
         else:
             partial = target.with_name(f".{target.name}.partial")
             file = _open_alone(partial, mode)
@@ -68,7 +67,7 @@ def _is_of_a_process(path: Path) -> bool:
     return Path(os.path.realpath(path.parent)).is_relative_to("/proc")
 
 
-def _open_alone(path: Path, mode: int | None) -> IO[str]:
+def _open_alone(path: Path, mode: int | None) -> TextIOWrapper:
     """An empty file, of a mode, that no other process has opened so."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, 0o666)
     file = os.fdopen(descriptor, "w", encoding="utf-8", newline="")

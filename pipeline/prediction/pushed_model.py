@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
-from components.served_models import find_model, read_label_names, read_model_card
+from components.served_models import find_model, load_saved_model, read_label_names, read_model_card
 from models.encoders.average import mean_of_frames
 from models.errors import InputError
 from models.features import (
@@ -54,7 +54,7 @@ class PushedModel:
         all_probabilities: whether an answer holds more than the 20 best labels.
 
     Raises:
-        InputError: there is no model, or it doesn't answer records of this level.
+        InputError: there is no model, it cannot be loaded, or it doesn't answer records of this level.
     """
 
     def __init__(self, path: str, level: Level) -> None:
@@ -66,7 +66,13 @@ class PushedModel:
         if not self.all_probabilities and self.card["model"]["encoder"]["name"] != "average":
             raise InputError(f"{self.folder} holds a model of frames, the data are video-level records (no frames)")
         # Kept: a signature alone doesn't keep the variables alive.
-        self._saved_model = tf.saved_model.load(self.folder)
+        self._saved_model = load_saved_model(self.folder)
+        for signature in ("serving_default", "raw_tensors"):
+            if signature not in self._saved_model.signatures:
+                raise InputError(f"{self.folder}: no SavedModel of `yt8m run`: it has no signature {signature}")
+        classes = self._saved_model.signatures["raw_tensors"].structured_outputs["probabilities"].shape[-1]
+        if classes != len(self.names):
+            raise InputError(f"{self.folder} answers {classes} labels, its assets.extra names {len(self.names)}")
         self._mean = tf.function(
             mean_of_frames,
             [tf.TensorSpec([None, None, WIDTH], tf.uint8), tf.TensorSpec([None], tf.int32)],
