@@ -4,14 +4,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, PositiveInt, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from components.drift_detector.settings import DriftSettings
 from components.evaluator.requirements import parse_requirements
+from components.example_gen.splits import SplitPolicy
 from models.errors import InputError, plain, quote
 from models.features import YT8M_CLASSES
-from models.settings import MAX_SEED, Settings, set_key
-from pipeline.experiments import Experiment, Recipe
+from models.settings import MAX_SEED, Count, Settings, set_key
+from pipeline.experiments import NAME, Experiment, Recipe
 from pipeline.validation import explain
 from pipeline.yaml_text import load_yaml
 from tuner.settings import TuneSettings
@@ -30,10 +31,10 @@ class DataSettings(Settings):
 
     pattern: str
     test_data: str = ""
-    spans: PositiveInt = 1
+    spans: Count = 1
     split: str = ""
     vocabulary: str = ""
-    classes: PositiveInt = YT8M_CLASSES
+    classes: Annotated[int, Field(gt=0, le=1_000_000)] = YT8M_CLASSES
     quarantine_limit: Share = 0.001
     drift: DriftSettings = DriftSettings()
 
@@ -45,6 +46,11 @@ class DataSettings(Settings):
         return given | {"split": "file:90/10" if given.get("test_data") else "file:80/10/10"}
 
     @model_validator(mode="after")
+    def _the_split_is_known(self) -> Self:
+        SplitPolicy.parse(self.split, bool(self.test_data))
+        return self
+
+    @model_validator(mode="after")
     def _spans_are_in_the_pattern(self) -> Self:
         if self.spans > 1 and "{SPAN" not in self.pattern:
             raise ValueError(f"spans is {self.spans}, allowed without {{SPAN}} in the pattern of the data: 1")
@@ -54,9 +60,15 @@ class DataSettings(Settings):
 class Threshold(Settings):
     """Bounds of a score; `min_change` is to the champion's, for the better."""
 
-    min: float | None = None
-    max: float | None = None
-    min_change: float | None = None
+    min: Share | None = None
+    max: Share | None = None
+    min_change: Annotated[float, Field(ge=-1, le=1)] | None = None
+
+    @model_validator(mode="after")
+    def _some_score_will_do(self) -> Self:
+        if self.min is not None and self.max is not None and self.min > self.max:
+            raise ValueError(f"min is {self.min} and max {self.max}, expected min <= max")
+        return self
 
 
 class EvaluationSettings(Settings):
@@ -67,7 +79,7 @@ class EvaluationSettings(Settings):
     """
 
     thresholds: Annotated[dict[str, Threshold], Field(validate_default=True)] = {}
-    slices: tuple[str, ...] = ()
+    slices: tuple[Annotated[str, Field(min_length=1)], ...] = ()
 
     @field_validator("thresholds", mode="before")
     @classmethod
@@ -87,7 +99,7 @@ class BeamSettings(Settings):
     """Where Beam runs: in process (DirectRunner means that too), with more than one worker in threads or processes."""
 
     runner: Literal["DirectRunner", "FnApiRunner"] = "DirectRunner"
-    workers: PositiveInt = 1
+    workers: Annotated[int, Field(gt=0, le=1000)] = 1
     mode: Literal["in_memory", "multi_threading", "multi_processing"] = "in_memory"
 
 
@@ -97,7 +109,7 @@ class RunSettings(Recipe):
     `search` runs the Tuner before the Trainer; `hyperparameters` is the folder of what an earlier one has found.
     """
 
-    experiment: str
+    experiment: Annotated[str, Field(pattern=f"^({NAME.pattern})?$")]
     data: DataSettings
     evaluation: EvaluationSettings = EvaluationSettings()
     beam: BeamSettings = BeamSettings()
