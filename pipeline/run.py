@@ -29,6 +29,7 @@ from pipeline.preparation import beam_args, prepare
 from pipeline.report import write_report
 from pipeline.settings import RunSettings
 from pipeline.split_scores import split_scores
+from tuner.hyperparameters import require_found
 
 SCORES_FILE = "scores.json"
 EXAMPLE_GEN, TRAINER, TUNER = "ExampleGen", "Trainer", "Tuner"
@@ -56,8 +57,8 @@ def run(settings: RunSettings, console: Console, from_node: str = "", workspace:
     workspace = (workspace or out).resolve()
     show_progress()
     settings, vocabulary = prepare(settings, str(out / "serving"))
-    if settings.hyperparameters and not Path(settings.hyperparameters, BEST).exists():
-        raise InputError(f"--hyperparameters is {settings.hyperparameters!r}, expected a folder with {BEST}")
+    if settings.hyperparameters:
+        require_found(Path(settings.hyperparameters, BEST), settings.model, settings.training)
     out.mkdir(parents=True, exist_ok=True)
     pipeline = create_pipeline(
         settings,
