@@ -18,7 +18,7 @@ setup: .venv/.ready ## Build the environment in .venv (Python 3.11).
 	@touch $@
 
 demo: setup ## Synthesize a small data set and run the whole pipeline on it.
-	@test -e data/demo/vocabulary.csv || $(BIN)/yt8m synth --level frame --videos 1200 --labels 20 --seed 1 data/demo
+	@$(BIN)/yt8m synth --level frame --videos 1200 --labels 20 --seed 1 data/demo
 	@$(BIN)/yt8m run --data data/demo --experiment netvlad-8 --out runs/demo
 
 test: lint ## Lint, check types and imports, run the tests with coverage.

@@ -2,14 +2,16 @@
 
 import json
 import tempfile
+import zipfile
 from pathlib import Path
 from typing import Any
 
 import keras
 import tensorflow as tf
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from components.object_stores import require_access
-from models.errors import InputError
+from models.errors import InputError, plain, quote
 from models.features import Level
 
 # The folder of a SavedModel with all that explains it; model servers ignore it.
@@ -17,6 +19,9 @@ EXTRA = "assets.extra"
 
 # In it: a JSON list of the label names. Models pushed by releases before 0.2 have a line for each name instead.
 LABELS_FILE, OLD_LABELS_FILE = "labels.json", "labels.txt"
+
+# The Keras model: what ensembles and warm starts load.
+KERAS_FILE = "model.keras"
 
 
 def versions(push_directory: str) -> list[str]:
@@ -61,39 +66,143 @@ def find_model(path: str) -> str:
     return folder
 
 
-def read_model_card(folder: str) -> dict[str, Any]:
-    """What `assets.extra/model_card.json` of a SavedModel says."""
-    with tf.io.gfile.GFile(f"{folder}/{EXTRA}/model_card.json") as file:
-        return json.load(file)
+class ModelCard(dict[str, Any]):
+    """What a model card says; a key that it lacks is a mistake of its author."""
+
+    def __init__(self, content: dict[str, Any], path: str) -> None:
+        super().__init__(content)
+        self._path = path
+
+    def __missing__(self, key: str) -> Any:
+        raise InputError(f"{self._path}: {key} is missing")
+
+
+class _Encoder(BaseModel):
+    name: str
+
+
+class _Model(BaseModel):
+    encoder: _Encoder
+
+
+class _Content(BaseModel):
+    """What is read of a card, if it is there."""
+
+    model_config = ConfigDict(protected_namespaces=())
+
+    level: Level
+    model_id: str = ""
+    experiment: str = ""
+    model: _Model | None = None
+    threshold: float = 0.5
+
+
+def read_model_card(folder: str) -> ModelCard:
+    """What `assets.extra/model_card.json` of a SavedModel says.
+
+    Raises:
+        InputError: it cannot be read, or is no model card.
+    """
+    path = f"{folder}/{EXTRA}/model_card.json"
+    content = _read_json(path)
+    try:
+        _Content.model_validate(content, strict=True)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        key = ".".join(map(str, first["loc"])) or "the card"
+        found = "missing" if first["type"] == "missing" else f"{quote(first['input'])}: {first['msg']}"
+        raise InputError(f"{path}: {key} is {found}") from None
+    return ModelCard(content, path)
 
 
 def read_label_names(folder: str) -> list[str]:
-    """The names of a SavedModel's labels, in the order of their ids."""
-    path = f"{folder}/{EXTRA}/{LABELS_FILE}"
-    if tf.io.gfile.exists(path):
-        with tf.io.gfile.GFile(path) as file:
-            return json.load(file)
-    with tf.io.gfile.GFile(f"{folder}/{EXTRA}/{OLD_LABELS_FILE}") as file:
+    """The names of a SavedModel's labels, in the order of their ids.
+
+    Raises:
+        InputError: they cannot be read, or are none.
+    """
+    path, old = f"{folder}/{EXTRA}/{LABELS_FILE}", f"{folder}/{EXTRA}/{OLD_LABELS_FILE}"
+    if tf.io.gfile.exists(path) or not tf.io.gfile.exists(old):
+        names = _read_json(path)
+    else:
         # Not splitlines(): a name may hold what ends a line elsewhere, say U+2028.
-        return file.read().removesuffix("\n").split("\n")
-
-
-def load_saved_model(folder: str) -> Any:
-    """What `tf.saved_model.load` gives, also for a folder whose name TensorFlow would read as a pattern."""
-    if "://" in folder or not set("*?[\\") & set(folder):
-        return tf.saved_model.load(folder)
-    with tempfile.TemporaryDirectory() as plain:
-        link = Path(plain, "model")
-        link.symlink_to(Path(folder).absolute())
-        return tf.saved_model.load(str(link))
+        path, text = old, _read_text(old)
+        names = text.removesuffix("\n").split("\n") if text else []
+    if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
+        raise InputError(f"{path}: holds {quote(names)}, expected the names of the labels")
+    return names
 
 
 def load_keras_model(folder: str) -> keras.Model:
-    """The Keras model beside a SavedModel; the modules of its layers must have been imported."""
+    """The Keras model beside a SavedModel; the modules of its layers must have been imported.
+
+    Raises:
+        InputError: it cannot be loaded.
+    """
+    path = f"{folder}/{EXTRA}/{KERAS_FILE}"
     with tempfile.TemporaryDirectory() as local:
-        copy = Path(local) / "model.keras"
-        tf.io.gfile.copy(f"{folder}/{EXTRA}/model.keras", str(copy))  # Keras reads local files only
-        return keras.saving.load_model(copy, compile=False)
+        copy = Path(local) / KERAS_FILE
+        try:
+            tf.io.gfile.copy(path, str(copy))  # Keras reads local files only
+            return keras.saving.load_model(copy, compile=False)
+        except Exception as error:  # of zipfile, h5py, Keras, a layer: whatever the damaged part is read with
+            raise InputError(f"{path}: no Keras model that can be loaded: {_in_one_line(error)}") from None
+
+
+def require_keras_model(folder: str) -> None:
+    """Looks at the Keras model beside a SavedModel before hours of work that ends with loading it.
+
+    Raises:
+        InputError: it isn't there, or is no Keras model.
+    """
+    path = f"{folder}/{EXTRA}/{KERAS_FILE}"
+    try:
+        with tf.io.gfile.GFile(path, "rb") as file, zipfile.ZipFile(file) as content:
+            lacks = {"config.json", "model.weights.h5"} - set(content.namelist())
+    except (tf.errors.OpError, zipfile.BadZipFile, OSError, ValueError) as error:
+        raise InputError(f"{path}: no Keras model that can be loaded: {_in_one_line(error)}") from None
+    if lacks:
+        raise InputError(f"{path}: no Keras model that can be loaded: {min(lacks)} is missing in it")
+
+
+def load_saved_model(folder: str) -> Any:
+    """A SavedModel with its signatures, also from a folder whose name TensorFlow would read as a pattern.
+
+    Raises:
+        InputError: it cannot be loaded.
+    """
+    try:
+        if "://" in folder or not set("*?[\\") & set(folder):
+            return tf.saved_model.load(folder)
+        with tempfile.TemporaryDirectory() as literal:
+            link = Path(literal, "model")
+            link.symlink_to(Path(folder).absolute())
+            return tf.saved_model.load(str(link))
+    except Exception as error:  # of protobuf, the file system, the restored objects: whatever the damaged part is
+        raise InputError(f"{folder}: no SavedModel that can be loaded: {_in_one_line(error)}") from None
+
+
+def _read_json(path: str) -> Any:
+    text = _read_text(path)
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path}: not JSON: {error}") from None
+
+
+def _read_text(path: str) -> str:
+    try:
+        with tf.io.gfile.GFile(path, "rb") as file:
+            return file.read().decode("utf-8")
+    except tf.errors.OpError as error:
+        raise InputError(f"{path}: {error.message.rpartition('; ')[2]}") from None
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: byte {error.start} is no UTF-8 text") from None
+
+
+def _in_one_line(error: Exception) -> str:
+    text = error.message if isinstance(error, tf.errors.OpError) else str(error)
+    return f"{type(error).__name__}: {plain(' '.join(text.split()))}"
 
 
 def check_same_task(served: str, level: Level, names: list[str]) -> None:

@@ -15,5 +15,14 @@ class InputError(ValueError):
 
 def quote(value: Any) -> str:
     """A value as Python writes it, on one line and not too long to read."""
-    text = repr(value)
+    try:
+        text = repr(value)
+    except (RecursionError, ValueError):  # of JSON: nested by the thousand, or a number of more than 4300 digits
+        return f"a {type(value).__name__} too large to show"
     return text if len(text) <= LONGEST_VALUE else text[: LONGEST_VALUE - 3] + "..."
+
+
+def plain(value: Any) -> str:
+    """A value without quotes, say a name that a user gave; as `quote` shows it where it is no short line of text."""
+    text = str(value)
+    return text if text and text.isprintable() and len(text) <= 2 * LONGEST_VALUE else quote(value)

@@ -7,23 +7,40 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
-    NonNegativeInt,
-    PositiveFloat,
-    PositiveInt,
     field_validator,
     model_validator,
 )
 
-from models.errors import InputError
+from models.errors import InputError, plain, quote
 from models.features import MAX_FRAMES
 
+# What Keras takes, 32 bits; searches draw with the next number.
+MAX_SEED = 2**32 - 2
+
+# A number of things, which TensorFlow counts in 32 bits at places; whether they fit into memory is for the machine to
+# say.
+Count = Annotated[int, Field(gt=0, le=2**31 - 1)]
+
 Share = Annotated[float, Field(ge=0, lt=1)]
+Layers = Annotated[int, Field(gt=0, le=100)]
+Hours = Annotated[float, Field(gt=0, le=1e6)]
+
+# What float32 can compute with, squares included.
+Bound = Annotated[float, Field(ge=1e-10, le=1e10)]
 
 
 class Settings(BaseModel):
     """Immutable settings that refuse unknown keys, and numbers that are not finite: nothing compares with NaN."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @field_validator("*")
+    @classmethod
+    def _no_zero_bytes(cls, value: Any) -> Any:
+        for text in value if isinstance(value, tuple) else (value,):
+            if isinstance(text, str) and "\0" in text:  # which no file's name has
+                raise ValueError(f"{quote(text)} has a zero byte")
+        return value
 
 
 def set_key(content: dict[str, Any], key: str, value: Any) -> None:
@@ -38,7 +55,7 @@ def set_key(content: dict[str, Any], key: str, value: Any) -> None:
             content[parent] = {}
         content = content[parent]
         if not isinstance(content, dict):
-            raise InputError(f"{key} is no setting: {parent} has no parts")
+            raise InputError(f"{plain(key)} is no setting: {plain(parent)} has no parts")
     content[last] = value
 
 
@@ -60,25 +77,25 @@ class RecurrentSettings(Settings):
     """LSTM or GRU layers; the state of the last one after the last frame stands for the video."""
 
     name: Literal["lstm", "gru"]
-    layers: PositiveInt = 1
-    units: PositiveInt
+    layers: Layers = 1
+    units: Count
 
 
 class TransformerSettings(Settings):
     """Transformer encoder layers; without `key_dim` each attention head is as wide as a frame."""
 
     name: Literal["transformer"]
-    heads: PositiveInt
-    dense_units: PositiveInt
-    layers: PositiveInt = 1
-    key_dim: PositiveInt | None = None
+    heads: Count
+    dense_units: Count
+    layers: Layers = 1
+    key_dim: Count | None = None
 
 
 class DBoFSettings(Settings):
     """Deep bag of frames; `clusters` counts the visual stream's, the audio stream has an eighth of them."""
 
     name: Literal["dbof"]
-    clusters: Annotated[int, Field(ge=16)]
+    clusters: Annotated[int, Field(ge=16, le=2**31 - 1)]
     batch_norm: bool = False
     add_max: bool = False
 
@@ -90,7 +107,7 @@ class NetVLADSettings(Settings):
     """
 
     name: Literal["netvlad"]
-    clusters: Annotated[int, Field(ge=4)]
+    clusters: Annotated[int, Field(ge=4, le=2**31 - 1)]
     batch_norm: bool = False
 
 
@@ -98,7 +115,7 @@ class NetFVSettings(Settings):
     """NetFV; `clusters` counts the visual stream's, the audio stream has half of them."""
 
     name: Literal["netfv"]
-    clusters: Annotated[int, Field(ge=4)]
+    clusters: Annotated[int, Field(ge=4, le=2**31 - 1)]
     batch_norm: bool = False
 
 
@@ -106,9 +123,9 @@ class NeXtVLADSettings(Settings):
     """NeXtVLAD; the audio stream has half the clusters and half the groups."""
 
     name: Literal["nextvlad"]
-    clusters: Annotated[int, Field(ge=4)]
+    clusters: Annotated[int, Field(ge=4, le=2**31 - 1)]
     groups: Literal[2, 4, 8, 16, 32] = 8
-    hidden_size: Annotated[int, Field(ge=8)] = 2048
+    hidden_size: Annotated[int, Field(ge=8, le=2**31 - 1)] = 2048
 
 
 FrameEncoderSettings = (
@@ -133,10 +150,10 @@ class ModelSettings(Settings):
     gate_batch_norm: bool = False
     gate_without_diagonal: bool = False
     pooled_dropout: Share = 0.0
-    hidden_units: tuple[PositiveInt, ...] = ()
-    hidden_units_audio: tuple[PositiveInt, ...] = ()
+    hidden_units: tuple[Count, ...] = ()
+    hidden_units_audio: tuple[Count, ...] = ()
     dropout: Share = 0.0
-    experts: NonNegativeInt = 0
+    experts: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
 
     @model_validator(mode="after")
     def _audio_needs_two_streams(self) -> "ModelSettings":
@@ -167,30 +184,31 @@ class TrainingSettings(Settings):
     model, or of the one whose folder it is, and with a new optimizer.
     """
 
-    learning_rate: PositiveFloat = 1e-3
-    decay_rate: Annotated[float, Field(gt=0, le=1)] = 0.95
-    decay_samples: PositiveInt = 1_500_000
-    batch_size: PositiveInt = 128
-    max_epochs: PositiveInt = 100
-    patience: PositiveInt = 3
-    min_delta: Annotated[float, Field(ge=0)] = 1e-6
-    max_hours: PositiveFloat = 120.0
-    clipvalue: PositiveFloat | None = None
-    clipnorm: PositiveFloat | None = None
+    learning_rate: Annotated[float, Field(ge=1e-20, le=10)] = 1e-3
+    decay_rate: Annotated[float, Field(ge=1e-6, le=1)] = 0.95
+    decay_samples: Count = 1_500_000
+    batch_size: Count = 128
+    max_epochs: Count = 100
+    patience: Count = 3
+    min_delta: Annotated[float, Field(ge=0, le=1e6)] = 1e-6
+    max_hours: Hours = 120.0
+    clipvalue: Bound | None = None
+    clipnorm: Bound | None = None
     frame_sampling: Literal["all", "random", "window", "stride"] = "all"
     sampled_frames: Annotated[int, Field(ge=1, le=MAX_FRAMES)] = MAX_FRAMES
-    shuffle_videos: PositiveInt = 1024
+    # All of YouTube-8M has six million; TensorFlow makes room for so many at once.
+    shuffle_videos: Annotated[int, Field(gt=0, le=10_000_000)] = 1024
     precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"
     strategy: Literal["single", "mirrored"] = "single"
     jit_compile: bool = False
-    checkpoint_minutes: PositiveFloat = 10.0
+    checkpoint_minutes: Annotated[float, Field(gt=0, le=1e6)] = 10.0
     warm_start: bool | str = False
 
     @field_validator("warm_start", mode="before")
     @classmethod
     def _whether_or_from_where(cls, given: Any) -> Any:
-        if not isinstance(given, bool | str):
-            raise ValueError(f"expected true, false or the folder of a pushed model, found {given!r}")
+        if not isinstance(given, bool | str) or given == "":
+            raise ValueError(f"expected true, false or the folder of a pushed model, found {quote(given)}")
         return given
 
     @model_validator(mode="after")

@@ -11,7 +11,7 @@ from typing import Any, Self
 import yaml
 from pydantic import PositiveFloat, PositiveInt, ValidationError, model_validator
 
-from models.errors import InputError, quote
+from models.errors import InputError, plain, quote
 from models.features import Level
 from models.settings import (
     AverageSettings,
@@ -24,7 +24,7 @@ from models.settings import (
     set_key,
 )
 from pipeline.validation import closest, explain
-from pipeline.yaml_text import load_yaml
+from pipeline.yaml_text import load_yaml, read_yaml
 from tuner.settings import TuneSettings
 from tuner.space import extremes
 
@@ -134,13 +134,7 @@ def catalogue(file: Path | None = None) -> dict[str, Experiment]:
     experiments = _shipped()
     if file is None:
         return experiments
-    try:
-        text = file.read_text("utf-8")
-    except OSError as error:
-        raise InputError(f"--experiment-file is {str(file)!r}: {error.strerror}, expected a YAML file") from None
-    except UnicodeDecodeError as error:
-        raise InputError(f"{file}: byte {error.start} is no UTF-8 text, expected a YAML file") from None
-    return experiments | _read(str(file), text, experiments)
+    return experiments | _read(str(file), read_yaml("--experiment-file", file), experiments)
 
 
 def find_experiment(name: str, file: Path | None = None) -> Experiment:
@@ -172,7 +166,7 @@ def parse_experiment(text: str) -> Experiment:
     """
     if ":" not in text:  # no name has one
         return find_experiment(text)
-    found = list(_read("experiment", text, _shipped()).values())
+    found = list(_read("experiment", load_yaml("experiment", text), _shipped()).values())
     if len(found) != 1:
         raise InputError(f"experiment is {quote(text)}, expected a name or one entry of an experiment file")
     return found[0]
@@ -205,18 +199,18 @@ def list_experiments(
 
 @cache
 def _shipped() -> dict[str, Experiment]:
-    return _read("experiments.yaml", resources.files("pipeline").joinpath("experiments.yaml").read_text("utf-8"), {})
+    text = resources.files("pipeline").joinpath("experiments.yaml").read_text("utf-8")
+    return _read("experiments.yaml", load_yaml("experiments.yaml", text), {})
 
 
-def _read(source: str, text: str, known: Mapping[str, Experiment]) -> dict[str, Experiment]:
-    """The experiments of a YAML text, by name; `known` ones may be bases, and their names are taken."""
-    entries = load_yaml(source, text)
+def _read(source: str, entries: Any, known: Mapping[str, Experiment]) -> dict[str, Experiment]:
+    """The experiments of an experiment file, by name; `known` ones may be bases, and their names are taken."""
     if not isinstance(entries, dict):
         raise InputError(f"{source}: holds {quote(entries)}, expected names of experiments with their settings")
 
     experiments: dict[str, Experiment] = {}
     for name, entry in entries.items():
-        place = f"{source}, {name if isinstance(name, str) and name.isprintable() else quote(name)}"
+        place = f"{source}, {plain(name)}"
         if not isinstance(name, str) or not NAME.fullmatch(name):
             allowed = "1 to 100 letters, digits and . _ - (not first)"
             raise InputError(f"{place}: a name becomes the name of a folder, allowed: {allowed}")
@@ -232,7 +226,7 @@ def _experiment(place: str, name: str, entry: dict[Any, Any], bases: Mapping[str
     allowed = ["base", *(field for field in Experiment.model_fields if field != "name")]
     for key in entry:
         if key not in allowed:
-            raise InputError(f"{place}: {key} is no setting, allowed: {', '.join(closest(str(key), allowed))}")
+            raise InputError(f"{place}: {plain(key)} is no setting, allowed: {', '.join(closest(str(key), allowed))}")
     if "base" in entry:
         base = entry["base"]
         found = bases.get(ALIASES.get(base, base)) if isinstance(base, str) else None

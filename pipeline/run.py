@@ -31,6 +31,7 @@ from pipeline.preparation import beam_args, prepare
 from pipeline.report import write_report
 from pipeline.settings import RunSettings
 from pipeline.split_scores import split_scores
+from tuner.hyperparameters import require_found
 
 SCORES_FILE = "scores.json"
 EXAMPLE_GEN, TRAINER, TUNER = "ExampleGen", "Trainer", "Tuner"
@@ -64,8 +65,8 @@ def run(settings: RunSettings, console: Console, from_node: str = "", workspace:
 def _run(settings: RunSettings, console: Console, from_node: str, out: Path, workspace: Path) -> dict[str, Any]:
     show_progress()
     settings, vocabulary = prepare(settings, str(out / SERVING))
-    if settings.hyperparameters and not Path(settings.hyperparameters, BEST).exists():
-        raise InputError(f"--hyperparameters is {settings.hyperparameters!r}, expected a folder with {BEST}")
+    if settings.hyperparameters:
+        require_found(Path(settings.hyperparameters, BEST), settings.model, settings.training)
     pipeline = create_pipeline(
         settings,
         vocabulary,

@@ -4,23 +4,23 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-import yaml
-from pydantic import Field, PositiveInt, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from components.drift_detector.settings import DriftSettings
 from components.evaluator.requirements import parse_requirements
-from models.errors import InputError
+from components.example_gen.splits import SplitPolicy
+from models.errors import InputError, plain, quote
 from models.features import YT8M_CLASSES
-from models.settings import Settings, set_key
-from pipeline.experiments import Experiment, Recipe
+from models.settings import MAX_SEED, Count, Settings, set_key
+from pipeline.experiments import NAME, Experiment, Recipe
 from pipeline.validation import explain
+from pipeline.yaml_text import load_yaml
 from tuner.settings import TuneSettings
 from tuner.space import search_space
 
 Share = Annotated[float, Field(ge=0, le=1)]
 
-# What Keras takes, 32 bits; searches draw with the next number.
-Seed = Annotated[int, Field(ge=0, lt=2**32 - 1)]
+Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
 
 
 class DataSettings(Settings):
@@ -31,10 +31,10 @@ class DataSettings(Settings):
 
     pattern: str
     test_data: str = ""
-    spans: PositiveInt = 1
+    spans: Count = 1
     split: str = ""
     vocabulary: str = ""
-    classes: PositiveInt = YT8M_CLASSES
+    classes: Annotated[int, Field(gt=0, le=1_000_000)] = YT8M_CLASSES
     quarantine_limit: Share = 0.001
     drift: DriftSettings = DriftSettings()
 
@@ -46,6 +46,11 @@ class DataSettings(Settings):
         return given | {"split": "file:90/10" if given.get("test_data") else "file:80/10/10"}
 
     @model_validator(mode="after")
+    def _the_split_is_known(self) -> Self:
+        SplitPolicy.parse(self.split, bool(self.test_data))
+        return self
+
+    @model_validator(mode="after")
     def _spans_are_in_the_pattern(self) -> Self:
         if self.spans > 1 and "{SPAN" not in self.pattern:
             raise ValueError(f"spans is {self.spans}, allowed without {{SPAN}} in the pattern of the data: 1")
@@ -55,9 +60,15 @@ class DataSettings(Settings):
 class Threshold(Settings):
     """Bounds of a score; `min_change` is to the champion's, for the better."""
 
-    min: float | None = None
-    max: float | None = None
-    min_change: float | None = None
+    min: Share | None = None
+    max: Share | None = None
+    min_change: Annotated[float, Field(ge=-1, le=1)] | None = None
+
+    @model_validator(mode="after")
+    def _some_score_will_do(self) -> Self:
+        if self.min is not None and self.max is not None and self.min > self.max:
+            raise ValueError(f"min is {self.min} and max {self.max}, expected min <= max")
+        return self
 
 
 class EvaluationSettings(Settings):
@@ -68,7 +79,7 @@ class EvaluationSettings(Settings):
     """
 
     thresholds: Annotated[dict[str, Threshold], Field(validate_default=True)] = {}
-    slices: tuple[str, ...] = ()
+    slices: tuple[Annotated[str, Field(min_length=1)], ...] = ()
 
     @field_validator("thresholds", mode="before")
     @classmethod
@@ -88,7 +99,7 @@ class BeamSettings(Settings):
     """Where Beam runs: in process (DirectRunner means that too), with more than one worker in threads or processes."""
 
     runner: Literal["DirectRunner", "FnApiRunner"] = "DirectRunner"
-    workers: PositiveInt = 1
+    workers: Annotated[int, Field(gt=0, le=1000)] = 1
     mode: Literal["in_memory", "multi_threading", "multi_processing"] = "in_memory"
 
 
@@ -98,7 +109,7 @@ class RunSettings(Recipe):
     `search` runs the Tuner before the Trainer; `hyperparameters` is the folder of what an earlier one has found.
     """
 
-    experiment: str
+    experiment: Annotated[str, Field(pattern=f"^({NAME.pattern})?$")]
     data: DataSettings
     evaluation: EvaluationSettings = EvaluationSettings()
     beam: BeamSettings = BeamSettings()
@@ -152,13 +163,10 @@ def apply_overrides(content: dict[str, Any], overrides: Sequence[str]) -> None:
     """Sets `key=value` of `--set` in nested dicts; values are read as YAML.
 
     Raises:
-        InputError: one has another form, or names a part of what has none.
+        InputError: one has another form, no value in YAML, or names a part of what has none.
     """
     for override in overrides:
         key, equals, text = override.partition("=")
         if not equals or not key:
-            raise InputError(f"--set is {override!r}, expected key=value, say training.max_epochs=3")
-        try:
-            set_key(content, key.strip(), yaml.safe_load(text))
-        except yaml.YAMLError:
-            raise InputError(f"--set {key}: {text!r} is not YAML") from None
+            raise InputError(f"--set is {quote(override)}, expected key=value, say training.max_epochs=3")
+        set_key(content, key.strip(), load_yaml(f"--set {plain(key)} is {quote(text)}", text))

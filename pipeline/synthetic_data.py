@@ -2,9 +2,7 @@
 
 import csv
 import json
-import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from string import ascii_lowercase, ascii_uppercase, digits
@@ -15,8 +13,13 @@ from numpy.typing import NDArray
 
 from models.errors import InputError
 from models.features import AUDIO, ID, LABELS, MEAN_AUDIO, MEAN_RGB, RGB, RGB_WIDTH, Level
+from models.settings import MAX_SEED
+from pipeline.new_folder import locked, new_files
 
 MIN_VIDEOS = 10
+
+# Of YouTube-8M's 3862 a lot more than anybody needs, and few enough for any machine's memory.
+MAX_LABELS = 100_000
 
 # One file for the train part and one for the validate part at least: every split policy needs both.
 MIN_SHARDS = 2
@@ -34,6 +37,7 @@ RECORD_BYTES: dict[Level, int] = {"frame": 269_000, "video": 4_700}
 ID_CHARACTERS = ascii_lowercase + ascii_uppercase + digits
 IDS = len(ID_CHARACTERS) ** 4
 
+VOCABULARY, ORACLE = "vocabulary.csv", "oracle.json"
 VOCABULARY_COLUMNS = (
     "Index",
     "TrainVideoCount",
@@ -55,118 +59,117 @@ def write_dataset(
     seed: int,
     shards: int | None = None,
     progress: Callable[[int], None] | None = None,
-) -> None:
+) -> bool:
     """Write synthetic TFRecord shards, `vocabulary.csv` and `oracle.json` into a new folder.
 
     The first 80 % of the shards are named train0000.tfrecord and so on, the others validate0000.tfrecord. A video
     depends on the seed and its number alone: the number of shards and of further videos doesn't change it, and the
     means of the video level are those of the frames that the frame level holds. Different seeds draw different videos
     (and ids) of the same labels. Equal calls write equal bytes on one machine. Memory does not grow with `videos`.
-    `TrainVideoCount` counts the videos of the train shards. `oracle.json` is written last, a folder without it is
-    incomplete; it holds the micro F1 of `synthetic_videos.Oracle` over all videos, on their frames at either level.
+    `TrainVideoCount` counts the videos of the train shards. `oracle.json` holds the micro F1 of
+    `synthetic_videos.Oracle` over all videos, on their frames at either level. The files get their names when all are
+    whole; what a killed call has left is written anew.
 
     Args:
-        out: folder to create; it may exist if it is empty.
+        out: folder to create; it may exist if it is empty, unfinished, or holds just this data set.
         level: what a record holds: "frame" (all frames) or "video" (their mean).
         videos: number of videos, 10 to 62^4 (as many ids of four characters as there are).
-        labels: number of labels, at least 2.
-        seed: 0 or more.
+        labels: number of labels, 2 to 100,000.
+        seed: 0 to 2^32 - 2.
         shards: number of files, 2 to `videos`; by default 10, more for more than 10,000 videos.
         progress: called after each video with the number of videos written so far.
 
+    Returns:
+        Whether it had to be written.
+
     Raises:
-        InputError: a number out of range, a folder that isn't empty or can't be made, or too little disk space.
+        InputError: a number out of range, a folder that isn't empty, can't be made or is being written, or too little
+            disk space.
+        OSError: the folder cannot be written any longer.
     """
     if shards is None:
         shards = max(DEFAULT_SHARDS, -(-videos // VIDEOS_A_SHARD))
     _check_numbers(videos, labels, seed, shards)
-    _make_folder(out, videos * RECORD_BYTES[level])
+    train_shards = min(shards - 1, max(1, round(TRAIN_SHARE * shards)))
+    names = [f"train{shard:04d}.tfrecord" for shard in range(train_shards)]
+    names += [f"validate{shard:04d}.tfrecord" for shard in range(shards - train_shards)]
+    asked = {"level": level, "videos": videos, "labels": labels, "seed": seed, "shards": shards}
+    with locked(out):
+        if _holds(out, asked, names):
+            return False
+        with new_files(out, videos * RECORD_BYTES[level]) as place:
+            _write_files(place, asked, names, progress)
+    return True
 
+
+def _write_files(
+    place: Callable[[str], Path], asked: dict[str, Any], names: list[str], progress: Callable[[int], None] | None
+) -> None:
     # TensorFlow and Keras take seconds to load: only now that the arguments are known to be good.
     import tensorflow as tf
 
     from pipeline.synthetic_videos import PARAMETERS, Oracle, World
 
+    level, videos, labels, seed, shards = asked.values()
     world = World(labels)
     oracle = Oracle(world)
-    train_shards = min(shards - 1, max(1, round(TRAIN_SHARE * shards)))
     train_counts = np.zeros(labels, np.int64)
     hits = true = predicted = 0
-    for shard in range(shards):
-        in_train = shard < train_shards
-        name = f"train{shard:04d}.tfrecord" if in_train else f"validate{shard - train_shards:04d}.tfrecord"
-        with _published(out / name) as path, tf.io.TFRecordWriter(str(path)) as writer:
-            for index in range(shard * videos // shards, (shard + 1) * videos // shards):
-                video = world.draw(seed, index)
-                writer.write(_record(_video_id(seed, index), video.labels, video.frames, level))
-                train_counts[video.labels] += in_train
-                answer = oracle.labels(video)
-                hits += len(np.intersect1d(answer, video.labels, assume_unique=True))
-                true += len(video.labels)
-                predicted += len(answer)
-                if progress:
-                    progress(index + 1)
+    for shard, name in enumerate(names):
+        try:
+            with tf.io.TFRecordWriter(str(place(name))) as writer:
+                for index in range(shard * videos // shards, (shard + 1) * videos // shards):
+                    video = world.draw(seed, index)
+                    writer.write(_record(_video_id(seed, index), video.labels, video.frames, level))
+                    train_counts[video.labels] += name.startswith("train")
+                    answer = oracle.labels(video)
+                    hits += len(np.intersect1d(answer, video.labels, assume_unique=True))
+                    true += len(video.labels)
+                    predicted += len(answer)
+                    if progress:
+                        progress(index + 1)
+        except tf.errors.OpError as error:
+            raise OSError(None, error.message.rpartition("; ")[2]) from None
 
-    with _published(out / "vocabulary.csv") as path:
-        _write_vocabulary(path, world.group_of_label, train_counts)
-    with _published(out / "oracle.json") as path:
-        description = {
-            "synthetic": True,
-            "level": level,
+    _write_vocabulary(place(VOCABULARY), world.group_of_label, train_counts)
+    description = {
+        "synthetic": True,
+        **asked,
+        "labels_per_video": true / videos,
+        "oracle": {
+            "micro_f1": 2 * hits / (true + predicted),
+            "precision": hits / predicted,
+            "recall": hits / true,
+            "threshold": 0.5,
             "videos": videos,
-            "labels": labels,
-            "seed": seed,
-            "shards": shards,
-            "labels_per_video": true / videos,
-            "oracle": {
-                "micro_f1": 2 * hits / (true + predicted),
-                "precision": hits / predicted,
-                "recall": hits / true,
-                "threshold": 0.5,
-                "videos": videos,
-                "knows": "label prototypes, label rates and groups, deviations, share of background, where runs begin "
-                "and end; sees all frames, at the video level too; is not told what a run shows",
-            },
-            "parameters": asdict(PARAMETERS),
-        }
-        path.write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")
+            "knows": "label prototypes, label rates and groups, deviations, share of background, where runs begin "
+            "and end; sees all frames, at the video level too; is not told what a run shows",
+        },
+        "parameters": asdict(PARAMETERS),
+    }
+    place(ORACLE).write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")
+
+
+def _holds(out: Path, asked: dict[str, Any], names: list[str]) -> bool:
+    """Whether a folder holds the data set that is asked for, all of it."""
+    try:
+        said = json.loads((out / ORACLE).read_text("utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return False
+    return (
+        isinstance(said, dict) and said == said | asked and all((out / name).exists() for name in [VOCABULARY, *names])
+    )
 
 
 def _check_numbers(videos: int, labels: int, seed: int, shards: int) -> None:
     if not MIN_VIDEOS <= videos <= IDS:
         raise InputError(f"videos is {videos}, allowed are {MIN_VIDEOS} to {IDS}")
-    if labels < 2:
-        raise InputError(f"labels is {labels}, allowed are 2 or more")
-    if seed < 0:
-        raise InputError(f"seed is {seed}, allowed are 0 or more")
+    if not 2 <= labels <= MAX_LABELS:
+        raise InputError(f"labels is {labels}, allowed are 2 to {MAX_LABELS}")
+    if not 0 <= seed <= MAX_SEED:
+        raise InputError(f"seed is {seed}, allowed are 0 to {MAX_SEED}")
     if not MIN_SHARDS <= shards <= videos:
         raise InputError(f"shards is {shards}, allowed are {MIN_SHARDS} to {videos}, the number of videos")
-
-
-def _make_folder(out: Path, needed: int) -> None:
-    if out.exists() and not out.is_dir():
-        raise InputError(f"{out} is a file, expected a new or empty folder")
-    if out.is_dir() and any(out.iterdir()):
-        raise InputError(f"{out} is not empty, expected a new or empty folder")
-    existing = next(folder for folder in (out.absolute(), *out.absolute().parents) if folder.exists())
-    free = shutil.disk_usage(existing).free
-    if free < needed:
-        raise InputError(f"{out} needs about {needed / 1e9:.2f} GB, {existing} has {free / 1e9:.2f} GB free")
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"{out} can't be made: {error.strerror}, expected a folder that may be written") from error
-
-
-@contextmanager
-def _published(path: Path) -> Iterator[Path]:
-    """A temporary name to write to; becomes `path` once all is written, so readers never see half a file."""
-    partial = path.with_name(path.name + ".partial")
-    try:
-        yield partial
-        partial.rename(path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _video_id(seed: int, index: int) -> str:

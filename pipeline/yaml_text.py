@@ -1,38 +1,161 @@
-"""YAML that people write: read with the line of what is wrong."""
+"""YAML that people write: bounded before it is built, and read with the line of what is wrong."""
 
+import stat
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import yaml
 
-from models.errors import InputError, quote
+from models.errors import InputError, plain, quote
+
+# Characters of a text, also once its aliases are written out: the shipped catalogue has 15,000. What is larger was not
+# written by hand, and a dozen lines of aliases can stand for gigabytes.
+LONGEST = 1 << 20
+
+# Mappings and lists within each other; settings need seven. PyYAML composes by recursion in C, which crashes at some
+# ten thousands.
+DEEPEST = 50
+
+_DATE = "tag:yaml.org,2002:timestamp"
+
+
+def read_yaml(option: str, file: Path) -> Any:
+    """What a YAML file says.
+
+    Args:
+        option: that named the file, for the error message.
+        file: UTF-8, one document.
+
+    Raises:
+        InputError: see `read_text` and `load_yaml`.
+    """
+    return load_yaml(str(file), read_text(option, file))
+
+
+def read_text(option: str, file: Path, kind: str = "a YAML file") -> str:
+    """The text of a file that people wrote.
+
+    Args:
+        option: that named the file, for the error message.
+        file: UTF-8, with or without a byte order mark.
+        kind: what it should be.
+
+    Raises:
+        InputError: it cannot be read, is longer than LONGEST, or no regular file: a pipe or a device could keep whoever
+            opens it waiting for ever.
+    """
+    try:
+        if not stat.S_ISREG(mode := file.stat().st_mode) and not stat.S_ISDIR(mode):
+            raise InputError(f"{option} is {str(file)!r}: no regular file, expected {kind}")
+        with file.open("rb") as stream:
+            content = stream.read(LONGEST + 1)
+    except OSError as error:
+        raise InputError(f"{option} is {str(file)!r}: {error.strerror}, expected {kind}") from None
+    if len(content) > LONGEST:
+        raise InputError(f"{file}: longer than {LONGEST >> 20} MiB, expected {kind}")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{file}: byte {error.start} is no UTF-8 text, expected {kind}") from None
 
 
 def load_yaml(source: str, text: str) -> Any:
-    """What a YAML text says.
+    """What a YAML text says; dates stay text.
 
     Args:
         source: where the text is from, for the error message.
         text: one document.
 
     Raises:
-        InputError: it is no YAML, or names a key twice; says in which line.
+        InputError: it is no YAML, names a key twice, has a value that is none of its type or a whole number beyond 64
+            bits, is nested deeper than DEEPEST or longer than LONGEST; says in which line.
     """
+    return _bounded(source, text, lambda: yaml.load(text, _Loader))
+
+
+def load_documents(source: str, text: str) -> list[Any]:
+    """What the documents of a YAML text say; see `load_yaml`."""
+    return _bounded(source, text, lambda: list(yaml.load_all(text, _Loader)))
+
+
+def _bounded(source: str, text: str, load: Callable[[], Any]) -> Any:
     try:
-        return yaml.load(text, _UniqueKeys)
+        _check_size(text)
+        return load()
     except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark
-        place = f", line {mark.line + 1}" if mark else ""
-        raise InputError(f"{source}{place}: not YAML: {error.problem}") from None
+        place = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
+        kind = "" if isinstance(error, _Refused) else "not YAML: "
+        raise InputError(f"{source}{place}: {kind}{plain(error.problem)}") from None
     except yaml.YAMLError as error:  # a control character, say
         raise InputError(f"{source}: not YAML: {str(error).splitlines()[0]}") from None
+    except UnicodeEncodeError:  # an argument's bytes
+        raise InputError(f"{source}: not YAML: no UTF-8 text") from None
 
 
-class _UniqueKeys(yaml.CSafeLoader):
-    """Refuses what YAML forbids and PyYAML drops in silence: the same key twice."""
+def _check_size(text: str) -> None:
+    """Walks through the text's events, which takes no recursion and builds nothing.
+
+    Raises:
+        _Refused: it is too long or too deep, or has an alias within what that stands for.
+    """
+    size = 0  # of all before, aliases written out
+    open_since: list[tuple[str | None, int]] = []  # anchors of the collections around, and `size` before them
+    sizes: dict[str | None, int] = {}  # by anchor
+    for event in yaml.parse(text, yaml.CSafeLoader):
+        if isinstance(event, yaml.AliasEvent):
+            if any(anchor == event.anchor for anchor, _ in open_since):
+                raise _Refused(f"*{event.anchor} stands within what it stands for", event.start_mark)
+            size += sizes.get(event.anchor, 0)
+        elif isinstance(event, yaml.ScalarEvent):
+            size += 1 + len(event.value)
+            if event.anchor:
+                sizes[event.anchor] = 1 + len(event.value)
+        elif isinstance(event, yaml.CollectionStartEvent):
+            open_since.append((event.anchor, size))
+            size += 1
+            if len(open_since) > DEEPEST:
+                raise _Refused(f"nested deeper than {DEEPEST} levels", event.start_mark)
+        elif isinstance(event, yaml.CollectionEndEvent):
+            anchor, before = open_since.pop()
+            if anchor:
+                sizes[anchor] = size - before
+        if size > LONGEST:
+            raise _Refused(f"longer than {LONGEST >> 20} MiB with its aliases written out", event.start_mark)
+
+
+class _Refused(yaml.MarkedYAMLError):
+    """YAML, but no settings."""
+
+    def __init__(self, problem: str, mark: Any) -> None:
+        super().__init__(problem=problem, problem_mark=mark)
+
+
+class _Loader(yaml.CSafeLoader):
+    """Refuses what YAML forbids and PyYAML drops in silence, the same key twice, and values that are none."""
+
+    # PyYAML's types without dates, which no setting is: 2026-07-01 names a folder.
+    yaml_implicit_resolvers = {
+        first: [(tag, form) for tag, form in forms if tag != _DATE]
+        for first, forms in yaml.CSafeLoader.yaml_implicit_resolvers.items()
+    }
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        if not isinstance(node, yaml.ScalarNode):
+            return super().construct_object(node, deep)
+        try:
+            value = super().construct_object(node, deep)
+        except yaml.YAMLError:
+            raise
+        except Exception:  # `!!bool x` is a KeyError, `!!int ""` an IndexError
+            raise _Refused(f"{plain(node.value)} is no {node.tag.rpartition(':')[2]}", node.start_mark) from None
+        if isinstance(value, int) and not -(2**63) <= value < 2**64:
+            raise _Refused(f"{plain(node.value)} is a whole number beyond 64 bits", node.start_mark)
+        return value
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen = set()
-        for key_node, _ in node.value:
+        for key_node, _ in node.value if isinstance(node, yaml.MappingNode) else ():
             if key_node.tag == "tag:yaml.org,2002:merge":
                 continue
             key = self.construct_object(key_node, deep=True)

@@ -3,12 +3,13 @@
 import json
 from collections.abc import Mapping
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import keras_tuner
 from pydantic import ValidationError
 
-from models.errors import InputError
+from models.errors import InputError, plain
 from models.settings import ModelSettings, TrainingSettings, set_key
 from tuner.settings import Choice, Float, Space
 
@@ -36,6 +37,34 @@ def chosen(found: keras_tuner.HyperParameters) -> dict[str, Any]:
         for parameter in found.space
         if parameter.name in found.values and found.is_active(parameter)
     }
+
+
+def require_found(file: Path, model: ModelSettings, training: TrainingSettings) -> None:
+    """Looks at what a search has left before the work that comes ahead of the training which reads it.
+
+    Args:
+        file: JSON of KerasTuner's hyperparameters.
+        model: of the experiment that is to be trained with them.
+        training: the same.
+
+    Raises:
+        InputError: it cannot be read, holds something else, or values that are none of this experiment's.
+    """
+    try:
+        if not file.is_file():  # a pipe would keep whoever reads it waiting
+            raise InputError(f"--hyperparameters is {str(file.parent)!r}, expected a folder with {file.name}")
+        found = chosen(keras_tuner.HyperParameters.from_config(json.loads(file.read_text("utf-8"))))
+    except OSError as error:
+        raise InputError(f"--hyperparameters is {str(file.parent)!r}: {file.name}: {error.strerror}") from None
+    except InputError:
+        raise
+    except Exception as error:  # KerasTuner takes what it is given for its own
+        reason = f"{type(error).__name__}: {plain(' '.join(str(error).split()))}"
+        raise InputError(f"{file}: not what a search has found: {reason}") from None
+    try:
+        with_values(model, training, found)
+    except InputError as error:
+        raise InputError(f"--hyperparameters is {str(file.parent)!r}: {error}") from None
 
 
 def with_values(

@@ -3,12 +3,16 @@
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
-from pydantic import Field, PositiveFloat, PositiveInt, StrictBool, StrictFloat, StrictInt, model_validator
+from pydantic import Field, StrictBool, StrictFloat, StrictInt, model_validator
 
-from models.settings import Settings
+from models.settings import Bound, Count, Settings
 
 # Strict: 1 is not true.
 Scalar = StrictBool | StrictInt | StrictFloat | str
+
+
+Whole = Annotated[int, Field(ge=-(2**31), le=2**31 - 1)]
+Number = Annotated[float, Field(ge=-1e10, le=1e10)]
 
 
 class Parameter(Settings):
@@ -35,9 +39,9 @@ class Int(Parameter):
     """A whole number, `min` and `max` included, in steps from `min`; with `log` all orders of magnitude alike."""
 
     type: Literal["int"]
-    min: int
-    max: int
-    step: PositiveInt | None = None
+    min: Whole
+    max: Whole
+    step: Count | None = None
     log: bool = False
 
     @model_validator(mode="after")
@@ -50,9 +54,9 @@ class Float(Parameter):
     """A number, `min` and `max` included, in steps from `min` if there is a step; `log` as for `Int`."""
 
     type: Literal["float"]
-    min: float
-    max: float
-    step: PositiveFloat | None = None
+    min: Number
+    max: Number
+    step: Bound | None = None
     log: bool = False
 
     @model_validator(mode="after")
@@ -87,12 +91,12 @@ class TuneSettings(Settings):
     space: dict[str, AnyParameter] = {}
     oracle: Literal["random", "bayesian", "hyperband", "grid"] = "bayesian"
     objective: Literal["val_gap", "val_f1", "val_loss"] = "val_gap"
-    max_trials: PositiveInt = 20
-    max_epochs: PositiveInt = 3
-    factor: Annotated[int, Field(ge=2)] = 3
-    max_batches: PositiveInt | None = None
+    max_trials: Count = 20
+    max_epochs: Count = 3
+    factor: Annotated[int, Field(ge=2, le=1000)] = 3
+    max_batches: Count | None = None
     stop_hopeless: bool = True
-    workers: PositiveInt = 1
+    workers: Annotated[int, Field(gt=0, le=1000)] = 1
 
     @model_validator(mode="after")
     def _conditions_name_choices(self) -> "TuneSettings":

@@ -5,13 +5,14 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from apache_beam.io.filesystems import FileSystems
 from numpy.typing import NDArray
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from components.dataset_statistics.agreement import Agreement, agreement
 from components.dataset_statistics.counts import SplitCounts
 from components.example_gen.ingest import Summary
 from components.example_gen.synthetic import SyntheticData
 from components.publishing import write_whole
+from models.errors import InputError, plain
 from models.features import Level
 
 STATISTICS = "statistics.json"
@@ -98,9 +99,20 @@ class Statistics(BaseModel, frozen=True):
 
     @classmethod
     def read(cls, uri: str) -> "Statistics":
-        """Reads what `write` left in a folder."""
-        with FileSystems.open(f"{uri}/{STATISTICS}") as file:
-            return cls.model_validate_json(file.read())
+        """Reads what `write` left in a folder.
+
+        Raises:
+            InputError: it cannot be read, or is damaged.
+        """
+        path = f"{uri}/{STATISTICS}"
+        try:
+            with FileSystems.open(path) as file:
+                return cls.model_validate_json(file.read())
+        except OSError as error:
+            raise InputError(f"{path}: {error.strerror or error}") from None
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            raise InputError(f"{path}: no statistics of a data set: {plain(first['msg'])}") from None
 
     def write(self, uri: str) -> None:
         """Writes `statistics.json` into a folder."""

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import Field, NonNegativeFloat
+from pydantic import Field
 
 from models.settings import Settings
 
@@ -20,5 +20,5 @@ class DriftSettings(Settings):
 
     label_distance: Distance = 0.1
     frame_distance: Distance = 0.1
-    feature_shift: NonNegativeFloat = 0.25
+    feature_shift: Annotated[float, Field(ge=0, le=1e6)] = 0.25
     stop: bool = False

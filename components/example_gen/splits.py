@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Literal
 
-from models.errors import InputError
+from models.errors import InputError, quote
 
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 
-_ALLOWED = "file:80/10/10, id:80/10/10 (any shares), thesis-video or thesis-frame; with test data two shares"
+_ALLOWED = (
+    "file:80/10/10, id:80/10/10 (any shares below 1,000,000), thesis-video or thesis-frame; with test data two shares"
+)
 
 
 @dataclass(frozen=True)
@@ -37,10 +39,10 @@ class SplitPolicy:
             if has_test_data:
                 raise InputError(f"split {text} chooses the test files itself: leave out the test data, or use file:")
             return cls("thesis-video", (80, 20)) if text == "thesis-video" else cls("thesis-frame", (80, 10, 10))
-        match = re.fullmatch(r"(file|id):(\d+(?:/\d+)*)", text)
+        match = re.fullmatch(r"(file|id):(\d{1,6}(?:/\d{1,6})*)", text)
         shares = tuple(int(share) for share in match[2].split("/")) if match else ()
         if not match or 0 in shares or len(shares) != (2 if has_test_data else 3):
-            raise InputError(f"split is {text!r}, allowed: {_ALLOWED}")
+            raise InputError(f"split is {quote(text)}, allowed: {_ALLOWED}")
         return cls("file" if match[1] == "file" else "id", shares)
 
     def of_id(self, video_id: bytes) -> Split:

@@ -9,7 +9,7 @@ import keras
 import tensorflow as tf
 import tensorflow_transform as tft
 
-from components.served_models import EXTRA, LABELS_FILE
+from components.served_models import EXTRA, KERAS_FILE, LABELS_FILE
 from models.encoders.average import mean_of_frames
 from models.features import AUDIO, FRAMES, LABELS, MEAN, NUM_FRAMES, RGB, WIDTH, Level
 from models.input.batches import packed_frames
@@ -106,7 +106,7 @@ def export(
 def _write_extra(model: keras.Model, names: tuple[str, ...], folder: str, about: dict[str, Any]) -> None:
     extra = Path(folder) / EXTRA
     extra.mkdir()
-    model.save(extra / "model.keras")
+    model.save(extra / KERAS_FILE)
     digest = hashlib.sha256()
     for weight in model.weights:
         digest.update(keras.ops.convert_to_numpy(weight).tobytes())

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Sequence
 
-from components.served_models import find_model, read_label_names, read_model_card
+from components.served_models import find_model, read_label_names, read_model_card, require_keras_model
 from models.errors import InputError
 from models.features import Level
 
@@ -17,7 +17,8 @@ def find_members(paths: Sequence[str], level: Level, names: Sequence[str]) -> li
         names: of its labels.
 
     Raises:
-        InputError: there are fewer than two members, or one isn't there, reads another level or has other labels.
+        InputError: there are fewer than two members, or one isn't there, is damaged, reads another level or has other
+            labels.
     """
     if len(paths) < 2:
         raise InputError(
@@ -33,12 +34,12 @@ def _find_member(path: str, level: Level, names: Sequence[str]) -> str:
 
     try:
         folder = find_model(path)
+        found_level, found_names = read_model_card(folder)["level"], read_label_names(folder)
+        require_keras_model(folder)
     except InputError as error:
         raise InputError(f"model.encoder.members: {error}") from None
-    found_level = read_model_card(folder)["level"]
     if found_level != level:
         raise refuse(f"reads {found_level}-level records, the ensemble {level}-level ones (--set level={found_level})")
-    found_names = read_label_names(folder)
     if found_names != list(names):
         raise refuse(f"has other labels ({len(found_names)}, the data have {len(names)})")
     return folder

@@ -5,7 +5,14 @@ from collections.abc import Sequence
 
 import keras
 
-from components.served_models import find_model, load_keras_model, newest, read_label_names, read_model_card
+from components.served_models import (
+    find_model,
+    load_keras_model,
+    newest,
+    read_label_names,
+    read_model_card,
+    require_keras_model,
+)
 from models.errors import InputError
 from models.features import Level
 from models.settings import ModelSettings, flat
@@ -20,15 +27,19 @@ def find_start(warm_start: bool | str, push_directory: str) -> str:
         push_directory: where models are pushed to.
 
     Raises:
-        InputError: the folder holds no pushed model.
+        InputError: the folder holds no pushed model, or it is damaged.
     """
-    if isinstance(warm_start, str):
-        try:
-            return find_model(warm_start if "://" in warm_start else os.path.abspath(warm_start))
-        except InputError as error:
-            raise InputError(f"training.warm_start: {error}") from None
-    found = newest(push_directory) if warm_start else None
-    return f"{push_directory}/{found[0]}" if found else ""
+    try:
+        if isinstance(warm_start, str):
+            start = find_model(warm_start if "://" in warm_start else os.path.abspath(warm_start))
+        else:
+            found = newest(push_directory) if warm_start else None
+            start = f"{push_directory}/{found[0]}" if found else ""
+        if start:
+            require_keras_model(start)
+    except InputError as error:
+        raise InputError(f"training.warm_start: {error}") from None
+    return start
 
 
 def require_same_architecture(start: str, model: ModelSettings, level: Level, names: Sequence[str]) -> None:
@@ -58,7 +69,7 @@ def take_weights(model: keras.Model, start: str) -> None:
     """Sets the weights to those of a pushed model of the same architecture.
 
     Raises:
-        InputError: another release of the code has built it of other weights.
+        InputError: it is damaged, or another release of the code has built it of other weights.
     """
     weights = load_keras_model(start).get_weights()
     try:

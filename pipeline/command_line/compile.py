@@ -7,6 +7,7 @@ import click
 
 from models.errors import InputError
 from pipeline.command_line.package_options import compiled, with_package_options
+from pipeline.output_file import open_output
 
 
 @click.command()
@@ -19,11 +20,11 @@ def compile(out: Path, **options: Any) -> None:
 
     Data, experiment and settings are the defaults of its runs' parameters.
     """
-    package = compiled(options)
     try:
-        out.write_text(package, "utf-8")
+        with open_output(out) as file:
+            file.write(compiled(options))
     except OSError as error:
-        raise InputError(f"--out is {str(out)!r}: {error.strerror}, expected a file to write") from None
+        raise click.ClickException(str(error)) from None
     click.echo(f"package: {out}")
 
 
@@ -32,8 +33,9 @@ def compile(out: Path, **options: Any) -> None:
 def lint(package: Path) -> None:
     """Say what Kubeflow Pipelines would refuse in a package, or get wrong later."""
     from pipeline.kubeflow.lint import lint as problems_of
+    from pipeline.yaml_text import read_text
 
-    if problems := problems_of(package.read_text("utf-8")):
+    if problems := problems_of(read_text("PACKAGE", package, "a compiled package")):
         for problem in problems:
             click.echo(problem, err=True)
         raise InputError(f"{package}: {len(problems)} problems")

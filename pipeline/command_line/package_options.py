@@ -80,12 +80,13 @@ def package_to_send(options: Mapping[str, Any]) -> "Package":
         InputError: the file is no package, or settings are wrong.
     """
     from pipeline.kubeflow.submit import Package
+    from pipeline.yaml_text import read_text
 
     if options["package"] is None:
         return Package.parse(compiled(options), "package")
     if options["cluster"] or any(override.startswith("cluster.") for override in options["overrides"]):
         raise click.UsageError("--package is compiled, so --cluster and --set cluster.KEY would change nothing")
-    package = Package.parse(options["package"].read_text("utf-8", "replace"), str(options["package"]))
+    package = Package.parse(read_text("--package", options["package"], "a compiled package"), str(options["package"]))
     given = _run_parameters(options)
     if own := json.loads(given.pop("overrides")):
         given["overrides"] = json.dumps([*json.loads(package.parameters.get("overrides") or "[]"), *own])

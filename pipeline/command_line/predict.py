@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from models.errors import InputError
+from pipeline.command_line.disk import disk_trouble
 from pipeline.command_line.quiet import stderr_to
 
 SKIPPED = 3
@@ -39,6 +40,8 @@ def predict(
 ) -> None:
     """Label raw records with MODEL: a run's folder, its serving/ or a version in that.
 
+    MODEL is loaded as TensorFlow loads it, and can run whatever code its author put into it: use models that you trust.
+
     Records need no labels. Answers come in the order of the files' names and of the records in them, best label first.
     A record that cannot be used is named on standard error and left out (with --evaluate also one with labels that the
     model doesn't know); the exit code is then 3.
@@ -53,7 +56,8 @@ def predict(
         from components.example_gen.input_files import detect_level, find_files
         from models.metrics.bootstrap import REPLICATES
         from models.metrics.video_metrics import VideoMetrics
-        from pipeline.prediction.output import CSV_HEADER, csv_line, json_line, open_output
+        from pipeline.output_file import open_output
+        from pipeline.prediction.output import CSV_HEADER, csv_line, json_line
         from pipeline.prediction.prediction import Prediction
         from pipeline.prediction.pushed_model import PushedModel
         from pipeline.prediction.scores import Scores
@@ -91,7 +95,8 @@ def predict(
     except BrokenPipeError:  # `| head` has seen enough
         sys.exit(1)
     except OSError as error:
-        raise click.ClickException(str(error)) from None
+        trouble = disk_trouble(error, out.absolute().parent) if out else None
+        raise click.ClickException(trouble or f"{out or 'standard output'}: {error}") from None
 
     done: dict[str, Any] = {"model": asked.folder, "videos": prediction.videos, "skipped": prediction.skipped}
     if prediction.skipped:

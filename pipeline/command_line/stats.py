@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from components.example_gen.splits import SplitPolicy
+from models.settings import MAX_SEED
 from pipeline.command_line.options import absolute
 from pipeline.command_line.out_folder import make_folder
 from pipeline.command_line.quiet import failures_to, stderr_to
@@ -15,7 +16,7 @@ from pipeline.command_line.quiet import failures_to, stderr_to
 @click.option("--data", required=True, help="Folder, glob or {SPAN} pattern of raw shards; local, gs:// or s3://.")
 @click.option("--test-data", help="Pattern of shards that all go to the test split.")
 @click.option("--split", help="file:80/10/10 (default), id:80/10/10, thesis-video or thesis-frame.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the split by file.")
+@click.option("--seed", type=click.IntRange(0, MAX_SEED), default=0, show_default=True, help="Of the split by file.")
 @click.option("--vocabulary", help="CSV with Index and Name (default: vocabulary.csv beside the shards).")
 @click.option(
     "--out", type=click.Path(path_type=Path), default="statistics", show_default=True, help="Folder to write."

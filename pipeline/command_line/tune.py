@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from models.errors import InputError
+from models.settings import MAX_SEED
 from pipeline.command_line.options import EXPERIMENT_FILE, absolute
 from pipeline.command_line.out_folder import make_folder
 from pipeline.command_line.quiet import failures_to, stderr_to
@@ -26,7 +27,7 @@ SETTABLE = ("level", "model", "training", "tune")
 )
 @EXPERIMENT_FILE
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Any setting: tune.max_trials=5.")
-@click.option("--seed", type=int, help="Of the search and the weights (default: the run's).")
+@click.option("--seed", type=click.IntRange(0, MAX_SEED), help="Of the search and the weights (default: the run's).")
 @click.option(
     "--workers", type=click.IntRange(min=1), help="Trials at a time (default: the experiment's tune.workers)."
 )

@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
 from pydantic import BaseModel, ValidationError
 
 from models.errors import InputError
 from models.features import Level
 from models.training.log import TrainingLog
 from pipeline.validation import explain
+from pipeline.yaml_text import load_yaml
 
 SETTINGS, SCORES, TRAINING_LOG = "settings.yaml", "scores.json", "training_log.json"
 
@@ -153,11 +153,11 @@ Kind = TypeVar("Kind", bound=BaseModel)
 
 def _read(path: Path, kind: type[Kind]) -> Kind:
     try:
-        content = json.loads(_text(path)) if path.suffix == ".json" else yaml.load(_text(path), yaml.CSafeLoader)
+        content = json.loads(_text(path)) if path.suffix == ".json" else load_yaml(str(path), _text(path))
     except json.JSONDecodeError as error:
         raise InputError(f"{path}, line {error.lineno}: not JSON: {error.msg}") from None
-    except yaml.YAMLError as error:
-        raise InputError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
+    except RecursionError:
+        raise InputError(f"{path}: nested too deeply") from None
     try:
         return kind.model_validate(content)
     except ValidationError as error:

@@ -7,17 +7,22 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from http.client import HTTPException, HTTPResponse
+from http.client import HTTPException, HTTPMessage, HTTPResponse, InvalidURL
 from io import BufferedRandom
 from threading import Event
+from typing import IO
 from urllib.error import HTTPError, URLError
-from urllib.request import Request, urlopen
+from urllib.parse import urlsplit
+from urllib.request import HTTPRedirectHandler, Request, build_opener
+
+from models.errors import plain
 
 # At most so much of a body is in memory, per connection.
 CHUNK = 1 << 20
 
-# Plans have 0.2 MB, the vocabulary 0.6 MB: what is larger is something else.
+# Plans have 0.2 MB, the vocabulary 0.6 MB, shards up to 0.5 GB: what is larger is something else.
 LONGEST_DOCUMENT = 32 << 20
+LONGEST_SHARD = 4 << 30
 
 NO_HEADERS: Mapping[str, str] = {}
 
@@ -48,8 +53,8 @@ class Patience:
 
     Args:
         timeout: seconds to connect, and seconds without a byte.
-        failures: failures in a row without a new byte that a file may have; 7 last two minutes with the waits below,
-            longer than a server restarts.
+        failures: failures in a row without a new byte that a file may have; the seven waits between eight last two
+            minutes, longer than a server restarts.
         useless: times that a whole body may have another MD5 than the published one.
         first_wait: seconds before the second try; doubled before each further one, with a jitter of a half.
         longest_wait: the most that it is doubled to.
@@ -57,11 +62,22 @@ class Patience:
     """
 
     timeout: float = 30.0
-    failures: int = 7
+    failures: int = 8
     useless: int = 3
     first_wait: float = 1.0
     longest_wait: float = 60.0
     longest_asked_wait: float = 600.0
+
+
+class _HttpOnly(HTTPRedirectHandler):
+    """Follows no server to a file or an FTP server."""
+
+    def redirect_request(
+        self, request: Request, body: IO[bytes], code: int, words: str, headers: HTTPMessage, url: str
+    ) -> Request | None:
+        if urlsplit(url).scheme not in ("http", "https"):
+            raise HTTPError(request.full_url, code, f"redirects to {url}, allowed: http and https", headers, body)
+        return super().redirect_request(request, body, code, words, headers, url)
 
 
 class Client:
@@ -78,6 +94,7 @@ class Client:
         self, patience: Patience, stop: Event, receives: Callable[[int], object], says: Callable[[str], object]
     ) -> None:
         self._patience, self._stop, self._receives, self._says = patience, stop, receives, says
+        self._open = build_opener(_HttpOnly).open
 
     def document(self, url: str) -> bytes:
         """A small document as a whole.
@@ -107,7 +124,7 @@ class Client:
                 length = answer.headers["Content-Length"]
         except (DownloadError, _Passing):
             return None
-        return int(length) if length and length.isdecimal() else None
+        return int(length) if length and length.isdecimal() and len(length) < 19 else None
 
     def complete(self, stream: BufferedRandom, url: str, md5: str) -> None:
         """Appends what is missing of a file until it has its MD5, which alone says that it is complete.
@@ -133,8 +150,11 @@ class Client:
                     if begin and answer.status != 206:  # the server ignores ranges: this is the whole file
                         digest = _emptied(stream)
                     elif begin and not (answer.headers["Content-Range"] or "").startswith(f"bytes {begin}-"):
-                        raise _Useless(f"asked from byte {begin}, sent {answer.headers['Content-Range']}")
+                        raise _Useless(f"asked from byte {begin}, sent {plain(answer.headers['Content-Range'])}")
                     for chunk in self._chunks(answer):
+                        if stream.tell() + len(chunk) > LONGEST_SHARD:
+                            _emptied(stream)
+                            raise DownloadError(f"{url}: longer than {LONGEST_SHARD >> 30} GiB")
                         stream.write(chunk)
                         digest.update(chunk)
                         self._receives(len(chunk))
@@ -159,18 +179,24 @@ class Client:
             raise Stopped
         request = Request(url, headers={"User-Agent": "yt8m-pipeline", **headers}, method=method)
         try:
-            answer = urlopen(request, timeout=self._patience.timeout)
+            answer = self._open(request, timeout=self._patience.timeout)
         except HTTPError as error:
             error.close()
-            reason = f"{error.code} {error.reason}"
+            reason = plain(" ".join(f"{error.code} {error.reason}".split()))
             if error.code == 416 and "Range" in headers:  # no byte after those on disk, which have another MD5
                 raise _Useless(reason) from None
             if error.code in (408, 429) or error.code >= 500:
                 raise _Passing(reason, self._asked_wait(error.headers["Retry-After"])) from None
             raise DownloadError(f"{url}: {reason}") from None
+        except (InvalidURL, ValueError):  # not shown: a proxy's may have a password
+            raise DownloadError(
+                f"{url}: redirects to what is no address, or http_proxy or https_proxy is none"
+            ) from None
         except (OSError, HTTPException) as error:
             raise _Passing(self._reason(error)) from None
         with answer:
+            if (encoding := answer.headers["Content-Encoding"] or "identity") != "identity":
+                raise DownloadError(f"{url}: comes with Content-Encoding {plain(encoding)}, expected none")
             yield answer
 
     def _chunks(self, answer: HTTPResponse) -> Iterator[bytes]:
@@ -181,7 +207,7 @@ class Client:
                 raise Stopped
             try:
                 chunk = answer.read1(CHUNK if missing is None else min(CHUNK, missing))
-            except (OSError, HTTPException) as error:
+            except (OSError, HTTPException, ValueError) as error:  # ValueError: of a chunk's length
                 raise _Passing(self._reason(error)) from None
             if not chunk:
                 if missing is not None:
@@ -218,7 +244,7 @@ class Client:
             error = error.reason
         if isinstance(error, TimeoutError):
             return f"no byte in {self._patience.timeout:g} s"
-        return getattr(error, "strerror", None) or str(error) or type(error).__name__
+        return plain(getattr(error, "strerror", None) or str(error) or type(error).__name__)
 
 
 def _emptied(stream: BufferedRandom) -> "hashlib._Hash":

@@ -1,5 +1,6 @@
 """Downloads shards of YouTube-8M and its vocabulary into a folder."""
 
+import csv
 import time
 from collections.abc import Sequence
 from contextlib import closing
@@ -7,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event, Lock
 
-from models.errors import InputError
+from models.errors import InputError, plain
 from models.vocabulary import read_vocabulary
 from pipeline.download.client import Client, DownloadError, Patience
 from pipeline.download.folder import Folder
@@ -154,8 +155,8 @@ def _fetch_vocabulary(folder: Folder, client: Client, url: str) -> bool:
     body = client.document(url)
     try:
         read_vocabulary(body.decode("utf-8-sig"), url)
-    except (InputError, UnicodeDecodeError) as error:
-        raise DownloadError(str(error)) from None
+    except (InputError, UnicodeDecodeError, csv.Error) as error:
+        raise DownloadError(f"{url}: no vocabulary: {plain(str(error).removeprefix(f'vocabulary {url}: '))}") from None
     with folder.unfinished(VOCABULARY) as stream:
         stream.seek(0)
         stream.truncate()

@@ -8,7 +8,7 @@ from string import ascii_letters, ascii_lowercase, ascii_uppercase, digits
 from typing import Literal
 from urllib.parse import urlsplit
 
-from models.errors import InputError
+from models.errors import InputError, plain, quote
 from models.features import Level
 from pipeline.download.client import DownloadError
 
@@ -49,15 +49,18 @@ class Addresses:
         """A private mirror.
 
         Raises:
-            InputError: not an address that starts with http:// or https://.
+            InputError: not an address that starts with http:// or https://, or one with a password, which is not shown.
         """
+        if "@" in url:
+            raise InputError("--base-url has an @, expected an address without user name and password, which logs keep")
         try:
             parsed = urlsplit(url)
             usable = parsed.scheme in ("http", "https") and parsed.hostname and parsed.port != 0
         except ValueError:
             usable = False
         if not usable or re.search(r"[\s?#]", url):
-            raise InputError(f"--base-url is {url!r}, expected an address like https://mirror.example/yt8m")
+            shown = quote(re.sub(r"[?#].*", "?...", url))  # there are keys in some
+            raise InputError(f"--base-url is {shown}, expected an address like https://mirror.example/yt8m")
         base = url.rstrip("/")
         return cls(base, base, f"{base}/youtube8m/csv/2/vocabulary.csv")
 
@@ -93,15 +96,15 @@ class Partition:
             files = json.loads(plan)["files"]
             pairs = sorted(files.items())
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-            reason = str(error) if isinstance(error, ValueError) else "no object `files` in it"
+            reason = plain(str(error)) if isinstance(error, ValueError) else "no object `files` in it"
             raise DownloadError(f"{url}: not a download plan: {reason}") from None
         if not pairs:
             raise DownloadError(f"{url}: lists no files")
         for name, md5 in pairs:
             if not (found := SHARD_NAME.fullmatch(name)) or found[1] != self.part:
-                raise DownloadError(f"{url}: has a file {name!r}, expected names like {self.part}aa.tfrecord")
+                raise DownloadError(f"{url}: has a file {quote(name)}, expected names like {self.part}aa.tfrecord")
             if not isinstance(md5, str) or not MD5.fullmatch(md5):
-                raise DownloadError(f"{url}: the MD5 of {name} is {md5!r}, expected 32 hexadecimal digits")
+                raise DownloadError(f"{url}: the MD5 of {name} is {quote(md5)}, expected 32 hexadecimal digits")
         folder = f"{addresses.shards}/{self.version}/{self.level}/{self.part}"
         return [PublishedFile(name, f"{folder}/{name}", md5) for name, md5 in pairs]
 

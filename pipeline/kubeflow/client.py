@@ -153,6 +153,12 @@ def connect(endpoint: str | None = None, token_file: Path | None = None, namespa
         endpoint = IN_CLUSTER
     if endpoint and "://" not in endpoint:
         endpoint = f"https://{endpoint}"
+    try:
+        known = not endpoint or (urlsplit(endpoint).hostname and urlsplit(endpoint).port != 0)
+    except ValueError:
+        known = False
+    if not known:  # not shown: it may have a password
+        raise InputError("--endpoint is no address, expected one such as http://localhost:8080")
     shown = _without_password(endpoint) if endpoint else _kubectl_cluster()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

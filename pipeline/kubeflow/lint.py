@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
-import yaml
 from google.protobuf import json_format
 from kfp.kubernetes.kubernetes_executor_config_pb2 import KubernetesExecutorConfig
 from kfp.pipeline_spec.pipeline_spec_pb2 import PipelineDeploymentConfig, PipelineSpec, PlatformSpec
 
 from pipeline.kubeflow.settings import is_pinned
+from pipeline.yaml_text import load_documents
 
 SCHEMA_VERSION = "2.1.0"
 
@@ -41,13 +41,13 @@ def lint(text: str) -> list[str]:
     """
     try:
         package = _parse(text)
-    except (yaml.YAMLError, json_format.ParseError, ValueError) as error:
+    except (json_format.ParseError, ValueError) as error:
         return [f"not a package of a pipeline spec and a platform spec: {' '.join(str(error).split())}"]
     return [problem for rule in _RULES for problem in sorted(rule(package))]
 
 
 def _parse(text: str) -> _Package:
-    documents = list(yaml.load_all(text, yaml.CSafeLoader))
+    documents = load_documents("package", text)
     if len(documents) != 2 or not all(isinstance(document, dict) for document in documents):
         raise ValueError(f"has {len(documents)} documents, expected 2")
     spec = json_format.ParseDict(documents[0], PipelineSpec())

@@ -74,7 +74,7 @@ def read_parameters(data: str, experiment: str, overrides: str) -> RunSettings:
     """
     try:
         given: Any = json.loads(overrides or "[]")
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:  # also a number of thousands of digits, or a thousand brackets
         raise InputError(f"overrides is {quote(overrides)}: no JSON: {error}") from None
     options = {"data.pattern": data}
     if isinstance(given, dict):

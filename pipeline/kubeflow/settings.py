@@ -7,9 +7,6 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     Field,
-    NonNegativeInt,
-    PositiveFloat,
-    PositiveInt,
     StringConstraints,
     ValidationError,
     field_validator,
@@ -17,10 +14,10 @@ from pydantic import (
 )
 
 from models.errors import InputError, quote
-from models.settings import Settings
+from models.settings import Count, Settings
 from pipeline.settings import apply_overrides
 from pipeline.validation import explain
-from pipeline.yaml_text import load_yaml
+from pipeline.yaml_text import read_yaml
 
 # The steps that train.
 GPU_STEPS = ("Trainer", "Tuner")
@@ -30,11 +27,19 @@ LAUNCHERS = re.compile(r"/(minio|s3|gcs|oci|kfp[^/]*|var/run|proc|sys|dev)?(/.*)
 PINNED = re.compile(r"[^\s@]+(:(?!latest$)[\w][\w.-]*|@sha256:[0-9a-f]{64})")
 
 Quantity = Annotated[
-    str, StringConstraints(pattern=r"^\d+(\.\d+)?(m|k|M|G|T|Ki|Mi|Gi|Ti)?$"), Field(coerce_numbers_to_str=True)
+    str,
+    StringConstraints(pattern=r"^(0*[1-9]\d{0,14}(\.\d{1,9})?|0*\.0*[1-9]\d{0,8})(m|k|M|G|T|Ki|Mi|Gi|Ti)?$"),
+    Field(coerce_numbers_to_str=True),
 ]
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$")]
 Variable = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 Label = Annotated[str, StringConstraints(pattern=r"^(([A-Za-z0-9][-A-Za-z0-9_.]{0,61})?[A-Za-z0-9])?$")]
+LabelName = Annotated[
+    str,
+    StringConstraints(
+        pattern=r"^([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$"
+    ),
+]
 Folder = Annotated[str, StringConstraints(pattern=r"^/[^/\s]+(/[^/\s]+)*$")]
 
 
@@ -75,12 +80,12 @@ class Node(Settings):
     image: str = ""
     cpu: Quantity = "4"
     memory: Quantity = "8Gi"
-    gpus: NonNegativeInt = 0
-    gpu_type: str = "nvidia.com/gpu"
+    gpus: Annotated[int, Field(ge=0, le=1000)] = 0
+    gpu_type: LabelName = "nvidia.com/gpu"
     shared_memory: Quantity | None = None
-    node_selector: dict[str, str] = {}
+    node_selector: dict[LabelName, Label] = {}
     tolerations: tuple[Toleration, ...] = ()
-    timeout_hours: PositiveFloat | None = None
+    timeout_hours: Annotated[float, Field(ge=1 / 60, le=10_000)] | None = None
 
     @field_validator("image")
     @classmethod
@@ -95,7 +100,7 @@ class GpuNode(Node):
 
     cpu: Quantity = "8"
     memory: Quantity = "32Gi"
-    gpus: NonNegativeInt = 1
+    gpus: Annotated[int, Field(ge=0, le=1000)] = 1
     shared_memory: Quantity | None = "2Gi"
     tolerations: tuple[Toleration, ...] = (Toleration(key="nvidia.com/gpu", effect="NoSchedule"),)
 
@@ -103,10 +108,10 @@ class GpuNode(Node):
 class Retries(Settings):
     """How often a failed step is begun again, and after how many seconds: each time `backoff_factor` times longer."""
 
-    max_retries: NonNegativeInt = 2
-    backoff_seconds: PositiveInt = 60
-    backoff_factor: PositiveFloat = 2.0
-    max_backoff_seconds: PositiveInt = 3600
+    max_retries: Annotated[int, Field(ge=0, le=1000)] = 2
+    backoff_seconds: Count = 60
+    backoff_factor: Annotated[float, Field(ge=1, le=1000)] = 2.0
+    max_backoff_seconds: Count = 3600
 
 
 class ClusterSettings(Settings):
@@ -125,7 +130,7 @@ class ClusterSettings(Settings):
     volumes: tuple[Volume, ...] = ()
     secrets: tuple[Secret, ...] = ()
     env: dict[Variable, str] = {}
-    labels: dict[str, Label] = {}
+    labels: dict[LabelName, Label] = {}
     cpu: Node = Node()
     gpu: GpuNode = GpuNode()
     steps: dict[str, Node] = {}
@@ -190,10 +195,7 @@ def read_cluster(file: Path, overrides: Sequence[str] = ()) -> ClusterSettings:
     Raises:
         InputError: names the file, the key, the value and what is allowed.
     """
-    try:
-        content = load_yaml(str(file), file.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"--cluster is {str(file)!r}: {error}, expected a YAML file") from None
+    content = read_yaml("--cluster", file)
     if not isinstance(content, dict):
         raise InputError(f"{file}: holds {quote(content)}, expected the key cluster with settings")
     apply_overrides(content, overrides)

@@ -10,7 +10,6 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import yaml
 from kfp_server_api import (
     V2beta1Experiment,
     V2beta1Pipeline,
@@ -21,6 +20,7 @@ from kfp_server_api import (
 
 from models.errors import InputError, quote
 from pipeline.kubeflow.client import PAGE_SIZE, Connection
+from pipeline.yaml_text import load_documents
 
 # A run in another state goes on.
 ENDED = ("SUCCEEDED", "FAILED", "CANCELING", "CANCELED", "SKIPPED")
@@ -51,11 +51,11 @@ class Package:
             InputError: it is none.
         """
         try:
-            spec = next(iter(yaml.load_all(text, yaml.CSafeLoader)))
+            spec = load_documents(source, text)[0]
             known = spec.get("root", {}).get("inputDefinitions", {}).get("parameters", {})
             defaults = {name: entry["defaultValue"] for name, entry in known.items() if "defaultValue" in entry}
             return cls(text, spec["pipelineInfo"]["name"], defaults)
-        except (yaml.YAMLError, StopIteration, AttributeError, KeyError, TypeError):
+        except (InputError, IndexError, AttributeError, KeyError, TypeError):
             raise InputError(f"{source}: is no compiled package, expected what `yt8m compile` writes") from None
 
     def given(self, parameters: Mapping[str, Any]) -> "Package":

@@ -1,14 +1,8 @@
-"""Answers as lines of text, and where they go."""
+"""Answers as lines of text."""
 
 import json
-import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from pathlib import Path
-from typing import IO
-from uuid import uuid4
+from collections.abc import Sequence
 
-from models.errors import InputError
 from pipeline.prediction.prediction import Answer
 
 # Of the submissions to the YouTube-8M challenges.
@@ -32,32 +26,6 @@ def json_line(answer: Answer, names: Sequence[str]) -> str:
         for label, score in zip(answer.labels, answer.scores, strict=True)
     ]
     return json.dumps({"id": _text(answer.id), "labels": labels}) + "\n"
-
-
-@contextmanager
-def open_output(out: Path | None) -> Iterator[IO[str]]:
-    """Opens standard output, or a file that gets its name when it is complete.
-
-    Raises:
-        InputError: the file cannot be made.
-    """
-    if out is None:
-        with open(sys.stdout.fileno(), "w", encoding="utf-8", newline="", closefd=False) as file:
-            yield file
-        return
-    temporary = out.with_name(f".{out.name}.{uuid4().hex}")
-    try:
-        if out.is_dir():
-            raise IsADirectoryError(None, "Is a directory")
-        file = temporary.open("w", encoding="utf-8", newline="")
-    except OSError as error:
-        raise InputError(f"--out is {str(out)!r}: {error.strerror}, expected a file") from None
-    try:
-        with file:
-            yield file
-        temporary.rename(out)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _text(video_id: bytes) -> str:

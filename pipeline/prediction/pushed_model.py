@@ -54,7 +54,7 @@ class PushedModel:
         all_probabilities: whether an answer holds more than the 20 best labels.
 
     Raises:
-        InputError: there is no model, or it doesn't answer records of this level.
+        InputError: there is no model, it cannot be loaded, or it doesn't answer records of this level.
     """
 
     def __init__(self, path: str, level: Level) -> None:
@@ -67,6 +67,12 @@ class PushedModel:
             raise InputError(f"{self.folder} holds a model of frames, the data are video-level records (no frames)")
         # Kept: a signature alone doesn't keep the variables alive.
         self._saved_model = load_saved_model(self.folder)
+        for signature in ("serving_default", "raw_tensors"):
+            if signature not in self._saved_model.signatures:
+                raise InputError(f"{self.folder}: no SavedModel of `yt8m run`: it has no signature {signature}")
+        classes = self._saved_model.signatures["raw_tensors"].structured_outputs["probabilities"].shape[-1]
+        if classes != len(self.names):
+            raise InputError(f"{self.folder} answers {classes} labels, its assets.extra names {len(self.names)}")
         self._mean = tf.function(
             mean_of_frames,
             [tf.TensorSpec([None, None, WIDTH], tf.uint8), tf.TensorSpec([None], tf.int32)],

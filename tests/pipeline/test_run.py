@@ -1,8 +1,10 @@
-"""What a run tells while it goes."""
+"""What a run tells while it goes, and refuses before."""
 
 import json
+import os
 from dataclasses import asdict
 
+import keras_tuner
 import pytest
 
 from components.drift_detector.drift import Drift
@@ -13,6 +15,13 @@ from models.metrics.findings import Findings
 from models.metrics.video_metrics import VideoMetrics
 from pipeline.local_runner import Step
 from pipeline.run import _findings
+
+
+def found_of(key, value):
+    """KerasTuner's hyperparameters with a value that a search could not have found."""
+    found = keras_tuner.HyperParameters()
+    found.Fixed(key, value)
+    return found.get_config()
 
 
 def test_what_ingest_found_is_told(tmp_path):
@@ -60,3 +69,31 @@ def test_the_verdict_is_told_with_its_reasons(tmp_path):
 )
 def test_what_became_of_the_model_is_told(properties, told):
     assert _findings(Step("Pusher", "done", properties={"pushed_model": properties})) == [told]
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "not what a search has found: JSONDecodeError: "),
+        (b"\xff", "not what a search has found: UnicodeDecodeError: "),
+        (b"[" * 100_000, "not what a search has found: RecursionError: "),
+        (b"7" * 5_000, "not what a search has found: ValueError: "),
+        (b"[]", "not what a search has found: TypeError: "),
+        (b"{}", "not what a search has found: KeyError: 'space'"),
+        (b'{"space": [{"class_name": "\\u001b\\n"}], "values": {}}', "not what a search has found: "),
+        (json.dumps(found_of("training.batch_size", 0)).encode(), "batch_size: Input should be greater than 0"),
+        (json.dumps(found_of("training.size", 3)).encode(), "size: Extra inputs are not permitted"),
+        (None, "expected a folder with best_hyperparameters.txt"),
+    ],
+    ids=range(10),
+)
+def test_what_is_no_result_of_a_search_is_refused_before_any_work(yt8m, tmp_path, content, said):
+    found = tmp_path / "found" / "best_hyperparameters.txt"
+    found.parent.mkdir()
+    os.mkfifo(found) if content is None else found.write_bytes(content)
+    (tmp_path / "vocabulary.csv").write_text("Index,Name\n0,a\n1,b\n")
+    asked = ("--data", tmp_path, "--vocabulary", tmp_path / "vocabulary.csv", "--out", tmp_path / "out")
+    answer = yt8m("run", *asked, "--experiment", "average-logistic", "--hyperparameters", found.parent)
+    line = answer.err.splitlines()[-1]
+    assert answer.code == 2 and line.startswith("error: ") and str(found.parent) in line and said in line
+    assert line.isprintable() and len(line) < 600 and not (tmp_path / "out" / "pipeline_root").exists()

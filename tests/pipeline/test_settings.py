@@ -54,7 +54,7 @@ def test_what_was_resolved_resolves_again():
     [
         ("training.max_epochs=0", "training.max_epochs is 0: input should be greater than 0"),
         ("seed=-1", "seed is -1: input should be greater than or equal to 0"),
-        ("seed=4294967295", "seed is 4294967295: input should be less than 4294967295"),
+        ("seed=4294967295", "seed is 4294967295: input should be less than or equal to 4294967294"),
         ("evaluation.thresholds.f1.min=.nan", "evaluation.thresholds.f1.min is nan: input should be a finite number"),
         ("training.learning_rate=.inf", "training.learning_rate is inf: input should be a finite number"),
         ("training.max_epoch=3", "training.max_epoch is no setting, allowed: max_epochs"),
@@ -78,7 +78,7 @@ def test_what_was_resolved_resolves_again():
         ("seed.x=1", "seed.x is no setting: seed has no parts"),
         ("training.warm_start=1", "training.warm_start: expected true, false or the folder of a pushed model, found 1"),
         ("max_epochs", "--set is 'max_epochs', expected key=value"),
-        ("seed=[1", "--set seed: '[1' is not YAML"),
+        ("seed=[1", "--set seed is '[1', line 2: not YAML: did not find expected ',' or ']'"),
     ],
 )
 def test_a_wrong_setting_is_one_line(override, message):

@@ -1,6 +1,7 @@
 """The models that an ensemble averages: found by a run's folder or their own, and fit for it."""
 
 import json
+import zipfile
 
 import pytest
 
@@ -19,6 +20,9 @@ def push(tmp_path):
         extra.mkdir(parents=True)
         (extra.parent / "saved_model.pb").touch()
         (extra / "model_card.json").write_text(json.dumps({"level": level}))
+        with zipfile.ZipFile(extra / "model.keras", "w") as file:
+            for part in ("config.json", "model.weights.h5"):
+                file.writestr(part, "")
         (extra / "labels.txt").write_text("".join(f"{label}\n" for label in labels))
         return tmp_path / run
 

@@ -1,6 +1,7 @@
 """The model that a training begins with: the newest pushed one, or one that is named, of the same architecture."""
 
 import json
+import zipfile
 
 import pytest
 
@@ -22,6 +23,9 @@ def push(tmp_path):
         (extra.parent / "saved_model.pb").touch()
         settings = ModelSettings.model_validate(NETVLAD | model).model_dump(mode="json")
         (extra / "model_card.json").write_text(json.dumps({"level": level, "model": settings}))
+        with zipfile.ZipFile(extra / "model.keras", "w") as file:
+            for part in ("config.json", "model.weights.h5"):
+                file.writestr(part, "")
         (extra / "labels.txt").write_text("".join(f"{label}\n" for label in labels))
         return str(extra.parent)
 

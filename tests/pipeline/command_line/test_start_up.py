@@ -45,7 +45,7 @@ MISTAKES = [
     ("experiments show nope", "error: experiment is 'nope', allowed:"),
     ("experiments --experiment-file no.yaml", "error: --experiment-file is 'no.yaml': No such file"),
     ("synth --level sound --videos 20 --labels 3 out", "is not one of 'video', 'frame'"),
-    ("synth --level video --videos 20 --labels 1 out", "error: labels is 1, allowed are 2 or more"),
+    ("synth --level video --videos 20 --labels 1 out", "error: labels is 1, allowed are 2 to 100000"),
     ("download --level video --part train --shard 3/2 out", "error: --shard is '3/2', expected X/Y"),
     ("stats --data x --split half", "error: split is 'half', allowed: file:80/10/10"),
     ("report nowhere", "error: RUNS: 'nowhere': No such file or directory, expected a folder of runs"),

@@ -133,6 +133,12 @@ def test_a_plan_that_is_not_there_is_one_line_with_exit_code_1(mirror, download,
         (["--shard", "3/2"], "error: --shard is '3/2', expected X/Y with 1 <= X <= Y, say 1/100"),
         (["--version", "3"], "error: --version is 3 with --level video --part train, allowed with it: "),
         (["--base-url", "ftp://x"], "error: --base-url is 'ftp://x', expected an address like https://"),
+        (
+            ["--base-url", "https://me:secret@mirror.example/"],
+            "error: --base-url has an @, expected an address without",
+        ),
+        (["--base-url", "me:secret@mirror.example"], "error: --base-url has an @, expected an address without"),
+        (["--base-url", "http://x/?key=secret"], "error: --base-url is 'http://x/?...', expected an address like"),
         (["--mirror", "mars"], "Error: Invalid value for '--mirror': 'mars' is not one of 'us', 'eu', 'asia'."),
         (["--mirror", "eu"], "Error: expected either --mirror or --base-url"),
         (["--workers", "0"], "Error: Invalid value for '--workers': 0 is not in the range 1<=x<=64."),
@@ -146,6 +152,7 @@ def test_a_mistake_is_one_line_with_exit_code_2(mirror, download, tmp_path, monk
     answer = download("file", *options)
     assert (answer.code, answer.out) == (2, "")
     assert answer.err.splitlines()[-1].startswith(said) and mirror.log == []
+    assert "secret" not in answer.err
 
 
 def test_help_tells_how_a_private_mirror_is_named(yt8m):

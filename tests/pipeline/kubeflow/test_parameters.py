@@ -1,6 +1,7 @@
 """A run's parameters become the settings that `yt8m run` would make of the same arguments."""
 
 import json
+import zipfile
 
 import pytest
 
@@ -96,6 +97,9 @@ def test_the_first_step_finds_the_model_that_training_begins_with(shards):
         extra.mkdir(parents=True)
         (extra.parent / "saved_model.pb").touch()
         (extra / "model_card.json").write_text(json.dumps({"level": "frame", "model": model}))
+        with zipfile.ZipFile(extra / "model.keras", "w") as file:
+            for part in ("config.json", "model.weights.h5"):
+                file.writestr(part, "")
         (extra / "labels.txt").write_text("".join(f"{label}\n" for label in range(3862)))
         assert with_start() == (str(extra.parent), of_the_data)
 

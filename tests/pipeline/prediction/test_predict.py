@@ -15,7 +15,7 @@ from components.example_gen.input_files import find_files
 from components.example_gen.packing import pack
 from models.metrics.bootstrap import REPLICATES, interval
 from models.metrics.video_metrics import VideoMetrics
-from pipeline.prediction.output import csv_line, json_line, open_output
+from pipeline.prediction.output import csv_line, json_line
 from pipeline.prediction.prediction import Answer, Prediction
 from pipeline.prediction.pushed_model import PushedModel
 
@@ -129,7 +129,8 @@ def test_bad_records_are_named_and_left_out(runs, frame_record, video_record, wr
     assert last == "5 records skipped, 2 videos answered"
     for (number, reason), line in zip(reasons.items(), lines, strict=True):
         assert line.startswith(f"skipped: {data}, record {number}: {reason}")
-    assert "exit code is then 3" in yt8m("predict", "--help").out
+    words = " ".join(yt8m("predict", "--help").out.split())
+    assert "exit code is then 3" in words and "can run whatever code its author put into it" in words
 
 
 def test_ten_bad_records_are_shown_and_all_counted(runs, video_record, write_shard, tmp_path, predict):
@@ -203,15 +204,6 @@ def test_a_mistake_is_said_in_one_line(
     assert answer.code == 2
     assert answer.err.startswith("error: ") and message in answer.err and answer.err.count("\n") == 1
     assert {path.name for path in tmp_path.iterdir()} == {"means", "bad", "runs"}
-
-
-def test_a_file_that_is_not_complete_leaves_the_old_one(tmp_path):
-    out = tmp_path / "out"
-    out.write_text("old")
-    with pytest.raises(KeyboardInterrupt), open_output(out) as file:
-        file.write("new")
-        raise KeyboardInterrupt
-    assert out.read_text() == "old" and list(tmp_path.iterdir()) == [out]
 
 
 def test_one_batch_is_read_ahead(runs, video_record, write_shard, tmp_path):

@@ -93,3 +93,11 @@ def test_a_pod_of_the_cluster_needs_to_say_nothing(yt8m, api_server, package, tm
     code, out, err = yt8m("submit", "--package", package, "--namespace", "mine")
     assert code == 0 and "link" not in out, err  # the API's address is not the UI's
     assert {experiment.get("namespace") for experiment in api_server.state.experiments.values()} == {None, "mine"}
+
+
+@pytest.mark.parametrize(
+    "endpoint", ["http://u:secret@[bad", "http://u:secret@host:80x", "http://u:sec/ret@h", "http://"]
+)
+def test_an_address_that_is_none_is_refused_without_its_password(yt8m, endpoint):
+    said = "error: --endpoint is no address, expected one such as http://localhost:8080\n"
+    assert yt8m("status", "--endpoint", endpoint) == (2, "", said)
