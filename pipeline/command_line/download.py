@@ -1,11 +1,8 @@
 """`yt8m download`."""
 
 import json
-import signal
-import sys
 from dataclasses import asdict
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import click
@@ -62,16 +59,11 @@ def download(
     partitions = [Partition(version, level, part) for part in dict.fromkeys(parts)]
     share = Share.parse(shard)
     addresses = Addresses.of_base_url(base_url) if base_url else Addresses.of_mirror(mirror or "us")
-    # A batch system ends a job so; as with Ctrl-C, what came is kept.
-    signal.signal(signal.SIGTERM, _leave)
     try:
         with ConsoleListener() as listener:
             summary = download_files(partitions, out, share, addresses, workers, Patience(), listener)
     except DownloadError as error:
         raise click.ClickException(str(error)) from None
-    except (KeyboardInterrupt, SystemExit):
-        click.echo("stopped; the same command goes on from here", err=True)
-        raise
     if as_json:
         click.echo(json.dumps({"out": str(out), "dataset": f"{version}/{level}", **asdict(summary)}, indent=1))
     else:
@@ -86,7 +78,3 @@ def download(
         raise click.ClickException(
             f"{len(summary.failed)} of {summary.files} files failed; the same command tries them again{elsewhere}"
         )
-
-
-def _leave(number: int, frame: FrameType | None) -> None:
-    sys.exit(128 + number)

@@ -4,7 +4,6 @@ import fcntl
 import json
 import os
 import resource
-import signal
 import subprocess
 import sys
 import time
@@ -127,14 +126,18 @@ def test_two_at_once_do_not_mix(synth, tmp_path):
     assert synth(tmp_path).code == 0
 
 
-def test_an_interrupted_one_leaves_nothing(synth, tmp_path, monkeypatch):
-    from pipeline import synthetic_data
+@pytest.mark.parametrize("out", ["new", "."])
+def test_an_interrupted_one_leaves_nothing(tmp_path, out):
+    program = (
+        "import os, signal, sys\nfrom pipeline import synthetic_data\nfrom pipeline.command_line import main\n"
+        "synthetic_data._write_vocabulary = lambda *_: os.kill(os.getpid(), signal.SIGINT)\n"
+        f"sys.argv = ['yt8m', 'synth', '--level', 'video', '--videos', '20', '--labels', '3', {out!r}]\nmain()"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, check=False)
+    assert done.returncode == 130 and list(tmp_path.iterdir()) == []
 
-    write = synthetic_data._write_vocabulary
-    monkeypatch.setattr(synthetic_data, "_write_vocabulary", lambda *_: os.kill(os.getpid(), signal.SIGINT))
-    assert synth(tmp_path / "new").code == 130 and list(tmp_path.iterdir()) == []
-    assert synth(tmp_path).code == 130 and list(tmp_path.iterdir()) == []
-    monkeypatch.setattr(synthetic_data, "_write_vocabulary", write)
+
+def test_a_full_disk_leaves_nothing(synth, tmp_path):
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (12_000, limits[1]))
     try:
