@@ -55,6 +55,7 @@ def measure(data: DataSettings, seed: int, out: Path, progress: Callable[[int, i
         bad_records.unlink()
     if not summary.videos:
         raise InputError(f"none of {summary.records} records can be used, first: {summary.first_quarantined[0]}")
+    summary.require_usable()
     listed = str(bad_records) if summary.quarantined else ""
     statistics = describe(counts, names, data.pattern, level, read_synthetic(data.pattern), summary, listed)
     statistics.write(str(out))

@@ -10,7 +10,7 @@ from components.drift_detector.settings import DriftSettings
 from components.evaluator.requirements import parse_requirements
 from components.example_gen.splits import SplitPolicy
 from models.errors import InputError, plain, quote
-from models.features import YT8M_CLASSES
+from models.features import AUDIO, ID, LABELS, MEAN_AUDIO, MEAN_RGB, RGB, YT8M_CLASSES
 from models.settings import MAX_SEED, Count, Settings, set_key
 from pipeline.experiments import NAME, Experiment, Recipe
 from pipeline.validation import explain
@@ -21,6 +21,9 @@ from tuner.space import search_space
 Share = Annotated[float, Field(ge=0, le=1)]
 
 Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
+
+# What records hold for the model; the numbers of labels and frames make slices of their own.
+OWN_FEATURES = {ID, LABELS, RGB, AUDIO, MEAN_RGB, MEAN_AUDIO}
 
 
 class DataSettings(Settings):
@@ -80,6 +83,13 @@ class EvaluationSettings(Settings):
 
     thresholds: Annotated[dict[str, Threshold], Field(validate_default=True)] = {}
     slices: tuple[Annotated[str, Field(min_length=1)], ...] = ()
+
+    @field_validator("slices")
+    @classmethod
+    def _slices_are_of_other_features(cls, slices: tuple[str, ...]) -> tuple[str, ...]:
+        if own := sorted(OWN_FEATURES & set(slices)):
+            raise ValueError(f"{own[0]} makes no slices, allowed: features of your own in the records")
+        return slices
 
     @field_validator("thresholds", mode="before")
     @classmethod

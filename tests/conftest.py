@@ -173,10 +173,11 @@ def video_record() -> Callable[..., bytes]:
         labels: Sequence[int] | None = (0,),
         mean_rgb: np.ndarray | str | None = "random",
         mean_audio: np.ndarray | str | None = "random",
-        **own: bytes,
+        **own: bytes | int | float,
     ) -> bytes:
         generator = np.random.default_rng(sum(video_id.encode()))
-        features = {"id": _bytes(video_id.encode())} | {name: _bytes(value) for name, value in own.items()}
+        make = {bytes: _bytes, int: lambda value: _ints([value]), float: lambda value: _floats([value])}
+        features = {"id": _bytes(video_id.encode())} | {name: make[type(value)](value) for name, value in own.items()}
         if labels is not None:
             features["labels"] = _ints(labels)
         for name, width, values in (("mean_rgb", 1024, mean_rgb), ("mean_audio", 128, mean_audio)):

@@ -51,7 +51,7 @@ def count_shard(shard: Shard, policy: SplitPolicy, level: Level, classes: int) -
         if split not in splits:
             splits[split] = SplitCounts(level, classes)
         splits[split].add(video.example)
-        summary.add(video, split)
+        summary.add(video, split, shard.file.path)
         id_hash = int.from_bytes(hashlib.blake2b(video.id, digest_size=8).digest(), "big")
         ids.append(id_hash & ~3 | SPLITS.index(split))
     return ShardCounts(splits, summary, refused, np.array(ids, np.uint64))

@@ -215,6 +215,7 @@ def _refuse_bad_data(summary: Summary, limit: float) -> None:
             f"{summary.quarantined} of {summary.records} records are bad, more than quarantine_limit {limit:.2%}; "
             f"first: {summary.first_quarantined[0]}"
         )
+    summary.require_usable()
     empty = [split for split in SPLITS if not summary.videos.get(split)]
     if empty:
         raise InputError(f"no videos in the split {empty[0]} (of {summary.records} records): use more data or shares")

@@ -14,7 +14,14 @@ from components.example_gen.packing import BadRecord, PackedVideo, pack
 from components.example_gen.splits import SPLITS, Split, SplitPolicy
 from components.example_gen.tfrecord import Damage, read_records, write_record
 from components.publishing import Attempt, write_whole
+from models.errors import InputError, quote
 from models.features import Level
+
+# Slices of a feature: each has scores, intervals and a row on a page.
+MOST_SLICES = 1000
+
+# So many videos that list a label twice, all of them, are no accident.
+FEWEST_TO_JUDGE = 10
 
 # What a summary lists by name; the quarantine files hold all of them.
 EXAMPLES_SHOWN = 10
@@ -22,12 +29,11 @@ EXAMPLES_SHOWN = 10
 
 @dataclass(frozen=True)
 class Refused:
-    """A record that cannot be used; `lost` counts the records that went with it where a file cannot be read on."""
+    """A record that cannot be used, or a stretch of a file in which no record is whole."""
 
     file: str
     record: int
     reason: str
-    lost: int = 1
 
     @property
     def line(self) -> bytes:
@@ -40,7 +46,11 @@ class Refused:
 
 @dataclass
 class Summary:
-    """What became of the records: of one shard, or merged over all."""
+    """What became of the records: of one shard, or merged over all.
+
+    Of features that were kept, `kept_kinds` names a file for each kind that occurs, and `kept_values` has hashes of
+    their first values, one more than MOST_SLICES at most.
+    """
 
     videos: dict[str, int] = field(default_factory=dict)
     frames: int = 0
@@ -49,24 +59,30 @@ class Summary:
     first_quarantined: list[str] = field(default_factory=list)
     cut_to_max_frames: int = 0
     repeated_labels: int = 0
+    label_vectors: int = 0
+    kept_kinds: dict[str, dict[str, str]] = field(default_factory=dict)
+    kept_values: dict[str, list[int]] = field(default_factory=dict)
     duplicates: dict[str, int] = field(default_factory=dict)
 
     @property
     def records(self) -> int:
-        """All records that were seen or are known to be lost."""
+        """All records; a damaged stretch, which may have held several, is one of them."""
         return sum(self.videos.values()) + self.quarantined
 
-    def add(self, video: PackedVideo, split: str) -> None:
+    def add(self, video: PackedVideo, split: str, file: str) -> None:
         """Counts one written video."""
         self.videos[split] = self.videos.get(split, 0) + 1
         self.frames += video.frames
         self.labels += video.labels
         self.cut_to_max_frames += video.cut_frames
         self.repeated_labels += video.repeated_labels
+        self.label_vectors += video.label_vector
+        for name, (kind, values) in video.kept.items():
+            self._keep(name, {kind: file} if kind else {}, values)
 
     def refuse(self, refused: Refused) -> None:
         """Counts what could not be used."""
-        self.quarantined += refused.lost
+        self.quarantined += 1
         if len(self.first_quarantined) < EXAMPLES_SHOWN:
             self.first_quarantined.append(str(refused))
 
@@ -80,7 +96,37 @@ class Summary:
         self.first_quarantined = sorted(self.first_quarantined + other.first_quarantined)[:EXAMPLES_SHOWN]
         self.cut_to_max_frames += other.cut_to_max_frames
         self.repeated_labels += other.repeated_labels
+        self.label_vectors += other.label_vectors
+        for name, kinds in other.kept_kinds.items():
+            self._keep(name, kinds, other.kept_values[name])
         return self
+
+    def require_usable(self) -> None:
+        """Looks for what only all records together tell.
+
+        Raises:
+            InputError: labels that are no ids, or kept features that can make no slices.
+        """
+        videos = sum(self.videos.values())
+        if videos and self.label_vectors == videos:
+            raise InputError(
+                f"labels of all {videos:,} videos are a 0 or 1 for each label, expected ids: the places of the ones"
+            )
+        if videos >= FEWEST_TO_JUDGE and self.repeated_labels == videos:
+            raise InputError(f"each of {videos:,} videos lists a label twice, expected ids, not a vector")
+        for name, kinds in self.kept_kinds.items():
+            if len(kinds) > 1:
+                places = " and ".join(f"{kind} in {file}" for kind, file in sorted(kinds.items()))
+                raise InputError(f"evaluation.slices: {quote(name)} holds {places}, expected one kind")
+            if len(self.kept_values[name]) > MOST_SLICES:
+                raise InputError(
+                    f"evaluation.slices: {quote(name)} has more than {MOST_SLICES:,} values, each would be a slice"
+                )
+
+    def _keep(self, name: str, kinds: dict[str, str], values: Iterable[int]) -> None:
+        self.kept_kinds[name] = kinds | self.kept_kinds.get(name, {})
+        known = self.kept_values.setdefault(name, [])
+        self.kept_values[name] = sorted({*known, *values})[: MOST_SLICES + 1] if set(values) - set(known) else known
 
 
 @dataclass(frozen=True)
@@ -115,14 +161,10 @@ def read_shard(
 ) -> Iterator[PackedVideo | Refused]:
     """Each record of a file: packed, or why it cannot be used; see `pack`."""
     with _open(file.path) as source:
-        seen_bytes = 0
-        for number, record in enumerate(read_records(source, file.size)):
+        for number, record in enumerate(read_records(source)):
             if isinstance(record, Damage):
-                # How many records a cut-off tail held is unknown: count them by the mean size of those before.
-                lost = record.lost_bytes * number / max(seen_bytes, 1)
-                yield Refused(file.path, number, record.reason, max(1, round(lost)))
+                yield Refused(file.path, number, record.reason)
                 continue
-            seen_bytes += len(record)
             try:
                 video = pack(record, level, classes, kept_features)
             except BadRecord as error:
@@ -204,7 +246,7 @@ class _IngestShard(beam.DoFn):
                 split = shard.split or self.policy.of_id(video.id)
                 name = f"Split-{split}/data_tfrecord-{shard.number:05d}-of-{shard.of:05d}"
                 write_record(attempt.open(f"{self.examples}/{name}"), video.example)
-                summary.add(video, split)
+                summary.add(video, split, shard.file.path)
                 yield video.id, split
         yield beam.pvalue.TaggedOutput("summary", summary)
 

@@ -119,16 +119,16 @@ def detect_level(files: InputFiles) -> Level:
     Raises:
         InputError: no file has a readable record.
     """
-    reasons = []
+    reasons: list[str] = []
     for file in files.files:
         with FileSystems.open(file.path, compression_type=CompressionTypes.UNCOMPRESSED) as stream:
-            for number, record in enumerate(read_records(stream, file.size)):
+            for number, record in enumerate(read_records(stream)):
                 try:
                     if not isinstance(record, Damage):
                         return level_of(record)
-                    reasons.append(f"{file.path}, record {number}: {record.reason}")
+                    reasons = reasons or [f"{file.path}, record {number}: {record.reason}"]
                 except BadRecord as error:
-                    reasons.append(f"{file.path}, record {number}: {error}")
+                    reasons = reasons or [f"{file.path}, record {number}: {error}"]
     raise InputError(f"no readable record in {len(files.files)} files; first: {(reasons or ['no records'])[0]}")
 
 

@@ -1,5 +1,6 @@
 """One raw YouTube-8M record checked and packed into the pipeline's tf.Example."""
 
+import hashlib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,6 +9,7 @@ from typing import Any
 from google.protobuf.message import DecodeError
 from tensorflow.core.example import example_pb2, feature_pb2
 
+from models.errors import quote
 from models.features import (
     AUDIO,
     AUDIO_WIDTH,
@@ -26,6 +28,16 @@ from models.features import (
 # Files of 2017 (version 1) name the id so, and count 4,716 classes.
 V1_ID = "video_id"
 
+# Codes stand for -1.992 to 2.008, so do their means; none of the published lies outside. What lies beyond this is no
+# mean of such frames, and a few of them make a training diverge.
+LARGEST_MEAN = 2.5
+
+_BYTES, _FLOATS, _NUMBERS = "bytes_list", "float_list", "int64_list"
+_KINDS = {_BYTES: "bytes", _FLOATS: "floats", _NUMBERS: "whole numbers"}
+
+# Of a record that holds nothing that is looked for.
+SHOWN = 10
+
 
 class BadRecord(ValueError):
     """A record that cannot be used; the message says why, without naming its file."""
@@ -33,7 +45,12 @@ class BadRecord(ValueError):
 
 @dataclass(frozen=True)
 class PackedVideo:
-    """A record as the pipeline keeps it, and what was mended to get there."""
+    """A record as the pipeline keeps it, and what was mended to get there.
+
+    Attributes:
+        label_vector: its labels are a 0 or 1 for each class, as if they were no ids.
+        kept: of each feature that was kept, its kind and hashes of its values.
+    """
 
     id: bytes
     example: bytes
@@ -41,6 +58,8 @@ class PackedVideo:
     frames: int
     cut_frames: bool
     repeated_labels: bool
+    label_vector: bool
+    kept: Mapping[str, tuple[str, frozenset[int]]]
 
 
 def level_of(record: bytes) -> Level:
@@ -76,6 +95,7 @@ def pack(record: bytes, level: Level, classes: int | None, kept_features: Sequen
     video_id, v1 = _id(context)
     labels = _labels(context, classes, v1)
     features: dict[str, feature_pb2.Feature] = {name: context[name] for name in kept_features if name in context}
+    kept = {name: _kept(feature, name) for name, feature in features.items()}
     features |= {
         ID: feature_pb2.Feature(bytes_list=feature_pb2.BytesList(value=[video_id])),
         LABELS: feature_pb2.Feature(int64_list=feature_pb2.Int64List(value=sorted(set(labels)))),
@@ -102,6 +122,9 @@ def pack(record: bytes, level: Level, classes: int | None, kept_features: Sequen
         frames=frames,
         cut_frames=level == "frame" and len(rgb) > MAX_FRAMES,
         repeated_labels=len(set(labels)) < len(labels),
+        # With two classes [0, 1] are both ids.
+        label_vector=classes is not None and len(labels) == classes > 2 and set(labels) <= {0, 1},
+        kept=kept,
     )
 
 
@@ -121,23 +144,30 @@ def _level(sequence: example_pb2.SequenceExample) -> Level:
         return "video"
     if not context and not lists:
         raise BadRecord("not a tf.Example or tf.SequenceExample (no features)")
-    seen = ", ".join(sorted([*context, *lists]))
-    raise BadRecord(f"has neither {RGB} and {AUDIO} nor {MEAN_RGB} and {MEAN_AUDIO} (features seen: {seen})")
+    seen = sorted([*context, *lists])
+    shown = ", ".join(name if name.isidentifier() and len(name) <= 40 else quote(name) for name in seen[:SHOWN])
+    more = f" and {len(seen) - SHOWN} more" if len(seen) > SHOWN else ""
+    raise BadRecord(f"has neither {RGB} and {AUDIO} nor {MEAN_RGB} and {MEAN_AUDIO} (features seen: {shown}{more})")
 
 
 def _id(context: Mapping[str, feature_pb2.Feature]) -> tuple[bytes, bool]:
     for key in (ID, V1_ID):
-        if key in context and (values := context[key].bytes_list.value):
-            return values[0], key == V1_ID
+        if key not in context:
+            continue
+        values = _values(context[key], key, _BYTES, "the bytes of one id")
+        if len(values) != 1:
+            raise BadRecord(f"{key} has {len(values)} values, expected one id")
+        return values[0], key == V1_ID
     raise BadRecord(f"feature {ID} is missing")
 
 
 def _labels(context: Mapping[str, feature_pb2.Feature], classes: int | None, v1: bool) -> list[int]:
-    if classes is None:
-        return list(context[LABELS].int64_list.value) if LABELS in context else []
-    if LABELS not in context:
+    if LABELS not in context and classes is not None:
         raise BadRecord(f"feature {LABELS} is missing")
-    labels = list(context[LABELS].int64_list.value)
+    feature = context[LABELS] if LABELS in context else feature_pb2.Feature()
+    labels = list(_values(feature, LABELS, _NUMBERS, "whole numbers: ids of the labels"))
+    if classes is None:
+        return labels
     if not labels:
         raise BadRecord("has no labels, expected at least one")
     for label in labels:
@@ -149,23 +179,57 @@ def _labels(context: Mapping[str, feature_pb2.Feature], classes: int | None, v1:
     return labels
 
 
+def _values(feature: feature_pb2.Feature, name: str, kind: str, expected: str) -> Any:
+    """The values of a feature; none where it has no kind.
+
+    Raises:
+        BadRecord: they are of another kind.
+    """
+    found = feature.WhichOneof("kind")
+    if found and found != kind:
+        raise BadRecord(f"{name} is a list of {_KINDS[found]}, expected {expected}")
+    return getattr(feature, kind).value
+
+
+def _kept(feature: feature_pb2.Feature, name: str) -> tuple[str, frozenset[int]]:
+    """The kind of a feature that makes slices, and hashes of its values."""
+    kind = feature.WhichOneof("kind") or ""
+    if kind == _FLOATS:
+        raise BadRecord(f"{quote(name)} is a list of floats, expected text or whole numbers to make slices of")
+    values = getattr(feature, kind).value if kind else ()
+    for value in values if kind == _BYTES else ():
+        try:
+            value.decode()
+        except UnicodeDecodeError:
+            raise BadRecord(f"{quote(name)} is {quote(value)}, expected UTF-8 text to make slices of") from None
+    hashes = (hashlib.blake2b(str(value).encode(), digest_size=6).digest() for value in values)
+    return _KINDS.get(kind, ""), frozenset(int.from_bytes(digest, "big") for digest in hashes)
+
+
 def _mean(context: Mapping[str, feature_pb2.Feature], name: str, width: int) -> feature_pb2.Feature:
     if name not in context:
-        raise BadRecord(f"feature {name} is missing")
-    values = context[name].float_list.value
+        other = MEAN_RGB if name == MEAN_AUDIO else MEAN_AUDIO
+        raise BadRecord(f"feature {name} is missing, {other} is there: both are needed")
+    values = _values(context[name], name, _FLOATS, f"{width} floats")
     if len(values) != width:
         raise BadRecord(f"{name} has {len(values)} values, expected {width}")
     # One NaN or infinity makes the sum non-finite; 1152 finite float32 values cannot overflow a Python float.
     if not math.isfinite(sum(values)):
         bad = next(i for i, value in enumerate(values) if not math.isfinite(value))
         raise BadRecord(f"{name}[{bad}] is {values[bad]}, expected a finite number")
+    if max(values) > LARGEST_MEAN or min(values) < -LARGEST_MEAN:
+        bad = next(i for i, value in enumerate(values) if abs(value) > LARGEST_MEAN)
+        raise BadRecord(f"{name}[{bad}] is {values[bad]:g}, expected -1.992 to 2.008 as the means of quantized frames")
     return context[name]
 
 
 def _frames(lists: Mapping[str, Any], name: str, width: int) -> list[bytes]:
     if name not in lists:
-        raise BadRecord(f"feature {name} is missing")
-    frames = [b"".join(frame.bytes_list.value) for frame in lists[name].feature]
+        raise BadRecord(f"feature {name} is missing, {RGB if name == AUDIO else AUDIO} is there: both are needed")
+    frames = [
+        b"".join(frame.bytes_list.value or _values(frame, f"{name} in frame {number}", _BYTES, f"{width} bytes"))
+        for number, frame in enumerate(lists[name].feature)
+    ]
     if not frames:
         raise BadRecord(f"{name} has no frames, expected 1 to {MAX_FRAMES}")
     for number, frame in enumerate(frames):

@@ -1,59 +1,64 @@
-"""TFRecord framing that goes on after a damaged record and says which one it was.
-
-A record is: length (uint64), masked CRC-32C of those 8 bytes, the payload, masked CRC-32C of the payload; all
-little-endian. TensorFlow's and Beam's readers stop at the first damage, which would lose the rest of the file.
-"""
+"""TFRecord framing: length (8 bytes), its masked CRC-32C (4), payload, the payload's masked CRC-32C (4)."""
 
 import struct
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import Any, BinaryIO, Protocol
 
 import google_crc32c
+import numpy as np
+
+from components.example_gen.file_kinds import looks_like
+
+# Bytes read at a time.
+CHUNK = 2**20
+
+# No longer record is read, so that a length that somebody made up takes no memory: 15 hours of video, a frame a second.
+LONGEST_RECORD = 2**26
+
+# Bytes of payloads checked in vain while the next record is looked for: made-up lengths could make it millions.
+MOST_IN_VAIN = 2**30
+
+_HEADER, _FOOTER = 12, 4
 
 
 @dataclass(frozen=True)
 class Damage:
-    """A record whose payload cannot be trusted; `lost_bytes` counts what follows it where nothing more can be read."""
+    """What is there in place of one record or more; `lost_bytes` were passed over to the next that is whole."""
 
     reason: str
-    lost_bytes: int = 0
+    lost_bytes: int
 
 
-def _masked_crc(payload: bytes) -> int:
-    crc = google_crc32c.value(payload)
-    return (((crc >> 15) | (crc << 17)) + 0xA282EAD8) & 0xFFFFFFFF
+def read_records(file: BinaryIO) -> Iterator[bytes | Damage]:
+    """Yields each payload of an open TFRecord file, compressed with gzip or zlib or not, or what is wrong in its place.
 
-
-def read_records(file: BinaryIO, size: int) -> Iterator[bytes | Damage]:
-    """Yields each payload of an open TFRecord file of `size` bytes, or what is wrong in its place.
-
-    After a payload whose checksum is wrong the next record is read as usual; after a wrong length nothing can be,
-    and the Damage says how many bytes are lost.
+    After damage the next whole record is looked for: what follows a damaged one is read. (Then a payload
+    that holds TFRecords is taken for them.)
     """
-    if size == 0:
-        yield Damage("the file is empty (0 bytes)")
+    source = _Source(file)
+    if not source.need(1):
+        yield Damage("the file is empty (0 bytes)", 0)
         return
-    position = 0
-    while header := file.read(12):
-        if len(header) < 12:
-            yield Damage(f"the file ends inside a record header ({len(header)} of 12 bytes)", len(header))
-            return
-        length, crc = struct.unpack("<QI", header)
-        if crc != _masked_crc(header[:8]):
-            yield Damage("the checksum of the record's length is wrong (CRC-32C)", max(size - position, 12))
-            return
-        left = size - position - 12
-        if left < length + 4:
-            yield Damage(f"the file ends inside the record ({left} of {length + 4} bytes)", size - position)
-            return
-        body = file.read(length + 4)
-        position += 16 + length
-        payload = body[:-4]
-        if struct.unpack("<I", body[-4:])[0] != _masked_crc(payload):
-            yield Damage("the checksum of the record is wrong (CRC-32C)")
-        else:
-            yield payload
+    if source.header() is None:
+        source = _inflated(source)
+    seen = False
+    try:
+        while source.need(1):
+            payload = source.take()
+            if isinstance(payload, bytes):
+                seen = True
+                yield payload
+                continue
+            if not seen and (kind := looks_like(source.head())):
+                yield Damage(f"is no TFRecord file: it looks like {kind}", 0)
+                return
+            lost = source.skip_to_next()
+            more = f", {lost:,} bytes are lost" if lost > source.claimed else ""
+            yield Damage(payload + more, lost)
+    except (zlib.error, EOFError) as error:
+        yield Damage(f"the compressed data end early or are damaged ({error})", 0)
 
 
 def write_record(file: BinaryIO, payload: bytes) -> None:
@@ -62,3 +67,160 @@ def write_record(file: BinaryIO, payload: bytes) -> None:
     file.write(length + struct.pack("<I", _masked_crc(length)))
     file.write(payload)
     file.write(struct.pack("<I", _masked_crc(payload)))
+
+
+def _masked_crc(payload: bytes) -> int:
+    crc = google_crc32c.value(payload)
+    return (((crc >> 15) | (crc << 17)) + 0xA282EAD8) & 0xFFFFFFFF
+
+
+class _Readable(Protocol):
+    def read(self, size: int, /) -> bytes: ...
+
+
+class _Source:
+    """A stream and what was read of it ahead of the next record; no more than a record and a chunk are held.
+
+    Attributes:
+        claimed: bytes that the newest record that could not be taken has, 0 where nobody knows.
+    """
+
+    def __init__(self, file: _Readable, data: bytes = b"") -> None:
+        self._file, self._data, self._at, self._ended = file, data, 0, False
+        self._in_vain = 0
+        self.claimed = 0
+
+    def need(self, size: int) -> bool:
+        """Whether so many bytes are left."""
+        while len(self._data) - self._at < size and not self._ended:
+            more = self._file.read(max(CHUNK, size - len(self._data) + self._at))
+            self._ended = not more
+            self._data, self._at = self._data[self._at :] + more, 0
+        return len(self._data) - self._at >= size
+
+    def head(self) -> bytes:
+        """What comes next, as much as a record may be long."""
+        self.need(LONGEST_RECORD)
+        return self._data[self._at :]
+
+    def rest(self) -> "_Prefixed":
+        """The stream with what was read of it."""
+        return _Prefixed(self._data[self._at :], self._file)
+
+    def header(self, at: int = 0) -> int | None:
+        """The length of a record that begins some bytes on; None where none does."""
+        if not self.need(at + _HEADER):
+            return None
+        start = self._at + at
+        length, crc = struct.unpack("<QI", self._data[start : start + _HEADER])
+        return length if crc == _masked_crc(self._data[start : start + 8]) else None
+
+    def take(self) -> bytes | str:
+        """The next payload, which is then behind; else why it cannot be taken."""
+        self.claimed = 0
+        length = self.header()
+        if length is None:
+            left = len(self._data) - self._at
+            if left < _HEADER:
+                return f"the file ends inside a record header ({left} of {_HEADER} bytes)"
+            return "the checksum of the record's length is wrong (CRC-32C)"
+        if length > LONGEST_RECORD:
+            return f"the record has {length:,} bytes, at most {LONGEST_RECORD:,} are read"
+        if not self.need(_HEADER + length + _FOOTER):
+            left = len(self._data) - self._at - _HEADER
+            return f"the file ends inside the record ({left} of {length + _FOOTER} bytes)"
+        payload = self._payload(length)
+        if payload is None:
+            self.claimed = _HEADER + length + _FOOTER
+            return "the checksum of the record is wrong (CRC-32C)"
+        self._at += _HEADER + length + _FOOTER
+        return payload
+
+    def skip_to_next(self) -> int:
+        """Passes over damage to the next whole record, or to the end; returns the bytes passed over."""
+        if self.claimed and (self._is_whole(self.claimed) or not self.need(self.claimed + 1)):
+            self._at += self.claimed
+            return self.claimed
+        self._at += 1
+        skipped = 1
+        while self.need(_HEADER + _FOOTER) and self._in_vain <= MOST_IN_VAIN:
+            self.need(CHUNK)
+            for place in self._candidates():
+                if self._is_whole(int(place)):
+                    self._at += int(place)
+                    return skipped + int(place)
+            passed = len(self._data) - self._at - (_HEADER + _FOOTER - 1)
+            self._at += passed
+            skipped += passed
+        while self.need(1):
+            skipped += len(self._data) - self._at
+            self._at = len(self._data)
+        return skipped
+
+    def _candidates(self) -> np.ndarray:
+        # Lengths below 2**32, not followed by zeros: of a million positions in frames a few are left.
+        data = np.frombuffer(self._data, np.uint8)[self._at :]
+        last = len(data) - (_HEADER + _FOOTER) + 1
+        high = data[4 : last + 4] | data[5 : last + 5] | data[6 : last + 6] | data[7 : last + 7]
+        crc = data[8 : last + 8] | data[9 : last + 9] | data[10 : last + 10] | data[11 : last + 11]
+        return np.flatnonzero((high == 0) & (crc != 0))
+
+    def _is_whole(self, at: int) -> bool:
+        length = self.header(at)
+        if length is None or length > LONGEST_RECORD or not self.need(at + _HEADER + length + _FOOTER):
+            return False
+        whole = self._payload(length, at) is not None
+        self._in_vain += 0 if whole else length
+        return whole
+
+    def _payload(self, length: int, at: int = 0) -> bytes | None:
+        start = self._at + at + _HEADER
+        payload = self._data[start : start + length]
+        [crc] = struct.unpack("<I", self._data[start + length : start + length + _FOOTER])
+        return payload if crc == _masked_crc(payload) else None
+
+
+class _Prefixed:
+    """A stream of which the beginning was read already."""
+
+    def __init__(self, begin: bytes, file: _Readable) -> None:
+        self._begin, self._file = begin, file
+
+    def read(self, size: int = CHUNK, /) -> bytes:
+        begin, self._begin = self._begin[:size], self._begin[size:]
+        return begin or self._file.read(size)
+
+
+class _Inflated:
+    """What gzip (of one member or more) or a zlib stream holds, inflated as it is read."""
+
+    def __init__(self, file: _Readable) -> None:
+        self._file, self._inflate, self._waiting = file, _inflater(), b""
+
+    def read(self, size: int, /) -> bytes:
+        while True:
+            self._waiting = self._waiting or self._file.read(CHUNK)
+            if self._inflate.eof:
+                if not self._waiting:
+                    return b""
+                self._inflate = _inflater()
+            elif not self._waiting:
+                raise EOFError("the end is missing")
+            found = self._inflate.decompress(self._waiting, size)
+            self._waiting = self._inflate.unconsumed_tail or self._inflate.unused_data
+            if found:
+                return found
+
+
+def _inflater() -> Any:
+    return zlib.decompressobj(zlib.MAX_WBITS | 32)  # gzip or zlib
+
+
+def _inflated(source: _Source) -> _Source:
+    """The same source, or what is in it where it begins as gzip and zlib do."""
+    source.need(2)
+    begin = source.rest()
+    first = begin.read(2)
+    whole = _Prefixed(first, begin)
+    is_zlib = first[:1] == b"\x78" and len(first) == 2 and int.from_bytes(first, "big") % 31 == 0
+    return _Source(_Inflated(whole)) if first == b"\x1f\x8b" or is_zlib else _Source(whole)

@@ -79,10 +79,10 @@ class Prediction:
         records = self._read()
         while batch := list(islice(records, self._batch_size)):
             probabilities = self._model.probabilities([record.video.example for record in batch])
-            # Finite means of 1e38 overflow in a network.
+            # A network's weights may overflow.
             numbers = ~np.isnan(probabilities).any(axis=1)
             for place in np.flatnonzero(~numbers):
-                self._refuse(batch[place].refused("the model's answer is not a number: too large means?"))
+                self._refuse(batch[place].refused("the model's answer is not a number"))
             batch, probabilities = [batch[place] for place in np.flatnonzero(numbers)], probabilities[numbers]
             self.videos += len(batch)
             if self._metrics:
@@ -107,13 +107,13 @@ class Prediction:
                     self._refuse(record.refused(reason))
                     continue
                 yield record
-                done += len(video.example)
+                done = min(done + len(video.example), before + file.size)  # a compressed file holds more
                 self._progress(done)
             before += file.size
             self._progress(before)
 
     def _refuse(self, refused: Refused) -> None:
-        self.skipped += refused.lost
+        self.skipped += 1
         self._report(refused)
 
     def _count(self, metrics: VideoMetrics, batch: Sequence[_Record], probabilities: np.ndarray) -> None:

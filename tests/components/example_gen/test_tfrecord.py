@@ -1,12 +1,18 @@
 """TFRecord framing against TensorFlow's, and what damage costs."""
 
+import gzip
 import io
+import struct
+import tracemalloc
+from collections import Counter
 
+import numpy as np
 import pytest
 import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from components.example_gen import tfrecord
 from components.example_gen.tfrecord import Damage, read_records, write_record
 
 payloads = st.lists(st.binary(max_size=40), min_size=1, max_size=5)
@@ -20,7 +26,7 @@ def shard(records):
 
 
 def read(content):
-    return list(read_records(io.BytesIO(content), len(content)))
+    return list(read_records(io.BytesIO(content)))
 
 
 @given(payloads)
@@ -51,10 +57,22 @@ def test_a_flipped_bit_is_found_and_costs_no_record_before_it(records, data):
     hit = next(number for number, end in enumerate(ends) if place < end)
     assert found[:hit] == records[:hit]
     assert isinstance(found[hit], Damage)
-    in_payload = place - (ends[hit] - len(records[hit]) - 4) >= 0
-    # A wrong payload costs itself alone, a wrong length the rest of the file.
-    assert found[hit + 1 :] == (records[hit + 1 :] if in_payload else [])
-    assert found[hit].lost_bytes == (0 if in_payload else len(content) - (ends[hit] - 16 - len(records[hit])))
+    assert found[hit + 1 :] == records[hit + 1 :]
+    assert found[hit].lost_bytes == 16 + len(records[hit])
+
+
+@settings(max_examples=300)
+@given(payloads, st.data())
+def test_a_part_that_is_missing_costs_the_records_that_it_touches(records, data):
+    content = shard(records)
+    begin = data.draw(st.integers(0, len(content) - 1))
+    end = data.draw(st.integers(begin + 1, len(content)))
+    ends = [sum(16 + len(record) for record in records[: count + 1]) for count in range(len(records))]
+    starts = [0, *ends][:-1]
+    whole = [record for record, first, last in zip(records, starts, ends, strict=True) if last <= begin or first >= end]
+    found = read(content[:begin] + content[end:])
+    kept = Counter(record for record in found if isinstance(record, bytes))
+    assert kept >= Counter(whole) and kept <= Counter(records)
 
 
 @settings(max_examples=200)
@@ -73,18 +91,85 @@ def test_a_cut_file_gives_its_whole_records_and_one_damage(records, data):
 
 
 def test_an_empty_file_is_damage():
-    assert read(b"") == [Damage("the file is empty (0 bytes)")]
+    assert read(b"") == [Damage("the file is empty (0 bytes)", 0)]
 
 
 @pytest.mark.parametrize("claimed", [2**40, 2**63])
 def test_an_absurd_length_is_not_allocated(claimed):
     file = io.BytesIO()
     write_record(file, b"x")
-    import struct
-
-    from components.example_gen import tfrecord
-
     length = struct.pack("<Q", claimed)
     content = length + struct.pack("<I", tfrecord._masked_crc(length)) + b"x" * 20
     [damage] = read(content)
-    assert "ends inside the record" in damage.reason and damage.lost_bytes == len(content)
+    assert f"the record has {claimed:,} bytes, at most 67,108,864 are read" in damage.reason
+    assert damage.lost_bytes == len(content)
+
+
+def test_a_made_up_length_that_fits_costs_no_record_after_it(tmp_path):
+    records = [bytes(1000), b"one", b"two"]
+    content = bytearray(shard(records))
+    length = struct.pack("<Q", 1010)
+    content[:12] = length + struct.pack("<I", tfrecord._masked_crc(length))
+    damage, *rest = read(bytes(content))
+    assert isinstance(damage, Damage) and rest == records[1:]
+
+
+@pytest.mark.parametrize("kind", ["GZIP", "ZLIB"])
+def test_what_tensorflow_compresses_is_read_and_what_of_it_is_cut_off_is_said(tmp_path, kind):
+    records = [bytes([number]) * 5000 for number in range(50)] + [np.random.default_rng(1).bytes(200_000)]
+    path = tmp_path / "shard"
+    with tf.io.TFRecordWriter(str(path), kind) as writer:
+        for record in records:
+            writer.write(record)
+    content = path.read_bytes()
+    assert read(content) == records
+    *before, damage = read(content[: len(content) // 2])
+    assert before == records[:50] and damage.reason.startswith("the compressed data end early or are damaged")
+    damaged = read(content[:1000] + bytes(50) + content[1050:])
+    assert isinstance(damaged[-1], Damage) and all(record in records for record in damaged[:-1])
+
+
+def test_compressed_zeros_take_no_memory():
+    bomb = gzip.compress(shard([b"one"]) + bytes(300_000_000), 1)
+    tracemalloc.start()
+    one, damage = read(bomb)
+    assert one == b"one" and damage.lost_bytes == 300_000_000
+    assert tracemalloc.get_traced_memory()[1] < 30_000_000
+    tracemalloc.stop()
+
+
+@pytest.mark.parametrize(
+    ("content", "kind"),
+    [
+        (b"<!DOCTYPE html><html>Not found</html>", "HTML or XML"),
+        (b"id,labels\nabc,1 2\n", "CSV"),
+        (b'{"id": 1}', "JSON"),
+        (b"\x89PNG\r\n\x1a\n" + bytes(100), "a PNG image"),
+        (b"PK\x03\x04" + bytes(100), "a zip archive"),
+        (b"PAR1" + bytes(100), "Parquet"),
+        (b"\0\0\0\x18ftypmp42" + bytes(100), "an MP4 video"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:1\n", "a pointer of Git LFS"),
+        (gzip.compress(b"<html>", mtime=0), "HTML or XML"),
+        (b"just some words", "text"),
+        (
+            tf.train.SequenceExample(
+                context=tf.train.Features(
+                    feature={"id": tf.train.Feature(bytes_list=tf.train.BytesList(value=[b"video"]))}
+                )
+            ).SerializeToString(),
+            "a single serialized tf.Example or tf.SequenceExample",
+        ),
+    ],
+)
+def test_a_file_of_another_kind_is_said_to_be_one(content, kind):
+    [damage] = read(content)
+    assert damage.reason.startswith(f"is no TFRecord file: it looks like {kind}")
+
+
+def test_made_up_headers_end_a_search_in_time(monkeypatch):
+    monkeypatch.setattr(tfrecord, "MOST_IN_VAIN", 10_000)
+    length = struct.pack("<Q", 1000)
+    header = length + struct.pack("<I", tfrecord._masked_crc(length))
+    content = header * 1000
+    [damage] = read(content)
+    assert damage.lost_bytes == len(content)
