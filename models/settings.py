@@ -184,7 +184,7 @@ class TrainingSettings(Settings):
     model, or of the one whose folder it is, and with a new optimizer.
     """
 
-    learning_rate: Annotated[float, Field(ge=1e-20, le=10)] = 1e-3
+    learning_rate: Annotated[float, Field(ge=1e-20, le=1e38)] = 1e-3
     decay_rate: Annotated[float, Field(ge=1e-6, le=1)] = 0.95
     decay_samples: Count = 1_500_000
     batch_size: Count = 128

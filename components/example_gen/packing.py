@@ -36,7 +36,7 @@ _BYTES, _FLOATS, _NUMBERS = "bytes_list", "float_list", "int64_list"
 _KINDS = {_BYTES: "bytes", _FLOATS: "floats", _NUMBERS: "whole numbers"}
 
 # Of a record that holds nothing that is looked for.
-SHOWN = 10
+SHOWN = 4
 
 
 class BadRecord(ValueError):

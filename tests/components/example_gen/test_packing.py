@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from components.example_gen.packing import BadRecord, level_of, pack
 
@@ -98,6 +100,9 @@ VIDEO_CASES = {
     "audio too wide": ({"mean_audio": np.zeros(129)}, "mean_audio has 129 values, expected 128"),
     "no audio": ({"mean_audio": None}, "feature mean_audio is missing"),
     "NaN": ({"mean_rgb": np.where(np.arange(1024) == 7, np.nan, 0)}, "mean_rgb[7] is nan, expected a finite number"),
+    "no rgb": ({"mean_rgb": None}, "feature mean_rgb is missing, mean_audio is there: both are needed"),
+    "huge": ({"mean_rgb": np.full(1024, 3e38)}, "mean_rgb[0] is 3e+38, expected -1.992 to 2.008"),
+    "too small": ({"mean_audio": np.where(np.arange(128) == 5, -2.6, 0)}, "mean_audio[5] is -2.6, expected -1.992 to"),
     "infinite": ({"mean_audio": np.where(np.arange(128) == 3, -np.inf, 0)}, "mean_audio[3] is -inf"),
     "opposite infinities": ({"mean_audio": np.array([np.inf, -np.inf] * 64)}, "mean_audio[0] is inf"),
 }
@@ -127,3 +132,64 @@ def test_features_that_are_to_be_kept_are_kept_as_they_are_where_a_record_has_th
         features = parsed(pack(record, "video", 1, kept_features=["channel"]))
         assert ("channel" in features) == (kept is not None) and "owner" not in features
         assert kept is None or list(features["channel"].bytes_list.value) == kept
+
+
+WORDS, FLOATS, NUMBERS = (
+    tf.train.Feature(bytes_list=tf.train.BytesList(value=[b"a"])),
+    tf.train.Feature(float_list=tf.train.FloatList(value=[1.0])),
+    tf.train.Feature(int64_list=tf.train.Int64List(value=[1])),
+)
+TWO = tf.train.Feature(bytes_list=tf.train.BytesList(value=[b"a", b"b"]))
+
+
+@pytest.mark.parametrize("classes", [10, None])
+@pytest.mark.parametrize(
+    ("name", "feature", "reason"),
+    [
+        ("mean_rgb", WORDS, "mean_rgb is a list of bytes, expected 1024 floats"),
+        ("mean_audio", NUMBERS, "mean_audio is a list of whole numbers, expected 128 floats"),
+        ("labels", FLOATS, "labels is a list of floats, expected whole numbers: ids of the labels"),
+        ("labels", WORDS, "labels is a list of bytes, expected whole numbers: ids of the labels"),
+        ("id", NUMBERS, "id is a list of whole numbers, expected the bytes of one id"),
+        ("id", TWO, "id has 2 values, expected one id"),
+        ("id", tf.train.Feature(), "id has 0 values, expected one id"),
+    ],
+)
+def test_the_wrong_kind_of_a_feature_is_named(video_record, name, feature, reason, classes):
+    example = tf.train.SequenceExample.FromString(video_record())
+    example.context.feature[name].CopyFrom(feature)
+    with pytest.raises(BadRecord) as error:
+        pack(example.SerializeToString(), "video", classes)
+    assert str(error.value) == reason
+
+
+def test_the_wrong_kind_of_a_frame_is_named(frame_record):
+    example = tf.train.SequenceExample.FromString(frame_record())
+    example.feature_lists.feature_list["rgb"].feature[1].CopyFrom(FLOATS)
+    with pytest.raises(BadRecord, match="rgb in frame 1 is a list of floats, expected 1024 bytes"):
+        pack(example.SerializeToString(), "frame", 10)
+
+
+def test_names_of_features_are_short_and_printable_in_a_message():
+    names = ["\x1b[31m\n", "x" * 1_000_000, *(f"feature_{number:04d}" for number in range(100))]
+    record = tf.train.Example(features=tf.train.Features(feature=dict.fromkeys(names, WORDS))).SerializeToString()
+    with pytest.raises(BadRecord) as error:
+        level_of(record)
+    message = str(error.value)
+    assert len(message) < 500 and message.isprintable() and "and 98 more" in message
+
+
+@settings(max_examples=300)
+@given(st.data())
+def test_any_record_is_packed_or_refused_in_a_line(video_record, frame_record, data):
+    content = bytearray(data.draw(st.sampled_from([video_record(), frame_record(), b""])))
+    for _ in range(data.draw(st.integers(1, 4))):
+        place = data.draw(st.integers(0, max(len(content) - 1, 0)))
+        content[place : place + data.draw(st.integers(0, 30))] = data.draw(st.binary(max_size=30))
+    for level in ("video", "frame"):
+        try:
+            packed = pack(bytes(content), level, 10, ["channel"])
+        except BadRecord as error:
+            assert len(str(error)) < 600 and str(error).isprintable()
+        else:
+            assert packed.frames <= 300 and 1 <= packed.labels <= 10

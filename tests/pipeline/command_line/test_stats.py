@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from components.dataset_statistics.statistics import Statistics
 from components.example_gen.splits import SPLITS, SplitPolicy
+from models.errors import InputError
 from pipeline.command_line import yt8m as command
 
 
@@ -184,3 +185,12 @@ def test_real_shards_are_counted_as_plain_tensorflow_counts_them(real_data, tmp_
         assert split.labels_a_video.mean == pytest.approx(labels[name].total() / videos[name])
         assert split.features.mean[-1] == pytest.approx(means[name] / videos[name], abs=1e-9)
     assert found.splits["train"].max_frequency.labels == ("Game",)
+
+
+def test_labels_that_are_a_vector_are_refused(tmp_path, write_shard, video_record):
+    for shard in range(3):
+        records = [video_record(f"{shard}{number:03d}", [0] * number + [1] * (6 - number)) for number in range(4)]
+        write_shard(tmp_path / "data" / f"{shard}.tfrecord", records)
+    (tmp_path / "data" / "vocabulary.csv").write_text("Index,Name\n" + "".join(f"{n},n{n}\n" for n in range(6)))
+    with pytest.raises(InputError, match="labels of all 12 videos are a 0 or 1 for each label, expected ids"):
+        stats(tmp_path / "data", tmp_path / "out")
