@@ -60,7 +60,10 @@ def of_killed(folder: Path) -> Iterator[Leftover]:
     artifacts = folder / ARTIFACTS
     yield from (Leftover(path, "scratch of a step") for path in artifacts.glob("*/.system/*/*"))
     if (folder / METADATA).exists():
-        known = _known_artifacts(folder / METADATA)
+        try:
+            known = _known_artifacts(folder / METADATA)
+        except sqlite3.Error:  # damaged: nobody knows what is needed
+            return
         for path in artifacts.glob("[!.]*/[!.]*/*"):
             if path.name.isdigit() and path.relative_to(artifacts).parts not in known:
                 yield Leftover(path, "result of a step that never ended")

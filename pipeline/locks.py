@@ -20,9 +20,11 @@ def try_lock(path: Path) -> TextIO | None:
     file = path.open("a+")
     try:
         fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+    except (BlockingIOError, PermissionError):  # POSIX allows either
         file.close()
         return None
+    except OSError:
+        return file  # some network file systems have no locks
     if not path.exists() or not os.path.samestat(path.stat(), os.fstat(file.fileno())):
         file.close()  # its owner has just removed it
         return try_lock(path)

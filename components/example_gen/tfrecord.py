@@ -85,8 +85,8 @@ class _Source:
         claimed: bytes that the newest record that could not be taken has, 0 where nobody knows.
     """
 
-    def __init__(self, file: _Readable, data: bytes = b"") -> None:
-        self._file, self._data, self._at, self._ended = file, data, 0, False
+    def __init__(self, file: _Readable) -> None:
+        self._file, self._data, self._at, self._ended = file, b"", 0, False
         self._in_vain = 0
         self.claimed = 0
 
@@ -145,11 +145,12 @@ class _Source:
         skipped = 1
         while self.need(_HEADER + _FOOTER) and self._in_vain <= MOST_IN_VAIN:
             self.need(CHUNK)
+            # Checking a place may read on: what comes then has its turn after these.
+            passed = len(self._data) - self._at - (_HEADER + _FOOTER - 1)
             for place in self._candidates():
                 if self._is_whole(int(place)):
                     self._at += int(place)
                     return skipped + int(place)
-            passed = len(self._data) - self._at - (_HEADER + _FOOTER - 1)
             self._at += passed
             skipped += passed
         while self.need(1):

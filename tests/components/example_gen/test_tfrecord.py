@@ -173,3 +173,13 @@ def test_made_up_headers_end_a_search_in_time(monkeypatch):
     content = header * 1000
     [damage] = read(content)
     assert damage.lost_bytes == len(content)
+
+
+def test_a_damaged_record_at_the_end_of_a_chunk_costs_no_record_after_it(monkeypatch):
+    monkeypatch.setattr(tfrecord, "CHUNK", 100)
+    records = [b"first", bytes(range(70)), *(b"after %d" % number for number in range(20))]
+    content = bytearray(shard(records))
+    content[0] ^= 1  # the first one's length
+    content[21 + 12 + 5] ^= 1  # the second one's payload, which ends a little beyond what is read at a time
+    damage, *rest = read(bytes(content))
+    assert isinstance(damage, Damage) and rest == records[2:]
