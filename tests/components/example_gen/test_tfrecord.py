@@ -177,9 +177,10 @@ def test_made_up_headers_end_a_search_in_time(monkeypatch):
 
 def test_a_damaged_record_at_the_end_of_a_chunk_costs_no_record_after_it(monkeypatch):
     monkeypatch.setattr(tfrecord, "CHUNK", 100)
-    records = [b"first", bytes(range(70)), *(b"after %d" % number for number in range(20))]
-    content = bytearray(shard(records))
-    content[0] ^= 1  # the first one's length
-    content[21 + 12 + 5] ^= 1  # the second one's payload, which ends a little beyond what is read at a time
-    damage, *rest = read(bytes(content))
-    assert isinstance(damage, Damage) and rest == records[2:]
+    for size in range(250):
+        records = [b"good", b"first", bytes(size), *(b"after %d" % number for number in range(20))]
+        content = bytearray(shard(records))
+        content[20] ^= 1  # the length of the second
+        content[20 + 21 + 16 + size - 1] ^= 1  # the checksum of the third, which ends somewhere about a chunk's end
+        good, damage, *rest = read(bytes(content))
+        assert good == b"good" and isinstance(damage, Damage) and rest == records[3:]
