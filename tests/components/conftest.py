@@ -1,13 +1,18 @@
 """Runs executors as TFX's launcher does, without a metadata store, and data sets that several files only read."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, MutableMapping
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
+from apache_beam.io.filesystems import FileSystems
+from apache_beam.options.pipeline_options import PipelineOptions
+from moto.s3.models import s3_backends
+from moto.server import ThreadedMotoServer
 from tfx import v1 as tfx
 from tfx.dsl.components.base.base_beam_executor import BaseBeamExecutor
 from tfx.utils import json_utils
@@ -162,3 +167,42 @@ def transformed_means(
     channels = ({"channel": b"news"}, {"channel": b"<i>"}, {})
     records = (video_record(f"{n:04d}", sorted({n % 4, n % 3}), **channels[n % 3]) for n in range(60))
     return _transformed(once, write_shard, "video", 4, records)
+
+
+class Bucket(MutableMapping[str, bytes]):
+    """Key -> content of the objects in `s3://bucket`."""
+
+    def __init__(self) -> None:
+        self._s3 = boto3.client("s3")
+        self._s3.create_bucket(Bucket="bucket")
+
+    def __getitem__(self, key: str) -> bytes:
+        return self._s3.get_object(Bucket="bucket", Key=key)["Body"].read()
+
+    def __setitem__(self, key: str, content: bytes) -> None:
+        self._s3.put_object(Bucket="bucket", Key=key, Body=content)
+
+    def __delitem__(self, key: str) -> None:
+        self._s3.delete_object(Bucket="bucket", Key=key)
+
+    def __iter__(self) -> Iterator[str]:
+        return (it["Key"] for it in self._s3.list_objects_v2(Bucket="bucket").get("Contents", []))
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
+@pytest.fixture
+def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[Bucket]:
+    """A bucket of an S3 server on this machine, to which the environment's variables point."""
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "test")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    FileSystems.set_options(PipelineOptions([]))  # without any, Beam knows no s3://
+    yield Bucket()
+    s3_backends.reset()  # they are shared by all servers of a process
+    server.stop()

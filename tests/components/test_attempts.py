@@ -1,39 +1,61 @@
 """Attempts that fail, are cancelled, repeated or made at the same time: only what is whole gets its name."""
 
+import os
+from io import BytesIO
+
 import pytest
 import tensorflow as tf
+from apache_beam.io.filesystems import FileSystems
 
 from components.example_gen.ingest import Shard, _IngestShard
 from components.example_gen.input_files import InputFile
 from components.example_gen.splits import SplitPolicy
-from components.publishing import Attempt
+from components.example_gen.tfrecord import read_records
+from components.publishing import Attempt, scratch_folder, write_whole
 from components.transform.component import _Materialize
 
 VIDEOS = 30
+WHOLE = "Split-train/data_tfrecord-00000-of-00001"
+
+
+@pytest.fixture(params=["disk", "object store"])
+def root(request, tmp_path):
+    """Where attempts write: on a disk a rename is one step, in an object store a copy, then a delete."""
+    if request.param == "disk":
+        return str(tmp_path)
+    request.getfixturevalue("bucket")
+    return "s3://bucket"
 
 
 @pytest.fixture
-def attempt(tmp_path, write_shard, frame_record):
+def attempt(root, tmp_path, write_shard, frame_record):
     """Begins to ingest a shard, as a Beam worker does: an iterator that ends with the attempt."""
     path = write_shard(tmp_path / "train.tfrecord", [frame_record(f"{n:04d}", [1]) for n in range(VIDEOS)])
     shard = Shard(InputFile(str(path), path.stat().st_size, 0), 0, 1, "train")
     policy = SplitPolicy.parse("id:60/20/20", False)
-    places = [str(tmp_path / name) for name in ("examples", "quarantine", "examples/writing")]
+    places = [f"{root}/{name}" for name in ("examples", "quarantine", "examples/writing")]
     return lambda: _IngestShard(*places, policy, "frame", 10, []).process(shard)
 
 
 @pytest.fixture
-def published(tmp_path):
-    """What has a name: file -> number of records."""
+def written(root):
+    """`()` -> path below the root -> content, of all examples and what is being written of them."""
 
-    def count():
-        files = (tmp_path / "examples").glob("Split-*/*")
-        return {path.name: sum(1 for _ in tf.data.TFRecordDataset(str(path))) for path in files}
+    def read():
+        files = FileSystems.match([f"{root}/examples/**"])[0].metadata_list
+        paths = [file.path for file in files if not os.path.isdir(file.path)]
+        return {path.removeprefix(f"{root}/examples/"): content(path) for path in paths}
 
-    return count
+    return read
 
 
-WHOLE = {"data_tfrecord-00000-of-00001": VIDEOS}
+def content(path):
+    with FileSystems.open(path) as file:
+        return file.read()
+
+
+def records(content):
+    return sum(1 for _ in read_records(BytesIO(content)))
 
 
 def some(attempt):
@@ -41,37 +63,68 @@ def some(attempt):
     return [next(attempt) for _ in range(5)]
 
 
-def test_a_cancelled_attempt_replaces_nothing(attempt, published, tmp_path):
+def test_a_cancelled_attempt_replaces_nothing(attempt, written):
     cancelled = attempt()
     some(cancelled)
     cancelled.close()
-    assert published() == {} and not list((tmp_path / "examples" / "writing").iterdir())
+    assert written() == {}
     assert len(list(attempt())) == VIDEOS + 1
     late = attempt()
     some(late)
     late.close()
-    assert published() == WHOLE
+    [(name, content)] = written().items()
+    assert name == WHOLE and records(content) == VIDEOS
 
 
-def test_attempts_at_the_same_time_and_repeated_ones_publish_the_same(attempt, published, tmp_path):
+def test_attempts_at_the_same_time_and_repeated_ones_publish_the_same(attempt, written):
     first, second = attempt(), attempt()
     some(first)
     list(second)
-    assert published() == WHOLE
-    [file] = (tmp_path / "examples").glob("Split-*/*")
-    written = file.read_bytes()
+    whole = written()[WHOLE]
+    assert records(whole) == VIDEOS
     list(first)
     list(attempt())
-    assert published() == WHOLE and file.read_bytes() == written
+    assert written() == {WHOLE: whole}
 
 
-def test_an_attempt_that_raises_replaces_nothing(tmp_path):
-    target = tmp_path / "file"
-    target.write_bytes(b"whole")
-    with pytest.raises(OSError, match="gone"), Attempt(str(tmp_path / "writing")) as attempt:
-        attempt.open(str(target)).write(b"half")
+def test_an_attempt_that_raises_replaces_nothing(root, written):
+    target = f"{root}/examples/file"
+    write_whole(target, b"whole")
+    with (
+        pytest.raises(OSError, match="gone"),
+        scratch_folder(f"{root}/examples") as scratch,
+        Attempt(scratch) as attempt,
+    ):
+        attempt.open(target).write(b"half")
         raise OSError("the input is gone")
-    assert target.read_bytes() == b"whole" and not list((tmp_path / "writing").iterdir())
+    assert written() == {"file": b"whole"}
+
+
+def test_a_rename_that_fails_halfway_is_made_good_by_the_next_attempt(attempt, written, monkeypatch):
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="cut off"):
+        patch.setattr(FileSystems, "rename", copied_then_cut_off)
+        list(attempt())
+    list(attempt())
+    [(name, content)] = written().items()
+    assert name == WHOLE and records(content) == VIDEOS
+
+
+def copied_then_cut_off(sources, targets):
+    FileSystems.copy(sources, targets)
+    raise OSError("cut off")
+
+
+def test_what_killed_attempts_left_goes_with_the_scratch_folder(root, written):
+    with scratch_folder(f"{root}/examples") as scratch:
+        with Attempt(scratch).open(f"{root}/examples/file") as file:  # the attempt's own block never ends
+            file.write(b"half")
+        assert len(written()) == 1
+    assert written() == {}
+
+
+def test_a_file_in_the_root_of_a_bucket(bucket):
+    write_whole("s3://bucket/summary.json", b"{}")
+    assert dict(bucket) == {"summary.json": b"{}"}
 
 
 def test_a_failed_transform_replaces_nothing(transformed_means, tmp_path):

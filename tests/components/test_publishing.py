@@ -3,11 +3,16 @@
 import json
 from pathlib import Path
 from types import SimpleNamespace
+from unittest.mock import DEFAULT, Mock
 
 import pytest
+import tensorflow as tf
 from tfx import v1 as tfx
+from tfx.dsl.io import filesystem_registry
+from tfx.dsl.io.plugins.tensorflow_gfile import TensorflowFilesystem
 
 import components.pusher
+import components.served_models
 from components.champion_resolver import VERSION, ChampionResolverExecutor, find_champion
 from components.dataset_statistics.artifact import DataStatistics
 from components.pusher import PusherExecutor
@@ -42,7 +47,7 @@ def candidate(artifact):
 
 @pytest.fixture
 def push(artifact, execute, serving):
-    def run(model, blessed=True):
+    def run(model, blessed=True, serving=serving):
         blessing = artifact(tfx.types.standard_artifacts.ModelBlessing, "blessing")
         blessing.set_int_custom_property("blessed", int(blessed))
         pushed = artifact(tfx.types.standard_artifacts.PushedModel, "pushed")
@@ -95,6 +100,38 @@ def test_a_killed_push_leaves_nothing_that_serves(candidate, push, serving, monk
             push(candidate("one"))
     assert versions(str(serving)) == []
     assert push(candidate("two"))[0]
+
+
+class MemoryFilesystem(TensorflowFilesystem):
+    """TensorFlow's own in memory; like an object store, it renames a folder file by file."""
+
+    SUPPORTED_SCHEMES = ["ram://"]
+
+
+def test_a_push_to_an_object_store_serves_nothing_before_all_is_there(candidate, push, monkeypatch):
+    filesystem_registry.DEFAULT_FILESYSTEM_REGISTRY.register(MemoryFilesystem, priority=0)
+    monkeypatch.setattr(components.served_models, "require_access", lambda *_: None)  # which knows s3:// and gs://
+    serving, rename = "ram://serving", tf.io.gfile.rename
+    for number in range(4):  # of the files, the last makes a version of them
+        with monkeypatch.context() as patch, pytest.raises(ConnectionError):
+            cut_off = Mock(side_effect=[DEFAULT] * number + [ConnectionError], wraps=rename)
+            patch.setattr(tf.io.gfile, "rename", cut_off)
+            push(candidate("one"), serving=serving)
+        assert versions(serving) == []
+    pushed, version = push(candidate("one"), serving=serving)
+    assert pushed and versions(serving) == [version]
+    files = {
+        f"{folder.removeprefix(f'{serving}/{version}')}/{name}"
+        for folder, _, names in tf.io.gfile.walk(serving)
+        if version in folder
+        for name in names
+    }
+    assert files == {
+        "/saved_model.pb",
+        "/assets.extra/model_card.json",
+        "/assets.extra/labels.txt",
+        "/assets.extra/statistics.json",
+    }
 
 
 def test_there_is_no_champion_before_the_first_push(candidate, serving, artifact, execute):

@@ -5,59 +5,19 @@ import threading
 from hashlib import md5
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, unquote, urlsplit
-from xml.sax.saxutils import escape
 
 import pytest
+from moto.s3.responses import S3Response
 
 from components.example_gen.component import read_summary
 from components.example_gen.input_files import find_files
 from models.errors import InputError
 
 
-class S3(BaseHTTPRequestHandler):
-    """The four requests that reading makes: list, head, whole and ranged get."""
+class GoogleStorage(BaseHTTPRequestHandler):
+    """Objects: list and get of the Cloud Storage JSON API, v1, as its reference has them."""
 
     objects: dict[str, bytes] = {}
-
-    def do_GET(self):
-        url = urlsplit(self.path)
-        query = parse_qs(url.query, keep_blank_values=True)
-        bucket, _, key = unquote(url.path).lstrip("/").partition("/")
-        if "list-type" in query or "prefix" in query:
-            found = [name for name in sorted(self.objects) if name.startswith(query["prefix"][0])]
-            contents = "".join(
-                f"<Contents><Key>{escape(name)}</Key><Size>{len(self.objects[name])}</Size><ETag>{md5(self.objects[name]).hexdigest()}</ETag>"
-                "<LastModified>2026-01-01T00:00:00.000Z</LastModified></Contents>"
-                for name in found
-            )
-            head = f"<Name>{bucket}</Name><KeyCount>{len(found)}</KeyCount><IsTruncated>false</IsTruncated>"
-            return self.answer(200, f"<ListBucketResult>{head}{contents}</ListBucketResult>".encode())
-        if key not in self.objects:
-            return self.answer(404, b"<Error><Code>NoSuchKey</Code></Error>")
-        content = self.objects[key]
-        if "Range" in self.headers:
-            first, _, last = self.headers["Range"].removeprefix("bytes=").partition("-")
-            return self.answer(206, content[int(first) : int(last) + 1 if last else None])
-        return self.answer(200, content)
-
-    do_HEAD = do_GET  # noqa: N815
-
-    def answer(self, status, body):
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(body)))
-        self.send_header("Content-Type", "binary/octet-stream")
-        self.send_header("ETag", "x")
-        self.send_header("Last-Modified", "Thu, 01 Jan 2026 00:00:00 GMT")
-        self.end_headers()
-        if self.command == "GET":
-            self.wfile.write(body)
-
-    def log_message(self, *_):
-        pass
-
-
-class GoogleStorage(S3):
-    """Objects: list and get of the Cloud Storage JSON API, v1, as its reference has them."""
 
     def do_GET(self):
         url = urlsplit(self.path)
@@ -74,32 +34,25 @@ class GoogleStorage(S3):
         body = {"name": name, "size": size, "updated": "2026-01-01T00:00:00.000Z", "generation": str(generation)}
         return json.dumps(body).encode()
 
+    def answer(self, status, body):
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        pass
+
 
 @pytest.fixture
-def serve():
-    """`(handler)` -> the address of a server, which has no objects yet."""
-    servers = []
-
-    def start(handler):
-        S3.objects = {}
-        server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+def google(monkeypatch):
+    """Name -> content of the objects in a bucket."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), GoogleStorage) as server:
         threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-        servers.append(server)
-        return f"http://127.0.0.1:{server.server_port}"
-
-    yield start
-    for server in servers:
+        monkeypatch.setenv("STORAGE_EMULATOR_HOST", f"http://127.0.0.1:{server.server_port}")
+        monkeypatch.setattr(GoogleStorage, "objects", {})
+        yield GoogleStorage.objects
         server.shutdown()
-        server.server_close()
-
-
-@pytest.fixture
-def bucket(monkeypatch, serve):
-    monkeypatch.setenv("AWS_ENDPOINT_URL", serve(S3))
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    return S3.objects
 
 
 def test_shards_in_an_object_store_are_ingested(bucket, ingest, tmp_path, write_shard, frame_record):
@@ -131,7 +84,7 @@ def names(pattern):
 def test_folders_globs_and_names_mean_what_they_mean_on_a_disk(bucket):
     shards = ["yt8m [2018]/a.tfrecord", "yt8m [2018]/b-00000-of-00001", "yt8m [2018]/deep/c.tfrecord.gz"]
     others = ["vocabulary.csv", "README.md", "._a.tfrecord", "_temporary/0/a.tfrecord", "deep/", "a.tfrecord.md5"]
-    bucket |= dict.fromkeys(shards, b"x") | {f"yt8m [2018]/{name}": b"" for name in others}
+    bucket.update(dict.fromkeys(shards, b"x") | {f"yt8m [2018]/{name}": b"" for name in others})
     bucket["yt8m [2018] b/z.tfrecord"] = b"x"
     for pattern in ("s3://bucket/yt8m [2018]", "s3://bucket/yt8m [2018]/", "s3://bucket/yt8m [2018]/*"):
         assert names(pattern) == shards
@@ -161,14 +114,13 @@ def test_an_object_rewritten_in_the_same_second_with_its_size_changes_the_finger
     assert find_files("s3://bucket/a*").fingerprint != before
 
 
-def test_googles_store(monkeypatch, serve):
-    monkeypatch.setenv("STORAGE_EMULATOR_HOST", serve(GoogleStorage))
-    S3.objects |= {"span-2/a.tfrecord": b"first", "span-2/vocabulary.csv": b"x", "span-1/b.tfrecord": b"x"}
+def test_googles_store(google):
+    google |= {"span-2/a.tfrecord": b"first", "span-2/vocabulary.csv": b"x", "span-1/b.tfrecord": b"x"}
     found = find_files("gs://bucket/span-{SPAN}")
     assert (found.pattern, found.span) == ("gs://bucket/span-2", 2)
     assert [(file.path, file.size) for file in found.files] == [("gs://bucket/span-2/a.tfrecord", 5)]
     assert find_files("gs://bucket/span-2/a.tfrecord").files == found.files
-    S3.objects["span-2/a.tfrecord"] = b"other"
+    google["span-2/a.tfrecord"] = b"other"
     assert find_files("gs://bucket/span-{SPAN}").fingerprint != found.fingerprint
     with pytest.raises(InputError, match="data: no file matches 'gs://bucket/none'"):
         find_files("gs://bucket/none")
@@ -176,6 +128,6 @@ def test_googles_store(monkeypatch, serve):
 
 def test_objects_that_may_be_listed_and_not_read_are_refused(bucket, monkeypatch):
     bucket["a.tfrecord"] = b"x"
-    monkeypatch.setattr(S3, "do_HEAD", lambda self: self.answer(403, b""))
+    monkeypatch.setattr(S3Response, "head_object", lambda *_, **__: (403, {}, ""))
     with pytest.raises(InputError, match=r"'s3://bucket/a.tfrecord' is listed, but your credentials don't give"):
         find_files("s3://bucket/*")
