@@ -30,6 +30,7 @@ test-cluster: setup ## Run packages on an emulated cluster, with faults (long).
 
 test-faults: setup ## Kill, stop and starve every step and command (long; disks need the right to mount).
 	@$(BIN)/python tests/faults/fuzz_records.py
+	@$(BIN)/python tests/faults/fuzz_runs.py
 	@$(BIN)/python tests/faults/matrix.py
 
 lint: setup ## Check style, formatting, types and the direction of imports.
