@@ -7,7 +7,9 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
+from multiprocessing.connection import wait
+from threading import Thread
 from typing import BinaryIO
 
 import numpy as np
@@ -87,7 +89,7 @@ def count_shards(
     processes = len(os.sched_getaffinity(0))
     # Forked, so that TensorFlow is not imported once more in each; this process counts too, every so manieth shard.
     # Shards are merged in their order: sums of floats are the same in every run.
-    with ProcessPoolExecutor(max(processes - 1, 1), get_context("fork")) as pool:
+    with ProcessPoolExecutor(max(processes - 1, 1), get_context("fork"), _end_with_parent) as pool:
         elsewhere = pool.map(count, [shard for number, shard in enumerate(shards) if number % processes])
         for number, shard in enumerate(shards):
             counted = next(elsewhere) if number % processes else count(shard)
@@ -99,6 +101,18 @@ def count_shards(
             progress(shard.file.size)
     summary.duplicates = dict(Counter(where for where in _repeated(np.concatenate(ids))))
     return splits, summary
+
+
+def _end_with_parent() -> None:
+    """Ends this process of a pool when its parent is gone, killed too: it would wait for work for ever."""
+    parent = parent_process()
+    assert parent
+
+    def watch() -> None:
+        wait([parent.sentinel])
+        os._exit(1)
+
+    Thread(target=watch, daemon=True).start()
 
 
 def _repeated(ids: NDArray[np.uint64]) -> Iterator[str]:

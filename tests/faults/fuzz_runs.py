@@ -62,7 +62,18 @@ def split_frames(content: bytes) -> list[bytes]:
 def problems_of(out: Path, data: Path, whole: int, exactly: int) -> tuple[str, list[str]]:
     """What a run came to, and what did not hold of it."""
     settings = ("data.quarantine_limit=1", "training.max_epochs=1")
-    command = [YT8M, "run", "--data", str(data), "--experiment", "average-576", "--split", "id:60/20/20", "--out", str(out)]
+    command = [
+        YT8M,
+        "run",
+        "--data",
+        str(data),
+        "--experiment",
+        "average-576",
+        "--split",
+        "id:60/20/20",
+        "--out",
+        str(out),
+    ]
     command += [word for setting in settings for word in ("--set", setting)]
     try:
         ran = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, cwd=out.parent)
