@@ -5,30 +5,38 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TextIO
+from typing import IO, TextIO
 
 from models.errors import InputError
 
 LOCK = ".lock"
 
 
-def try_lock(path: Path) -> TextIO | None:
-    """Makes and locks a file for as long as it is open; None where another process holds it.
+def lock(file: IO[str], path: Path) -> bool:
+    """Locks an open file for as long as it is open; False where another process holds it or has just replaced it.
 
     The lock is POSIX's (`lockf`): children don't inherit it, and it holds between machines that share the folder.
+
+    Args:
+        file: open for writing.
+        path: where it was opened.
     """
-    file = path.open("a+")
     try:
         fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except (BlockingIOError, PermissionError):  # POSIX allows either
-        file.close()
-        return None
+        return False
     except OSError:
-        return file  # some network file systems have no locks
-    if not path.exists() or not os.path.samestat(path.stat(), os.fstat(file.fileno())):
-        file.close()  # its owner has just removed it
-        return try_lock(path)
-    return file
+        return True  # some network file systems have no locks
+    return path.exists() and os.path.samestat(path.stat(), os.fstat(file.fileno()))
+
+
+def try_lock(path: Path) -> TextIO | None:
+    """Makes and locks a file for as long as it is open; None where another process holds it."""
+    file = path.open("a+")
+    if lock(file, path):
+        return file
+    file.close()
+    return None if path.exists() else try_lock(path)  # its owner may just have removed it
 
 
 @contextmanager
@@ -36,12 +44,16 @@ def locked(folder: Path) -> Iterator[None]:
     """Keeps other processes that lock the same folder out of the block.
 
     Raises:
-        InputError: another process is at work there; names it.
+        InputError: another process is at work there, which is named, or the folder cannot be written.
     """
     path = folder / LOCK
-    file = try_lock(path)
+    try:
+        file = try_lock(path)
+        owner = "" if file else path.read_text() or "another process"
+    except OSError as error:
+        raise InputError(f"{folder}: {error.strerror}, expected a folder to write") from None
     if file is None:
-        raise InputError(f"{folder} is in use by {path.read_text() or 'another process'}: wait for it, or stop it")
+        raise InputError(f"{folder} is in use by {owner}: wait for it, or stop it")
     with file:
         file.truncate(0)
         file.write(f"process {os.getpid()} on {os.uname().nodename}")

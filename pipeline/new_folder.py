@@ -1,13 +1,12 @@
 """A folder whose files get their names when all of them are whole."""
 
-import fcntl
-import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from models.errors import InputError
+from pipeline import locks
 
 # Where files are written, and what it is called once all are whole: in the folder itself, which may be all of a volume.
 # What lies there has no name that readers of the folder look for.
@@ -21,32 +20,24 @@ def locked(out: Path) -> Iterator[None]:
     A process that was killed while whole files got their names is made up for.
 
     Raises:
-        InputError: it is a file, can't be made, or another process has it.
+        InputError: it is a file, can't be made or written, or another process has it.
     """
     try:
         made = not out.exists()
         if not made and not out.is_dir():
             raise InputError(f"{out} is a file, expected a new or empty folder")
         out.mkdir(parents=True, exist_ok=True)
-        folder = os.open(out, os.O_RDONLY | os.O_DIRECTORY)
     except OSError as error:
-        raise InputError(f"{out} can't be made: {error.strerror}, expected a folder that may be written") from None
+        raise InputError(f"{out}: {error.strerror}, expected a folder to write") from None
     try:
-        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(folder)
-        raise InputError(f"{out}: another process is writing it") from None
-    except OSError:
-        pass  # some network file systems have no locks
-    try:
-        if (out / _WHOLE).is_dir():
-            _publish(out)
-        yield
+        with locks.locked(out):
+            if (out / _WHOLE).is_dir():
+                _publish(out)
+            yield
     finally:
         if made:
             with suppress(OSError):  # it holds something
                 out.rmdir()
-        os.close(folder)
 
 
 @contextmanager
@@ -63,7 +54,7 @@ def new_files(out: Path, needed: int) -> Iterator[Callable[[str], Path]]:
         InputError: the folder holds other files, or its disk is too small.
     """
     unfinished = out / _UNFINISHED
-    if any(entry != unfinished for entry in out.iterdir()):
+    if any(entry.name not in (_UNFINISHED, locks.LOCK) for entry in out.iterdir()):
         raise InputError(f"{out} is not empty, expected a new or empty folder")
     if unfinished.is_dir():
         shutil.rmtree(unfinished)

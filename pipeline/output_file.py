@@ -1,7 +1,6 @@
 """The file of `--out`: it gets its name when it is whole; devices and pipes are written as they are."""
 
 import errno
-import fcntl
 import os
 import stat
 import sys
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import IO
 
 from models.errors import InputError
+from pipeline.locks import lock
 
 
 @contextmanager
@@ -71,15 +71,8 @@ def _open_alone(path: Path, mode: int | None) -> TextIOWrapper:
     """An empty file, of a mode, that no other process has opened so."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, 0o666)
     file = os.fdopen(descriptor, "w", encoding="utf-8", newline="")
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+    if not lock(file, path):
         file.close()
-        raise OSError(None, "another process is writing it") from None
-    except OSError:
-        pass  # some network file systems have no locks
-    if not path.exists() or not os.path.samestat(os.fstat(descriptor), path.stat()):
-        file.close()  # the other one has just finished
         raise OSError(None, "another process is writing it")
     file.truncate()
     if mode is not None:

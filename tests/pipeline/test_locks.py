@@ -1,5 +1,7 @@
 """A folder belongs to one process at a time, until that one ends however it ends."""
 
+import errno
+import os
 import signal
 import subprocess
 import sys
@@ -7,6 +9,7 @@ import sys
 import pytest
 
 from models.errors import InputError
+from pipeline import locks
 from pipeline.locks import LOCK, locked
 
 HOLD = """
@@ -32,3 +35,17 @@ def test_another_process_is_refused_by_name_until_the_first_is_gone(tmp_path):
     with locked(tmp_path):
         assert (tmp_path / LOCK).exists()
     assert not (tmp_path / LOCK).exists()
+
+
+def test_a_file_system_without_locks_lets_everybody_in(tmp_path, monkeypatch):
+    def no_locks(*_):
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(locks.fcntl, "lockf", no_locks)
+    with locked(tmp_path), locked(tmp_path):
+        assert (tmp_path / LOCK).exists()
+
+
+def test_a_folder_that_is_gone_is_said_to_be(tmp_path):
+    with pytest.raises(InputError, match=f"{tmp_path}/gone: No such file or directory"), locked(tmp_path / "gone"):
+        pass

@@ -244,7 +244,7 @@ def test_a_folder_with_files_a_file_and_a_folder_in_a_file_are_refused(tmp_path:
     for out, said in (
         (tmp_path / "full", "full is not empty"),
         (tmp_path / "full" / "notes.txt", "notes.txt is a file"),
-        (tmp_path / "full" / "notes.txt" / "out", "out can't be made"),
+        (tmp_path / "full" / "notes.txt" / "out", "out: Not a directory, expected a folder to write"),
     ):
         with pytest.raises(InputError, match=said):
             write_dataset(out, "video", 10, 5, 0)

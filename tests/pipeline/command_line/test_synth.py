@@ -1,8 +1,6 @@
 """`yt8m synth`: a whole data set or none, whenever it is killed."""
 
-import fcntl
 import json
-import os
 import resource
 import subprocess
 import sys
@@ -117,12 +115,23 @@ def test_files_of_ones_own_are_never_touched(synth, tmp_path):
         (tmp_path / name).unlink()
 
 
+HOLD = """
+import sys
+from pathlib import Path
+from pipeline.locks import locked
+with locked(Path(sys.argv[1])):
+    print("locked", flush=True)
+    sys.stdin.read()
+"""
+
+
 def test_two_at_once_do_not_mix(synth, tmp_path):
-    folder = os.open(tmp_path, os.O_RDONLY)
-    fcntl.flock(folder, fcntl.LOCK_EX)
-    answer = synth(tmp_path)
-    os.close(folder)
-    assert (answer.code, answer.err) == (2, f"error: {tmp_path}: another process is writing it\n")
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLD, tmp_path], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as other:
+        assert other.stdout.readline() == b"locked\n"
+        answer = synth(tmp_path)
+    assert answer.code == 2 and f"error: {tmp_path} is in use by process {other.pid}" in answer.err
     assert synth(tmp_path).code == 0
 
 
