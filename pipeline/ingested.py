@@ -14,8 +14,7 @@ from tfx.orchestration.portable.mlmd import execution_lib
 from models.errors import InputError
 from models.features import Level
 from pipeline.create_pipeline import PIPELINE_NAME
-
-METADATA = "metadata.sqlite"
+from pipeline.metadata_file import METADATA, require_metadata
 
 
 @dataclass(frozen=True)
@@ -54,6 +53,7 @@ class Ingested:
         if not path.exists():
             expected = "the folder of a `yt8m run` (of several experiments the folder around theirs)"
             raise InputError(f"--run is {str(run)!r}, which has no {METADATA}, expected {expected}")
+        require_metadata(path.parent)
         config = tfx.orchestration.metadata.sqlite_metadata_connection_config(str(path))
         with metadata.Metadata(config) as store:
             found = {name: _newest(store, run, name) for name in ("ExampleGen", "DatasetStatistics", "Transform")}

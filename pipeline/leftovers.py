@@ -6,11 +6,9 @@ import shutil
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-
-from ml_metadata.proto import metadata_store_pb2
 
 from components.example_gen.component import REFUSED
 from components.pusher import PUSHING
@@ -18,10 +16,10 @@ from components.served_models import versions
 from models.errors import InputError
 from models.whole_files import PARTIAL
 from pipeline.locks import LOCK, locked, try_lock
+from pipeline.metadata_file import ARTIFACTS, kept_artifacts, known_artifacts
 from tuner.search import FINISHED
 
-METADATA, ARTIFACTS, SERVING = "metadata.sqlite", "pipeline_root", "serving"
-CHECKPOINTS, SEARCH = "checkpoints", "search"
+SERVING, CHECKPOINTS, SEARCH = "serving", "checkpoints", "search"
 
 SECONDS_A_DAY = 24 * 3600
 
@@ -59,14 +57,13 @@ def of_killed(folder: Path) -> Iterator[Leftover]:
         yield from (Leftover(path, "half a pushed model") for path in place.glob(f"{PUSHING}*"))
     artifacts = folder / ARTIFACTS
     yield from (Leftover(path, "scratch of a step") for path in artifacts.glob("*/.system/*/*"))
-    if (folder / METADATA).exists():
-        try:
-            known = _known_artifacts(folder / METADATA)
-        except sqlite3.Error:  # damaged: nobody knows what is needed
-            return
-        for path in artifacts.glob("[!.]*/[!.]*/*"):
-            if path.name.isdigit() and path.relative_to(artifacts).parts not in known:
-                yield Leftover(path, "result of a step that never ended")
+    try:
+        known = known_artifacts(folder)
+    except sqlite3.Error:  # damaged or missing: nobody knows what is needed
+        return
+    for path in kept_artifacts(folder):
+        if path.relative_to(artifacts).parts not in known:
+            yield Leftover(path, "result of a step that never ended")
 
 
 @contextmanager
@@ -120,16 +117,6 @@ def removable(folder: Path, kept_versions: int | None) -> list[Leftover]:
         leftovers = (*of_killed(place), *of_finished(place, kept_versions))
         found += [leftover for leftover in leftovers if leftover.changed < yesterday]
     return found
-
-
-def _known_artifacts(metadata: Path) -> set[tuple[str, ...]]:
-    """Node, output and number of the artifacts that ML Metadata knows; a folder may have been moved since."""
-    # Read directly: ML Metadata would write to the file when it opens it.
-    with closing(sqlite3.connect(f"{metadata.absolute().as_uri()}?mode=ro", uri=True)) as connection:
-        rows = connection.execute(
-            "SELECT uri FROM Artifact WHERE state = ?", (metadata_store_pb2.Artifact.LIVE,)
-        ).fetchall()
-    return {Path(uri).parts[-3:] for (uri,) in rows}
 
 
 def _is_finished(checkpoint: Path) -> bool:

@@ -25,8 +25,9 @@ from models.training.log import TrainingLog
 from models.whole_files import write_file
 from pipeline.anomalies import describe_anomalies
 from pipeline.create_pipeline import PER_EXPERIMENT, create_pipeline
-from pipeline.leftovers import ARTIFACTS, CHECKPOINTS, METADATA, SEARCH, SERVING, alone_in
+from pipeline.leftovers import CHECKPOINTS, SEARCH, SERVING, alone_in
 from pipeline.local_runner import LocalRunner, Step
+from pipeline.metadata_file import ARTIFACTS, METADATA, require_metadata
 from pipeline.preparation import beam_args, prepare
 from pipeline.report import write_report
 from pipeline.settings import RunSettings
@@ -64,6 +65,7 @@ def run(settings: RunSettings, console: Console, from_node: str = "", workspace:
 
 def _run(settings: RunSettings, console: Console, from_node: str, out: Path, workspace: Path) -> dict[str, Any]:
     show_progress()
+    require_metadata(workspace)
     settings, vocabulary = prepare(settings, str(out / SERVING))
     if settings.hyperparameters:
         require_found(Path(settings.hyperparameters, BEST), settings.model, settings.training)

@@ -10,12 +10,14 @@ import time
 import pytest
 
 from pipeline.leftovers import alone_in
+from pipeline.metadata_file import known_artifacts, require_metadata
 from tuner.search import FINISHED
 
 HOLD = """
 import sys, time
 from pathlib import Path
 from pipeline.locks import locked
+from pipeline.metadata_file import known_artifacts, require_metadata
 with locked(Path(sys.argv[1])):
     print("locked", flush=True)
     time.sleep(600)
@@ -137,10 +139,35 @@ def test_gc_names_a_folder_that_is_not_there(yt8m):
     assert answer.code == 2 and answer.err.startswith("error: nowhere: no such folder, expected")
 
 
-def test_a_run_folder_without_metadata_keeps_its_artifacts(run, litter):
+DAMAGES = {
+    "missing": lambda path: path.unlink(),
+    "damaged (no such table: Artifact)": lambda path: path.write_bytes(b""),
+    "damaged (file is not a database)": lambda path: path.write_bytes(b"SQLite format" + bytes(4096)),
+    "damaged (database disk image is malformed)": lambda path: os.truncate(path, 20_000),
+}
+
+
+@pytest.mark.parametrize("state", DAMAGES)
+def test_a_run_folder_whose_metadata_are_damaged_keeps_its_artifacts(run, litter, yt8m, frames, state):
     folder, _ = run
-    (folder / "metadata.sqlite").unlink()
+    DAMAGES[state](folder / "metadata.sqlite")
     before = files(folder / "pipeline_root")
-    with alone_in(folder):
-        pass
+    start = ("run", "--data", frames, "--experiment", "netvlad-8", "--out", folder)
+    for command in (start, ("tune", "netvlad-8", "--run", folder)):
+        answer = yt8m(*command)
+        assert answer.code == 2 and "metadata.sqlite" in answer.err and answer.err.count("\n") == 1
+        assert command is not start or f"error: {folder}/metadata.sqlite is {state}; it says what" in answer.err
     assert {path for path in before if ".system" not in path} == files(folder / "pipeline_root")
+
+
+def test_what_a_killed_process_had_begun_to_write_in_the_metadata_is_rolled_back(run):
+    folder, _ = run
+    before = known_artifacts(folder)
+    program = (
+        "import os, sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute('PRAGMA cache_size = 1'); "
+        "c.execute(\"UPDATE Artifact SET state = 0, uri = uri || ?\", ('x' * 100_000,)); os.kill(os.getpid(), 9)"
+    )
+    subprocess.run([sys.executable, "-c", program, folder / "metadata.sqlite"])
+    assert (folder / "metadata.sqlite-journal").exists()
+    require_metadata(folder)
+    assert known_artifacts(folder) == before
