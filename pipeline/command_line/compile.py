@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from models.errors import InputError
+from pipeline.command_line.disk import writing
 from pipeline.command_line.package_options import compiled, with_package_options
 from pipeline.output_file import open_output
 
@@ -20,11 +21,8 @@ def compile(out: Path, **options: Any) -> None:
 
     Data, experiment and settings are the defaults of its runs' parameters.
     """
-    try:
-        with open_output(out) as file:
-            file.write(compiled(options))
-    except OSError as error:
-        raise click.ClickException(str(error)) from None
+    with writing(out), open_output(out) as file:
+        file.write(compiled(options))
     click.echo(f"package: {out}")
 
 

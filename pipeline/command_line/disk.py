@@ -5,7 +5,10 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+import click
 
 # What SQLite, TensorFlow and Beam say in place of an errno.
 _WORDS = {
@@ -47,6 +50,26 @@ def disk_trouble(error: BaseException, folder: Path) -> str | None:
         free = f"{shutil.disk_usage(folder).free / 1e6:,.0f} MB in {folder}"
         return f"no space was left on the disk; free by now: {free}, more is needed"
     return None
+
+
+@contextmanager
+def writing(out: Path | None) -> Iterator[None]:
+    """Ends a command with one line where its output cannot be written.
+
+    Args:
+        out: a file; None: standard output.
+
+    Raises:
+        ClickException: the disk is full, say.
+        BrokenPipeError: whoever read it has seen enough.
+    """
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        trouble = disk_trouble(error, out.absolute().parent) if out else None
+        raise click.ClickException(trouble or f"{out or 'standard output'}: {error}") from None
 
 
 def _reason(place: Path) -> str | None:

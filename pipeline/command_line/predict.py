@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from models.errors import InputError
-from pipeline.command_line.disk import disk_trouble
+from pipeline.command_line.disk import writing
 from pipeline.command_line.quiet import stderr_to
 
 SKIPPED = 3
@@ -75,6 +75,7 @@ def predict(
     hidden = not console.is_terminal or (out is None and sys.stdout.isatty())
     try:
         with (
+            writing(out),
             open_output(out) as file,
             Progress(*columns, console=console, disable=hidden, transient=True) as progress,
         ):
@@ -94,9 +95,6 @@ def predict(
                 file.write(csv_line(answer) if form == "csv" else json_line(answer, asked.names))
     except BrokenPipeError:  # `| head` has seen enough
         sys.exit(1)
-    except OSError as error:
-        trouble = disk_trouble(error, out.absolute().parent) if out else None
-        raise click.ClickException(trouble or f"{out or 'standard output'}: {error}") from None
 
     done: dict[str, Any] = {"model": asked.folder, "videos": prediction.videos, "skipped": prediction.skipped}
     if prediction.skipped:

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import subprocess
 import sys
 
@@ -117,3 +118,13 @@ def test_a_pipe_that_is_closed_ends_a_command_without_a_word():
     command = f"{sys.executable} -c 'from pipeline.command_line import main; main()' experiments --json | true"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
     assert done.stderr == ""
+
+
+def test_a_package_that_cannot_be_written_whole_is_named(yt8m, tmp_path):
+    cluster = tmp_path / "cluster.yaml"
+    cluster.write_text("cluster: {image: 'r/yt8m:1', pipeline_root: gs://a/runs, push_directory: gs://a/serving}")
+    arguments = ("--data", "gs://a/b", "--experiment", "average-576", "--split", "id:80/10/10", "--out", "/dev/full")
+    answer = yt8m("compile", "--cluster", cluster, *arguments)
+    assert answer.code == 1 and re.search(
+        "^error: no space was left on the disk; .* in /dev,", answer.err, re.MULTILINE
+    )
