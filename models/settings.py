@@ -1,15 +1,17 @@
 """What a model is made of and how it is trained; both are read from an experiment's YAML entry."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    ValidationError,
     field_validator,
     model_validator,
 )
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from models.errors import InputError, plain, quote
 from models.features import MAX_FRAMES
@@ -34,6 +36,20 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _no_yes_for_a_number(cls, content: Any) -> Any:
+        for name, value in content.items() if isinstance(content, Mapping) else ():
+            kinds = _kinds(cls.model_fields[name].annotation) if name in cls.model_fields else set()
+            parts = value if isinstance(value, list | tuple) else (value,)
+            # Python counts them as 1 and 0.
+            if kinds & {int, float} and bool not in kinds and any(isinstance(part, bool) for part in parts):
+                error = PydanticCustomError("number", "input should be a number")
+                raise ValidationError.from_exception_data(
+                    cls.__name__, [InitErrorDetails(type=error, loc=(name,), input=value)]
+                )
+        return content
+
     @field_validator("*")
     @classmethod
     def _no_zero_bytes(cls, value: Any) -> Any:
@@ -41,6 +57,11 @@ class Settings(BaseModel):
             if isinstance(text, str) and "\0" in text:  # which no file's name has
                 raise ValueError(f"{quote(text)} has a zero byte")
         return value
+
+
+def _kinds(annotation: Any) -> set[Any]:
+    """The types that an annotation is made of."""
+    return {annotation}.union(*map(_kinds, get_args(annotation)))
 
 
 def set_key(content: dict[str, Any], key: str, value: Any) -> None:

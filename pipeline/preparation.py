@@ -2,6 +2,7 @@
 
 import logging
 
+from components.evaluator.requirements import require_labels
 from components.trainer.members import find_members
 from components.trainer.warm_start import find_start, require_same_architecture
 from models.settings import EnsembleSettings
@@ -25,6 +26,7 @@ def prepare(settings: RunSettings, push_directory: str) -> tuple[RunSettings, Vo
         InputError: there is no vocabulary, or one of these models cannot be used.
     """
     vocabulary = find_vocabulary(settings.data)
+    require_labels(settings.evaluation.requirements(), vocabulary)
     encoder = settings.model.encoder
     if isinstance(encoder, EnsembleSettings):
         members = tuple(find_members(encoder.members, settings.level, vocabulary.names))

@@ -7,10 +7,10 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from components.drift_detector.settings import DriftSettings
-from components.evaluator.requirements import parse_requirements
+from components.evaluator.requirements import Requirement, parse_requirements
 from components.example_gen.splits import SplitPolicy
 from models.errors import InputError, plain, quote
-from models.features import AUDIO, ID, LABELS, MEAN_AUDIO, MEAN_RGB, RGB, YT8M_CLASSES
+from models.features import AUDIO, ID, LABELS, MEAN_AUDIO, MEAN_RGB, NUM_FRAMES, RGB, YT8M_CLASSES
 from models.settings import MAX_SEED, Count, Settings, set_key
 from pipeline.experiments import NAME, Experiment, Recipe
 from pipeline.validation import explain
@@ -101,8 +101,25 @@ class EvaluationSettings(Settings):
     @field_validator("thresholds")
     @classmethod
     def _metrics_and_slices_are_named(cls, thresholds: dict[str, Threshold]) -> dict[str, Threshold]:
-        parse_requirements({key: bounds.model_dump() for key, bounds in thresholds.items()})
+        _requirements(thresholds)
         return thresholds
+
+    @model_validator(mode="after")
+    def _slices_of_thresholds_are_made(self) -> Self:
+        made = ["num_labels", NUM_FRAMES, *self.slices]
+        for feature in {requirement.feature for requirement in self.requirements()} - {"", *made}:
+            raise InputError(
+                f"thresholds: {quote(feature)} makes no slices, allowed: {', '.join(made)}; add it to slices"
+            )
+        return self
+
+    def requirements(self) -> list[Requirement]:
+        """The thresholds, read."""
+        return _requirements(self.thresholds)
+
+
+def _requirements(thresholds: Mapping[str, Threshold]) -> list[Requirement]:
+    return parse_requirements({key: bounds.model_dump() for key, bounds in thresholds.items()})
 
 
 class BeamSettings(Settings):

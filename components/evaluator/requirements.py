@@ -1,13 +1,18 @@
 """What a model must reach to be pushed: thresholds by metric and slice."""
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
 from models.errors import InputError
 from models.metrics.video_metrics import SCORES
+from models.vocabulary import Vocabulary
 
 # The only score that is better the lower it is.
 LOWER_IS_BETTER = "ece"
+
+# The F1 of a group of labels, see `label_groups`.
+GROUP = re.compile(r"f1/(?:head|middle|tail|(?P<kind>vertical|label):(?P<name>.+))", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -44,12 +49,27 @@ def parse_requirements(thresholds: dict[str, dict[str, float | None]]) -> list[R
     for key, bounds in thresholds.items():
         metric, at, part = key.partition("@")
         feature, colon, value = part.partition(":")
-        if metric not in SCORES and not metric.startswith("f1/"):
-            raise InputError(f"there is no metric {metric!r}, allowed: {', '.join(SCORES)}, f1/<labels>")
+        if metric not in SCORES and not GROUP.fullmatch(metric):
+            groups = "f1/head, f1/middle, f1/tail, f1/vertical:NAME, f1/label:NAME"
+            raise InputError(f"there is no metric {metric!r}, allowed: {', '.join(SCORES)}, {groups}")
         if at and not (feature and colon and value):
             raise InputError(f"{key!r} is no slice, expected METRIC@FEATURE:VALUE, say f1@num_labels:1")
         requirements.append(Requirement(metric, feature, value, **bounds))
     return requirements
+
+
+def require_labels(requirements: list[Requirement], vocabulary: Vocabulary) -> None:
+    """Looks for the labels that scores are required of.
+
+    Raises:
+        InputError: the vocabulary has none of that name.
+    """
+    named = {"label": set(vocabulary.names), "vertical": set(vocabulary.verticals) - {""}}
+    for requirement in requirements:
+        group = GROUP.fullmatch(requirement.metric)
+        if group and group["kind"] and group["name"] not in named[group["kind"]]:
+            missing = f"the vocabulary has no {group['kind']} {group['name']!r}"
+            raise InputError(f"evaluation.thresholds: {requirement.metric!r}: {missing}")
 
 
 def tfma_thresholds(requirements: list[Requirement]) -> dict[str, Any]:

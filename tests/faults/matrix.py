@@ -58,12 +58,12 @@ COMMANDS: dict[str, tuple[tuple[str, ...], str, float]] = {
 
 
 def in_a_training(folder: Path, number: signal.Signals) -> Case:
-    """Stops a training after its first epoch: a signal saves all steps, kill -9 loses at most the epoch."""
-    case = Case("run, epoch 2", number.name)
+    """Stops a training in its third epoch: a signal saves all steps, kill -9 loses at most the epoch."""
+    case = Case("run, epoch 3", number.name)
     out = folder / f"training-{number.name}"
     arguments = ("run", "--data", "frames", *EXPERIMENT, "--set", "training.max_epochs=20", "--out", out.name)
     command = Command(arguments, folder)
-    stop(case, command, number, lambda: command.wait_for("epoch 1:", LONG))
+    stop(case, command, number, lambda: command.wait_for("epoch 2:", LONG))
     if number is not signal.SIGKILL and not any("all that was trained is saved" in line for line in command.lines):
         case.problems.append("no checkpoint is said")
     resumed = Command(arguments, folder)
