@@ -25,7 +25,7 @@ REQUIRED_VIDEOS_A_MINUTE = 2000
 def measure(level: Level, videos: int, labels: int) -> None:
     """Print "videos a minute, peak MB" of writing in this process, its start and imports included."""
     started = time.perf_counter()
-    from pipeline.synthetic_data import write_dataset
+    from pipeline.data.synthetic_data import write_dataset
 
     with tempfile.TemporaryDirectory() as folder:
         write_dataset(Path(folder), level, videos, labels, seed=0)

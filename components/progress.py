@@ -13,5 +13,5 @@ def show_progress(prefix: str = "  ") -> None:
     logging.basicConfig(level=logging.INFO, force=True)
     progress = logging.StreamHandler(sys.stdout)
     progress.setFormatter(logging.Formatter(f"{prefix}%(message)s"))
-    for ours in ("models", "tuner", "components.example_gen", "pipeline.preparation"):
+    for ours in ("models", "tuner", "components.example_gen", "pipeline.data.preparation"):
         logging.getLogger(ours).handlers = [progress]

@@ -26,26 +26,24 @@ from models.features import ID, LABELS, NUM_FRAMES
 from models.video_classifier import reads_frames
 from models.vocabulary import Vocabulary
 from pipeline.settings import RunSettings
+from pipeline.steps import Step
 
 PIPELINE_NAME = "yt8m"
-
-# The nodes that differ between experiments on the same data.
-PER_EXPERIMENT = ("DriftDetector", "Tuner", "Trainer", "ChampionResolver", "Evaluator", "Pusher")
 
 TUNER_FN = "components.tuner.tuner_fn.tuner_fn"
 
 # The modules of ours that a node runs: with what these import and read, they are part of its cache key. The Pusher is
 # never cached.
 MODULES = {
-    "ExampleGen": ("components.example_gen.component",),
-    "DatasetStatistics": ("components.dataset_statistics.component",),
-    "ImportSchemaGen": ("components.schema.component",),
-    "Transform": ("components.transform.preprocessing", "components.transform.component"),
-    "DriftDetector": ("components.drift_detector.component",),
-    "Tuner": ("components.tuner.component", "components.tuner.worker"),
-    "Trainer": ("components.trainer.trainer",),
-    "ChampionResolver": ("components.champion_resolver",),
-    "Evaluator": ("components.evaluator.component", "components.evaluator.metrics"),
+    Step.EXAMPLE_GEN: ("components.example_gen.component",),
+    Step.DATASET_STATISTICS: ("components.dataset_statistics.component",),
+    Step.IMPORT_SCHEMA_GEN: ("components.schema.component",),
+    Step.TRANSFORM: ("components.transform.preprocessing", "components.transform.component"),
+    Step.DRIFT_DETECTOR: ("components.drift_detector.component",),
+    Step.TUNER: ("components.tuner.component", "components.tuner.worker"),
+    Step.TRAINER: ("components.trainer.trainer",),
+    Step.CHAMPION_RESOLVER: ("components.champion_resolver",),
+    Step.EVALUATOR: ("components.evaluator.component", "components.evaluator.metrics"),
 }
 
 # The splits that Trainer and Tuner read.
@@ -90,7 +88,7 @@ def create_pipeline(
         classes=len(vocabulary.names),
         kept_features=json.dumps(settings.evaluation.slices),
         quarantine_limit=settings.data.quarantine_limit,
-        sources=source_fingerprint(*MODULES["ExampleGen"]),
+        sources=source_fingerprint(*MODULES[Step.EXAMPLE_GEN]),
     )
     examples = example_gen.outputs["examples"]
 
@@ -100,7 +98,7 @@ def create_pipeline(
         names=json.dumps(list(vocabulary.names)),
         level=settings.level,
         data=settings.data.pattern,
-        sources=source_fingerprint(*MODULES["DatasetStatistics"]),
+        sources=source_fingerprint(*MODULES[Step.DATASET_STATISTICS]),
     )
 
     schema_gen = ImportSchemaGen(settings.level)
@@ -119,7 +117,7 @@ def create_pipeline(
         statistics=dataset_statistics.outputs["statistics"],
         push_directory=push_directory,
         settings=settings.data.drift.model_dump_json(),
-        sources=source_fingerprint(*MODULES["DriftDetector"]),
+        sources=source_fingerprint(*MODULES[Step.DRIFT_DETECTOR]),
     )
 
     transform = Transform(
@@ -129,7 +127,7 @@ def create_pipeline(
         custom_config={
             "level": settings.level,
             "classes": len(vocabulary.names),
-            "sources": source_fingerprint(*MODULES["Transform"]),
+            "sources": source_fingerprint(*MODULES[Step.TRANSFORM]),
         },
         disable_statistics=True,  # nothing reads them
         disable_analyzer_cache=True,  # nothing in the graph is learned from data
@@ -160,7 +158,7 @@ def create_pipeline(
             # TFX takes the artifact of an earlier import of the same folder unless a property differs.
             custom_properties={"fingerprint": _folder_fingerprint(settings.hyperparameters)},
         )
-        searches, hyperparameters = [importer.with_id("ImportHyperparameters")], importer.outputs["result"]
+        searches, hyperparameters = [importer.with_id(Step.IMPORT_HYPERPARAMETERS)], importer.outputs["result"]
 
     trainer = tfx.components.Trainer(
         run_fn="components.trainer.trainer.run_fn",
@@ -170,14 +168,14 @@ def create_pipeline(
             **_training_config(settings, vocabulary.names),
             "checkpoint_dir": checkpoint_dir,
             "log_dir": log_dir,
-            "sources": source_fingerprint(*MODULES["Trainer"]),
+            "sources": source_fingerprint(*MODULES[Step.TRAINER]),
         },
     )
     trainer.add_upstream_node(drift_detector)  # a drift can end the run before hours of training
     model = trainer.outputs["model"]
 
     champion_resolver = ChampionResolver(
-        model=model, push_directory=push_directory, sources=source_fingerprint(*MODULES["ChampionResolver"])
+        model=model, push_directory=push_directory, sources=source_fingerprint(*MODULES[Step.CHAMPION_RESOLVER])
     )
 
     evaluator = Evaluator(
@@ -188,7 +186,7 @@ def create_pipeline(
         thresholds=settings.evaluation.model_dump()["thresholds"],
         slices=settings.evaluation.slices,
         verticals=vocabulary.verticals,
-        sources=source_fingerprint(*MODULES["Evaluator"]),
+        sources=source_fingerprint(*MODULES[Step.EVALUATOR]),
     )
 
     pusher = Pusher(
@@ -254,7 +252,7 @@ def tuner_config(settings: RunSettings, names: Sequence[str], *, tune_dir: str, 
         "log_dir": log_dir,
         # The first names the folder of the trials, which another page of theirs must not begin anew.
         "sources": source_fingerprint(TUNER_FN.rpartition(".")[0]),
-        "executor_sources": source_fingerprint(*MODULES["Tuner"]),
+        "executor_sources": source_fingerprint(*MODULES[Step.TUNER]),
     }
 
 

@@ -13,7 +13,7 @@ def main() -> None:
     if problem := clash():
         sys.stderr.write(f"error: {problem}\n")
         sys.exit(2)
-    from pipeline.command_line import main as command_line
+    from pipeline.cli import main as command_line
 
     command_line()
 

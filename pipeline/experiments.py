@@ -23,8 +23,8 @@ from models.settings import (
     TrainingSettings,
     set_key,
 )
+from pipeline.files.yaml_text import load_yaml, read_yaml
 from pipeline.validation import closest, explain
-from pipeline.yaml_text import load_yaml, read_yaml
 from tuner.settings import TuneSettings
 from tuner.space import extremes
 

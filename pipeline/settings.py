@@ -13,8 +13,8 @@ from models.errors import InputError, plain, quote
 from models.features import AUDIO, ID, LABELS, MEAN_AUDIO, MEAN_RGB, NUM_FRAMES, RGB, YT8M_CLASSES
 from models.settings import MAX_SEED, Count, Settings, set_key
 from pipeline.experiments import NAME, Experiment, Recipe
+from pipeline.files.yaml_text import load_yaml
 from pipeline.validation import explain
-from pipeline.yaml_text import load_yaml
 from tuner.settings import TuneSettings
 from tuner.space import search_space
 

@@ -70,7 +70,7 @@ def once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Callable[[P
 
 
 def _yt8m(*arguments: object) -> None:
-    from pipeline.command_line import yt8m
+    from pipeline.cli import yt8m
 
     yt8m.main([str(argument) for argument in arguments], standalone_mode=False)
 

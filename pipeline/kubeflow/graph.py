@@ -7,7 +7,7 @@ from tfx import v1 as tfx
 
 from models.vocabulary import Vocabulary
 from pipeline.create_pipeline import create_pipeline
-from pipeline.preparation import beam_args
+from pipeline.data.preparation import beam_args
 from pipeline.settings import RunSettings
 
 # Of the edges in a container's argument.

@@ -11,11 +11,12 @@ from components.source_fingerprint import source_fingerprint
 from models.errors import InputError, quote
 from models.settings import AverageSettings, ModelSettings, Settings
 from models.vocabulary import Vocabulary
-from pipeline.create_pipeline import MODULES, PER_EXPERIMENT
+from pipeline.create_pipeline import MODULES
+from pipeline.data.preparation import prepare
 from pipeline.experiments import parse_experiment
 from pipeline.kubeflow.graph import Places, build_pipeline, edges
-from pipeline.preparation import prepare
 from pipeline.settings import EvaluationSettings, RunSettings, resolve_settings
+from pipeline.steps import PER_EXPERIMENT, Step
 
 # The first step: makes settings of a run's parameters, for all others.
 RESOLVER = "ResolveSettings"
@@ -137,7 +138,7 @@ def _refuse_another_graph(needed: Sequence[str], compiled: Sequence[str], experi
         )
 
 
-def _sources(nodes: Iterable[str]) -> str:
+def _sources(nodes: Iterable[Step]) -> str:
     return source_fingerprint(*(module for node in nodes for module in MODULES[node]))
 
 

@@ -118,7 +118,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--target", default="cpu")
     parser.add_argument("--folder", type=Path, help="where the stages are kept (default: a temporary folder)")
-    parser.add_argument("command", nargs="*", default=["python", "-P", "-m", "pipeline.kubeflow_entrypoint", "--help"])
+    parser.add_argument(
+        "command", nargs="*", default=["python", "-P", "-m", "pipeline.kubeflow.container.entrypoint", "--help"]
+    )
     given = parser.parse_args()
     if os.geteuid() or not shutil.which("debootstrap"):
         raise SystemExit("image-replay: needs root and debootstrap (apt-get install debootstrap)")

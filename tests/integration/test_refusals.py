@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.command_line import main
+from pipeline.cli import main
 
 
 @pytest.fixture

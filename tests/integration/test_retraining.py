@@ -9,7 +9,7 @@ import yaml
 
 from components.served_models import read_model_card, versions
 from models.errors import InputError
-from pipeline.command_line import yt8m
+from pipeline.cli import yt8m
 
 RECIPE = ["training.max_epochs=4", "training.batch_size=16", "training.learning_rate=1.0e-3", "model.hidden_units=[64]"]
 

@@ -20,7 +20,7 @@ from components import source_fingerprint
 from components.served_models import versions
 from models.errors import InputError
 from models.input.raw_records import parse_raw_frames
-from pipeline.command_line import yt8m
+from pipeline.cli import yt8m
 
 YT8M = Path(sys.executable).with_name("yt8m")
 CLASSES = 7  # of `frames`

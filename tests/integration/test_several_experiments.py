@@ -10,7 +10,7 @@ import tensorflow as tf
 import yaml
 
 from models.errors import InputError
-from pipeline.command_line import yt8m
+from pipeline.cli import yt8m
 
 SMALL = [
     "--set",

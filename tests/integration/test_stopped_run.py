@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from pipeline.command_line import main
+from pipeline.cli import main
 
 
 @pytest.fixture

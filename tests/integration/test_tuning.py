@@ -19,7 +19,7 @@ import yaml
 
 from components.tuner.component import read_trials
 from models.errors import InputError
-from pipeline.command_line import yt8m
+from pipeline.cli import yt8m
 
 YT8M = str(Path(sys.executable).with_name("yt8m"))
 TINY = ["--set", "training.max_epochs=1", "--set", "training.batch_size=8"]

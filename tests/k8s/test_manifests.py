@@ -7,7 +7,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from pipeline.command_line import yt8m
+from pipeline.cli import yt8m
 
 K8S = Path(__file__).parents[2] / "k8s"
 # Made by a person or by Kubeflow Pipelines; the manifests that name them say so.

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from pipeline.command_line import main
+from pipeline.cli import main
 
 
 @dataclass(frozen=True)

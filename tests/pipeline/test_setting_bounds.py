@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from models.errors import InputError
 from pipeline.experiments import Published, find_experiment
-from pipeline.kubeflow.settings import ClusterSettings
+from pipeline.kubeflow.compile.settings import ClusterSettings
 from pipeline.settings import RunSettings, resolve_settings
 
 REFUSED = [

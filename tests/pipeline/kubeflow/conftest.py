@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from kfp_emulator.fixtures import api_server, pods_allowed
-from pipeline.kubeflow.settings import ClusterSettings
+from pipeline.kubeflow.compile.settings import ClusterSettings
 
 __all__ = ["api_server", "pods_allowed"]
 

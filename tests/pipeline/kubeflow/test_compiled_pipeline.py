@@ -11,12 +11,12 @@ from components.served_models import versions
 from kfp_emulator.emulator import Emulator, Fault, Run
 from kfp_emulator.sdk_runner import run_locally
 from models.training.log import TrainingLog
+from pipeline.kubeflow.compile.package import compile_package
+from pipeline.kubeflow.compile.settings import ClusterSettings
 from pipeline.kubeflow.log_lines import RESULT, SCORES, find_line
-from pipeline.kubeflow.package import compile_package
-from pipeline.kubeflow.settings import ClusterSettings
 
 # Steps find these imported; what a step decides is imported with it.
-PRELOAD = ("pipeline.kubeflow.step", "pipeline.kubeflow.parameters")
+PRELOAD = ("pipeline.kubeflow.container.step", "pipeline.kubeflow.parameters")
 
 VOLUME = "/mnt/yt8m"
 

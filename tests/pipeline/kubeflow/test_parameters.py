@@ -7,12 +7,12 @@ import pytest
 
 from models.errors import InputError
 from models.vocabulary import Vocabulary
-from pipeline.create_pipeline import PER_EXPERIMENT
 from pipeline.experiments import catalogue, find_experiment
+from pipeline.kubeflow.container.step import exec_properties
 from pipeline.kubeflow.graph import Places, build_pipeline, edges
 from pipeline.kubeflow.parameters import OF_THE_DATA, OF_THE_RUN, ResolvedSettings, read_parameters, resolve_parameters
-from pipeline.kubeflow.step import exec_properties
 from pipeline.settings import resolve_settings
+from pipeline.steps import PER_EXPERIMENT
 
 PLACES = Places("/serving", "/work")
 

@@ -10,7 +10,7 @@ from threading import Thread
 import pytest
 
 from models.errors import InputError
-from pipeline.output_file import open_output
+from pipeline.files.output_file import open_output
 
 
 @pytest.fixture
@@ -53,7 +53,8 @@ def test_standard_output_has_names_too(predict):
 def test_a_file_behind_standard_output_keeps_what_it_holds(tmp_path):
     (tmp_path / "log").write_text("before\n")
     program = (
-        "import pathlib, pipeline.output_file as o\nwith o.open_output(pathlib.Path('/dev/stdout')) as f: f.write('x')"
+        "import pathlib, pipeline.files.output_file as o\n"
+        "with o.open_output(pathlib.Path('/dev/stdout')) as file: file.write('x')"
     )
     with (tmp_path / "log").open("a") as log:
         subprocess.run([sys.executable, "-c", program], stdout=log, check=True)
@@ -96,7 +97,7 @@ def test_a_file_that_is_not_complete_leaves_the_old_one(tmp_path):
 
 def test_the_next_one_takes_what_a_killed_one_left(tmp_path):
     program = f"""
-import os, signal, pathlib, pipeline.output_file as o
+import os, signal, pathlib, pipeline.files.output_file as o
 with o.open_output(pathlib.Path({str(tmp_path / "out")!r})) as file:
     file.write("half" * 100_000)
     os.kill(os.getpid(), signal.SIGTERM)
@@ -109,9 +110,8 @@ with o.open_output(pathlib.Path({str(tmp_path / "out")!r})) as file:
 
 
 def test_two_do_not_write_one_file(tmp_path):
-    program = (
-        f"import pathlib, pipeline.output_file as o\nwith o.open_output(pathlib.Path({str(tmp_path / 'out')!r})): pass"
-    )
+    out = str(tmp_path / "out")
+    program = f"import pathlib, pipeline.files.output_file as o\nwith o.open_output(pathlib.Path({out!r})): pass"
     with open_output(tmp_path / "out") as file:
         other = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
         file.write("whole")

@@ -221,7 +221,7 @@ def test_a_reader_who_has_seen_enough_ends_it_quietly_and_tfx_is_not_loaded(runs
     data = write_shard(tmp_path / "a.tfrecord", [video_record()])
     program = """
 import sys
-from pipeline.command_line import main
+from pipeline.cli import main
 try:
     main()
 finally:

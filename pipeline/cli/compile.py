@@ -1,0 +1,40 @@
+"""`yt8m compile` and `yt8m lint`."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from models.errors import InputError
+from pipeline.cli.package_options import compiled, with_package_options
+from pipeline.files.disk import writing
+from pipeline.files.output_file import open_output
+
+
+@click.command()
+@with_package_options
+@click.option(
+    "--out", type=click.Path(path_type=Path), default="package.yaml", show_default=True, help="The package to write."
+)
+def compile(out: Path, **options: Any) -> None:
+    """Write the pipeline as a package for Kubeflow Pipelines.
+
+    Data, experiment and settings are the defaults of its runs' parameters.
+    """
+    with writing(out), open_output(out) as file:
+        file.write(compiled(options))
+    click.echo(f"package: {out}")
+
+
+@click.command()
+@click.argument("package", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+def lint(package: Path) -> None:
+    """Say what Kubeflow Pipelines would refuse in a package, or get wrong later."""
+    from pipeline.files.yaml_text import read_text
+    from pipeline.kubeflow.compile.lint import lint as problems_of
+
+    if problems := problems_of(read_text("PACKAGE", package, "a compiled package")):
+        for problem in problems:
+            click.echo(problem, err=True)
+        raise InputError(f"{package}: {len(problems)} problems")
+    click.echo(f"{package}: nothing found")

@@ -1,0 +1,80 @@
+"""`yt8m download`."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+
+
+@click.command()
+@click.argument("out", type=click.Path(path_type=Path))
+@click.option("--level", type=click.Choice(["video", "frame"]), required=True, help="What a record holds.")
+@click.option(
+    "--part",
+    "parts",
+    type=click.Choice(["train", "validate", "test"]),
+    multiple=True,
+    required=True,
+    help="Once or several times; the labels of test were never published.",
+)
+@click.option(
+    "--shard", default="1/1", show_default=True, metavar="X/Y", help="Share X of Y of the files of each part."
+)
+@click.option("--mirror", type=click.Choice(["us", "eu", "asia"]), help="The nearest is the fastest (default us).")
+@click.option(
+    "--version",
+    type=click.Choice(["2", "3"]),
+    default="2",
+    show_default=True,
+    help="3: validate and test of 2019, frame level, with rated segments.",
+)
+@click.option("--workers", type=click.IntRange(1, 64), default=8, show_default=True, help="Connections at a time.")
+@click.option("--base-url", metavar="URL", help="Instead of --mirror: a private mirror that has the same paths.")
+@click.option("--json", "as_json", is_flag=True, help="Print what was done as JSON.")
+def download(
+    out: Path,
+    level: Any,
+    parts: tuple[Any, ...],
+    shard: str,
+    mirror: Any,
+    version: Any,
+    workers: int,
+    base_url: str | None,
+    as_json: bool,
+) -> None:
+    """Download YouTube-8M, or a share of it, and its vocabulary to OUT.
+
+    Every file is checked against its published MD5. The same command again goes on where the last one ended, and
+    fetches nothing that is there. The data is Google's, licensed CC BY 4.0.
+    """
+    from pipeline.data.download.client import DownloadError, Patience
+    from pipeline.data.download.download import download as download_files
+    from pipeline.data.download.progress import ConsoleListener
+    from pipeline.data.download.published import Addresses, Partition, Share
+
+    if mirror and base_url:
+        raise click.UsageError("expected either --mirror or --base-url")
+    partitions = [Partition(version, level, part) for part in dict.fromkeys(parts)]
+    share = Share.parse(shard)
+    addresses = Addresses.of_base_url(base_url) if base_url else Addresses.of_mirror(mirror or "us")
+    try:
+        with ConsoleListener() as listener:
+            summary = download_files(partitions, out, share, addresses, workers, Patience(), listener)
+    except DownloadError as error:
+        raise click.ClickException(str(error)) from None
+    if as_json:
+        click.echo(json.dumps({"out": str(out), "dataset": f"{version}/{level}", **asdict(summary)}, indent=1))
+    else:
+        click.echo(
+            f"{summary.files} files in {out}: {len(summary.downloaded)} downloaded, {summary.present} were there, "
+            f"{len(summary.failed)} failed; {summary.bytes / 1e6:,.1f} MB in {summary.seconds:,.0f} s"
+        )
+        for name, reason in summary.failed.items():
+            click.echo(f"failed: {name}: {reason}")
+    if summary.failed:
+        elsewhere = "" if base_url else ", --mirror another server"
+        raise click.ClickException(
+            f"{len(summary.failed)} of {summary.files} files failed; the same command tries them again{elsewhere}"
+        )

@@ -1,0 +1,91 @@
+"""`yt8m run`."""
+
+from pathlib import Path
+
+import click
+
+from models.errors import InputError
+from pipeline.cli.options import EXPERIMENT_FILE, absolute
+from pipeline.cli.quiet import failures_to, stderr_to
+from pipeline.files.out_folder import make_folder
+
+
+@click.command()
+@click.option("--data", required=True, help="Folder, glob or {SPAN} pattern of raw shards; local, gs:// or s3://.")
+@click.option("--experiment", metavar="NAME[,NAME]", help="One or several experiments, see `yt8m experiments`.")
+@click.option("--table", type=int, metavar="N", help="Instead: all experiments of one of the thesis' tables.")
+@EXPERIMENT_FILE
+@click.option("--test-data", help="Pattern of shards that all go to the test split.")
+@click.option("--split", help="file:80/10/10 (default), id:80/10/10, thesis-video or thesis-frame.")
+@click.option("--seed", type=int, help="Of the split, the weights and the order of training (default 0).")
+@click.option("--vocabulary", help="CSV with Index and Name (default: vocabulary.csv beside the shards).")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="Folder of the run (default runs/<experiment>); of several, it holds theirs (default runs).",
+)
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Any setting: training.max_epochs=3.")
+@click.option("--tune", is_flag=True, help="Search the hyperparameters first (the experiment's `tune`, see README).")
+@click.option("--hyperparameters", metavar="FOLDER", help="Train with what a search found: its run's hyperparameters/.")
+@click.option("--from-node", default="", help="Run this step and those after it even if their results are cached.")
+def run(
+    data: str,
+    experiment: str | None,
+    table: int | None,
+    experiment_file: Path | None,
+    test_data: str | None,
+    split: str | None,
+    seed: int | None,
+    vocabulary: str | None,
+    out: Path | None,
+    overrides: tuple[str, ...],
+    tune: bool,
+    hyperparameters: str | None,
+    from_node: str,
+) -> None:
+    """Run the pipeline here: ingest, validate, train, evaluate and push.
+
+    Several experiments read the same data: what comes before their training runs once.
+    """
+    from pipeline.experiments import find_experiment, list_experiments
+    from pipeline.settings import resolve_settings
+
+    if (experiment is None) == (table is None):
+        raise click.UsageError("expected either --experiment or --table")
+    if experiment is None:
+        chosen = list_experiments(experiment_file, table)
+    else:
+        chosen = [find_experiment(name.strip(), experiment_file) for name in experiment.split(",")]
+    chosen = list({entry.name: entry for entry in chosen}.values())
+    several = len(chosen) > 1
+    if len({entry.level for entry in chosen}) > 1:
+        raise InputError(f"{', '.join(f'{e.name} ({e.level})' for e in chosen)}: one run reads records of one level")
+    folder = out or (Path("runs") if several else Path("runs") / chosen[0].name)
+    options = {
+        "data.pattern": absolute(data),
+        "data.test_data": absolute(test_data),
+        "data.split": split,
+        "data.vocabulary": absolute(vocabulary),
+        "seed": seed,
+        "search": tune or None,
+        "hyperparameters": absolute(hyperparameters),
+    }
+    runs = []
+    for entry in chosen:
+        try:
+            own = {"out": str(folder / entry.name if several else folder)}
+            runs.append(resolve_settings(entry, options | own, overrides))
+        except InputError as error:
+            raise InputError(f"{entry.name}: {error}" if several else str(error)) from None
+    make_folder(folder)
+    log = folder / "run.log"
+    with stderr_to(log), failures_to(log):
+        from rich.console import Console
+
+        from pipeline.local.run import run as run_one
+        from pipeline.local.run import run_all
+
+        if several:
+            run_all(runs, Console(), folder, from_node)
+        else:
+            run_one(runs[0], Console(), from_node)

@@ -1,0 +1,118 @@
+"""`yt8m schedule`."""
+
+import json
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from pipeline.cli.columns import print_columns
+from pipeline.cli.options import AS_JSON, GROUP, SERVICE_ACCOUNT, with_access
+from pipeline.cli.package_options import PACKAGE, package_to_send, with_package_options
+
+if TYPE_CHECKING:
+    from pipeline.kubeflow.api.client import Connection
+
+
+@click.group()
+def schedule() -> None:
+    """Run the pipeline on Kubeflow Pipelines again and again, on the newest {SPAN} each time.
+
+    Saying a command twice changes nothing.
+    """
+
+
+def _with_what_to_run(command: Callable[..., Any]) -> Callable[..., Any]:
+    cron = click.option("--cron", required=True, help="5 fields, or 6 with seconds first; UTC, unless KFP says else.")
+    return click.argument("name")(cron(with_package_options(PACKAGE(GROUP(SERVICE_ACCOUNT(with_access(command)))))))
+
+
+@schedule.command()
+@_with_what_to_run
+def create(**options: Any) -> None:
+    """Make the schedule NAME: one run at a time, and times that were missed are not made up for."""
+    _put(options, replace=False)
+
+
+@schedule.command()
+@_with_what_to_run
+def replace(**options: Any) -> None:
+    """Put another schedule in the place of NAME; one that was paused stays so."""
+    _put(options, replace=True)
+
+
+@schedule.command("list")
+@AS_JSON
+@with_access
+def list_(as_json: bool, **access: Any) -> None:
+    """List the schedules."""
+    from pipeline.kubeflow.api.schedule import schedules
+
+    found = list(schedules(_connect(access)))
+    if as_json:
+        click.echo(json.dumps([one.as_json() for one in found], indent=1))
+        return
+    rows = [("name", "cron", "state", "experiment", "data")]
+    for one in found:
+        experiment, data = (str(one.parameters.get(key, "")) for key in ("experiment", "data"))
+        rows.append((one.name, one.cron, "paused" if one.paused else "on", experiment.partition(":")[0], data))
+    print_columns(rows)
+
+
+@schedule.command()
+@click.argument("name")
+@with_access
+def pause(name: str, **access: Any) -> None:
+    """Keep NAME from starting runs."""
+    from pipeline.kubeflow.api.schedule import pause_schedule
+
+    click.echo(f"{name}: {'paused' if pause_schedule(_connect(access), name) else 'is paused already'}")
+
+
+@schedule.command()
+@click.argument("name")
+@with_access
+def resume(name: str, **access: Any) -> None:
+    """Let NAME start runs again."""
+    from pipeline.kubeflow.api.schedule import pause_schedule
+
+    resumed = pause_schedule(_connect(access), name, pause=False)
+    click.echo(f"{name}: {'resumed' if resumed else 'is on already'}")
+
+
+@schedule.command()
+@click.argument("name")
+@with_access
+def delete(name: str, **access: Any) -> None:
+    """Delete NAME; its runs stay."""
+    from pipeline.kubeflow.api.schedule import delete_schedule
+
+    click.echo(f"{name}: {'deleted' if delete_schedule(_connect(access), name) else 'is not there'}")
+
+
+def _put(options: dict[str, Any], replace: bool) -> None:
+    from pipeline.kubeflow.api.schedule import Schedule, create_schedule, cron_of, replace_schedule
+    from pipeline.kubeflow.api.submit import make_experiment, upload
+
+    cron = cron_of(options["cron"])
+    connection = _connect(options)
+    connection.warn(lambda line: click.echo(line, err=True))
+    package = package_to_send(options)
+    version, _ = upload(connection, package)
+    wanted = Schedule(
+        name=options["name"],
+        cron=cron,
+        experiment_id=make_experiment(connection, options["group"]),
+        pipeline_id=version.pipeline_id,
+        version_id=version.pipeline_version_id,
+        parameters=dict(package.parameters),
+        service_account=options["service_account"],
+    )
+    made, changed = (replace_schedule if replace else create_schedule)(connection, wanted)
+    click.echo(f"{made.name}: {made.cron}{', paused' if made.paused else ''}{'' if changed else ' (as it was)'}")
+
+
+def _connect(options: dict[str, Any]) -> "Connection":
+    from pipeline.kubeflow.api.client import connect
+
+    return connect(options["endpoint"], options["token_file"], options["namespace"])

@@ -1,0 +1,101 @@
+"""`yt8m status` and `yt8m logs`."""
+
+import json
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from pipeline.cli.columns import print_columns
+from pipeline.cli.options import AS_JSON, with_access
+
+if TYPE_CHECKING:
+    from pipeline.kubeflow.api.status import Status
+
+# The scores in a table; --json has them all.
+SHOWN = ("f1", "gap")
+
+
+@click.command()
+@click.argument("run", required=False)
+@click.option("--kfp-experiment", "group", help="Only the runs of this experiment of Kubeflow Pipelines.")
+@click.option("--last", type=click.IntRange(min=1), default=10, show_default=True, help="So many runs.")
+@AS_JSON
+@with_access
+def status(
+    run: str | None,
+    group: str | None,
+    last: int,
+    as_json: bool,
+    endpoint: str | None,
+    token_file: Path | None,
+    namespace: str | None,
+) -> None:
+    """Show the last runs on Kubeflow Pipelines, or the steps of RUN (an id), with what they scored. Times are UTC."""
+    from models.errors import InputError
+    from pipeline.kubeflow.api.client import connect
+    from pipeline.kubeflow.api.status import read_status
+    from pipeline.kubeflow.api.submit import find_experiment, runs
+
+    connection = connect(endpoint, token_file, namespace)
+    if run:
+        found = read_status(connection, run)
+        if as_json:
+            click.echo(json.dumps(found.as_json(), indent=1))
+        else:
+            show(found)
+        return
+    group_id = find_experiment(connection, group) if group else None
+    if group and group_id is None:
+        raise InputError(f"--kfp-experiment is {group!r}: {connection.endpoint} has no such experiment")
+    listed = [read_status(connection, found.run_id) for found in islice(runs(connection, group_id), last)]
+    if as_json:
+        click.echo(json.dumps([found.as_json() for found in listed], indent=1))
+        return
+    rows: list[tuple[str, ...]] = [("run", "name", "experiment", "created", "time", "state", *SHOWN)]
+    for found in listed:
+        scores = [_score(found.scores.get(name)) for name in SHOWN]
+        time = _duration(found.seconds)
+        rows.append((found.run_id, found.name, found.experiment, found.created, time, found.state, *scores))
+    print_columns(rows)
+
+
+@click.command()
+@click.argument("run")
+@click.argument("step")
+@with_access
+def logs(run: str, step: str, endpoint: str | None, token_file: Path | None, namespace: str | None) -> None:
+    """Print what a STEP (Trainer, Evaluator, ...) of RUN (an id) wrote, in its last attempt."""
+    from pipeline.kubeflow.api.client import connect
+    from pipeline.kubeflow.api.status import read_log, read_status
+
+    connection = connect(endpoint, token_file, namespace)
+    click.echo(read_log(connection, run, read_status(connection, run).step(step)), nl=False)
+
+
+def show(status: "Status") -> None:
+    """Prints a run: its steps, scores and link."""
+    click.echo(f"{status.name}: {status.state} ({_duration(status.seconds) or 'not ended'})")
+    if status.error:
+        click.echo(status.error)
+    rows = [("step", "state", "started", "time", "attempts")]
+    for step in status.steps:
+        rows.append((step.name, step.state, step.started, _duration(step.seconds), str(step.attempts)))
+    print_columns(rows)
+    if status.scores:
+        click.echo("  ".join(f"{name} {_score(value)}" for name, value in status.scores.items()))
+    if status.link:
+        click.echo(f"link: {status.link}")
+
+
+def _score(value: float | None) -> str:
+    return "" if value is None else f"{value:.4f}"
+
+
+def _duration(seconds: float | None) -> str:
+    if seconds is None:
+        return ""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}"

@@ -1,0 +1,81 @@
+"""`yt8m submit`."""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from pipeline.cli.options import AS_JSON, GROUP, SERVICE_ACCOUNT, with_access
+from pipeline.cli.package_options import PACKAGE, package_to_send, with_package_options
+
+
+@click.command()
+@with_package_options
+@PACKAGE
+@click.option("--name", help="Of the run, in the UI (default: the experiment and the time).")
+@GROUP
+@SERVICE_ACCOUNT
+@click.option("--if-new-data", is_flag=True, help="Only if no run has learned from the newest {SPAN} of the data.")
+@click.option("--wait", is_flag=True, help="Follow the run; exit code 1 if it fails.")
+@click.option("--interval", type=click.FloatRange(min=0), default=10.0, help="Seconds between looks, with --wait.")
+@AS_JSON
+@with_access
+def submit(
+    name: str | None,
+    group: str,
+    service_account: str,
+    if_new_data: bool,
+    wait: bool,
+    interval: float,
+    as_json: bool,
+    endpoint: str | None,
+    token_file: Path | None,
+    namespace: str | None,
+    **options: Any,
+) -> None:
+    """Run the pipeline on Kubeflow Pipelines.
+
+    The package becomes a version of the pipeline, unless its bytes are one. While a run with the same parameters is
+    under way no other is started: saying it again finds that one.
+    """
+    from pipeline.cli.status import show
+    from pipeline.kubeflow.api.client import connect
+    from pipeline.kubeflow.api.status import follow, read_status
+    from pipeline.kubeflow.api.submit import describe_new_data, make_experiment, start, upload
+
+    connection = connect(endpoint, token_file, namespace)
+    connection.warn(lambda line: click.echo(line, err=True))
+    package = package_to_send(options)
+    group_id = make_experiment(connection, group)
+    description = ""
+    if if_new_data:
+        found = describe_new_data(connection, group_id, package.parameters)
+        if found is None:
+            click.echo("null" if as_json else f"no new data: {package.parameters['data']}")
+            return
+        description = found
+    version, uploaded = upload(connection, package)
+    title = name or f"{package.experiment} {datetime.now(UTC):%Y-%m-%d %H:%M:%S}"
+    run, started = start(connection, version, group_id, title, package.parameters, description, service_account)
+    if not as_json:
+        if description:
+            click.echo(f"new data: {description}")
+        click.echo(f"version: {package.version}{'' if uploaded else ' (there already)'}")
+        click.echo(f"run: {run.run_id}{'' if started else ' (under way already)'}")
+        if link := connection.link(run.run_id):
+            click.echo(f"link: {link}")
+    if wait:
+        status = follow(connection, run.run_id, lambda line: click.echo(line, err=as_json), interval)
+        if not as_json:
+            show(status)
+    elif as_json:
+        status = read_status(connection, run.run_id)
+    if as_json:
+        made = {"version": package.version, "uploaded": uploaded, "started": started}
+        click.echo(json.dumps(made | status.as_json(), indent=1))
+    if wait and status.state != "SUCCEEDED":
+        raise click.ClickException(
+            f"run {status.run_id} is {status.state}{f': {status.error}' if status.error else ''}"
+        )

@@ -1,0 +1,38 @@
+"""`yt8m synth`."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from pipeline.cli.quiet import stderr_to
+
+
+@click.command()
+@click.argument("out", type=click.Path(path_type=Path))
+@click.option("--level", type=click.Choice(["video", "frame"]), required=True, help="What a record holds.")
+@click.option("--videos", type=click.IntRange(min=1), required=True)
+@click.option("--labels", type=click.IntRange(min=1), required=True, help="Size of the vocabulary.")
+@click.option("--seed", type=int, default=0, show_default=True)
+def synth(out: Path, level: Any, videos: int, labels: int, seed: int) -> None:
+    """Write a learnable synthetic data set to OUT, in the wire format of YouTube-8M.
+
+    The same command again makes up for a killed one, and leaves a finished set as it is.
+    """
+    with stderr_to(Path(os.devnull)):
+        from rich.progress import Progress
+
+        from pipeline.data.synthetic_data import write_dataset
+
+        try:
+            with Progress(disable=not sys.stdout.isatty()) as progress:
+                task = progress.add_task("videos", total=videos)
+                new = write_dataset(
+                    out, level, videos, labels, seed, progress=lambda done: progress.update(task, completed=done)
+                )
+        except OSError as error:
+            raise click.ClickException(f"{out}: {error.strerror or error}") from None
+    there = "" if new else " (were there)"
+    click.echo(f"{videos} synthetic {level}-level videos with {labels} labels in {out}{there}")

@@ -1,0 +1,74 @@
+"""`yt8m tune`."""
+
+import os
+from pathlib import Path
+
+import click
+
+from models.errors import InputError
+from models.settings import MAX_SEED
+from pipeline.cli.options import EXPERIMENT_FILE, absolute
+from pipeline.cli.quiet import failures_to, stderr_to
+from pipeline.files.out_folder import make_folder
+
+# What decides a search; the rest is the run's, or happens after a training.
+SETTABLE = ("level", "model", "training", "tune")
+
+
+@click.command()
+@click.argument("name")
+@click.option(
+    "--run",
+    "run_folder",
+    required=True,
+    metavar="FOLDER",
+    type=click.Path(path_type=Path),
+    help="Of a run: what it has ingested is searched with.",
+)
+@EXPERIMENT_FILE
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Any setting: tune.max_trials=5.")
+@click.option("--seed", type=click.IntRange(0, MAX_SEED), help="Of the search and the weights (default: the run's).")
+@click.option(
+    "--workers", type=click.IntRange(min=1), help="Trials at a time (default: the experiment's tune.workers)."
+)
+@click.option("--out", type=click.Path(path_type=Path), help="Folder of the search (default searches/NAME).")
+def tune(
+    name: str,
+    run_folder: Path,
+    experiment_file: Path | None,
+    overrides: tuple[str, ...],
+    seed: int | None,
+    workers: int | None,
+    out: Path | None,
+) -> None:
+    """Search the hyperparameters of the experiment NAME without a pipeline, over what a run has ingested.
+
+    A killed search, given the same command, goes on. With KERASTUNER_TUNER_ID, KERASTUNER_ORACLE_IP and
+    KERASTUNER_ORACLE_PORT set it is the chief or a worker of a search in several places.
+    """
+    from pipeline.experiments import find_experiment
+    from pipeline.settings import resolve_settings
+
+    entry = find_experiment(name, experiment_file)
+    for override in overrides:
+        key = override.partition("=")[0].strip()
+        if key.partition(".")[0] not in SETTABLE:
+            raise InputError(f"--set {key} is no setting of a search, allowed: those of {', '.join(SETTABLE)}")
+    out = out or Path("searches") / entry.name
+    log = out / f"{os.environ.get('KERASTUNER_TUNER_ID', 'tune')}.log"
+    make_folder(out)
+    with stderr_to(log), failures_to(log):
+        from rich.console import Console
+
+        from pipeline.local.ingested import Ingested
+        from pipeline.local.tuning import tune as search
+
+        ingested = Ingested.find(run_folder)
+        options = {
+            "data.pattern": ingested.data,
+            "seed": ingested.seed if seed is None else seed,
+            "search": True,
+            "tune.workers": workers,
+            "out": absolute(str(out)),
+        }
+        search(resolve_settings(entry, options, overrides), ingested, Console())

@@ -1,0 +1,1 @@
+"""Data sets, before a pipeline reads them: downloaded, synthetic, named by a vocabulary, counted."""

@@ -1,0 +1,57 @@
+"""What is looked up before a pipeline is built, on every runner."""
+
+import logging
+
+from components.evaluator.requirements import require_labels
+from components.trainer.members import find_members
+from components.trainer.warm_start import find_start, require_same_architecture
+from models.settings import EnsembleSettings
+from models.vocabulary import Vocabulary
+from pipeline.data.vocabulary import find_vocabulary
+from pipeline.settings import BeamSettings, RunSettings
+
+_logger = logging.getLogger(__name__)
+
+
+def prepare(settings: RunSettings, push_directory: str) -> tuple[RunSettings, Vocabulary]:
+    """The labels, and the settings with the versions that a training starts from: newer ones make another training.
+
+    These are the members of an ensemble, or the model whose weights it begins with.
+
+    Args:
+        settings: of the run.
+        push_directory: where blessed models are published.
+
+    Raises:
+        InputError: there is no vocabulary, or one of these models cannot be used.
+    """
+    vocabulary = find_vocabulary(settings.data)
+    require_labels(settings.evaluation.requirements(), vocabulary)
+    encoder = settings.model.encoder
+    if isinstance(encoder, EnsembleSettings):
+        members = tuple(find_members(encoder.members, settings.level, vocabulary.names))
+        model = settings.model.model_copy(update={"encoder": encoder.model_copy(update={"members": members})})
+        settings = settings.model_copy(update={"model": model})
+    if settings.training.warm_start:
+        start = find_start(settings.training.warm_start, push_directory)
+        if start:
+            _logger.info("warm start: training begins with the weights of %s", start)
+        else:
+            _logger.info("warm start: no model serves yet, training begins with random weights")
+        if start and not settings.hyperparameters:  # these may change the model: the Trainer looks at what it builds
+            require_same_architecture(start, settings.model, settings.level, vocabulary.names)
+        training = settings.training.model_copy(update={"warm_start": start or False})
+        settings = settings.model_copy(update={"training": training})
+    return settings, vocabulary
+
+
+def beam_args(settings: BeamSettings) -> list[str]:
+    """Arguments of Beam's pipelines."""
+    # The runner named DirectRunner would download a binary ("Prism"); the in-process one behind it is FnApiRunner.
+    return [
+        "--runner=FnApiRunner",
+        f"--direct_num_workers={settings.workers}",
+        f"--direct_running_mode={settings.mode}",
+        # No image is used here. Without a name TFX would pack itself for each step (2 s, 52 MB left in /tmp).
+        "--sdk_container_image=none",
+    ]

@@ -1,0 +1,90 @@
+"""Statistics of raw shards without a pipeline: what `yt8m stats` does."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from rich.box import SIMPLE
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from components.dataset_statistics.agreement import in_words
+from components.dataset_statistics.page import table, write_for_people
+from components.dataset_statistics.raw_shards import count_shards
+from components.dataset_statistics.statistics import Statistics, describe
+from components.example_gen.ingest import plan_shards
+from components.example_gen.input_files import detect_level, find_files
+from components.example_gen.splits import SplitPolicy
+from components.example_gen.synthetic import read_synthetic
+from models.errors import InputError
+from pipeline.data.vocabulary import find_vocabulary
+from pipeline.settings import DataSettings
+
+
+def measure(data: DataSettings, seed: int, out: Path, progress: Callable[[int, int], None]) -> Statistics:
+    """Counts raw shards in the splits that a run would make of them; writes the statistics, the page and the figures.
+
+    Args:
+        data: which records, and how they are split; bad records are counted, whatever their share.
+        seed: of the split by file.
+        out: folder to write, there already.
+        progress: called after each shard with the bytes read and those of all shards.
+
+    Raises:
+        InputError: data that cannot be found or split, two levels, or no record that can be used.
+    """
+    found = find_files(data.pattern, spans=data.spans)
+    test_found = find_files(data.test_data, "test_data", data.spans) if data.test_data else None
+    policy = SplitPolicy.parse(data.split, test_found is not None)
+    shards = plan_shards(found, test_found, policy, seed)
+    level = detect_level(found)
+    if test_found and (other := detect_level(test_found)) != level:
+        raise InputError(f"test_data: {test_found.pattern} holds {other}-level records, data {level}-level ones")
+    names = find_vocabulary(data).names
+    sizes, done = sum(shard.file.size for shard in shards), 0
+
+    def count(size: int) -> None:
+        nonlocal done
+        done += size
+        progress(done, sizes)
+
+    bad_records = out / "bad_records.jsonl"
+    with bad_records.open("wb") as file:
+        counts, summary = count_shards(shards, policy, level, len(names), file, count)
+    if not summary.quarantined:
+        bad_records.unlink()
+    if not summary.videos:
+        raise InputError(f"none of {summary.records} records can be used, first: {summary.first_quarantined[0]}")
+    summary.require_usable()
+    listed = str(bad_records) if summary.quarantined else ""
+    statistics = describe(counts, names, data.pattern, level, read_synthetic(data.pattern), summary, listed)
+    statistics.write(str(out))
+    write_for_people(statistics, str(out))
+    return statistics
+
+
+def print_statistics(statistics: Statistics, console: Console) -> None:
+    """The thesis' table of the data set, what was found wrong with it, and whether its splits agree."""
+    kind = "synthetic data" if statistics.synthetic else "data"
+    title = f"Statistics of the {kind}, {statistics.level} level"
+    shown = Table("statistic", *statistics.splits, title=title, box=SIMPLE)
+    for name, cells in table(statistics).items():
+        shown.add_row(name, *map(Text, cells))
+    console.print(shown)
+    ingest = statistics.ingest
+    lines = []
+    if statistics.agreement.distances:
+        lines.append("Jensen-Shannon distances of the splits' labels (0: equal shares, 1: none in common):")
+        lines += [f"  {sentence}" for sentence in in_words(statistics.agreement)]
+    if ingest.quarantined:
+        lines.append(
+            f"{ingest.quarantined:,} of {ingest.records:,} records are bad, all in {statistics.bad_records}, first:"
+        )
+        lines += [f"  {reason}" for reason in ingest.first_quarantined]
+    if ingest.cut_to_max_frames:
+        lines.append(f"{ingest.cut_to_max_frames:,} videos have more than 300 frames, the first 300 count")
+    if ingest.repeated_labels:
+        lines.append(f"{ingest.repeated_labels:,} videos list a label twice, it counts once")
+    lines += [f"{count:,} ids occur more than once: {where}" for where, count in ingest.duplicates.items()]
+    for line in lines:
+        console.print(line, markup=False, highlight=False)

@@ -1,0 +1,234 @@
+"""Writes synthetic YouTube-8M: learnable videos in the exact wire format, for demos, tests and measurements."""
+
+import csv
+import json
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from string import ascii_lowercase, ascii_uppercase, digits
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.errors import InputError
+from models.features import AUDIO, ID, LABELS, MEAN_AUDIO, MEAN_RGB, RGB, RGB_WIDTH, Level
+from models.settings import MAX_SEED
+from pipeline.files.new_folder import locked, new_files
+
+MIN_VIDEOS = 10
+
+# Of YouTube-8M's 3862 a lot more than anybody needs, and few enough for any machine's memory.
+MAX_LABELS = 100_000
+
+# One file for the train part and one for the validate part at least: every split policy needs both.
+MIN_SHARDS = 2
+DEFAULT_SHARDS = 10
+
+# The published frame-level files hold about 1000 videos (3.9 million in 3,844 files).
+VIDEOS_A_SHARD = 1000
+
+# Shares of the published parts, so that the thesis' splits find a train and a validate part.
+TRAIN_SHARE = 0.8
+
+# Mean size of a written record; 230 frames of 1152 bytes and their field headers, or 1152 floats.
+RECORD_BYTES: dict[Level, int] = {"frame": 269_000, "video": 4_700}
+
+ID_CHARACTERS = ascii_lowercase + ascii_uppercase + digits
+IDS = len(ID_CHARACTERS) ** 4
+
+VOCABULARY, ORACLE = "vocabulary.csv", "oracle.json"
+VOCABULARY_COLUMNS = (
+    "Index",
+    "TrainVideoCount",
+    "KnowledgeGraphId",
+    "Name",
+    "WikiUrl",
+    "Vertical1",
+    "Vertical2",
+    "Vertical3",
+    "WikiDescription",
+)
+
+
+def write_dataset(
+    out: Path,
+    level: Level,
+    videos: int,
+    labels: int,
+    seed: int,
+    shards: int | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> bool:
+    """Write synthetic TFRecord shards, `vocabulary.csv` and `oracle.json` into a new folder.
+
+    The first 80 % of the shards are named train0000.tfrecord and so on, the others validate0000.tfrecord. A video
+    depends on the seed and its number alone: the number of shards and of further videos doesn't change it, and the
+    means of the video level are those of the frames that the frame level holds. Different seeds draw different videos
+    (and ids) of the same labels. Equal calls write equal bytes on one machine. Memory does not grow with `videos`.
+    `TrainVideoCount` counts the videos of the train shards. `oracle.json` holds the micro F1 of
+    `synthetic_videos.Oracle` over all videos, on their frames at either level. The files get their names when all are
+    whole; what a killed call has left is written anew.
+
+    Args:
+        out: folder to create; it may exist if it is empty, unfinished, or holds just this data set.
+        level: what a record holds: "frame" (all frames) or "video" (their mean).
+        videos: number of videos, 10 to 62^4 (as many ids of four characters as there are).
+        labels: number of labels, 2 to 100,000.
+        seed: 0 to 2^32 - 2.
+        shards: number of files, 2 to `videos`; by default 10, more for more than 10,000 videos.
+        progress: called after each video with the number of videos written so far.
+
+    Returns:
+        Whether it had to be written.
+
+    Raises:
+        InputError: a number out of range, a folder that isn't empty, can't be made or is being written, or too little
+            disk space.
+        OSError: the folder cannot be written any longer.
+    """
+    if shards is None:
+        shards = max(DEFAULT_SHARDS, -(-videos // VIDEOS_A_SHARD))
+    _check_numbers(videos, labels, seed, shards)
+    train_shards = min(shards - 1, max(1, round(TRAIN_SHARE * shards)))
+    names = [f"train{shard:04d}.tfrecord" for shard in range(train_shards)]
+    names += [f"validate{shard:04d}.tfrecord" for shard in range(shards - train_shards)]
+    asked = {"level": level, "videos": videos, "labels": labels, "seed": seed, "shards": shards}
+    with locked(out):
+        if _holds(out, asked, names):
+            return False
+        with new_files(out, videos * RECORD_BYTES[level]) as place:
+            _write_files(place, asked, names, progress)
+    return True
+
+
+def _write_files(
+    place: Callable[[str], Path], asked: dict[str, Any], names: list[str], progress: Callable[[int], None] | None
+) -> None:
+    # TensorFlow and Keras take seconds to load: only now that the arguments are known to be good.
+    import tensorflow as tf
+
+    from pipeline.data.synthetic_videos import PARAMETERS, Oracle, World
+
+    level, videos, labels, seed, shards = asked.values()
+    world = World(labels)
+    oracle = Oracle(world)
+    train_counts = np.zeros(labels, np.int64)
+    hits = true = predicted = 0
+    for shard, name in enumerate(names):
+        try:
+            with tf.io.TFRecordWriter(str(place(name))) as writer:
+                for index in range(shard * videos // shards, (shard + 1) * videos // shards):
+                    video = world.draw(seed, index)
+                    writer.write(_record(_video_id(seed, index), video.labels, video.frames, level))
+                    train_counts[video.labels] += name.startswith("train")
+                    answer = oracle.labels(video)
+                    hits += len(np.intersect1d(answer, video.labels, assume_unique=True))
+                    true += len(video.labels)
+                    predicted += len(answer)
+                    if progress:
+                        progress(index + 1)
+        except tf.errors.OpError as error:
+            raise OSError(None, error.message.rpartition("; ")[2]) from None
+
+    _write_vocabulary(place(VOCABULARY), world.group_of_label, train_counts)
+    description = {
+        "synthetic": True,
+        **asked,
+        "labels_per_video": true / videos,
+        "oracle": {
+            "micro_f1": 2 * hits / (true + predicted),
+            "precision": hits / predicted,
+            "recall": hits / true,
+            "threshold": 0.5,
+            "videos": videos,
+            "knows": "label prototypes, label rates and groups, deviations, share of background, where runs begin "
+            "and end; sees all frames, at the video level too; is not told what a run shows",
+        },
+        "parameters": asdict(PARAMETERS),
+    }
+    place(ORACLE).write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")
+
+
+def _holds(out: Path, asked: dict[str, Any], names: list[str]) -> bool:
+    """Whether a folder holds the data set that is asked for, all of it."""
+    try:
+        said = json.loads((out / ORACLE).read_text("utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return False
+    return (
+        isinstance(said, dict) and said == said | asked and all((out / name).exists() for name in [VOCABULARY, *names])
+    )
+
+
+def _check_numbers(videos: int, labels: int, seed: int, shards: int) -> None:
+    if not MIN_VIDEOS <= videos <= IDS:
+        raise InputError(f"videos is {videos}, allowed are {MIN_VIDEOS} to {IDS}")
+    if not 2 <= labels <= MAX_LABELS:
+        raise InputError(f"labels is {labels}, allowed are 2 to {MAX_LABELS}")
+    if not 0 <= seed <= MAX_SEED:
+        raise InputError(f"seed is {seed}, allowed are 0 to {MAX_SEED}")
+    if not MIN_SHARDS <= shards <= videos:
+        raise InputError(f"shards is {shards}, allowed are {MIN_SHARDS} to {videos}, the number of videos")
+
+
+def _video_id(seed: int, index: int) -> str:
+    """Four characters, unique in a dataset.
+
+    Ids of a seed start anywhere and advance by a prime coprime to 62: two seeds hardly ever share some (with 10,000
+    videos each 1 pair of seeds in 700 does), so their datasets can be joined.
+    """
+    start = int(np.random.Generator(np.random.SFC64(seed)).integers(IDS))
+    number = (start + index * 9_999_991) % IDS
+    characters = ""
+    for _ in range(4):
+        number, position = divmod(number, len(ID_CHARACTERS))
+        characters = ID_CHARACTERS[position] + characters
+    return characters
+
+
+def _record(video_id: str, labels: NDArray[np.int64], frames: NDArray[np.uint8], level: Level) -> bytes:
+    """A serialized SequenceExample as published; at the video level its second field is there and empty."""
+    import tensorflow as tf
+
+    from models.layers.quantization import dequantize
+
+    def of_bytes(value: bytes) -> Any:
+        return tf.train.Feature(bytes_list=tf.train.BytesList(value=[value]))
+
+    def of_floats(values: NDArray[np.float32]) -> Any:
+        return tf.train.Feature(float_list=tf.train.FloatList(value=values))
+
+    context = {
+        ID: of_bytes(video_id.encode()),
+        LABELS: tf.train.Feature(int64_list=tf.train.Int64List(value=labels)),
+    }
+    lists = {}
+    if level == "video":
+        mean = np.asarray(dequantize(frames.mean(axis=0)))
+        context |= {MEAN_RGB: of_floats(mean[:RGB_WIDTH]), MEAN_AUDIO: of_floats(mean[RGB_WIDTH:])}
+    else:
+        for name, columns in ((RGB, slice(0, RGB_WIDTH)), (AUDIO, slice(RGB_WIDTH, None))):
+            lists[name] = tf.train.FeatureList(feature=[of_bytes(row.tobytes()) for row in frames[:, columns]])
+    example = tf.train.SequenceExample(
+        context=tf.train.Features(feature=context), feature_lists=tf.train.FeatureLists(feature_list=lists)
+    )
+    # Map fields have no order of their own: without this the same seed wouldn't give the same bytes.
+    return example.SerializeToString(deterministic=True)
+
+
+def _write_vocabulary(path: Path, groups: NDArray[np.int64], train_counts: NDArray[np.int64]) -> None:
+    """The columns and the order (frequent first) of the published vocabulary."""
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, VOCABULARY_COLUMNS, restval="", lineterminator="\n")
+        writer.writeheader()
+        for index in np.argsort(-train_counts, kind="stable"):
+            writer.writerow(
+                {
+                    "Index": index,
+                    "TrainVideoCount": train_counts[index],
+                    "KnowledgeGraphId": f"/synthetic/{index}",
+                    "Name": f"Synthetic label {index}",
+                    "Vertical1": f"Synthetic vertical {groups[index]}",
+                }
+            )

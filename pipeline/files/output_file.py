@@ -1,0 +1,80 @@
+"""The file of `--out`: it gets its name when it is whole; devices and pipes are written as they are."""
+
+import errno
+import os
+import stat
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import TextIOWrapper
+from pathlib import Path
+from typing import IO
+
+from models.errors import InputError
+from pipeline.files.locks import lock
+
+
+@contextmanager
+def open_output(out: Path | None) -> Iterator[IO[str]]:
+    """Opens standard output, a device or pipe, or a file that replaces what is there when the block ends well.
+
+    A link stays, the file that it leads to is replaced and keeps its mode. A killed process leaves `.NAME.partial`,
+    which the next one takes.
+
+    Raises:
+        InputError: the file cannot be made, or another process is writing it.
+        OSError: a write fails, or the file cannot be replaced; what was written is then in `.NAME.partial`.
+    """
+    if out is None:
+        with open(sys.stdout.fileno(), "w", encoding="utf-8", newline="", closefd=False) as stdout:
+            yield stdout
+        return
+    try:
+        target = _follow(out)
+        mode = target.stat().st_mode if target.exists() else None
+        if mode is not None and stat.S_ISDIR(mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        if _is_of_a_process(target) or (mode is not None and not stat.S_ISREG(mode)):
+            # Appended: of a file behind /dev/stdout nothing is cut off.
+            file, partial = target.open("a", encoding="utf-8", newline=""), None
+        else:
+            partial = target.with_name(f".{target.name}.partial")
+            file = _open_alone(partial, mode)
+    except OSError as error:
+        raise InputError(f"--out is {str(out)!r}: {error.strerror}, expected a file") from None
+    with file:
+        try:
+            yield file
+            file.flush()
+        except BaseException:
+            if partial:
+                partial.unlink(missing_ok=True)
+            raise
+        if partial:
+            partial.rename(target)
+
+
+def _follow(path: Path) -> Path:
+    """What links lead to; /dev/stdout leads to a link in /proc that stands for an open file."""
+    for _ in range(40):
+        if _is_of_a_process(path) or not path.is_symlink():
+            return path
+        path = path.parent / path.readlink()
+    raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+
+
+def _is_of_a_process(path: Path) -> bool:
+    return Path(os.path.realpath(path.parent)).is_relative_to("/proc")
+
+
+def _open_alone(path: Path, mode: int | None) -> TextIOWrapper:
+    """An empty file, of a mode, that no other process has opened so."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, 0o666)
+    file = os.fdopen(descriptor, "w", encoding="utf-8", newline="")
+    if not lock(file, path):
+        file.close()
+        raise OSError(None, "another process is writing it")
+    file.truncate()
+    if mode is not None:
+        os.fchmod(descriptor, stat.S_IMODE(mode))
+    return file

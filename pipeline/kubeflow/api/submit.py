@@ -1,0 +1,246 @@
+"""Packages become versions of a pipeline, and versions become runs."""
+
+import hashlib
+import json
+import re
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from kfp_server_api import (
+    V2beta1Experiment,
+    V2beta1Pipeline,
+    V2beta1PipelineVersionReference,
+    V2beta1Run,
+    V2beta1RuntimeConfig,
+)
+
+from models.errors import InputError, quote
+from pipeline.files.yaml_text import load_documents
+from pipeline.kubeflow.api.client import PAGE_SIZE, Connection
+
+# A run in another state goes on.
+ENDED = ("SUCCEEDED", "FAILED", "CANCELING", "CANCELED", "SKIPPED")
+
+# Of a run that `--if-new-data` started.
+_DESCRIPTION = re.compile(r"span (?P<span>\d+) of (?P<pattern>.+)")
+
+
+@dataclass(frozen=True)
+class Package:
+    """What `yt8m compile` writes.
+
+    Attributes:
+        text: the YAML.
+        pipeline: name of the pipeline.
+        parameters: of a run of it, with all that have a value.
+    """
+
+    text: str
+    pipeline: str
+    parameters: Mapping[str, Any]
+
+    @classmethod
+    def parse(cls, text: str, source: str) -> "Package":
+        """Reads a package; whether it would run is for `yt8m lint` and the API to say.
+
+        Raises:
+            InputError: it is none.
+        """
+        try:
+            spec = load_documents(source, text)[0]
+            known = spec.get("root", {}).get("inputDefinitions", {}).get("parameters", {})
+            defaults = {name: entry["defaultValue"] for name, entry in known.items() if "defaultValue" in entry}
+            return cls(text, spec["pipelineInfo"]["name"], defaults)
+        except (InputError, IndexError, AttributeError, KeyError, TypeError):
+            raise InputError(f"{source}: is no compiled package, expected what `yt8m compile` writes") from None
+
+    def given(self, parameters: Mapping[str, Any]) -> "Package":
+        """With other values of its parameters.
+
+        Raises:
+            InputError: it has no such parameter.
+        """
+        if unknown := sorted(parameters.keys() - self.parameters.keys()):
+            raise InputError(f"the package has no parameter {unknown[0]}, allowed: {', '.join(self.parameters)}")
+        return replace(self, parameters={**self.parameters, **parameters})
+
+    @property
+    def experiment(self) -> str:
+        """Name of the experiment, which may stand there as a whole entry of an experiment file."""
+        return str(self.parameters.get("experiment", self.pipeline)).partition(":")[0]
+
+    @property
+    def version(self) -> str:
+        """Name of the version: the same for the same bytes."""
+        return f"{self.pipeline}-{hashlib.sha256(self.text.encode()).hexdigest()[:16]}"
+
+
+def upload(connection: Connection, package: Package) -> tuple[V2beta1PipelineVersionReference, bool]:
+    """Makes the package a version of its pipeline, unless it is one.
+
+    Returns:
+        The version, and whether it is new.
+
+    Raises:
+        ApiError: the API rejects the package, or cannot be reached.
+    """
+    purpose, api, space = "upload the package", connection.client.pipelines, connection.namespace
+
+    def find_pipeline() -> Any:
+        named = named_filter(package.pipeline)
+        return next(
+            connection.every(purpose, api.pipeline_service_list_pipelines, "pipelines", namespace=space, filter=named),
+            None,
+        )
+
+    def make_pipeline() -> Any:
+        body = V2beta1Pipeline(name=package.pipeline, display_name=package.pipeline, namespace=space)
+        return connection.ask(purpose, api.pipeline_service_create_pipeline, body)
+
+    pipeline_id = connection.create(find_pipeline, make_pipeline)[0].pipeline_id
+
+    def find_version() -> Any:
+        versions = connection.every(
+            purpose,
+            api.pipeline_service_list_pipeline_versions,
+            "pipeline_versions",
+            pipeline_id,
+            filter=named_filter(package.version),
+        )
+        return next(versions, None)
+
+    def make_version() -> Any:
+        uploads = connection.client.pipeline_uploads
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder, "package.yaml")
+            file.write_text(package.text, "utf-8")
+            return connection.ask(
+                purpose,
+                uploads.upload_pipeline_version,
+                str(file),
+                name=package.version,
+                pipelineid=pipeline_id,
+                description=f"{package.experiment} on {package.parameters.get('data', '')}",
+            )
+
+    version, new = connection.create(find_version, make_version)
+    return V2beta1PipelineVersionReference(
+        pipeline_id=pipeline_id, pipeline_version_id=version.pipeline_version_id
+    ), new
+
+
+def find_experiment(connection: Connection, name: str) -> str | None:
+    """The id of KFP's experiment of that name; None if there is none."""
+    method = connection.client.experiments.experiment_service_list_experiments
+    space, named = connection.namespace, named_filter(name)
+    found = connection.every("list experiments", method, "experiments", namespace=space, filter=named)
+    return next((experiment.experiment_id for experiment in found), None)
+
+
+def make_experiment(connection: Connection, name: str) -> str:
+    """The id of KFP's experiment of that name, which is made if there is none."""
+    method = connection.client.experiments.experiment_service_create_experiment
+    body = V2beta1Experiment(display_name=name, namespace=connection.namespace)
+    found, _ = connection.create(
+        lambda: find_experiment(connection, name),
+        lambda: connection.ask("create the experiment", method, body).experiment_id,
+    )
+    return str(found)
+
+
+def start(
+    connection: Connection,
+    version: V2beta1PipelineVersionReference,
+    group: str,
+    name: str,
+    parameters: Mapping[str, Any],
+    description: str = "",
+    service_account: str = "",
+) -> tuple[V2beta1Run, bool]:
+    """Starts a run, unless one of the same version and parameters is under way.
+
+    Args:
+        connection: to the API.
+        version: to run.
+        group: id of KFP's experiment.
+        name: of the run.
+        parameters: of the run.
+        description: of the run.
+        service_account: Kubernetes' account of the steps; empty for the one that KFP is set up with.
+
+    Returns:
+        The run, and whether it is new.
+    """
+    api = connection.client.runs
+
+    def find() -> Any:
+        for run in islice(runs(connection, group), PAGE_SIZE):
+            ran = run.pipeline_version_reference
+            same = ran and ran.pipeline_version_id == version.pipeline_version_id
+            if same and run.state not in ENDED and parameters_of(run) == parameters:
+                return run
+        return None
+
+    def make() -> Any:
+        body = V2beta1Run(
+            display_name=name,
+            description=description,
+            experiment_id=group,
+            pipeline_version_reference=version,
+            runtime_config=V2beta1RuntimeConfig(parameters=dict(parameters)),
+            service_account=service_account or None,
+        )
+        return connection.ask("start a run", api.run_service_create_run, body)
+
+    return connection.create(find, make)
+
+
+def describe_new_data(connection: Connection, group: str, parameters: Mapping[str, Any]) -> str | None:
+    """A description of a run on the newest {SPAN} of the data: there the next call finds that it has learned from it.
+
+    Args:
+        connection: to the API.
+        group: id of KFP's experiment.
+        parameters: of the run that is asked for; its data must be readable here.
+
+    Returns:
+        The description; None if a run of the same experiment on that span, or a newer one, has succeeded or goes on.
+
+    Raises:
+        InputError: the data has no {SPAN}, or cannot be read here.
+    """
+    from components.example_gen.input_files import SPAN, find_files
+
+    pattern = str(parameters.get("data", ""))
+    if not SPAN.search(pattern):
+        raise InputError(f"data is {quote(pattern)}: --if-new-data needs a {{SPAN}} in it")
+    newest = find_files(pattern).span
+    for run in runs(connection, group):
+        described = _DESCRIPTION.fullmatch(run.description or "")
+        if not described or parameters_of(run).get("experiment") != parameters.get("experiment"):
+            continue
+        learns = run.state == "SUCCEEDED" or run.state not in ENDED
+        if learns and described["pattern"] == pattern and int(described["span"]) >= newest:
+            return None
+    return f"span {newest} of {pattern}"
+
+
+def runs(connection: Connection, group: str | None) -> Any:
+    """The runs of one of KFP's experiments, or of all, the latest first."""
+    only = {"experiment_id": group} if group else {"namespace": connection.namespace}
+    method = connection.client.runs.run_service_list_runs
+    return connection.every("list runs", method, "runs", sort_by="created_at desc", **only)
+
+
+def parameters_of(run: V2beta1Run) -> Mapping[str, Any]:
+    """What a run was started with."""
+    return (run.runtime_config and run.runtime_config.parameters) or {}
+
+
+def named_filter(name: str) -> str:
+    """Of a list: only what has this name."""
+    return json.dumps({"predicates": [{"operation": "EQUALS", "key": "display_name", "stringValue": name}]})

@@ -1,0 +1,1 @@
+"""From the pipeline to a package for Kubeflow Pipelines."""

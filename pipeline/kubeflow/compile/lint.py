@@ -1,0 +1,178 @@
+"""The linter of compiled packages: what Kubeflow Pipelines would refuse or get wrong later, said now."""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Any
+
+from google.protobuf import json_format
+from kfp.kubernetes.kubernetes_executor_config_pb2 import KubernetesExecutorConfig
+from kfp.pipeline_spec.pipeline_spec_pb2 import PipelineDeploymentConfig, PipelineSpec, PlatformSpec
+
+from pipeline.files.yaml_text import load_documents
+from pipeline.kubeflow.compile.settings import is_pinned
+
+SCHEMA_VERSION = "2.1.0"
+
+# Argo's names of tasks.
+TASK_NAME = re.compile(r"[a-zA-Z0-9][-a-zA-Z0-9]*")
+PIPELINE_ROOT = re.compile(r"(minio|s3|gs)://[^/\s]+(/\S*)?")
+
+# A path where a word begins: in an argument of its own, in a list, after an equals sign.
+HOST_PATH = re.compile(r"(?<![^\s\"'=,\[])(?:file://)?(/[^\s\"',\]]+)")
+
+
+@dataclass(frozen=True)
+class _Package:
+    spec: PipelineSpec
+    executors: Mapping[str, Any]
+    platform: Mapping[str, KubernetesExecutorConfig]
+
+    def mounts(self, executor: str) -> list[str]:
+        return [mount.mount_path for mount in self.platform.get(executor, KubernetesExecutorConfig()).pvc_mount]
+
+
+def lint(text: str) -> list[str]:
+    """What is wrong with a package, a line each; none if it can be uploaded and run.
+
+    Args:
+        text: the YAML.
+    """
+    try:
+        package = _parse(text)
+    except (json_format.ParseError, ValueError) as error:
+        return [f"not a package of a pipeline spec and a platform spec: {' '.join(str(error).split())}"]
+    return [problem for rule in _RULES for problem in sorted(rule(package))]
+
+
+def _parse(text: str) -> _Package:
+    documents = load_documents("package", text)
+    if len(documents) != 2 or not all(isinstance(document, dict) for document in documents):
+        raise ValueError(f"has {len(documents)} documents, expected 2")
+    spec = json_format.ParseDict(documents[0], PipelineSpec())
+    platform = json_format.ParseDict(documents[1], PlatformSpec())
+    json_format.ParseDict(documents[0].get("deploymentSpec", {}), PipelineDeploymentConfig())
+    configs = json_format.MessageToDict(platform.platforms["kubernetes"].deployment_spec).get("executors", {})
+    return _Package(
+        spec,
+        documents[0].get("deploymentSpec", {}).get("executors", {}),
+        {name: json_format.ParseDict(config, KubernetesExecutorConfig()) for name, config in configs.items()},
+    )
+
+
+def _schema(package: _Package) -> Iterator[str]:
+    if package.spec.schema_version != SCHEMA_VERSION:
+        yield f"schemaVersion is {package.spec.schema_version!r}, KFP reads {SCHEMA_VERSION}"
+    if not PIPELINE_ROOT.fullmatch(root := package.spec.default_pipeline_root):
+        yield f"defaultPipelineRoot is {root!r}, the launcher knows minio://, s3:// and gs://"
+
+
+def _names(package: _Package) -> Iterator[str]:
+    for name, task in package.spec.root.dag.tasks.items():
+        if not TASK_NAME.fullmatch(name):
+            yield f"task {name}: Argo's names have letters, digits and - (not first)"
+        if task.task_info.name != name:
+            yield f"task {name}: taskInfo.name is {task.task_info.name!r}, expected the task's name"
+
+
+def _executors(package: _Package) -> Iterator[str]:
+    for name, executor in package.executors.items():
+        container = executor.get("container", {})
+        if not executor.keys() & {"container", "importer"}:
+            yield f"executor {name}: is a {', '.join(executor)}, open-source KFP runs containers and importers"
+        if "lifecycle" in container:
+            yield f"executor {name}: has a lifecycle hook, which open-source KFP never runs"
+        if container and not is_pinned(container.get("image", "")):
+            yield f"executor {name}: image {container.get('image')!r} has neither a tag other than latest nor a digest"
+    for name in package.platform:
+        if name not in package.executors:
+            yield f"platform spec: {name} is no executor, so Kubernetes never sees its settings"
+
+
+def _references(package: _Package) -> Iterator[str]:
+    tasks, components = package.spec.root.dag.tasks, package.spec.components
+    for name, task in tasks.items():
+        component = components.get(task.component_ref.name)
+        if component is None or component.executor_label not in package.executors:
+            yield f"task {name}: has no component with an executor"
+        for needed in task.dependent_tasks:
+            if needed not in tasks:
+                yield f"task {name}: depends on {needed}, which is no task"
+        for key, artifact in task.inputs.artifacts.items():
+            source = artifact.task_output_artifact
+            if source.output_artifact_key not in _outputs(package, source.producer_task).artifacts:
+                yield f"task {name}: reads {key} from {source.producer_task}.{source.output_artifact_key}: no output"
+        for key, parameter in task.inputs.parameters.items():
+            produced = parameter.task_output_parameter
+            if produced.producer_task and (
+                produced.output_parameter_key not in _outputs(package, produced.producer_task).parameters
+            ):
+                source = f"{produced.producer_task}.{produced.output_parameter_key}"
+                yield f"task {name}: reads {key} from {source}: no output"
+
+
+def _parameters(package: _Package) -> Iterator[str]:
+    spec = package.spec
+    for name, parameter in spec.root.input_definitions.parameters.items():
+        if not parameter.HasField("default_value"):
+            yield f"parameter {name}: has no default, a run without it would be refused"
+        for task in spec.root.dag.tasks:
+            if _is_container(package, task) and name not in _reached_by(spec, task):
+                yield f"parameter {name}: does not reach {task}"
+
+
+def _host_paths(package: _Package) -> Iterator[str]:
+    for name, executor in package.executors.items():
+        container = executor.get("container", {})
+        texts = [*container.get("args", []), *(variable.get("value", "") for variable in container.get("env", []))]
+        for path in _paths(texts, package.mounts(name)):
+            yield f"executor {name}: {path} lies on no volume that it mounts"
+    everywhere = [mount for name in package.platform for mount in package.mounts(name)]
+    for name, parameter in package.spec.root.input_definitions.parameters.items():
+        for path in _paths([parameter.default_value.string_value], everywhere):
+            yield f"parameter {name}: {path} lies on no volume"
+
+
+def _paths(texts: list[str], mounts: list[str]) -> Iterator[str]:
+    for text in texts:
+        for path in HOST_PATH.findall(text):
+            if not any(PurePosixPath(path).is_relative_to(mount) for mount in mounts):
+                yield path
+
+
+def _outputs(package: _Package, task: str) -> Any:
+    tasks = package.spec.root.dag.tasks
+    name = tasks[task].component_ref.name if task in tasks else ""
+    return package.spec.components[name].output_definitions if name in package.spec.components else _NO_OUTPUTS
+
+
+def _is_container(package: _Package, task: str) -> bool:
+    component = package.spec.components.get(package.spec.root.dag.tasks[task].component_ref.name)
+    return component is not None and "container" in package.executors.get(component.executor_label, {})
+
+
+def _reached_by(spec: PipelineSpec, task: str) -> set[str]:
+    """The run's parameters that a task reads itself, or from a parameter of a task that does."""
+    reached, waiting, seen = set(), [task], set()
+    while waiting:
+        current = waiting.pop()
+        if current in seen or current not in spec.root.dag.tasks:
+            continue
+        seen.add(current)
+        for parameter in spec.root.dag.tasks[current].inputs.parameters.values():
+            reached.add(parameter.component_input_parameter)
+            waiting.append(parameter.task_output_parameter.producer_task)
+    return reached
+
+
+_NO_OUTPUTS = PipelineSpec().components["none"].output_definitions
+
+_RULES: tuple[Callable[[_Package], Iterator[str]], ...] = (
+    _schema,
+    _names,
+    _executors,
+    _references,
+    _parameters,
+    _host_paths,
+)

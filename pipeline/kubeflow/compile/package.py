@@ -1,0 +1,197 @@
+"""`yt8m compile`: the pipeline as a package for Kubeflow Pipelines v2, one YAML file of two documents."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import yaml
+from google.protobuf import json_format
+from kfp.pipeline_spec.pipeline_spec_pb2 import (
+    ArtifactTypeSchema,
+    ComponentSpec,
+    ParameterType,
+    PipelineSpec,
+    PipelineTaskSpec,
+    PlatformSpec,
+)
+from tfx import v1 as tfx
+from tfx.dsl.components.base.base_node import BaseNode
+from tfx.version import __version__ as tfx_version
+
+from models.errors import InputError, quote
+from models.settings import EnsembleSettings
+from models.vocabulary import Vocabulary
+from pipeline.create_pipeline import PIPELINE_NAME
+from pipeline.kubeflow.compile.platform import executor_config, resources
+from pipeline.kubeflow.compile.settings import ClusterSettings, Retries
+from pipeline.kubeflow.graph import SEPARATOR, Places, build_pipeline, edges
+from pipeline.kubeflow.outputs import shown_outputs
+from pipeline.kubeflow.parameters import OF_THE_DATA, OF_THE_RUN, RESOLVER, read_parameters
+from pipeline.settings import RunSettings
+from pipeline.steps import PER_EXPERIMENT, TRAITS, Step
+
+# -P: a folder `components` or `models` where the container starts is not ours.
+ENTRYPOINT = ("python", "-P", "-m", "pipeline.kubeflow.container.entrypoint")
+
+PARAMETERS = ("data", "experiment", "overrides")
+# Of each step.
+SETTINGS = "settings"
+
+SCHEMA_VERSION, ARTIFACT_VERSION = "2.1.0", "0.0.1"
+# Types that KFP's UI knows; the containers know TFX's.
+SHOWN_AS = {"Examples": "system.Dataset", "Model": "system.Model"}
+
+
+def compile_package(cluster: ClusterSettings, data: str, experiment: str, overrides: Sequence[str] = ()) -> str:
+    """The package, the same bytes on every machine.
+
+    Args:
+        cluster: where it will run.
+        data: pattern of the raw shards as the containers see them; this and the next two are defaults of a run's
+            parameters.
+        experiment: of the catalogue, or an entry of an experiment file.
+        overrides: `key=value`.
+
+    Raises:
+        InputError: settings that are wrong or that the cluster could not read.
+    """
+    defaults = {"data": data, "experiment": experiment, "overrides": json.dumps(list(overrides))}
+    settings = read_parameters(**defaults)
+    _refuse_unreadable(settings, cluster)
+    # How many labels there are decides nothing that a package fixes.
+    places = Places(cluster.push_directory, cluster.work_directory)
+    pipeline = build_pipeline(settings, Vocabulary.of_ids(settings.data.classes), places)
+    steps = [RESOLVER, *(node.id for node in pipeline.components)]
+    if unknown := sorted(set(cluster.steps) - set(steps)):
+        raise InputError(f"cluster.steps.{unknown[0]} is no step, allowed: {', '.join(steps)}")
+
+    spec = PipelineSpec(sdk_version=f"tfx-{tfx_version}", schema_version=SCHEMA_VERSION)
+    spec.pipeline_info.name = PIPELINE_NAME
+    spec.default_pipeline_root = cluster.pipeline_root
+    for name, default in defaults.items():
+        parameter = spec.root.input_definitions.parameters[name]
+        parameter.parameter_type, parameter.default_value.string_value = ParameterType.STRING, default
+    executors = {_label(RESOLVER): _container(RESOLVER, cluster, ["--graph", SEPARATOR.join(edges(pipeline))])}
+    _add_resolver(spec)
+    for node in pipeline.components:
+        _add_step(spec, node)
+        importer = isinstance(node, tfx.dsl.Importer)
+        executors[_label(node.id)] = _importer(node) if importer else _container(node.id, cluster)
+    for step, task in spec.root.dag.tasks.items():
+        task.caching_options.enable_cache = cluster.cache and step != RESOLVER and TRAITS[Step(step)].cached
+        if step != RESOLVER:  # what it refuses it would refuse again, minutes later
+            task.retry_policy.CopyFrom(_retry_policy(cluster.retries))
+    spec.deployment_spec.update({"executors": executors})
+
+    configs = {
+        _label(step): json_format.MessageToDict(executor_config(cluster, step))
+        for step in steps
+        if "container" in executors[_label(step)]
+    }
+    platform = {"platforms": {"kubernetes": {"deploymentSpec": {"executors": configs}}}}
+    documents = [
+        json_format.MessageToDict(spec),
+        json_format.MessageToDict(json_format.ParseDict(platform, PlatformSpec())),
+    ]
+    return yaml.safe_dump_all(documents, sort_keys=True, allow_unicode=True, width=120)
+
+
+def _refuse_unreadable(settings: RunSettings, cluster: ClusterSettings) -> None:
+    data, encoder, start = settings.data, settings.model.encoder, settings.training.warm_start
+    # Beam reads records and vocabulary, TensorFlow pushed models, KFP's launcher what is imported.
+    for option, paths, stores in (
+        ("--data", [data.pattern], ("gs://", "s3://")),
+        ("data.test_data", [data.test_data], ("gs://", "s3://")),
+        ("data.vocabulary", [data.vocabulary], ("gs://", "s3://")),
+        ("model.encoder.members", encoder.members if isinstance(encoder, EnsembleSettings) else [], ("gs://",)),
+        ("training.warm_start", [start] if isinstance(start, str) else [], ("gs://",)),
+    ):
+        for path in filter(None, paths):
+            if not path.startswith(stores) and not cluster.on_a_volume(path):
+                allowed = f"{', '.join(stores)} or a path in {cluster.mounted()}"
+                raise InputError(f"{option} is {quote(path)}, allowed on a cluster: {allowed}")
+    if settings.hyperparameters and not settings.hyperparameters.startswith(("minio://", "s3://", "gs://")):
+        found = quote(settings.hyperparameters)
+        raise InputError(f"hyperparameters is {found}, allowed on a cluster: minio://, s3://, gs://")
+
+
+def _retry_policy(retries: Retries) -> PipelineTaskSpec.RetryPolicy:
+    policy = PipelineTaskSpec.RetryPolicy(max_retry_count=retries.max_retries, backoff_factor=retries.backoff_factor)
+    policy.backoff_duration.seconds = retries.backoff_seconds
+    policy.backoff_max_duration.seconds = retries.max_backoff_seconds
+    return policy
+
+
+def _label(step: str) -> str:
+    """Of a step's executor."""
+    return f"exec-{step}"
+
+
+def _add_resolver(spec: PipelineSpec) -> None:
+    component, task = spec.components[f"comp-{RESOLVER}"], spec.root.dag.tasks[RESOLVER]
+    _name(component, task, RESOLVER)
+    for name in PARAMETERS:
+        component.input_definitions.parameters[name].parameter_type = ParameterType.STRING
+        task.inputs.parameters[name].component_input_parameter = name
+    for name in (OF_THE_DATA, OF_THE_RUN):
+        component.output_definitions.parameters[name].parameter_type = ParameterType.STRING
+
+
+def _add_step(spec: PipelineSpec, node: BaseNode) -> None:
+    component, task = spec.components[f"comp-{node.id}"], spec.root.dag.tasks[node.id]
+    _name(component, task, node.id)
+    for name, channel in node.outputs.items():
+        component.output_definitions.artifacts[name].artifact_type.CopyFrom(_type(channel))
+    if isinstance(node, tfx.dsl.Importer):
+        return
+    for name, title in shown_outputs(node.id).items():
+        shown = component.output_definitions.artifacts[name].artifact_type
+        shown.schema_title, shown.schema_version = title, ARTIFACT_VERSION
+    component.input_definitions.parameters[SETTINGS].parameter_type = ParameterType.STRING
+    settings = task.inputs.parameters[SETTINGS].task_output_parameter
+    settings.producer_task, settings.output_parameter_key = (
+        RESOLVER,
+        OF_THE_RUN if node.id in PER_EXPERIMENT else OF_THE_DATA,
+    )
+    for name, channel in node.inputs.items():
+        component.input_definitions.artifacts[name].artifact_type.CopyFrom(_type(channel))
+        source = task.inputs.artifacts[name].task_output_artifact
+        source.producer_task, source.output_artifact_key = channel.producer_component_id, channel.output_key
+    task.dependent_tasks.extend(sorted({RESOLVER, *(upstream.id for upstream in node.upstream_nodes)}))
+
+
+def _name(component: ComponentSpec, task: PipelineTaskSpec, step: str) -> None:
+    component.executor_label = _label(step)
+    task.task_info.name, task.component_ref.name = step, f"comp-{step}"
+
+
+def _type(channel: tfx.types.BaseChannel) -> ArtifactTypeSchema:
+    title = SHOWN_AS.get(channel.type.TYPE_NAME, "system.Artifact")
+    return ArtifactTypeSchema(schema_title=title, schema_version=ARTIFACT_VERSION)
+
+
+def _container(step: str, cluster: ClusterSettings, more: Sequence[str] = ()) -> dict[str, Any]:
+    node = cluster.node(step)
+    arguments = ["--step", step, "--executor_input", "{{$}}", "--push_directory", cluster.push_directory]
+    if cluster.work_directory:
+        arguments += ["--work_directory", cluster.work_directory]
+    return {
+        "container": {
+            "image": node.image or cluster.image,
+            "command": list(ENTRYPOINT),
+            "args": [*arguments, *more],
+            "resources": json_format.MessageToDict(resources(node)),
+            "env": [{"name": name, "value": value} for name, value in sorted(cluster.env.items())],
+        }
+    }
+
+
+def _importer(node: tfx.dsl.Importer) -> dict[str, Any]:
+    [channel] = node.outputs.values()
+    return {
+        "importer": {
+            "artifactUri": {"constant": node.exec_properties["artifact_uri"]},
+            "typeSchema": json_format.MessageToDict(_type(channel)),
+            "reimport": True,  # else KFP takes what it found there before, whatever lies there now
+        }
+    }

@@ -1,0 +1,49 @@
+"""What Kubernetes must know of a step: resources, nodes, volumes, secrets, labels, a time limit."""
+
+from kfp.kubernetes.kubernetes_executor_config_pb2 import KubernetesExecutorConfig
+from kfp.pipeline_spec.pipeline_spec_pb2 import PipelineDeploymentConfig
+
+from pipeline.kubeflow.compile.settings import ClusterSettings, Node
+
+
+def resources(node: Node) -> PipelineDeploymentConfig.PipelineContainerSpec.ResourceSpec:
+    """The part of it that has its place in the pipeline spec."""
+    spec = PipelineDeploymentConfig.PipelineContainerSpec.ResourceSpec(
+        resource_cpu_request=node.cpu,
+        resource_cpu_limit=node.cpu,
+        resource_memory_request=node.memory,
+        resource_memory_limit=node.memory,
+    )
+    if node.gpus:
+        spec.accelerator.resource_type, spec.accelerator.resource_count = node.gpu_type, str(node.gpus)
+    return spec
+
+
+def executor_config(cluster: ClusterSettings, step: str) -> KubernetesExecutorConfig:
+    """The rest, for the platform spec.
+
+    Where a field has a plain form and one that takes parameters, both are set: backends before 2.5 read the first.
+    """
+    node, config = cluster.node(step), KubernetesExecutorConfig(image_pull_policy=cluster.image_pull_policy)
+    config.node_selector.labels.update(node.node_selector)
+    for wanted in node.tolerations:
+        config.tolerations.add(**wanted.model_dump())
+    for volume in cluster.volumes:
+        mount = config.pvc_mount.add(constant=volume.claim, mount_path=volume.path, sub_path=volume.sub_path)
+        mount.pvc_name_parameter.runtime_value.constant.string_value = volume.claim
+    for secret in cluster.secrets:
+        source = config.secret_as_env.add(secret_name=secret.name)
+        source.secret_name_parameter.runtime_value.constant.string_value = secret.name
+        for variable, key in sorted(secret.env.items()):
+            source.key_to_env.add(secret_key=key, env_var=variable)
+    for name in cluster.image_pull_secrets:
+        pull = config.image_pull_secret.add(secret_name=name)
+        pull.secret_name_parameter.runtime_value.constant.string_value = name
+    if node.shared_memory:
+        config.empty_dir_mounts.add(
+            volume_name="shared-memory", mount_path="/dev/shm", medium="Memory", size_limit=node.shared_memory
+        )
+    config.pod_metadata.labels.update({"app.kubernetes.io/part-of": "yt8m", **cluster.labels})
+    if node.timeout_hours:
+        config.active_deadline_seconds = round(node.timeout_hours * 3600)
+    return config

@@ -1,0 +1,1 @@
+"""Inside a container of Kubeflow Pipelines: one step of the pipeline."""

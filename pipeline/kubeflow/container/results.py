@@ -1,0 +1,114 @@
+"""What KFP's UI shows of a step: its page (system.HTML) and its scores (system.Metrics)."""
+
+import json
+import logging
+import math
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from components.dataset_statistics.page import PAGE as STATISTICS
+from components.drift_detector.drift import Drift
+from components.evaluator.component import PAGE as EVALUATION
+from components.evaluator.verdict import Verdict
+from components.example_gen.synthetic import read_synthetic
+from components.trainer.trainer import read_training_log
+from components.tuner.component import PAGE as TRIALS
+from models.metrics.video_metrics import SCORES as MEASURED
+from pipeline.kubeflow import log_lines
+from pipeline.kubeflow.log_lines import log_line
+from pipeline.reports.run import render_page
+from pipeline.reports.run.anomalies import read_anomalies
+from pipeline.reports.run.split_scores import split_scores
+from pipeline.reports.run.training import training
+from pipeline.settings import RunSettings
+from pipeline.steps import Step
+
+_logger = logging.getLogger(__name__)
+
+# Makes a page of the step's outputs (paths by name) and the settings of the run.
+Render = Callable[[Mapping[str, str], RunSettings], str]
+
+
+def write_page(step: str, outputs: Mapping[str, str], settings: RunSettings, path: Path) -> None:
+    """Writes a step's page; one that cannot be made says so and fails nothing.
+
+    Args:
+        step: one of those that have a page.
+        outputs: paths of its artifacts by name.
+        settings: of the run.
+        path: the file.
+    """
+    try:
+        html = _PAGES[step](outputs, settings)
+    except Exception:
+        _logger.exception("the page of %s could not be made", step)
+        html = f"<p>This page of {step} could not be made: the step's log says why.</p>"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(html, "utf-8")
+
+
+def scores(outputs: Mapping[str, str]) -> dict[str, float]:
+    """What the Evaluator measured on all test videos; none where it cannot be read."""
+    try:
+        found = Verdict.read(outputs["evaluation"]).overall.scores
+    except Exception:
+        _logger.exception("the scores could not be read")
+        return {}
+    return {name: float(score) for name, score in found.items() if name in MEASURED and math.isfinite(score)}
+
+
+def log_results(model: str, outputs: Mapping[str, str], settings: RunSettings) -> None:
+    """Writes what the Evaluator measured, and what a comparison of runs needs, to the log, a line each.
+
+    Args:
+        model: path of the candidate, with the log of its training.
+        outputs: paths of the Evaluator's artifacts by name.
+        settings: of the run.
+    """
+    _logger.info(log_line(log_lines.SCORES, scores(outputs)))
+    try:
+        log = read_training_log(model)
+        result = {
+            "settings": settings.model_dump(mode="json"),
+            "scores": {
+                "synthetic": read_synthetic(settings.data.pattern) is not None,
+                "splits": split_scores(log, Verdict.read(outputs["evaluation"])),
+            },
+            "training_log": json.loads(log.to_json()),
+        }
+    except Exception:
+        _logger.exception("the run's result could not be read")
+        return
+    _logger.info(log_line(log_lines.RESULT, result))
+
+
+def _written(output: str, file: str) -> Render:
+    return lambda outputs, settings: Path(outputs[output], file).read_text("utf-8")
+
+
+def _rendered(name: str, settings: RunSettings, **content: object) -> str:
+    data = settings.data.pattern
+    subject = settings.experiment or data
+    return render_page(name, subject=subject, synthetic=read_synthetic(data), navigation={}, **content)
+
+
+def _anomalies(outputs: Mapping[str, str], settings: RunSettings) -> str:
+    return _rendered("anomalies", settings, anomalies=read_anomalies(outputs["anomalies"]), drift=None)
+
+
+def _drift(outputs: Mapping[str, str], settings: RunSettings) -> str:
+    return _rendered("anomalies", settings, anomalies=None, drift=Drift.read(outputs["drift"]))
+
+
+def _training(outputs: Mapping[str, str], settings: RunSettings) -> str:
+    return _rendered("training", settings, **training(outputs["model"]))
+
+
+_PAGES: Mapping[str, Render] = {
+    Step.DATASET_STATISTICS: _written("statistics", STATISTICS),
+    Step.EXAMPLE_VALIDATOR: _anomalies,
+    Step.DRIFT_DETECTOR: _drift,
+    Step.TUNER: _written("tuner_results", TRIALS),
+    Step.TRAINER: _training,
+    Step.EVALUATOR: _written("evaluation", EVALUATION),
+}

@@ -1,0 +1,65 @@
+"""What a run prints of a step that has ended."""
+
+from collections.abc import Callable, Mapping
+
+from components.drift_detector.drift import Drift
+from components.evaluator.verdict import Verdict
+from components.example_gen.component import read_summary
+from components.tuner.component import read_trials
+from pipeline.reports.run.anomalies import describe_anomalies
+from pipeline.steps import Step, StepRun
+
+
+def findings(step: StepRun) -> list[str]:
+    """Lines on what a step found; none for most."""
+    return _FINDINGS[Step(step.name)](step) if step.name in _FINDINGS else []
+
+
+def _example_gen(step: StepRun) -> list[str]:
+    summary = read_summary(step.outputs["quarantine"])
+    counts = ", ".join(f"{count:,} {split}" for split, count in summary.videos.items())
+    lines = [f"videos: {counts}"]
+    if summary.quarantined:
+        lines.append(f"{summary.quarantined} bad records in {step.outputs['quarantine']}, first:")
+        lines += [f"  {reason}" for reason in summary.first_quarantined]
+    if summary.cut_to_max_frames:
+        lines.append(f"{summary.cut_to_max_frames} videos cut to 300 frames")
+    if summary.repeated_labels:
+        lines.append(f"{summary.repeated_labels} videos with a label listed twice, kept once")
+    lines += [f"{count} ids occur more than once: {where}" for where, count in summary.duplicates.items()]
+    return lines
+
+
+def _example_validator(step: StepRun) -> list[str]:
+    return describe_anomalies(step.outputs["anomalies"]) or ["no anomalies"]
+
+
+def _drift_detector(step: StepRun) -> list[str]:
+    return Drift.read(step.outputs["drift"]).in_words()
+
+
+def _tuner(step: StepRun) -> list[str]:
+    return [read_trials(step.outputs["tuner_results"]).in_words()]
+
+
+def _evaluator(step: StepRun) -> list[str]:
+    verdict = Verdict.read(step.outputs["evaluation"])
+    return ["blessed" if verdict.blessed else "not blessed", *verdict.reasons]
+
+
+def _pusher(step: StepRun) -> list[str]:
+    model = step.properties["pushed_model"]
+    version = model.get("pushed_version")
+    if model["pushed"]:
+        return [f"pushed version {version}"]
+    return [f"nothing pushed: version {version} is this model" if version else "nothing pushed: not blessed"]
+
+
+_FINDINGS: Mapping[str, Callable[[StepRun], list[str]]] = {
+    Step.EXAMPLE_GEN: _example_gen,
+    Step.EXAMPLE_VALIDATOR: _example_validator,
+    Step.DRIFT_DETECTOR: _drift_detector,
+    Step.TUNER: _tuner,
+    Step.EVALUATOR: _evaluator,
+    Step.PUSHER: _pusher,
+}

@@ -1,0 +1,188 @@
+"""Local runs from settings to scores: what `yt8m run` does."""
+
+import json
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from rich.box import SIMPLE
+from rich.console import Console
+from rich.table import Table
+from tfx import v1 as tfx
+
+from components.evaluator.verdict import Verdict
+from components.example_gen.synthetic import read_synthetic
+from components.progress import show_progress
+from components.served_models import newest
+from components.trainer.trainer import TRAINING_LOG, read_training_log
+from components.tuner.component import TRIALS
+from models.errors import InputError
+from models.training.log import TrainingLog
+from models.whole_files import write_file
+from pipeline.create_pipeline import create_pipeline
+from pipeline.data.preparation import beam_args, prepare
+from pipeline.local.findings import findings
+from pipeline.local.leftovers import CHECKPOINTS, SEARCH, SERVING, alone_in
+from pipeline.local.metadata_file import ARTIFACTS, METADATA, require_metadata
+from pipeline.local.runner import LocalRunner
+from pipeline.reports.run import write_report
+from pipeline.reports.run.split_scores import split_scores
+from pipeline.settings import RunSettings
+from pipeline.steps import PER_EXPERIMENT, Step, StepRun
+from tuner.hyperparameters import require_found
+
+SCORES_FILE = "scores.json"
+
+# What a search leaves in a run's folder, for other runs to start from.
+HYPERPARAMETERS, BEST = "hyperparameters", "best_hyperparameters.txt"
+
+
+def run(settings: RunSettings, console: Console, from_node: str = "", workspace: Path | None = None) -> dict[str, Any]:
+    """Runs the pipeline and writes the run's folder.
+
+    Args:
+        settings: of the run.
+        console: what a person reads is printed there.
+        from_node: this node and those after it run even if their results are cached.
+        workspace: holds artifacts and metadata, for runs that share their data; the run's folder by default.
+
+    Returns:
+        What `scores.json` holds.
+
+    Raises:
+        InputError: data or settings that cannot be used, most of it found before any work is done; or another process
+            runs in the same folder.
+    """
+    out = settings.out.resolve()
+    out.mkdir(parents=True, exist_ok=True)
+    with alone_in(out):
+        return _run(settings, console, from_node, out, (workspace or out).resolve())
+
+
+def _run(settings: RunSettings, console: Console, from_node: str, out: Path, workspace: Path) -> dict[str, Any]:
+    show_progress()
+    require_metadata(workspace)
+    settings, vocabulary = prepare(settings, str(out / SERVING))
+    if settings.hyperparameters:
+        require_found(Path(settings.hyperparameters, BEST), settings.model, settings.training)
+    pipeline = create_pipeline(
+        settings,
+        vocabulary,
+        pipeline_root=str(workspace / ARTIFACTS),
+        push_directory=str(out / SERVING),
+        checkpoint_dir=str(out / CHECKPOINTS),
+        tune_dir=str(out / SEARCH),
+        log_dir=str(out / "logs"),
+        metadata=tfx.orchestration.metadata.sqlite_metadata_connection_config(str(workspace / METADATA)),
+        beam_args=beam_args(settings.beam),
+    )
+    if from_node and from_node not in (names := [node.id for node in pipeline.components]):
+        raise InputError(f"--from-node is {from_node!r}, allowed: {', '.join(names)}")
+
+    def on_step(step: StepRun) -> None:
+        if step.name == Step.EXAMPLE_GEN and step.state in ("done", "cached"):
+            _begin(settings, out)
+        _tell(step, console)
+
+    runner = LocalRunner(out / "steps.json", on_step)
+    steps = {step.name: step for step in runner.run(pipeline, from_node)}
+    log = read_training_log(steps[Step.TRAINER].outputs["model"])
+    write_file(out / TRAINING_LOG, log.to_json())
+    if Step.TUNER in steps:
+        (out / HYPERPARAMETERS).mkdir(exist_ok=True)  # TFX allows no other file beside them
+        shutil.copy(Path(steps[Step.TUNER].outputs["best_hyperparameters"], BEST), out / HYPERPARAMETERS)
+        shutil.copy(Path(steps[Step.TUNER].outputs["tuner_results"], TRIALS), out)
+    scores = _scores(settings, steps, log, out)
+    write_file(out / SCORES_FILE, json.dumps(scores, indent=1))
+    report = write_report(settings, scores, runner.steps, out)
+    _print_scores(scores, console)
+    _print_steps(runner.steps, console)
+    console.print(f"report: {report}", soft_wrap=True)
+    return scores
+
+
+def _begin(settings: RunSettings, out: Path) -> None:
+    """Puts the settings in place of earlier ones and removes their results, once the data are known to be usable."""
+    for result in (SCORES_FILE, TRAINING_LOG):
+        (out / result).unlink(missing_ok=True)
+    write_file(out / "settings.yaml", yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False))
+
+
+def run_all(runs: Sequence[RunSettings], console: Console, workspace: Path, from_node: str = "") -> None:
+    """Runs experiments on the same data one after another: what comes before the Trainer runs once.
+
+    An experiment that fails, say because it diverges, doesn't keep the others from running.
+
+    Args:
+        runs: equal but for experiment, model, training and folder.
+        console: what a person reads is printed there.
+        workspace: holds the artifacts and metadata that the runs share.
+        from_node: see `run`.
+
+    Raises:
+        InputError: the first reason for which experiments failed, after all have run.
+    """
+    table = Table("experiment", "train F1", "validation F1", "test F1", title="All experiments", box=SIMPLE)
+    failures: dict[str, str] = {}
+    with alone_in(workspace):
+        for number, settings in enumerate(runs, start=1):
+            console.rule(f"{settings.experiment} ({number} of {len(runs)})")
+            try:
+                scores = run(settings, console, from_node, workspace)
+            except InputError as error:
+                console.print(f"failed: {error}", markup=False, highlight=False)
+                failures[settings.experiment] = str(error)
+                table.add_row(settings.experiment, "failed")
+                continue
+            table.add_row(settings.experiment, *(f"{split['f1']:.4f}" for split in scores["splits"].values()))
+            if from_node not in PER_EXPERIMENT:
+                from_node = ""  # done, once for all
+    console.print(table)
+    if failures:
+        name, reason = next(iter(failures.items()))
+        raise InputError(f"{len(failures)} of {len(runs)} experiments failed, first {name}: {reason}")
+
+
+def _tell(step: StepRun, console: Console) -> None:
+    """Prints what a person wants to know of a step as it starts and ends."""
+    if step.state == "running":
+        console.print(f"[bold]{step.name}[/bold] ...")
+        return
+    console.print(f"[bold]{step.name}[/bold] {step.state}, {step.seconds:.1f} s, {step.peak_memory_mb} MB")
+    if step.state in ("failed", "stopped"):
+        return
+    for line in findings(step):
+        console.print(f"  {line}", markup=False, highlight=False)
+
+
+def _scores(settings: RunSettings, steps: dict[str, StepRun], log: TrainingLog, out: Path) -> dict[str, Any]:
+    verdict = Verdict.read(steps[Step.EVALUATOR].outputs["evaluation"])
+    serving = newest(str(out / "serving"))
+    synthetic = read_synthetic(settings.data.pattern)
+    return {
+        "experiment": settings.experiment,
+        "data": settings.data.pattern,
+        "level": settings.level,
+        "synthetic": synthetic is not None,
+        "model_version": serving[0] if serving else None,
+        "blessed": verdict.blessed,
+        "splits": split_scores(log, verdict),
+    }
+
+
+def _print_scores(scores: dict[str, Any], console: Console) -> None:
+    title = f"Scores of {scores['experiment']}" + (" on synthetic data" if scores["synthetic"] else "")
+    table = Table("split", "videos", "F1", "precision", "recall", "source", title=title, box=SIMPLE)
+    for split, row in scores["splits"].items():
+        numbers = [f"{row[name]:.4f}" if name in row else "" for name in ("f1", "precision", "recall")]
+        table.add_row(split, f"{row['videos']:,}", *numbers, row["source"])
+    console.print(table)
+
+
+def _print_steps(steps: list[StepRun], console: Console) -> None:
+    table = Table("step", "state", "seconds", "peak memory (MB)", box=SIMPLE)
+    for step in steps:
+        table.add_row(step.name, step.state, f"{step.seconds:.1f}", str(step.peak_memory_mb))
+    console.print(table)

@@ -1,0 +1,143 @@
+"""Runs the pipeline on this machine, node by node, and says what each took."""
+
+import contextlib
+import json
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+
+import psutil
+from ml_metadata.proto import metadata_store_pb2
+from tfx import v1 as tfx
+from tfx.dsl.compiler import compiler, constants
+from tfx.orchestration import metadata
+from tfx.orchestration.local import runner_utils
+from tfx.orchestration.portable import launcher, runtime_parameter_utils
+from tfx.orchestration.portable.mlmd import execution_lib
+from tfx.proto.orchestration import pipeline_pb2
+
+from models.whole_files import write_file
+from pipeline.steps import Step, StepRun
+
+# Often enough to see a peak of a second, rarely enough to cost nothing.
+SAMPLE_SECONDS = 0.2
+
+
+class LocalRunner:
+    """Runs a pipeline's nodes in this process, one after another; TFX caches those whose inputs did not change.
+
+    Args:
+        steps_file: gets the state, seconds and peak memory of every node that has ended, written anew after each.
+        on_step: called with each step when it starts and when it has ended.
+    """
+
+    def __init__(self, steps_file: Path, on_step: Callable[[StepRun], None]):
+        self.steps_file, self.on_step = steps_file, on_step
+        self.steps: list[StepRun] = []
+
+    def run(self, pipeline: tfx.dsl.Pipeline, from_node: str = "") -> list[StepRun]:
+        """Runs all nodes.
+
+        Args:
+            pipeline: with a SQLite metadata connection.
+            from_node: this node and those that read from it run even if TFX has their results.
+
+        Raises:
+            InputError: what a node found wrong with data or settings.
+        """
+        plan = compiler.Compiler().compile(pipeline)
+        runtime_parameter_utils.substitute_runtime_parameter(
+            # TFX takes a second run of the same name for the first one, taken up again.
+            plan,
+            {constants.PIPELINE_RUN_ID_PARAMETER_NAME: datetime.now(UTC).isoformat()},
+        )
+        nodes = [node.pipeline_node for node in plan.nodes]
+        _forget(nodes, from_node)
+        for node in nodes:
+            step = StepRun(node.node_info.id)
+            self.steps.append(step)
+            self._publish(step)
+            memory, started = _PeakMemory(), time.monotonic()
+            try:
+                with memory:
+                    self._launch(plan, node, step)
+            except SystemExit:
+                step.state = "stopped"
+                raise
+            finally:
+                if step.state == "running":
+                    step.state = "failed"
+                step.seconds, step.peak_memory_mb = round(time.monotonic() - started, 2), memory.peak_mb
+                self._publish(step)
+        return self.steps
+
+    def _launch(self, plan: pipeline_pb2.Pipeline, node: pipeline_pb2.PipelineNode, step: StepRun) -> None:
+        deployment = runner_utils.extract_local_deployment_config(plan)
+        store_config = deployment.metadata_connection_config
+        connection = getattr(store_config, store_config.WhichOneof("connection_config"))
+        info = launcher.Launcher(
+            pipeline_node=node,
+            mlmd_connection=metadata.Metadata(connection),
+            pipeline_info=plan.pipeline_info,
+            pipeline_runtime_spec=plan.runtime_spec,
+            executor_spec=runner_utils.extract_executor_spec(deployment, step.name),
+            custom_driver_spec=runner_utils.extract_custom_driver_spec(deployment, step.name),
+        ).launch()
+        assert info is not None
+        with metadata.Metadata(connection) as store:
+            [execution] = store.store.get_executions_by_id([info.execution_id])
+            for name, artifacts in execution_lib.get_output_artifacts(store, info.execution_id).items():
+                step.outputs[name] = artifacts[0].uri
+                step.properties[name] = {
+                    key: artifacts[0].get_custom_property(key) for key in artifacts[0].mlmd_artifact.custom_properties
+                }
+        cached = execution.last_known_state == metadata_store_pb2.Execution.CACHED
+        step.state = "cached" if cached else "done"
+
+    def _publish(self, step: StepRun) -> None:
+        shown = ("name", "state", "seconds", "peak_memory_mb")
+        # Not the one that runs: whoever reads the file could not tell it from one that was killed.
+        ended = [row for row in self.steps if row.state != "running"]
+        rows = [{key: value for key, value in asdict(row).items() if key in shown} for row in ended]
+        write_file(self.steps_file, json.dumps(rows, indent=1))
+        self.on_step(step)
+
+
+def _forget(nodes: list[pipeline_pb2.PipelineNode], from_node: str) -> None:
+    """Turns the cache off for the Pusher, whose result depends on what serves, and from `from_node` on."""
+    again = {from_node, Step.PUSHER}
+    for node in nodes:
+        if again & {node.node_info.id, *node.upstream_nodes}:
+            again.add(node.node_info.id)
+            node.execution_options.caching_options.enable_cache = False
+
+
+class _PeakMemory:
+    """Samples the resident memory of this process and its children while a step runs."""
+
+    def __init__(self) -> None:
+        self.peak_mb = 0
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._sample, daemon=True)
+
+    def __enter__(self) -> "_PeakMemory":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _sample(self) -> None:
+        process = psutil.Process()
+        while True:
+            resident = 0
+            for member in (process, *process.children(recursive=True)):
+                with contextlib.suppress(psutil.NoSuchProcess):  # a child may end while it is looked at
+                    resident += member.memory_info().rss
+            self.peak_mb = max(self.peak_mb, resident // 2**20)
+            if self._stop.wait(SAMPLE_SECONDS):
+                return

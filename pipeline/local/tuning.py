@@ -1,0 +1,91 @@
+"""A search without a pipeline, over what a run has ingested: what `yt8m tune` does."""
+
+import json
+from contextlib import nullcontext
+from pathlib import Path
+
+import yaml
+from rich.box import SIMPLE
+from rich.console import Console
+from rich.table import Table
+from tfx.types import standard_artifacts
+from tfx.utils import json_utils, proto_utils
+
+from components.progress import show_progress
+from components.tuner.component import PAGE, TunerExecutor, read_trials
+from models.errors import InputError
+from models.whole_files import write_file
+from pipeline.create_pipeline import EVAL_ARGS, TRAIN_ARGS, TUNER_FN, read_by, tuner_config
+from pipeline.local.ingested import Ingested
+from pipeline.local.leftovers import SEARCH, alone_in
+from pipeline.local.run import HYPERPARAMETERS
+from pipeline.settings import RunSettings
+from tuner.search import is_worker
+from tuner.trials import SearchResult
+
+
+def tune(settings: RunSettings, ingested: Ingested, console: Console) -> SearchResult | None:
+    """Searches with the executor of the pipeline's Tuner and writes what a run with a search leaves.
+
+    Args:
+        settings: of the search; `out` gets its trials, its page, `hyperparameters/` and TensorBoard's logs.
+        ingested: the data.
+        console: what a person reads is printed there.
+
+    Returns:
+        The trials; None where this process was a worker of another's search.
+
+    Raises:
+        InputError: the data are of another level than the experiment, or no trial could be scored.
+    """
+    if settings.level != ingested.level:
+        raise InputError(
+            f"{settings.experiment} reads {settings.level}-level records, --run holds {ingested.level}-level ones"
+        )
+    out = settings.out.resolve()
+    out.mkdir(parents=True, exist_ok=True)
+    with nullcontext() if is_worker() else alone_in(out):
+        return _tune(settings, ingested, console, out)
+
+
+def _tune(settings: RunSettings, ingested: Ingested, console: Console, out: Path) -> SearchResult | None:
+    results, best = standard_artifacts.TunerResults(), standard_artifacts.HyperParameters()
+    results.uri, best.uri = str(out), str(out / HYPERPARAMETERS)
+    config = tuner_config(settings, ingested.names, tune_dir=str(out / SEARCH), log_dir=str(out / "logs"))
+    show_progress()
+    TunerExecutor().Do(
+        {
+            "examples": [read_by(settings, ingested.examples, ingested.transformed)],
+            "transform_graph": [ingested.transform_graph],
+        },
+        {"best_hyperparameters": [best], "tuner_results": [results]},
+        {
+            "tuner_fn": TUNER_FN,
+            "train_args": proto_utils.proto_to_json(TRAIN_ARGS),
+            "eval_args": proto_utils.proto_to_json(EVAL_ARGS),
+            "custom_config": json_utils.dumps(config),
+        },
+    )
+    if is_worker():
+        return None
+    write_file(out / "settings.yaml", yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False))
+    found = read_trials(str(out))
+    _print_trials(found, settings.experiment, console)
+    console.print(found.in_words(), markup=False, highlight=False)
+    console.print(f"page: {out / PAGE}", soft_wrap=True)
+    console.print(f"train with the winner: yt8m run --hyperparameters {best.uri} ...", soft_wrap=True)
+    return found
+
+
+def _print_trials(found: SearchResult, experiment: str, console: Console) -> None:
+    keys = list(dict.fromkeys(key for trial in found.trials for key in trial.values))
+    names = [key.rpartition(".")[2] for key in keys]
+    table = Table(
+        "trial", *names, found.objective, "epochs", "seconds", "", title=f"Trials of {experiment}", box=SIMPLE
+    )
+    for trial in found.ranked:
+        values = [json.dumps(trial.values[key]) if key in trial.values else "" for key in keys]
+        score = f"{trial.scores[found.objective]:.4f}" if trial.scores else ""
+        remark = trial.reason or ("hopeless" if trial.stopped_by == "hopeless" else "")
+        table.add_row(trial.id, *values, score, str(trial.epochs), f"{trial.seconds:.1f}", remark)
+    console.print(table)

@@ -1,0 +1,68 @@
+"""The report of a run: linked HTML pages that are read offline and load nothing."""
+
+from pathlib import Path
+from typing import Any
+
+from components.dataset_statistics.page import render
+from components.dataset_statistics.statistics import Statistics
+from components.drift_detector.drift import Drift
+from components.evaluator.page import evaluation_page
+from components.evaluator.verdict import Verdict
+from components.example_gen.splits import SPLITS
+from components.example_gen.synthetic import read_synthetic
+from components.pages import page_templates
+from components.tuner.component import read_trials
+from components.tuner.page import trials_page
+from models.whole_files import write_file
+from pipeline.reports.run.anomalies import read_anomalies
+from pipeline.reports.run.overview import overview
+from pipeline.reports.run.training import training
+from pipeline.settings import RunSettings
+from pipeline.steps import PAGES, Step, StepRun
+
+
+def write_report(settings: RunSettings, scores: dict[str, Any], steps: list[StepRun], out: Path) -> Path:
+    """Writes OUT/report/ and returns the path of its index.html.
+
+    Args:
+        settings: of the run.
+        scores: what `scores.json` holds.
+        steps: all steps of the finished run, with their artifacts.
+        out: the run's folder.
+    """
+    outputs = {step.name: step.outputs for step in steps}
+    anomalies = read_anomalies(outputs[Step.EXAMPLE_VALIDATOR]["anomalies"])
+    pages = {
+        "index": overview(settings, scores, steps),
+        "anomalies": {"anomalies": anomalies, "drift": Drift.read(outputs[Step.DRIFT_DETECTOR]["drift"])},
+        "training": training(outputs[Step.TRAINER]["model"]),
+    }
+    shared: dict[str, Any] = {
+        "subject": settings.experiment,
+        "synthetic": read_synthetic(settings.data.pattern),
+        "navigation": {name: title for name, title in PAGES.items() if name != "tuning" or Step.TUNER in outputs},
+    }
+    folder = out / "report"
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in pages.items():
+        write_file(folder / f"{name}.html", render_page(name, **shared, **content))
+    statistics = Statistics.read(outputs[Step.DATASET_STATISTICS]["statistics"])
+    write_file(folder / "statistics.html", render(statistics, page="statistics", **shared))
+    verdict = Verdict.read(outputs[Step.EVALUATOR]["evaluation"])
+    evaluation = evaluation_page(verdict, statistics.names, page="evaluation", **shared)
+    write_file(folder / "evaluation.html", evaluation)
+    if Step.TUNER in outputs:
+        tuning = trials_page(read_trials(outputs[Step.TUNER]["tuner_results"]), page="tuning", **shared)
+        write_file(folder / "tuning.html", tuning)
+    return folder / "index.html"
+
+
+def render_page(name: str, **content: Any) -> str:
+    """One of the pages that have a template here.
+
+    Args:
+        name: of the page and, with `.html`, of its template and its file.
+        **content: the template's variables and what run.html takes, see `page_templates`.
+    """
+    templates = page_templates(Path(__file__).parent)
+    return templates.get_template(f"{name}.html").render(page=name, splits=SPLITS, **content)

@@ -1,0 +1,78 @@
+"""Runs, their data and the tables they fill, and what a reader must know before comparing."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pipeline.reports.thesis.data_sets import DataSet
+from pipeline.reports.thesis.results import Result, results
+from pipeline.reports.thesis.runs import Runs
+from pipeline.reports.thesis.tables import TITLES, Spread, Table, tables
+
+READING = (
+    "All scores are micro averages over (video, label) pairs at a threshold of 0.5. Ours of train and validation are "
+    "those of the best epoch, whose weights the model has; the training F1 was taken during that epoch, while the "
+    "weights changed and with dropout on. The difference is our test F1 less the published one; the deviation over "
+    "seeds is the standard deviation of a sample (n - 1).",
+    "The percentage beside a data set: its training videos as a share of those of the thesis.",
+    "Minutes an epoch and videos a second are medians over the epochs of a run: training videos, by a time that "
+    "includes the validation after the epoch. The published minutes were measured on the thesis' own machine and data.",
+)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """All that the report shows; `left_out` says by name which runs have not finished, and what they lack."""
+
+    results: Sequence[Result]
+    data_sets: Sequence[DataSet]
+    tables: Sequence[Table]
+    left_out: dict[str, str]
+
+    @property
+    def tables_without_run(self) -> list[int]:
+        """The thesis' tables that no run belongs to."""
+        return sorted(set(TITLES) - {table.number for table in self.tables})
+
+    @property
+    def remarks(self) -> list[str]:
+        """What a reader must know before comparing."""
+        remarks = [f"Data {data.name}: {data.words}." for data in self.data_sets if data.synthetic or data.share < 1]
+        if remarks:
+            remarks.append("On such data lower scores than the published ones are no failed reproduction.")
+        changed = sum(bool(result.changes) for result in self.results)
+        if changed:
+            of = f"{changed} of {len(self.results)} runs"
+            remarks.append(f"{of} had other settings than the catalogue's experiment, named beside them.")
+        if self.tables_without_run:
+            remarks.append(f"Tables of the thesis without a run: {', '.join(map(str, self.tables_without_run))}.")
+        return remarks
+
+    def as_json(self) -> dict[str, Any]:
+        """What the tables hold, with numbers in full precision."""
+        lines = [line for table in self.tables for line in table.lines]
+        return {
+            "data": [vars(data) | {"words": data.words} for data in self.data_sets],
+            "runs": [result.record() for result in self.results],
+            "means": [
+                {key: value._asdict() if isinstance(value, Spread) else value for key, value in line.values.items()}
+                | {"experiment": line.experiment, "data": line.data}
+                for line in lines
+                if line.kind == "mean"
+            ],
+            "not_run": [line.experiment for line in lines if line.kind == "not run"],
+            "tables_without_run": self.tables_without_run,
+            "unfinished": self.left_out,
+        }
+
+
+def compare(runs: Runs) -> Comparison:
+    """Puts runs beside what was published.
+
+    Raises:
+        InputError: the published values in the settings of a run are not valid.
+    """
+    found = results(runs.finished)
+    data = {result.data.name: result.data for result in found}
+    names = sorted(data, key=lambda name: (len(name), name))
+    return Comparison(found, [data[name] for name in names], tables(found), runs.left_out)

@@ -1,0 +1,95 @@
+"""The data sets of runs, in words: scores on a sample or on synthetic data are no failed reproduction."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from string import ascii_uppercase
+
+from models.features import Level
+from pipeline.reports.thesis.runs import Run
+
+SPLITS = ("train", "validation", "test")
+
+# Videos of the thesis' splits. Video level: table 2, whose columns are shifted by one (its "train" counts all published
+# training videos, of which section 4.1 trains on 80 %); the test split is the published validation part. Frame level:
+# table 3.
+THESIS_VIDEOS: Mapping[Level, Mapping[str, int]] = {
+    "video": {"train": 3_111_135, "validation": 777_784, "test": 1_112_356},
+    "frame": {"train": 1_181_805, "validation": 159_991, "test": 160_908},
+}
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """Data that runs share, split the same way.
+
+    Attributes:
+        name: a letter.
+        videos: by split the fewest and the most of the runs; with another seed other files make a split.
+    """
+
+    name: str
+    level: Level
+    pattern: str
+    test_data: str
+    split: str
+    synthetic: bool
+    videos: Mapping[str, tuple[int, int]]
+
+    @property
+    def share(self) -> float:
+        """Training videos as a share of those of the thesis."""
+        return self.videos["train"][1] / THESIS_VIDEOS[self.level]["train"]
+
+    @property
+    def short(self) -> str:
+        """Name and kind, for the line of a run."""
+        kind = "synthetic" if self.synthetic else percent(self.share) if self.share < 1 else "full size"
+        return f"{self.name} ({kind})"
+
+    @property
+    def words(self) -> str:
+        """What the scores on these data can be compared with."""
+        most, published = self.videos["train"][1], THESIS_VIDEOS[self.level]["train"]
+        if self.synthetic:
+            return "synthetic data: generated, the scores say nothing about real videos"
+        if self.share < 1:
+            return f"a sample: {most:,} of {published:,} training videos ({percent(self.share)})"
+        return f"as many training videos as in the thesis: {most:,}, there {published:,}"
+
+    def count(self, split: str) -> str:
+        """Videos of a split, as a range where runs differ."""
+        least, most = self.videos[split]
+        return f"{most:,}" if least == most else f"{least:,} to {most:,}"
+
+
+def data_sets(runs: Iterable[Run]) -> dict[str, DataSet]:
+    """The data set of each run, by the run's name; real ones come first, then those with more videos."""
+    groups: dict[tuple[Level, str, str, str, bool], list[Run]] = {}
+    for run in runs:
+        data = run.settings.data
+        key = (run.settings.level, data.pattern, data.test_data, data.split, run.scores.synthetic)
+        groups.setdefault(key, []).append(run)
+    found = []
+    for key, members in groups.items():
+        # An ensemble's training split is the validation split: its members saw the other one.
+        trained = [run for run in members if run.encoder != "ensemble"] or members
+        counts = {
+            "train": [run.train_videos for run in trained],
+            "validation": [run.scores.splits.validation.videos for run in members],
+            "test": [run.scores.splits.test.videos for run in members],
+        }
+        videos = {split: (min(numbers), max(numbers)) for split, numbers in counts.items()}
+        found.append((key, videos, members))
+    found.sort(key=lambda item: (item[0][-1], -item[1]["train"][1], item[0]))
+    by_run = {}
+    for number, (key, videos, members) in enumerate(found):
+        # A to Z, then AA to ZZ.
+        name = ascii_uppercase[number % 26] * (number // 26 + 1)
+        for run in members:
+            by_run[run.name] = DataSet(name, *key, videos=videos)
+    return by_run
+
+
+def percent(share: float) -> str:
+    """Three digits, never 100 % of what is less."""
+    return f"{min(100 * share, 99.9) if share < 1 else 100 * share:.3g} %"

@@ -1,0 +1,183 @@
+"""Runs as their folders tell them: what was asked for, what it scored and how training went."""
+
+import json
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from models.errors import InputError
+from models.features import Level
+from models.training.log import TrainingLog
+from pipeline.files.yaml_text import load_yaml
+from pipeline.validation import explain
+
+SETTINGS, SCORES, TRAINING_LOG = "settings.yaml", "scores.json", "training_log.json"
+
+# A folder of runs may group them, say by data set.
+DEPTH = 2
+
+
+class RecordedData(BaseModel):
+    """Which records, and how they were split."""
+
+    pattern: str
+    test_data: str = ""
+    split: str = ""
+
+
+class RecordedSettings(BaseModel):
+    """What a comparison needs of settings.yaml; settings that this version does not know are kept, not refused."""
+
+    experiment: str
+    level: Level
+    model: dict[str, Any]
+    training: dict[str, Any]
+    published: dict[str, Any] | None = None
+    data: RecordedData
+    seed: int
+
+
+class SplitScores(BaseModel):
+    """Videos and scores of a split; precision and recall are the test split's."""
+
+    videos: int
+    f1: float
+    precision: float | None = None
+    recall: float | None = None
+
+
+class Splits(BaseModel):
+    """The three splits."""
+
+    train: SplitScores
+    validation: SplitScores
+    test: SplitScores
+
+
+class Scores(BaseModel):
+    """What a comparison needs of scores.json."""
+
+    synthetic: bool
+    splits: Splits
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run; `name` tells a reader where it is."""
+
+    name: str
+    settings: RecordedSettings
+    scores: Scores
+    log: TrainingLog
+
+    @property
+    def train_videos(self) -> int:
+        """Videos of the training split; an epoch that ran out of time has fewer."""
+        return max(epoch.videos for epoch in self.log.epochs)
+
+    @property
+    def encoder(self) -> str:
+        """The name of the encoder, empty where the settings have none."""
+        return str(self.settings.model.get("encoder", {}).get("name", ""))
+
+
+@dataclass(frozen=True)
+class Runs:
+    """All runs found; `left_out` says by name what an unfinished one lacks."""
+
+    finished: list[Run] = field(default_factory=list)
+    left_out: dict[str, str] = field(default_factory=dict)
+
+
+def find_runs(paths: Iterable[Path]) -> Runs:
+    """Reads run folders, and those in folders of runs.
+
+    Raises:
+        InputError: a path has no finished run in it, or a file of one cannot be read; names it.
+    """
+    runs = Runs()
+    seen: set[Path] = set()
+    for path in paths:
+        folders = list(_run_folders(path, DEPTH))
+        if not folders:
+            raise InputError(f"RUNS: {str(path)!r} has no run in it, expected folders with {SETTINGS} and {SCORES}")
+        for folder in folders:
+            if folder.resolve() in seen:
+                continue
+            seen.add(folder.resolve())
+            missing = [name for name in (SETTINGS, SCORES, TRAINING_LOG) if not (folder / name).is_file()]
+            if missing:
+                runs.left_out[str(folder)] = f"no {', '.join(missing)}"
+            else:
+                runs.finished.append(read_run(folder))
+    if not runs.finished:
+        raise InputError(f"RUNS: no run has finished: {_listed(runs.left_out)}")
+    return runs
+
+
+def read_run(folder: Path) -> Run:
+    """Reads the folder of a finished run.
+
+    Raises:
+        InputError: names the file and what is wrong with it.
+    """
+    log = folder / TRAINING_LOG
+    try:
+        training = TrainingLog.from_json(_text(log))
+    except ValidationError as error:
+        raise InputError(f"{log}: not a training log: {_first(error)}") from None
+    if not 0 <= training.best_epoch < len(training.epochs):
+        raise InputError(f"{log}: best_epoch is {training.best_epoch}, expected one of {len(training.epochs)} epochs")
+    return Run(str(folder), _read(folder / SETTINGS, RecordedSettings), _read(folder / SCORES, Scores), training)
+
+
+def _run_folders(path: Path, depth: int) -> Iterator[Path]:
+    """The run folders at or below a path, in the order of their names; nothing is looked for inside a run."""
+    if (path / SETTINGS).is_file() or (path / SCORES).is_file():
+        yield path
+    elif depth:
+        try:
+            children = sorted(Path(entry.path) for entry in os.scandir(path) if entry.is_dir())
+        except OSError as error:
+            raise InputError(f"RUNS: {str(path)!r}: {error.strerror}, expected a folder of runs") from None
+        for child in children:
+            yield from _run_folders(child, depth - 1)
+
+
+Kind = TypeVar("Kind", bound=BaseModel)
+
+
+def _read(path: Path, kind: type[Kind]) -> Kind:
+    try:
+        content = json.loads(_text(path)) if path.suffix == ".json" else load_yaml(str(path), _text(path))
+    except json.JSONDecodeError as error:
+        raise InputError(f"{path}, line {error.lineno}: not JSON: {error.msg}") from None
+    except RecursionError:
+        raise InputError(f"{path}: nested too deeply") from None
+    try:
+        return kind.model_validate(content)
+    except ValidationError as error:
+        raise InputError(f"{path}: {explain(error, kind)}") from None
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text("utf-8")
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: byte {error.start} is no UTF-8 text") from None
+
+
+def _first(error: ValidationError) -> str:
+    first = error.errors(include_url=False, include_context=False)[0]
+    key = ".".join(map(str, first["loc"]))
+    return f"{key}: {first['msg']}" if key else first["msg"]
+
+
+def _listed(left_out: dict[str, str]) -> str:
+    return "; ".join(f"{name} ({reason})" for name, reason in left_out.items())

@@ -1,0 +1,203 @@
+"""The thesis' tables 4 to 15 with our runs beside them; cells hold numbers until they are shown."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean, stdev
+from typing import Any, Literal, NamedTuple
+
+from pipeline.experiments import Experiment, catalogue
+from pipeline.reports.thesis.results import WORDS, Result, entry_settings, in_words
+
+TITLES = {
+    4: "Average pooling results on the video level dataset",
+    5: "Two stream average pooling results on the video level dataset",
+    6: "Average pooling results on the frame-level dataset",
+    7: "Average pooling results with dropout on the frame level dataset",
+    8: "LSTM model results",
+    9: "GRU model results",
+    10: "Transformer model hyperparameter tuning",
+    11: "Transformer model results",
+    12: "DBoF model results",
+    13: "NetVLAD model results",
+    14: "NetFV model results",
+    15: "Best model results",
+}
+
+OTHER = "Other experiments"
+
+
+class Spread(NamedTuple):
+    """Mean and standard deviation (of a sample, n - 1) over seeds."""
+
+    mean: float
+    deviation: float
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column: its key in `Line.values`, the head it shares with its neighbours, its own, how it shows a value."""
+
+    key: str
+    group: str
+    head: str
+    show: Callable[[Any], str] = str
+    number: bool = True
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line of a table: a run, the mean over seeds of the runs above it, or a row of the thesis that was not run.
+
+    Attributes:
+        data: the name of the data set.
+        values: by column; what is not there has an empty cell.
+        remarks: the settings that the run changed.
+    """
+
+    kind: Literal["run", "mean", "not run"]
+    experiment: str
+    data: str
+    values: Mapping[str, Any]
+    remarks: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table; `number` is the thesis', None for runs of other experiments."""
+
+    number: int | None
+    name: str
+    columns: Sequence[Column]
+    lines: Sequence[Line]
+
+    @property
+    def title(self) -> str:
+        """Number and name."""
+        return self.name if self.number is None else f"Table {self.number}: {self.name}"
+
+    def cells(self, line: Line) -> list[str]:
+        """A line as text, a cell for each column."""
+        return [_shown(column, line.values.get(column.key)) for column in self.columns]
+
+
+def tables(results: Sequence[Result]) -> list[Table]:
+    """The thesis' tables that have a run, in its order, then the other experiments."""
+    found = []
+    for number, name in TITLES.items():
+        entries = [entry for entry in catalogue().values() if entry.published and entry.published.table == number]
+        members = [result for result in results if result.entry in entries]
+        if members:
+            rows = [(entry, [result for result in members if result.entry == entry]) for entry in entries]
+            lines = [line for entry, runs in rows for line in (_lines(runs) if runs else [_not_run(entry)])]
+            varying = _varying([entry_settings(entry) for entry in entries])
+            found.append(_table(number, name, varying, lines))
+    others = [result for result in results if not is_thesis_row(result)]
+    if others:
+        names = dict.fromkeys(result.experiment for result in others)
+        lines = [line for name in names for line in _lines([run for run in others if run.experiment == name])]
+        found.append(_table(None, OTHER, _varying([result.settings for result in others]), lines))
+    return found
+
+
+def is_thesis_row(result: Result) -> bool:
+    """Whether the run is of an experiment in the thesis' tables."""
+    return result.entry is not None and result.entry.published is not None
+
+
+def _varying(settings: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The settings to show, in the order of WORDS: those that differ, or where none does the encoder's sizes."""
+    varying = [key for key in WORDS if len({in_words(one[key]) if key in one else None for one in settings}) > 1]
+    sizes = [key for key in WORDS if key.startswith("model.encoder.") and key != "model.encoder.name"]
+    return varying or [key for key in sizes if key in settings[0]]
+
+
+def _table(number: int | None, name: str, varying: Iterable[str], lines: Sequence[Line]) -> Table:
+    # Nothing but table 15 has published precision and recall, and experiments of ours have nothing published.
+    empty = {column.key for column in RESULTS if all(line.values.get(column.key) is None for line in lines)}
+    if "precision_published" in empty:
+        empty |= {"precision", "recall"}
+    columns = [
+        Column("experiment", "", "experiment", number=False),
+        *(Column(key, "", WORDS[key], number=False) for key in varying),
+        Column("data", "", "data", number=False),
+        Column("seed", "", "seed"),
+        *(column for column in RESULTS if column.key not in empty),
+    ]
+    return Table(number, name, columns, lines)
+
+
+def _lines(results: Sequence[Result]) -> list[Line]:
+    """The runs of one experiment; the mean follows runs of several seeds that are the same in all else."""
+    groups: dict[str, list[Result]] = {}
+    for result in results:
+        groups.setdefault(repr((result.data.name, sorted(result.settings.items()))), []).append(result)
+    lines = []
+    for members in groups.values():
+        lines += [
+            Line("run", result.experiment, result.data.name, _values(result), result.changes) for result in members
+        ]
+        by_seed: dict[int, list[Result]] = {}
+        for result in members:
+            by_seed.setdefault(result.run.settings.seed, []).append(result)
+        if len(by_seed) > 1:
+            lines.append(_mean(by_seed))
+    return lines
+
+
+def _values(result: Result) -> dict[str, Any]:
+    return result.record() | {"data": result.data.short}
+
+
+def _mean(by_seed: Mapping[int, Sequence[Result]]) -> Line:
+    first = next(iter(by_seed.values()))[0]
+    values: dict[str, Any] = {
+        "experiment": f"mean ± deviation of {len(by_seed)} seeds",
+        "data": first.data.short,
+    }
+    for key in ("f1_train", "f1_validation", "f1_test", "f1_test_difference", "precision", "recall"):
+        seeds = [[result.record()[key] for result in results] for results in by_seed.values()]
+        if all(value is not None for numbers in seeds for value in numbers):
+            means = [fmean(numbers) for numbers in seeds]
+            values[key] = fmean(means) if key == "f1_test_difference" else Spread(fmean(means), stdev(means))
+    return Line("mean", first.experiment, first.data.name, values)
+
+
+def _not_run(entry: Experiment) -> Line:
+    assert entry.published is not None
+    settings = {key: in_words(value) for key, value in entry_settings(entry).items()}
+    published = {f"{key}_published": value for key, value in entry.published.model_dump().items()}
+    return Line("not run", entry.name, "", {**settings, **published, "experiment": entry.name, "data": "not run"})
+
+
+def _shown(column: Column, value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, Spread):
+        return f"{column.show(value.mean)} ± {column.show(value.deviation)}"
+    return value if isinstance(value, str) else column.show(value)
+
+
+def _amount(value: float) -> str:
+    """Three digits or more: 0.0123, 1.23, 123, 12,345."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
+RESULTS = (
+    Column("f1_train_published", "F1 train", "thesis", "{:.3f}".format),
+    Column("f1_train", "F1 train", "ours", "{:.4f}".format),
+    Column("f1_validation", "F1 validation", "ours", "{:.4f}".format),
+    Column("f1_test_published", "F1 test", "thesis", "{:.3f}".format),
+    Column("f1_test", "F1 test", "ours", "{:.4f}".format),
+    Column("f1_test_difference", "F1 test", "difference", "{:+.4f}".format),
+    Column("precision_published", "test precision", "thesis", "{:.3f}".format),
+    Column("precision", "test precision", "ours", "{:.4f}".format),
+    Column("recall_published", "test recall", "thesis", "{:.3f}".format),
+    Column("recall", "test recall", "ours", "{:.4f}".format),
+    Column("epochs_published", "epochs", "thesis"),
+    Column("epochs", "epochs", "ours"),
+    Column("best_epoch", "epochs", "best"),
+    Column("minutes_per_epoch_published", "minutes an epoch", "thesis", _amount),
+    Column("minutes_per_epoch", "minutes an epoch", "ours", _amount),
+    Column("videos_per_second", "", "videos a second", _amount),
+    Column("parameters", "", "parameters", "{:,}".format),
+)

@@ -1,0 +1,175 @@
+"""`yt8m synth`: a whole data set or none, whenever it is killed."""
+
+import json
+import resource
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+ASKED = ("--level", "video", "--videos", 40, "--labels", 5)
+
+
+@pytest.fixture
+def synth(yt8m):
+    return lambda out, *asked: yt8m("synth", *(asked or ASKED), out)
+
+
+@pytest.fixture(scope="module")
+def unbroken(tmp_path_factory):
+    """What the command writes when nothing happens, by name."""
+    from pipeline.data.synthetic_data import write_dataset
+
+    folder = tmp_path_factory.mktemp("unbroken")
+    write_dataset(folder, "video", 40, 5, 0)
+    return files(folder)
+
+
+def files(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_synth_writes_a_data_set_with_its_vocabulary_and_oracle(synth, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    answer = synth("data")
+    assert (answer.code, answer.err) == (0, "")
+    assert answer.out == "40 synthetic video-level videos with 5 labels in data\n"
+    assert json.loads((tmp_path / "data" / "oracle.json").read_text())["synthetic"] is True
+    assert len((tmp_path / "data" / "vocabulary.csv").read_text().splitlines()) == 6
+
+
+def test_a_killed_one_is_no_data_set_and_the_same_command_completes_it(synth, yt8m, tmp_path):
+    out, asked = tmp_path / "data", ("--level", "video", "--videos", 100, "--labels", 5)
+    program = "from pipeline.cli import main; main()"
+    with subprocess.Popen([sys.executable, "-c", program, "synth", *map(str, asked), str(out)]) as process:
+        end = time.monotonic() + 300
+        while len(list(out.glob(".unfinished/*"))) < 2:
+            assert process.poll() is None and time.monotonic() < end
+        process.kill()
+    left = {path.name for path in out.rglob("*") if path.is_file()}
+    assert left and not list(out.rglob("*.tfrecord"))
+    for asking in (("stats", "--out", tmp_path / "s"), ("predict", tmp_path)):
+        answer = yt8m(*asking, "--data", out)
+        assert answer.code == 2 and f"no file matches '{out}'" in answer.err
+    assert synth(out, *asked).code == synth(tmp_path / "unbroken", *asked).code == 0
+    assert files(out) == files(tmp_path / "unbroken")
+
+
+def test_what_describes_the_shards_is_there_before_them(synth, tmp_path, monkeypatch):
+    names, rename = [], Path.rename
+
+    def see(path, target):
+        names.append(Path(target).name)
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", see)
+    assert synth(tmp_path).code == 0
+    assert names[:4] == [".whole", "oracle.json", "vocabulary.csv", "train0000.tfrecord"] and len(names) == 13
+
+
+@pytest.mark.parametrize("published", range(13))
+def test_one_that_was_killed_while_the_files_got_their_names_is_completed(synth, unbroken, tmp_path, published):
+    whole = tmp_path / ".whole"
+    whole.mkdir()
+    # In the order of the names' appearance.
+    names = sorted(unbroken, key=lambda name: (name.endswith(".tfrecord"), name))
+    assert names[:2] == ["oracle.json", "vocabulary.csv"]
+    for number, name in enumerate(names):
+        path = tmp_path / name if number < published else whole / f"{name}.partial"
+        path.write_bytes(unbroken[name])
+    answer = synth(tmp_path)
+    assert (answer.code, answer.out.count("(were there)")) == (0, 1)
+    assert files(tmp_path) == unbroken
+
+
+def test_what_a_killed_one_left_does_not_keep_another_from_the_folder(synth, unbroken, tmp_path):
+    (tmp_path / ".unfinished").mkdir()
+    (tmp_path / ".unfinished" / "train0000.tfrecord.partial").write_bytes(b"half")
+    assert synth(tmp_path).code == 0
+    assert files(tmp_path) == unbroken
+
+
+def test_a_finished_one_is_left_as_it_is(synth, unbroken, tmp_path):
+    assert synth(tmp_path).code == 0
+    (tmp_path / "notes.txt").write_text("mine")
+    states = {path: path.stat() for path in tmp_path.iterdir()}
+    answer = synth(tmp_path)
+    assert answer.out == f"40 synthetic video-level videos with 5 labels in {tmp_path} (were there)\n"
+    answer = synth(tmp_path, *ASKED, "--seed", 1)
+    assert (answer.code, answer.err) == (2, f"error: {tmp_path} is not empty, expected a new or empty folder\n")
+    assert {path: path.stat() for path in tmp_path.iterdir()} == states
+    (tmp_path / "train0003.tfrecord").unlink()
+    assert synth(tmp_path).code == 2
+
+
+def test_files_of_ones_own_are_never_touched(synth, tmp_path):
+    (tmp_path / ".unfinished").mkdir()
+    (tmp_path / ".unfinished" / "train0000.tfrecord.partial").write_bytes(b"half")
+    for name in ("notes.txt", "train0000.tfrecord", "oracle.json"):
+        (tmp_path / name).write_text("[" * 5_000)
+        before = {path: path.stat() for path in tmp_path.rglob("*")}
+        assert synth(tmp_path).err == f"error: {tmp_path} is not empty, expected a new or empty folder\n"
+        assert {path: path.stat() for path in tmp_path.rglob("*")} == before
+        (tmp_path / name).unlink()
+
+
+HOLD = """
+import sys
+from pathlib import Path
+from pipeline.files.locks import locked
+with locked(Path(sys.argv[1])):
+    print("locked", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_two_at_once_do_not_mix(synth, tmp_path):
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLD, tmp_path], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as other:
+        assert other.stdout.readline() == b"locked\n"
+        answer = synth(tmp_path)
+    assert answer.code == 2 and f"error: {tmp_path} is in use by process {other.pid}" in answer.err
+    assert synth(tmp_path).code == 0
+
+
+@pytest.mark.parametrize("out", ["new", "."])
+def test_an_interrupted_one_leaves_nothing(tmp_path, out):
+    program = (
+        "import os, signal, sys\nfrom pipeline.data import synthetic_data\nfrom pipeline.cli import main\n"
+        "synthetic_data._write_vocabulary = lambda *_: os.kill(os.getpid(), signal.SIGINT)\n"
+        f"sys.argv = ['yt8m', 'synth', '--level', 'video', '--videos', '20', '--labels', '3', {out!r}]\nmain()"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, check=False)
+    assert done.returncode == 130 and list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_leaves_nothing(synth, tmp_path):
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (12_000, limits[1]))
+    try:
+        answer = synth(tmp_path / "new")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert (answer.code, answer.err) == (1, f"error: {tmp_path}/new: File too large\n")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("out", ["file", "file/out", "x" * 300, "loop"])
+def test_a_folder_that_cannot_be_made_is_one_line(synth, tmp_path, monkeypatch, out):
+    monkeypatch.chdir(tmp_path)
+    Path("file").touch()
+    Path("loop").symlink_to("loop")
+    answer = synth(out)
+    assert answer.code == 2 and answer.err.startswith(f"error: {out}") and answer.err.count("\n") == 1
+
+
+def test_an_empty_folder_may_be_reached_by_a_link_or_be_the_current_one(synth, unbroken, tmp_path, monkeypatch):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "link").symlink_to("folder")
+    monkeypatch.chdir(tmp_path / "folder")
+    assert synth("../link").code == 0
+    assert files(tmp_path / "folder") == files(Path()) == unbroken
+    assert (tmp_path / "link").is_symlink()

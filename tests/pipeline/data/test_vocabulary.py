@@ -1,0 +1,31 @@
+"""Where the labels of a data set have their names from."""
+
+import pytest
+
+from models.errors import InputError
+from pipeline.data.vocabulary import find_vocabulary
+from pipeline.settings import DataSettings
+
+
+def test_a_vocabulary_beside_the_shards_is_found(tmp_path):
+    (tmp_path / "a.tfrecord").write_bytes(b"")
+    (tmp_path / "vocabulary.csv").write_text("\ufeffIndex,Name\n1,b\n0,a\n", encoding="utf-8")
+    assert find_vocabulary(DataSettings(pattern=str(tmp_path))).names == ("a", "b")
+
+
+def test_a_vocabulary_given_wins(tmp_path):
+    (tmp_path / "vocabulary.csv").write_text("Index,Name\n0,a\n")
+    (tmp_path / "mine.csv").write_text("Index,Name\n0,mine\n")
+    assert find_vocabulary(DataSettings(pattern=str(tmp_path), vocabulary=str(tmp_path / "mine.csv"))).names == (
+        "mine",
+    )
+
+
+def test_without_a_vocabulary_the_ids_are_the_names(tmp_path):
+    (tmp_path / "a.tfrecord").write_bytes(b"")
+    assert find_vocabulary(DataSettings(pattern=str(tmp_path), classes=3)).names == ("0", "1", "2")
+
+
+def test_a_vocabulary_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(InputError, match=r"vocabulary: cannot read '/nowhere/v.csv'"):
+        find_vocabulary(DataSettings(pattern=str(tmp_path), vocabulary="/nowhere/v.csv"))

@@ -1,0 +1,69 @@
+"""`yt8m` as a user calls it, with a server that answers as Kubeflow Pipelines does."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from pipeline.cli import main
+from pipeline.kubeflow.api import client
+from pipeline.kubeflow.api.client import ENDPOINT, TOKEN, TOKEN_FILE, UI_ENDPOINT
+from pipeline.kubeflow.log_lines import SCORES, log_line
+
+
+@pytest.fixture
+def yt8m(monkeypatch, capsys, tmp_path):
+    """Runs a command where there is no cluster; gives its exit code, standard output and standard error."""
+    for name in (ENDPOINT, UI_ENDPOINT, TOKEN, TOKEN_FILE, "KUBERNETES_SERVICE_HOST"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setattr(client, "PAUSE_SECONDS", 0)
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["yt8m", *map(str, arguments)])
+        code = 0
+        try:
+            main()
+        except SystemExit as ended:
+            code = ended.code
+        written = capsys.readouterr()
+        assert "Traceback" not in written.err
+        return code, written.out, written.err
+
+    return run
+
+
+@pytest.fixture
+def kfp(yt8m, api_server, monkeypatch):
+    """The same, with the server as endpoint."""
+    monkeypatch.setenv(ENDPOINT, api_server.url)
+    return yt8m
+
+
+@pytest.fixture(scope="session")
+def package():
+    """A compiled package."""
+    return Path(__file__).parents[1] / "netvlad-8.yaml"
+
+
+@pytest.fixture
+def submit(kfp, package):
+    """Submits the package; gives what `--json` prints."""
+
+    def run(*arguments):
+        code, out, err = kfp("submit", "--package", package, "--json", *arguments)
+        assert code == 0, err
+        return json.loads(out)
+
+    return run
+
+
+@pytest.fixture
+def evaluated(submit, api_server):
+    """Id of a run whose Evaluator was tried twice and logged its scores."""
+    run = submit()["run_id"]
+    api_server.advance(run, "RUNNING", {"Trainer": "SUCCEEDED"})
+    nodes = api_server.advance(run, "RUNNING", {"Evaluator": "SUCCEEDED"}, retries=1)["run_details"]["task_details"]
+    api_server.logs[nodes[-1]["pod_name"]] = f"INFO x: {log_line(SCORES, {'f1': 0.75, 'gap': 0.8})}\ndone\n"
+    return run

@@ -1,0 +1,231 @@
+"""The compiled package: complete, the same everywhere, and what Kubeflow Pipelines reads."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from google.protobuf import json_format
+from kfp import components
+from kfp.kubernetes import kubernetes_executor_config_pb2
+from kfp.pipeline_spec import pipeline_spec_pb2
+
+from models.errors import InputError
+from pipeline.cli import yt8m
+from pipeline.experiments import catalogue
+from pipeline.kubeflow.compile.lint import lint
+from pipeline.kubeflow.compile.package import compile_package
+from pipeline.kubeflow.compile.settings import read_cluster
+from pipeline.kubeflow.parameters import read_parameters
+
+GOLDEN = Path(__file__).parents[1] / "netvlad-8.yaml"
+ON_EVERY_LEVEL = {entry.model.encoder.name: entry.name for entry in catalogue().values()}
+
+
+@pytest.fixture(scope="module")
+def compiled(cluster):
+    """The two documents of a package."""
+
+    def build(experiment="netvlad-8", overrides=(), **own):
+        return list(yaml.safe_load_all(compile_package(cluster(**own), "/mnt/yt8m/frame", experiment, overrides)))
+
+    return build
+
+
+def executors(document):
+    return document["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+
+
+@pytest.mark.parametrize("experiment", ON_EVERY_LEVEL.values())
+def test_a_package_of_every_encoder_is_clean_and_loads(cluster, experiment, tmp_path):
+    text = compile_package(cluster(work_directory="/mnt/yt8m/work"), "/mnt/yt8m/data", experiment)
+    assert lint(text) == []
+    spec, platform = yaml.safe_load_all(text)
+    json_format.ParseDict(spec, pipeline_spec_pb2.PipelineSpec())
+    json_format.ParseDict(platform, pipeline_spec_pb2.PlatformSpec())
+    for config in executors(platform).values():
+        json_format.ParseDict(config, kubernetes_executor_config_pb2.KubernetesExecutorConfig())
+    (tmp_path / "package.yaml").write_text(text)
+    loaded = components.load_component_from_file(str(tmp_path / "package.yaml"))
+    assert loaded.name == "yt8m" and loaded.platform_spec.platforms["kubernetes"]
+    assert set(loaded.component_spec.inputs) == {"data", "experiment", "overrides"}
+
+
+OF_THE_GOLDEN_ONE = {
+    "work_directory": "/mnt/yt8m/work",
+    "secrets": [{"name": "store", "env": {"AWS_ACCESS_KEY_ID": "accesskey"}}],
+    "env": {"AWS_ENDPOINT_URL": "http://store:9000"},
+    "labels": {"team": "video"},
+    "steps": {"Trainer": {"node_selector": {"gpu": "l4"}, "timeout_hours": 24}},
+}
+
+
+def test_the_package_is_the_golden_one(cluster):
+    """Rewrite it with UPDATE_GOLDEN=1 and read the difference."""
+    text = compile_package(cluster(**OF_THE_GOLDEN_ONE), "/mnt/yt8m/frame", "netvlad-8", ["training.max_epochs=3"])
+    if os.environ.get("UPDATE_GOLDEN"):
+        GOLDEN.write_text(text)
+    assert text == GOLDEN.read_text()
+
+
+def test_another_checkout_elsewhere_compiles_the_same_bytes(tmp_path, cluster_file):
+    folder = tmp_path / "home" / "checkout"
+    folder.mkdir(parents=True)
+    for package in ("pipeline", "components", "tuner", "models"):
+        (folder / package).symlink_to(Path(__file__).parents[4] / package)
+    command = "from pipeline.cli import yt8m; yt8m()"
+    arguments = ["compile", "--cluster", str(cluster_file(**OF_THE_GOLDEN_ONE)), "--data", "/mnt/yt8m/frame"]
+    subprocess.run(
+        [sys.executable, "-c", command, *arguments, "--experiment", "netvlad-8", "--set", "training.max_epochs=3"],
+        cwd=folder,
+        env=os.environ | {"PYTHONHASHSEED": "1", "HOME": str(folder.parent)},
+        check=True,
+    )
+    assert (folder / "package.yaml").read_text() == GOLDEN.read_text()
+
+
+def test_a_run_without_parameters_has_those_of_the_compilation(compiled):
+    spec, _ = compiled(overrides=["training.max_epochs=3"])
+    parameters = spec["root"]["inputDefinitions"]["parameters"]
+    assert {name: parameter["defaultValue"] for name, parameter in parameters.items()} == {
+        "data": "/mnt/yt8m/frame",
+        "experiment": "netvlad-8",
+        "overrides": '["training.max_epochs=3"]',
+    }
+
+
+def test_trainer_and_tuner_get_a_gpu_and_beam_steps_none(compiled):
+    spec, platform = compiled(overrides=["search=true"], gpu={"node_selector": {"gpu": "l4"}})
+    containers = {label: executor["container"] for label, executor in spec["deploymentSpec"]["executors"].items()}
+    on_gpus = {label for label, container in containers.items() if "accelerator" in container["resources"]}
+    assert on_gpus == {"exec-Trainer", "exec-Tuner"}
+    assert containers["exec-Trainer"]["resources"]["accelerator"] == {
+        "resourceType": "nvidia.com/gpu",
+        "resourceCount": "1",
+    }
+    selecting = {label for label, config in executors(platform).items() if "nodeSelector" in config}
+    assert selecting == on_gpus
+
+
+def test_what_the_outside_world_decides_is_never_taken_from_the_cache(compiled):
+    spec, _ = compiled()
+    tasks = spec["root"]["dag"]["tasks"]
+    cached = {name for name, task in tasks.items() if task["cachingOptions"].get("enableCache")}
+    assert set(tasks) - cached == {"ResolveSettings", "DriftDetector", "ChampionResolver", "Pusher"}
+    spec, _ = compiled(cache=False)
+    assert not any(task["cachingOptions"].get("enableCache") for task in spec["root"]["dag"]["tasks"].values())
+
+
+def test_the_steps_before_training_do_not_know_the_experiment(compiled):
+    spec, _ = compiled()
+    told = {
+        name: task["inputs"]["parameters"]["settings"]["taskOutputParameter"]["outputParameterKey"]
+        for name, task in spec["root"]["dag"]["tasks"].items()
+        if name != "ResolveSettings"
+    }
+    assert {name for name, output in told.items() if output == "data_settings"} == {
+        "ExampleGen",
+        "DatasetStatistics",
+        "ImportSchemaGen",
+        "StatisticsGen",
+        "ExampleValidator",
+        "Transform",
+    }
+
+
+def test_a_failed_step_is_begun_again_ever_later(compiled):
+    spec, _ = compiled(retries={"max_retries": 5, "backoff_seconds": 30})
+    # What the first step refuses it would refuse again.
+    assert "retryPolicy" not in spec["root"]["dag"]["tasks"]["ResolveSettings"]
+    assert spec["root"]["dag"]["tasks"]["Trainer"]["retryPolicy"] == {
+        "maxRetryCount": 5,
+        "backoffDuration": "30s",
+        "backoffFactor": 2.0,
+        "backoffMaxDuration": "3600s",
+    }
+
+
+def test_found_hyperparameters_are_imported_from_the_store(compiled):
+    spec, platform = compiled(overrides=["hyperparameters=minio://mlpipeline/found"])
+    importer = spec["deploymentSpec"]["executors"]["exec-ImportHyperparameters"]["importer"]
+    assert importer["artifactUri"] == {"constant": "minio://mlpipeline/found"}
+    assert "exec-ImportHyperparameters" not in executors(platform)
+
+
+@pytest.mark.parametrize(
+    ("data", "overrides", "own", "message"),
+    [
+        ("/data/frame", [], {}, "--data is '/data/frame', allowed on a cluster: gs://, s3:// or a path in /mnt/yt8m"),
+        ("data/frame", [], {}, "--data is 'data/frame', allowed"),
+        ("minio://bucket/frame", [], {}, "--data is 'minio://bucket/frame', allowed"),
+        ("gs://b/f", ["data.vocabulary=/home/me/v.csv"], {}, "data.vocabulary is '/home/me/v.csv', allowed"),
+        ("gs://b/f", ["data.test_data=/home/me/*"], {}, "data.test_data is '/home/me/*', allowed"),
+        ("gs://b/f", ["hyperparameters=/mnt/yt8m/found"], {}, "hyperparameters is '/mnt/yt8m/found', allowed"),
+        (
+            "gs://b/f",
+            ["model={encoder: {name: ensemble, members: [runs/a, runs/b]}}"],
+            {},
+            "members is 'runs/a', allowed",
+        ),
+        (
+            "gs://b/f",
+            ["training.warm_start=runs/a"],
+            {},
+            "training.warm_start is 'runs/a', allowed on a cluster: gs://",
+        ),
+        ("gs://b/f", ["training.max_epoch=3"], {}, "training.max_epoch is no setting"),
+        ("gs://b/f", [], {"steps": {"Trianer": {"gpus": 2}}}, "cluster.steps.Trianer is no step, allowed: Resolve"),
+    ],
+)
+def test_what_would_not_run_is_refused_before_anything_is_written(cluster, data, overrides, own, message):
+    with pytest.raises(InputError) as error:
+        compile_package(cluster(**own), data, "netvlad-8", overrides)
+    assert message in str(error.value) and "\n" not in str(error.value)
+
+
+def test_the_cluster_of_the_readme_compiles_to_a_clean_package(tmp_path):
+    readme = (Path(__file__).parents[4] / "README.md").read_text()
+    [block] = re.findall(r"```yaml\n(# cluster\.yaml.*?)```", readme, re.DOTALL)
+    (tmp_path / "cluster.yaml").write_text(block)
+    text = compile_package(read_cluster(tmp_path / "cluster.yaml"), "/mnt/data/frame", "netvlad-100-gated")
+    assert lint(text) == []
+    spec, platform = yaml.safe_load_all(text)
+    trainer = spec["deploymentSpec"]["executors"]["exec-Trainer"]["container"]
+    assert trainer["image"].endswith("-gpu") and trainer["resources"]["accelerator"]["resourceCount"] == "1"
+    assert executors(platform)["exec-Trainer"]["activeDeadlineSeconds"] == str(48 * 3600)
+
+
+def test_an_experiment_of_ones_own_travels_in_the_package(tmp_path, cluster_file):
+    (tmp_path / "mine.yaml").write_text("mine: {base: netvlad-8, training: {max_epochs: 7}}\n")
+    cluster_file()
+    arguments = ["--cluster", "cluster.yaml", "--experiment-file", "mine.yaml", "--out", "package.yaml"]
+    paths = [argument if argument.startswith("--") else str(tmp_path / argument) for argument in arguments]
+    yt8m.main(["compile", "--data", "gs://b/frame", "--experiment", "mine", *paths], standalone_mode=False)
+    text = (tmp_path / "package.yaml").read_text()
+    spec, _ = yaml.safe_load_all(text)
+    experiment = spec["root"]["inputDefinitions"]["parameters"]["experiment"]["defaultValue"]
+    settings = read_parameters("gs://b/frame", experiment, "[]")
+    assert (settings.experiment, settings.training.max_epochs) == ("mine", 7)
+    assert str(tmp_path) not in text
+
+
+def test_the_command_writes_the_package_and_warns_that_nothing_resumes(tmp_path, cluster_file, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    arguments = ["compile", "--cluster", cluster_file().name, "--data", "/mnt/yt8m/frame", "--experiment", "netvlad-8"]
+    more = ["--split", "id:80/10/10", "--seed", "3", "--tune", "--set", "cluster.image=yt8m:2"]
+    yt8m.main([*arguments, *more], standalone_mode=False)
+    shown = capsys.readouterr()
+    assert "no resume: cluster.work_directory is not set" in shown.err and "package: package.yaml" in shown.out
+    spec, _ = yaml.safe_load_all(Path("package.yaml").read_text())
+    default = spec["root"]["inputDefinitions"]["parameters"]["overrides"]["defaultValue"]
+    assert json.loads(default) == ['data.split="id:80/10/10"', "seed=3", "search=true"]
+    assert "Tuner" in spec["root"]["dag"]["tasks"]
+    assert spec["deploymentSpec"]["executors"]["exec-Tuner"]["container"]["image"] == "yt8m:2"
+    yt8m.main([*arguments, "--set", "cluster.work_directory=/mnt/yt8m/work"], standalone_mode=False)
+    assert "no resume" not in capsys.readouterr().err
+    yt8m.main(["lint", "package.yaml"], standalone_mode=False)
+    assert "nothing found" in capsys.readouterr().out

@@ -1,0 +1,96 @@
+"""The `cluster:` block refuses what could not work, with the key, the value and what is allowed."""
+
+import pytest
+import yaml
+
+from models.errors import InputError
+from pipeline.kubeflow.compile.settings import read_cluster
+
+SMALLEST = """
+cluster:
+  image: registry.example/yt8m:0.1.0
+  pipeline_root: s3://bucket/root
+  push_directory: /mnt/yt8m/serving
+  volumes:
+    - {claim: yt8m, path: /mnt/yt8m}
+"""
+
+
+@pytest.fixture
+def read(tmp_path):
+    def build(text=SMALLEST, *overrides):
+        (tmp_path / "cluster.yaml").write_text(text)
+        return read_cluster(tmp_path / "cluster.yaml", overrides)
+
+    return build
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("cluster.image=registry.example/yt8m", "cluster.image: image is 'registry.example/yt8m', expected a tag"),
+        ("cluster.image=registry.example:5000/yt8m:latest", "expected a tag other than latest or a digest"),
+        ("cluster.cpu.image=yt8m:latest", "cluster.cpu.image: image is 'yt8m:latest'"),
+        ("cluster.pipeline_root=/mnt/yt8m/root", "cluster.pipeline_root is '/mnt/yt8m/root'"),
+        ("cluster.push_directory=s3://bucket/serving", "allowed: gs:// or a folder in /mnt/yt8m"),
+        ("cluster.push_directory=/serving", "push_directory is '/serving', allowed: gs:// or a folder in /mnt/yt8m"),
+        ("cluster.push_directory=/mnt/yt8m/../serving", "allowed: gs:// or a folder in /mnt/yt8m"),
+        ("cluster.work_directory=gs://bucket/work", "work_directory is 'gs://bucket/work', allowed: a folder in"),
+        ("cluster.volumes=[{claim: yt8m, path: /minio}]", "which KFP or the system uses"),
+        ("cluster.volumes=[{claim: Yt8m, path: /mnt}]", "cluster.volumes.0.claim is 'Yt8m'"),
+        ("cluster.gpu.memory=lots", "cluster.gpu.memory is 'lots'"),
+        ("cluster.steps.Trainer.gpus=-1", "cluster.steps.Trainer.gpus is -1"),
+        ("cluster.secrets=[{name: s3, env: {AWS-KEY: key}}]", "AWS-KEY"),
+        ("cluster.labels.team=a b", "cluster.labels.team is 'a b'"),
+        ("cluster.retries.max_retries=-1", "cluster.retries.max_retries is -1"),
+        ("cluster.imag=yt8m:1", "cluster.imag is no setting, allowed: image"),
+    ],
+)
+def test_what_could_not_work_is_refused_by_key_value_and_what_is_allowed(read, override, message):
+    with pytest.raises(InputError) as error:
+        read(SMALLEST, override)
+    assert message in str(error.value) and "\n" not in str(error.value)
+    assert "cluster.yaml: " in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("cluster: [", "cluster.yaml, line 2: not YAML"),
+        ("[]", r"holds \[\], expected the key cluster"),
+        ("cluster: {image: a:1, image: b:1}", "'image' is there twice"),
+        ("image: a:1", "image is no setting, allowed: cluster"),
+    ],
+)
+def test_a_file_that_is_no_such_block_is_refused(read, text, message):
+    with pytest.raises(InputError, match=message):
+        read(text)
+
+
+def test_a_file_that_is_not_there_is_refused(tmp_path):
+    with pytest.raises(InputError, match=r"--cluster is .*, expected a YAML file"):
+        read_cluster(tmp_path / "nothing.yaml")
+
+
+def test_trainer_and_tuner_ask_for_a_gpu_and_the_others_do_not(read):
+    cluster = read()
+    assert [cluster.node(step).gpus for step in ("Trainer", "Tuner", "ExampleGen", "Evaluator")] == [1, 1, 0, 0]
+    assert [toleration.key for toleration in cluster.node("Trainer").tolerations] == ["nvidia.com/gpu"]
+
+
+def test_a_step_changes_single_keys_of_its_kind_of_node(read):
+    content = yaml.safe_load(SMALLEST)
+    content["cluster"] |= {
+        "cpu": {"cpu": 16, "node_selector": {"pool": "cpu"}},
+        "gpu": {"memory": "64Gi"},
+        "steps": {"ExampleGen": {"memory": "24Gi"}, "Trainer": {"gpus": 4}},
+    }
+    cluster = read(yaml.safe_dump(content))
+    ingest, train = cluster.node("ExampleGen"), cluster.node("Trainer")
+    assert (ingest.cpu, ingest.memory, ingest.node_selector) == ("16", "24Gi", {"pool": "cpu"})
+    assert (train.memory, train.gpus, train.cpu, train.tolerations[0].key) == ("64Gi", 4, "8", "nvidia.com/gpu")
+
+
+@pytest.mark.parametrize("push", ["gs://bucket/serving", "/mnt/yt8m/serving"])
+def test_models_are_pushed_to_a_volume_or_to_google_storage(read, push):
+    assert read(SMALLEST, f"cluster.push_directory={push}").push_directory == push

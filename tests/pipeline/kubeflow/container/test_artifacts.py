@@ -1,0 +1,115 @@
+"""What the launcher hands over becomes TFX's artifacts, and back."""
+
+import json
+
+import pytest
+from tfx.types import standard_artifacts
+
+from components.example_gen.component import Quarantine
+from models.errors import InputError
+from pipeline.kubeflow.container.artifacts import ExecutorInput, local_path, metadata_of
+
+
+def executor_input(inputs=(), outputs=(), **more):
+    """As the launcher's; artifacts are (key, uri, metadata)."""
+
+    def listed(artifacts):
+        return {key: {"artifacts": [{"name": "7", "uri": uri, **rest}]} for key, uri, rest in artifacts}
+
+    content = {"inputs": {"artifacts": listed(inputs)}, "outputs": {"artifacts": listed(outputs), **more}}
+    return ExecutorInput.parse(json.dumps(content))
+
+
+@pytest.fixture
+def filled(tmp_path):
+    (tmp_path / "artifact").mkdir()
+    (tmp_path / "artifact" / "file").write_text("content")
+    return str(tmp_path / "artifact")
+
+
+@pytest.mark.parametrize(
+    ("uri", "path"),
+    [
+        ("minio://mlpipeline/v2/x", "/minio/mlpipeline/v2/x"),
+        ("s3://bucket/x", "/s3/bucket/x"),
+        ("gs://bucket/x", "/gcs/bucket/x"),
+        ("/tmp/outputs/x", "/tmp/outputs/x"),
+    ],
+)
+def test_a_uri_has_the_local_path_of_the_launcher(uri, path):
+    assert local_path(uri) == path
+
+
+def test_an_untyped_input_gets_its_type_and_what_the_metadata_store_did_to_its_properties_is_undone(filled):
+    metadata = {
+        "split_names": '["train", "test"]',
+        "version": 3.0,
+        "train_videos": 96.0,
+        "share": 0.5,
+        "payload_format": "FORMAT_TF_EXAMPLE",
+        "listed": {"list": [1, "a"]},
+        "nested": {"struct": {"a": 1}},
+        "store_session_info": "{}",
+        "display_name": "examples",
+    }
+    given = executor_input([("examples", filled, {"metadata": metadata})])
+    [examples] = given.inputs({"examples": standard_artifacts.Examples})["examples"]
+    assert isinstance(examples, standard_artifacts.Examples) and examples.uri == filled
+    assert (examples.splits, examples.version) == (["train", "test"], 3)
+    assert examples.get_int_custom_property("train_videos") == 96
+    assert examples.get_float_custom_property("share") == 0.5
+    assert examples.get_string_custom_property("payload_format") == "FORMAT_TF_EXAMPLE"
+    assert examples.get_json_value_custom_property("listed") == [1, "a"]
+    assert examples.get_json_value_custom_property("nested") == {"a": 1}
+    assert not examples.has_custom_property("store_session_info") and not examples.has_custom_property("display_name")
+
+
+@pytest.mark.parametrize("metadata", [{}, {"metadata": None}, {"metadata": {"champion_version": None}}])
+def test_nulls_and_missing_metadata_are_nothing(filled, metadata):
+    [model] = executor_input([("model", filled, metadata)]).inputs({"model": standard_artifacts.Model})["model"]
+    assert metadata_of(model, {}) == {}
+
+
+def test_an_input_without_a_file_is_refused_by_name_and_uri(tmp_path):
+    given = executor_input([("model", str(tmp_path / "model"), {})])
+    with pytest.raises(InputError, match=rf"input model is {tmp_path}/model, which holds no file"):
+        given.inputs({"model": standard_artifacts.Model})
+
+
+def test_a_champion_that_is_none_is_an_empty_directory(tmp_path):
+    given = executor_input([("champion", str(tmp_path / "model"), {"metadata": {"champion_version": ""}})])
+    [champion] = given.inputs({"champion": standard_artifacts.Model})["champion"]
+    assert list((tmp_path / "model").iterdir()) == []
+    assert champion.get_string_custom_property("champion_version") == ""
+
+
+def test_an_artifact_that_the_package_lacks_is_refused(filled):
+    with pytest.raises(InputError, match="the package has no input schema, which this image needs: compile it anew"):
+        executor_input([("model", filled, {})]).inputs({"schema": standard_artifacts.Schema})
+
+
+def test_outputs_are_empty_directories_whatever_an_earlier_attempt_left(tmp_path, filled):
+    new = str(tmp_path / "deep" / "new")
+    outputs = executor_input(outputs=[("quarantine", filled, {}), ("model", new, {})]).outputs(
+        {"quarantine": Quarantine, "model": standard_artifacts.Model}
+    )
+    assert [artifact.uri for [artifact] in outputs.values()] == [filled, new]
+    for [artifact] in outputs.values():
+        assert not any((tmp_path / artifact.uri).iterdir())
+
+
+def test_told_metadata_has_no_nulls_and_uris_instead_of_paths():
+    blessing = standard_artifacts.ModelBlessing()
+    blessing.set_int_custom_property("blessed", 1)
+    blessing.set_string_custom_property("current_model", "/minio/bucket/model")
+    blessing.set_json_value_custom_property("nothing", None)
+    blessing.set_json_value_custom_property("list", [1, 2])
+    told = metadata_of(blessing, {"/minio/bucket/model": "minio://bucket/model"})
+    assert told == {"blessed": 1, "current_model": "minio://bucket/model", "list": [1, 2]}
+    assert json.loads(json.dumps(told)) == told
+
+
+def test_typed_properties_are_told_too():
+    examples = standard_artifacts.Examples()
+    examples.split_names, examples.span = '["train"]', 4
+    assert metadata_of(examples, {}) == {"split_names": '["train"]', "span": 4}

@@ -1,0 +1,111 @@
+"""The process of a container: one clear line where it fails, and an output file only where it does not."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from models.vocabulary import Vocabulary
+from pipeline.experiments import find_experiment
+from pipeline.kubeflow.container.entrypoint import main
+from pipeline.kubeflow.graph import Places, build_pipeline, edges
+from pipeline.kubeflow.parameters import ResolvedSettings
+from pipeline.settings import resolve_settings
+
+
+@pytest.fixture
+def data(tmp_path, frame_record, write_shard):
+    for number in range(10):
+        write_shard(tmp_path / "data" / f"{number}.tfrecord", [frame_record(f"v{number:03}")])
+    return tmp_path / "data"
+
+
+@pytest.fixture
+def run(tmp_path):
+    """Runs a step in this process; gives its exit code and what it told the launcher, if anything."""
+    file = tmp_path / "task" / "output_metadata.json"
+
+    def build(step, parameters, outputs=(), stale=None, **options):
+        artifacts = {
+            name: {"artifacts": [{"name": name, "uri": str(tmp_path / "task" / name), "type": {}}]}
+            for name in (*outputs, "executor-logs")
+        }
+        given = {
+            "inputs": {"parameterValues": parameters},
+            "outputs": {"artifacts": artifacts, "outputFile": str(file)},
+        }
+        if stale:
+            file.parent.mkdir()
+            file.write_text(stale)
+        arguments = [
+            "--step",
+            step,
+            "--executor_input",
+            json.dumps(given),
+            "--push_directory",
+            str(tmp_path / "serving"),
+        ]
+        arguments += [word for name, value in options.items() for word in (f"--{name}", value)]
+        return main(arguments), json.loads(file.read_text()) if file.exists() else None
+
+    return build
+
+
+def graph(tmp_path):
+    settings = resolve_settings(find_experiment("netvlad-8"), {"data.pattern": "/data"})
+    return "; ".join(edges(build_pipeline(settings, Vocabulary.of_ids(3), Places("/serving", ""))))
+
+
+def parameters(data, experiment="netvlad-8", overrides="[]"):
+    return {"data": str(data), "experiment": experiment, "overrides": overrides}
+
+
+def test_the_first_step_tells_the_others_their_settings(run, data, tmp_path):
+    code, told = run("ResolveSettings", parameters(data, overrides='["seed=3"]'), graph=graph(tmp_path))
+    assert code == 0 and told.keys() == {"parameterValues"}
+    settings = {name: ResolvedSettings.model_validate_json(text) for name, text in told["parameterValues"].items()}
+    assert settings["settings"].settings.experiment == "netvlad-8"
+    assert settings["data_settings"].settings.experiment == "" and settings["data_settings"].settings.seed == 3
+
+
+@pytest.fixture
+def resolved(run, data, tmp_path):
+    _, told = run("ResolveSettings", parameters(data), graph=graph(tmp_path))
+    (tmp_path / "task" / "output_metadata.json").unlink()
+    return told["parameterValues"]
+
+
+def test_a_step_writes_its_outputs_and_logs_what_it_mapped(run, resolved, tmp_path, caplog):
+    code, told = run("ImportSchemaGen", {"settings": resolved["data_settings"]}, ["schema"])
+    assert code == 0
+    [schema] = told["artifacts"].pop("schema")["artifacts"]
+    assert told == {"artifacts": {}}, "executor-logs is the launcher's own"
+    assert schema["uri"] == str(tmp_path / "task" / "schema")
+    assert "num_frames" in (tmp_path / "task" / "schema" / "schema.pbtxt").read_text()
+    assert sorted(path.name for path in (tmp_path / "task").iterdir()) == ["output_metadata.json", "schema"]
+
+
+def test_a_mistake_is_one_line_and_leaves_no_output_file_of_an_earlier_attempt(run, tmp_path, capfd):
+    code, told = run("ResolveSettings", parameters(tmp_path / "nothing"), stale="{}", graph=graph(tmp_path))
+    assert (code, told) == (2, None)
+    shown = capfd.readouterr().err
+    assert f"error: ResolveSettings: data: no file matches '{tmp_path}/nothing'" in shown
+    assert "Traceback" not in shown
+
+
+def test_what_nobody_foresaw_ends_with_one_line_too(run, capfd):
+    code, told = run("ImportSchemaGen", {"settings": "{}"}, ["schema"])
+    assert (code, told) == (1, None)
+    assert capfd.readouterr().err.splitlines()[-1].startswith("error: ImportSchemaGen: ValidationError: ")
+
+
+def test_a_step_that_the_image_lacks_is_refused(run, resolved, capfd):
+    code, _ = run("Infra", {"settings": resolved["settings"]})
+    assert code == 2 and "this image has no step Infra" in capfd.readouterr().err
+
+
+def test_help_is_answered_without_importing_tfx():
+    command = [sys.executable, "-X", "importtime", "-m", "pipeline.kubeflow.container.entrypoint", "--help"]
+    answer = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "--executor_input" in answer.stdout and "tensorflow" not in answer.stderr

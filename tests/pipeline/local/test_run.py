@@ -1,0 +1,99 @@
+"""What a run tells while it goes, and refuses before."""
+
+import json
+import os
+from dataclasses import asdict
+
+import keras_tuner
+import pytest
+
+from components.drift_detector.drift import Drift
+from components.evaluator.details import Details
+from components.evaluator.verdict import Slice, Verdict
+from components.example_gen.ingest import Summary
+from models.metrics.findings import Findings
+from models.metrics.video_metrics import VideoMetrics
+from pipeline.local.findings import findings
+from pipeline.steps import StepRun
+
+
+def found_of(key, value):
+    """KerasTuner's hyperparameters with a value that a search could not have found."""
+    found = keras_tuner.HyperParameters()
+    found.Fixed(key, value)
+    return found.get_config()
+
+
+def test_what_ingest_found_is_told(tmp_path):
+    summary = Summary(
+        videos={"train": 1200, "test": 3},
+        quarantined=2,
+        first_quarantined=["a.tfrecord, record 7: has no labels, expected at least one"],
+        cut_to_max_frames=4,
+        repeated_labels=5,
+        duplicates={"test and train": 6},
+    )
+    (tmp_path / "summary.json").write_text(json.dumps(asdict(summary)))
+    assert findings(StepRun("ExampleGen", "done", outputs={"quarantine": str(tmp_path)})) == [
+        "videos: 1,200 train, 3 test",
+        f"2 bad records in {tmp_path}, first:",
+        "  a.tfrecord, record 7: has no labels, expected at least one",
+        "4 videos cut to 300 frames",
+        "5 videos with a label listed twice, kept once",
+        "6 ids occur more than once: test and train",
+    ]
+
+
+def test_drift_is_told(tmp_path):
+    Drift(version="", not_compared="no model serves yet").write(str(tmp_path))
+    assert findings(StepRun("DriftDetector", "done", outputs={"drift": str(tmp_path)})) == ["no model serves yet"]
+
+
+def test_the_verdict_is_told_with_its_reasons(tmp_path):
+    details = Details.of(VideoMetrics(2, 3), Findings(), threshold=0.5)
+    overall = Slice(feature="", name="", videos=3, scores={"f1": 0.1}, intervals={})
+    verdict = Verdict(blessed=False, reasons=["f1 0.1 is below the required 0.2"], slices=[overall], details=details)
+    verdict.write(str(tmp_path))
+    assert Verdict.read(str(tmp_path)) == verdict
+    step = StepRun("Evaluator", "done", outputs={"evaluation": str(tmp_path)})
+    assert findings(step) == ["not blessed", "f1 0.1 is below the required 0.2"]
+
+
+@pytest.mark.parametrize(
+    ("properties", "told"),
+    [
+        ({"pushed": 1, "pushed_version": "17"}, "pushed version 17"),
+        ({"pushed": 0, "pushed_version": "17"}, "nothing pushed: version 17 is this model"),
+        ({"pushed": 0}, "nothing pushed: not blessed"),
+    ],
+)
+def test_what_became_of_the_model_is_told(properties, told):
+    assert findings(StepRun("Pusher", "done", properties={"pushed_model": properties})) == [told]
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "not what a search has found: JSONDecodeError: "),
+        (b"\xff", "not what a search has found: UnicodeDecodeError: "),
+        (b"[" * 100_000, "not what a search has found: RecursionError: "),
+        (b"7" * 5_000, "not what a search has found: ValueError: "),
+        (b"[]", "not what a search has found: TypeError: "),
+        (b"{}", "not what a search has found: KeyError: 'space'"),
+        (b'{"space": [{"class_name": "\\u001b\\n"}], "values": {}}', "not what a search has found: "),
+        (json.dumps(found_of("training.batch_size", 0)).encode(), "batch_size: Input should be greater than 0"),
+        (json.dumps(found_of("training.size", 3)).encode(), "size: Extra inputs are not permitted"),
+        (None, "expected a folder with best_hyperparameters.txt"),
+    ],
+    ids=range(10),
+)
+def test_what_is_no_result_of_a_search_is_refused_before_any_work(yt8m, tmp_path, content, said):
+    found = tmp_path / "found" / "best_hyperparameters.txt"
+    found.parent.mkdir()
+    os.mkfifo(found) if content is None else found.write_bytes(content)
+    (tmp_path / "vocabulary.csv").write_text("Index,Name\n0,a\n1,b\n")
+    asked = ("--data", tmp_path, "--vocabulary", tmp_path / "vocabulary.csv", "--out", tmp_path / "out")
+    answer = yt8m("run", *asked, "--experiment", "average-logistic", "--hyperparameters", found.parent)
+    line = answer.err.splitlines()[-1]
+    assert answer.code == 2 and line.startswith("error: ") and str(found.parent) in line and said in line
+    assert line.isprintable() and len(line) < 600 and not (tmp_path / "out" / "pipeline_root").exists()
