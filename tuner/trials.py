@@ -39,7 +39,7 @@ class SearchResult(BaseModel, frozen=True):
         """The best trial."""
         return self.ranked[0]
 
-    def in_words(self) -> str:
+    def describe(self) -> str:
         """One line: how many trials, and the best one's values."""
         scored = sum(bool(trial.scores) for trial in self.trials)
         values = ", ".join(f"{key} {value}" for key, value in self.winner.values.items())

@@ -156,7 +156,7 @@ def deviation(here: NDArray[np.int64], total: NDArray[np.int64], videos_here: in
     return np.sign(moved) * np.sqrt(2 * np.maximum(ratio, 0))
 
 
-def in_words(found: Agreement) -> list[str]:
+def describe_agreement(found: Agreement) -> list[str]:
     """What the comparison says, one sentence for each pair of splits and one for the labels."""
     sentences = []
     for pair in found.distances:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from components.dataset_statistics.agreement import in_words
+from components.dataset_statistics.agreement import describe_agreement
 from components.dataset_statistics.plots import (
     AUDIO_COLUMNS,
     FRAMES_A_COLUMN,
@@ -61,7 +61,7 @@ def render(
             page=page,
             statistics=statistics,
             rows=table(statistics),
-            agreement_in_words=in_words(statistics.agreement),
+            agreement_in_words=describe_agreement(statistics.agreement),
             labels_a_column=labels_a_column(len(statistics.names)),
             plots=_plots(statistics),
             features=_feature_rows(statistics),

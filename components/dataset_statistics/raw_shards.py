@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from components.dataset_statistics.counts import SplitCounts
-from components.example_gen.ingest import Refused, Shard, Summary, read_shard, repeated
+from components.example_gen.ingest import RejectedRecord, Shard, Summary, read_shard, repeated
 from components.example_gen.splits import SPLITS, SplitPolicy
 from models.features import Level
 
@@ -35,7 +35,7 @@ class ShardCounts:
 
     splits: dict[str, SplitCounts]
     summary: Summary
-    refused: list[Refused]
+    refused: list[RejectedRecord]
     ids: NDArray[np.uint64]
 
 
@@ -45,7 +45,7 @@ def count_shard(shard: Shard, policy: SplitPolicy, level: Level, classes: int) -
     summary = Summary()
     refused, ids = [], []
     for video in read_shard(shard.file, level, classes):
-        if isinstance(video, Refused):
+        if isinstance(video, RejectedRecord):
             summary.refuse(video)
             refused.append(video)
             continue

@@ -84,7 +84,7 @@ class Drift(BaseModel, frozen=True):
                 sentences.append(f"{counted} {verb}: {named}{', ...' if len(labels) > NAMED else ''}")
         return sentences
 
-    def in_words(self) -> list[str]:
+    def describe(self) -> list[str]:
         """The findings, or why there are none."""
         if self.not_compared:
             return [self.not_compared]

@@ -102,13 +102,13 @@ def _plots(verdict: Verdict) -> list[Markup]:
     if verdict.champion_details:
         models["champion"] = verdict.champion_details
     return [
-        svg_plot("Precision and recall", _spoken_curve(verdict), SIZE, lambda axes: _precision_recall(axes, models)),
+        svg_plot("Precision and recall", _curve_alt_text(verdict), SIZE, lambda axes: _precision_recall(axes, models)),
         svg_plot("F1 by threshold", "F1 at thresholds from 0 to 1", SIZE, lambda axes: _f1(axes, models)),
         svg_plot("Calibration", "Share of right pairs by probability", SIZE, lambda axes: _calibration(axes, models)),
     ]
 
 
-def _spoken_curve(verdict: Verdict) -> str:
+def _curve_alt_text(verdict: Verdict) -> str:
     scores = verdict.overall.scores
     return f"Precision against recall; at the threshold 0.5 {scores['precision']:.3f} and {scores['recall']:.3f}"
 

@@ -28,7 +28,7 @@ EXAMPLES_SHOWN = 10
 
 
 @dataclass(frozen=True)
-class Refused:
+class RejectedRecord:
     """A record that cannot be used, or a stretch of a file in which no record is whole."""
 
     file: str
@@ -80,7 +80,7 @@ class Summary:
         for name, (kind, values) in video.kept.items():
             self._keep(name, {kind: file} if kind else {}, values)
 
-    def refuse(self, refused: Refused) -> None:
+    def refuse(self, refused: RejectedRecord) -> None:
         """Counts what could not be used."""
         self.quarantined += 1
         if len(self.first_quarantined) < EXAMPLES_SHOWN:
@@ -158,17 +158,17 @@ def plan_shards(data: InputFiles, test_data: InputFiles | None, policy: SplitPol
 
 def read_shard(
     file: InputFile, level: Level, classes: int | None, kept_features: Sequence[str] = ()
-) -> Iterator[PackedVideo | Refused]:
+) -> Iterator[PackedVideo | RejectedRecord]:
     """Each record of a file: packed, or why it cannot be used; see `pack`."""
     with _open(file.path) as source:
         for number, record in enumerate(read_records(source)):
             if isinstance(record, Damage):
-                yield Refused(file.path, number, record.reason)
+                yield RejectedRecord(file.path, number, record.reason)
                 continue
             try:
                 video = pack(record, level, classes, kept_features)
             except BadRecord as error:
-                yield Refused(file.path, number, str(error))
+                yield RejectedRecord(file.path, number, str(error))
             else:
                 yield video
 
@@ -239,7 +239,7 @@ class _IngestShard(beam.DoFn):
         summary = Summary()
         with Attempt(self.scratch) as attempt:
             for video in read_shard(shard.file, self.level, self.classes, self.kept_features):
-                if isinstance(video, Refused):
+                if isinstance(video, RejectedRecord):
                     summary.refuse(video)
                     attempt.open(f"{self.quarantine}/records-{shard.number:05d}.jsonl").write(video.line)
                     continue

@@ -32,12 +32,12 @@ _STYLE = {
 }
 
 
-def svg_plot(title: str, spoken: str, size: tuple[float, float], paint: Callable[[Axes], None]) -> Markup:
+def svg_plot(title: str, alt_text: str, size: tuple[float, float], paint: Callable[[Axes], None]) -> Markup:
     """A plot as an <svg> element.
 
     Args:
         title: above the plot; no other plot of the page has the same.
-        spoken: what the plot shows, for those who cannot see it.
+        alt_text: what the plot shows, for those who cannot see it.
         size: width and height in inches, of 72 points each.
         paint: draws it. What is drawn in TEXT gets the page's colour of text.
     """
@@ -51,12 +51,12 @@ def svg_plot(title: str, spoken: str, size: tuple[float, float], paint: Callable
         figure.savefig(
             svg, format="svg", transparent=True, metadata=dict.fromkeys(("Creator", "Date", "Format", "Type"))
         )
-    return _inline(svg.getvalue(), spoken)
+    return _inline(svg.getvalue(), alt_text)
 
 
-def _inline(svg: str, spoken: str) -> Markup:
+def _inline(svg: str, alt_text: str) -> Markup:
     """The element alone, without the ids that only name groups: they would be there once for every plot."""
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r'<g id="[^"]*"', "<g", svg).replace(TEXT, "currentColor")
     # Matplotlib escapes the texts it draws.
-    return Markup(svg.replace("<svg ", f'<svg role="img" aria-label="{escape(spoken)}" ', 1))
+    return Markup(svg.replace("<svg ", f'<svg role="img" aria-label="{escape(alt_text)}" ', 1))

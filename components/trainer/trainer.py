@@ -13,7 +13,7 @@ from tfx.utils import path_utils
 from components.served_models import EXTRA, load_keras_model
 from components.trainer.data import fingerprint, training_data
 from components.trainer.export import export
-from components.trainer.warm_start import require_same_architecture, take_weights
+from components.trainer.warm_start import load_weights, require_same_architecture
 from models.ensemble import build_ensemble
 from models.errors import InputError
 from models.features import Level
@@ -87,7 +87,7 @@ def _build(settings: ModelSettings, level: Level, classes: int, seed: int, start
         return build_ensemble([load_keras_model(member) for member in settings.encoder.members], level)
     model = build_video_classifier(settings, classes, seed)
     if start:
-        take_weights(model, start)
+        load_weights(model, start)
     return model
 
 

@@ -65,7 +65,7 @@ def require_same_architecture(start: str, model: ModelSettings, level: Level, na
         raise InputError(f"training.warm_start: {differences[0]}; set training.warm_start=false to begin anew")
 
 
-def take_weights(model: keras.Model, start: str) -> None:
+def load_weights(model: keras.Model, start: str) -> None:
     """Sets the weights to those of a pushed model of the same architecture.
 
     Raises:

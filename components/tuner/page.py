@@ -180,8 +180,8 @@ def _lines(found: SearchResult, names: Mapping[str, str], drawn: Sequence[TrialR
         axes.set_yticks([])
         axes.tick_params(length=0)
 
-    spoken = f"The values of {len(rows)} trials as a line each; the best: {_spoken(found, drawn[0])}"
-    return svg_plot("All scored trials", spoken, (max(WIDTH, GAP * len(scales)), HEIGHT), paint)
+    alt_text = f"The values of {len(rows)} trials as a line each; the best: {_alt_text(found, drawn[0])}"
+    return svg_plot("All scored trials", alt_text, (max(WIDTH, GAP * len(scales)), HEIGHT), paint)
 
 
 def _points(found: SearchResult, key: str, name: str, drawn: Sequence[TrialResult]) -> Markup:
@@ -201,7 +201,7 @@ def _points(found: SearchResult, key: str, name: str, drawn: Sequence[TrialResul
         axes.set_xticks(list(scale.ticks), scale.ticks.values(), **turned)
         axes.set_ylabel(SCORES[found.objective])
 
-    return svg_plot(name, f"{SCORES[found.objective]} by {name}; the best: {_spoken(found, drawn[0])}", SIZE, paint)
+    return svg_plot(name, f"{SCORES[found.objective]} by {name}; the best: {_alt_text(found, drawn[0])}", SIZE, paint)
 
 
 def _colours(count: int) -> list[tuple[float, ...]]:
@@ -209,6 +209,6 @@ def _colours(count: int) -> list[tuple[float, ...]]:
     return [RAMP(1 - rank / max(count - 1, 1)) for rank in range(count)]
 
 
-def _spoken(found: SearchResult, trial: TrialResult) -> str:
+def _alt_text(found: SearchResult, trial: TrialResult) -> str:
     values = ", ".join(f"{key} {_as_text(value)}" for key, value in trial.values.items())
     return f"{SCORES[found.objective]} {trial.scores[found.objective]:.4f} with {values}"

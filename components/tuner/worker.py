@@ -13,12 +13,12 @@ from components.progress import show_progress
 def main() -> None:
     """Reads its task from standard input and runs trials; ends at once when whoever started it is gone."""
     task = json_utils.loads(sys.stdin.buffer.readline().decode())
-    threading.Thread(target=_die_with_the_chief, daemon=True).start()
+    threading.Thread(target=_exit_with_chief, daemon=True).start()
     show_progress(f"  {os.environ['KERASTUNER_TUNER_ID']}: ")
     executor.search(task["inputs"], task["properties"], working_dir=None, print_tuning_summary=False)
 
 
-def _die_with_the_chief() -> None:
+def _exit_with_chief() -> None:
     # Otherwise it would train on, beside the worker that takes up the same trial when the search is begun again.
     while os.read(sys.stdin.fileno(), 1):  # not of the buffer: Python aborts where its lock is held at the end
         pass

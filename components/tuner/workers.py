@@ -73,7 +73,7 @@ def search_with_workers(
                     if process.returncode == 0:
                         del running[name]
                     else:
-                        _bury(search, name, process.returncode)
+                        _record_crash(search, name, process.returncode)
                         running[name] = _start(name, port, devices[name], task)
         finally:
             for process in running.values():
@@ -133,7 +133,7 @@ def _close(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
-def _bury(search: Search, name: str, code: int) -> None:
+def _record_crash(search: Search, name: str, code: int) -> None:
     how = f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
     lost = search.oracle.ongoing_trials.get(name)
     if lost is None:

@@ -49,7 +49,7 @@ def download(
     Every file is checked against its published MD5. The same command again goes on where the last one ended, and
     fetches nothing that is there. The data is Google's, licensed CC BY 4.0.
     """
-    from pipeline.data.download.client import DownloadError, Patience
+    from pipeline.data.download.client import DownloadError, RetryPolicy
     from pipeline.data.download.download import download as download_files
     from pipeline.data.download.progress import ConsoleListener
     from pipeline.data.download.published import Addresses, Partition, Share
@@ -61,7 +61,7 @@ def download(
     addresses = Addresses.of_base_url(base_url) if base_url else Addresses.of_mirror(mirror or "us")
     try:
         with ConsoleListener() as listener:
-            summary = download_files(partitions, out, share, addresses, workers, Patience(), listener)
+            summary = download_files(partitions, out, share, addresses, workers, RetryPolicy(), listener)
     except DownloadError as error:
         raise click.ClickException(str(error)) from None
     if as_json:

@@ -73,7 +73,7 @@ def compiled(options: Mapping[str, Any]) -> str:
     return package
 
 
-def package_to_send(options: Mapping[str, Any]) -> "Package":
+def package_from_options(options: Mapping[str, Any]) -> "Package":
     """The package of `--package` with the parameters that the options give, or the one that they compile.
 
     Raises:

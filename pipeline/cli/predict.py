@@ -52,7 +52,7 @@ def predict(
         from rich.console import Console
         from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
-        from components.example_gen.ingest import Refused
+        from components.example_gen.ingest import RejectedRecord
         from components.example_gen.input_files import detect_level, find_files
         from models.metrics.bootstrap import REPLICATES
         from models.metrics.video_metrics import VideoMetrics
@@ -81,7 +81,7 @@ def predict(
         ):
             task = progress.add_task("", total=files.size, videos=0)
 
-            def refuse(refused: Refused) -> None:
+            def refuse(refused: RejectedRecord) -> None:
                 if len(shown) < SHOWN:
                     shown.append(str(refused))
                     progress.console.print(f"skipped: {refused}", markup=False, highlight=False, soft_wrap=True)

@@ -8,7 +8,7 @@ import click
 
 from pipeline.cli.columns import print_columns
 from pipeline.cli.options import AS_JSON, GROUP, SERVICE_ACCOUNT, with_access
-from pipeline.cli.package_options import PACKAGE, package_to_send, with_package_options
+from pipeline.cli.package_options import PACKAGE, package_from_options, with_package_options
 
 if TYPE_CHECKING:
     from pipeline.kubeflow.api.client import Connection
@@ -97,7 +97,7 @@ def _put(options: dict[str, Any], replace: bool) -> None:
     cron = cron_of(options["cron"])
     connection = _connect(options)
     connection.warn(lambda line: click.echo(line, err=True))
-    package = package_to_send(options)
+    package = package_from_options(options)
     version, _ = upload(connection, package)
     wanted = Schedule(
         name=options["name"],

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from pipeline.cli.options import AS_JSON, GROUP, SERVICE_ACCOUNT, with_access
-from pipeline.cli.package_options import PACKAGE, package_to_send, with_package_options
+from pipeline.cli.package_options import PACKAGE, package_from_options, with_package_options
 
 
 @click.command()
@@ -47,7 +47,7 @@ def submit(
 
     connection = connect(endpoint, token_file, namespace)
     connection.warn(lambda line: click.echo(line, err=True))
-    package = package_to_send(options)
+    package = package_from_options(options)
     group_id = make_experiment(connection, group)
     description = ""
     if if_new_data:

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from components.dataset_statistics.agreement import in_words
+from components.dataset_statistics.agreement import describe_agreement
 from components.dataset_statistics.page import table, write_for_people
 from components.dataset_statistics.raw_shards import count_shards
 from components.dataset_statistics.statistics import Statistics, describe
@@ -75,7 +75,7 @@ def print_statistics(statistics: Statistics, console: Console) -> None:
     lines = []
     if statistics.agreement.distances:
         lines.append("Jensen-Shannon distances of the splits' labels (0: equal shares, 1: none in common):")
-        lines += [f"  {sentence}" for sentence in in_words(statistics.agreement)]
+        lines += [f"  {sentence}" for sentence in describe_agreement(statistics.agreement)]
     if ingest.quarantined:
         lines.append(
             f"{ingest.quarantined:,} of {ingest.records:,} records are bad, all in {statistics.bad_records}, first:"

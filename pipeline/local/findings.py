@@ -35,11 +35,11 @@ def _example_validator(step: StepRun) -> list[str]:
 
 
 def _drift_detector(step: StepRun) -> list[str]:
-    return Drift.read(step.outputs["drift"]).in_words()
+    return Drift.read(step.outputs["drift"]).describe()
 
 
 def _tuner(step: StepRun) -> list[str]:
-    return [read_trials(step.outputs["tuner_results"]).in_words()]
+    return [read_trials(step.outputs["tuner_results"]).describe()]
 
 
 def _evaluator(step: StepRun) -> list[str]:

@@ -50,7 +50,7 @@ class Leftover:
             self.path.unlink(missing_ok=True)
 
 
-def of_killed(folder: Path) -> Iterator[Leftover]:
+def leftovers_of_killed_runs(folder: Path) -> Iterator[Leftover]:
     """What killed processes left in the folder of a run, a search or several runs; only while no other works there."""
     for place in (folder, folder / "report"):
         yield from (Leftover(path, "half a file") for path in place.glob(f"{PARTIAL}*"))
@@ -68,19 +68,19 @@ def of_killed(folder: Path) -> Iterator[Leftover]:
 
 
 @contextmanager
-def alone_in(folder: Path) -> Iterator[None]:
+def exclusive(folder: Path) -> Iterator[None]:
     """Locks a folder for a run or a search, and removes what killed ones have left there.
 
     Raises:
         InputError: another process is at work there.
     """
     with locked(folder):
-        for leftover in of_killed(folder):
+        for leftover in leftovers_of_killed_runs(folder):
             leftover.remove()
         yield
 
 
-def of_finished(folder: Path, kept_versions: int | None) -> Iterator[Leftover]:
+def leftovers_of_finished_runs(folder: Path, kept_versions: int | None) -> Iterator[Leftover]:
     """What only a new run, training or search would make again.
 
     Args:
@@ -115,7 +115,7 @@ def removable(folder: Path, kept_versions: int | None) -> list[Leftover]:
         return []
     found = []
     for place in (folder, *sorted(path for path in folder.iterdir() if path.is_dir() and not _in_use(path))):
-        leftovers = (*of_killed(place), *of_finished(place, kept_versions))
+        leftovers = (*leftovers_of_killed_runs(place), *leftovers_of_finished_runs(place, kept_versions))
         found += [leftover for leftover in leftovers if leftover.changed < yesterday]
     return found
 

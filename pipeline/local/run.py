@@ -24,7 +24,7 @@ from models.whole_files import write_file
 from pipeline.create_pipeline import create_pipeline
 from pipeline.data.preparation import beam_args, prepare
 from pipeline.local.findings import findings
-from pipeline.local.leftovers import CHECKPOINTS, SEARCH, SERVING, alone_in
+from pipeline.local.leftovers import CHECKPOINTS, SEARCH, SERVING, exclusive
 from pipeline.local.metadata_file import ARTIFACTS, METADATA, require_metadata
 from pipeline.local.runner import LocalRunner
 from pipeline.reports.run import write_report
@@ -57,7 +57,7 @@ def run(settings: RunSettings, console: Console, from_node: str = "", workspace:
     """
     out = settings.out.resolve()
     out.mkdir(parents=True, exist_ok=True)
-    with alone_in(out):
+    with exclusive(out):
         return _run(settings, console, from_node, out, (workspace or out).resolve())
 
 
@@ -126,7 +126,7 @@ def run_all(runs: Sequence[RunSettings], console: Console, workspace: Path, from
     """
     table = Table("experiment", "train F1", "validation F1", "test F1", title="All experiments", box=SIMPLE)
     failures: dict[str, str] = {}
-    with alone_in(workspace):
+    with exclusive(workspace):
         for number, settings in enumerate(runs, start=1):
             console.rule(f"{settings.experiment} ({number} of {len(runs)})")
             try:

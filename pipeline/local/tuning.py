@@ -17,7 +17,7 @@ from models.errors import InputError
 from models.whole_files import write_file
 from pipeline.create_pipeline import EVAL_ARGS, TRAIN_ARGS, TUNER_FN, read_by, tuner_config
 from pipeline.local.ingested import Ingested
-from pipeline.local.leftovers import SEARCH, alone_in
+from pipeline.local.leftovers import SEARCH, exclusive
 from pipeline.local.run import HYPERPARAMETERS
 from pipeline.settings import RunSettings
 from tuner.search import is_worker
@@ -44,7 +44,7 @@ def tune(settings: RunSettings, ingested: Ingested, console: Console) -> SearchR
         )
     out = settings.out.resolve()
     out.mkdir(parents=True, exist_ok=True)
-    with nullcontext() if is_worker() else alone_in(out):
+    with nullcontext() if is_worker() else exclusive(out):
         return _tune(settings, ingested, console, out)
 
 
@@ -71,7 +71,7 @@ def _tune(settings: RunSettings, ingested: Ingested, console: Console, out: Path
     write_file(out / "settings.yaml", yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False))
     found = read_trials(str(out))
     _print_trials(found, settings.experiment, console)
-    console.print(found.in_words(), markup=False, highlight=False)
+    console.print(found.describe(), markup=False, highlight=False)
     console.print(f"page: {out / PAGE}", soft_wrap=True)
     console.print(f"train with the winner: yt8m run --hyperparameters {best.uri} ...", soft_wrap=True)
     return found

@@ -7,7 +7,7 @@ from itertools import islice
 import numpy as np
 from tensorflow.core.example.example_pb2 import Example
 
-from components.example_gen.ingest import Refused, read_shard
+from components.example_gen.ingest import RejectedRecord, read_shard
 from components.example_gen.input_files import InputFiles
 from components.example_gen.packing import PackedVideo
 from models.features import LABELS, Level
@@ -33,8 +33,8 @@ class _Record:
     file: str
     number: int
 
-    def refused(self, reason: str) -> Refused:
-        return Refused(self.file, self.number, reason)
+    def refused(self, reason: str) -> RejectedRecord:
+        return RejectedRecord(self.file, self.number, reason)
 
 
 class Prediction:
@@ -66,7 +66,7 @@ class Prediction:
         batch_size: int,
         top: int,
         metrics: VideoMetrics | None = None,
-        refuse: Callable[[Refused], None] = lambda refused: None,
+        refuse: Callable[[RejectedRecord], None] = lambda refused: None,
         progress: Callable[[int], None] = lambda done: None,
     ) -> None:
         self._model, self._files, self._level = model, files, level
@@ -97,7 +97,7 @@ class Prediction:
         for file in self._files.files:
             done = before
             for number, video in enumerate(read_shard(file, self._level, None)):
-                if isinstance(video, Refused):
+                if isinstance(video, RejectedRecord):
                     self._refuse(video)
                     continue
                 record = _Record(video, _labels(video) if self._metrics else [], file.path, number)
@@ -112,7 +112,7 @@ class Prediction:
             before += file.size
             self._progress(before)
 
-    def _refuse(self, refused: Refused) -> None:
+    def _refuse(self, refused: RejectedRecord) -> None:
         self.skipped += 1
         self._report(refused)
 

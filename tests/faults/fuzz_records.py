@@ -21,7 +21,7 @@ from types import FrameType
 import tensorflow as tf
 
 from components.dataset_statistics.raw_shards import count_shard
-from components.example_gen.ingest import Refused, Shard, read_shard
+from components.example_gen.ingest import RejectedRecord, Shard, read_shard
 from components.example_gen.input_files import find_files
 from components.example_gen.packing import BadRecord, PackedVideo, level_of
 from components.example_gen.splits import SplitPolicy
@@ -118,21 +118,23 @@ def check(path: Path, level: Level) -> list[str]:
     problems = []
     if counted.summary.records != len(ingested):
         problems.append(f"stats has {counted.summary.records} records, ingest {len(ingested)}")
-    if [str(it) for it in counted.refused] != [str(it) for it in ingested if isinstance(it, Refused)]:
+    if [str(it) for it in counted.refused] != [str(it) for it in ingested if isinstance(it, RejectedRecord)]:
         problems.append("stats and ingest give other reasons")
     if len(predicted) != len(ingested):
         problems.append(f"predict has {len(predicted)} records, ingest {len(ingested)}")
     for one, other in zip(ingested, predicted, strict=False):
         # Labels are none of predict's affair.
-        if isinstance(other, Refused) and str(one) != str(other) and "label" not in str(one):
+        if isinstance(other, RejectedRecord) and str(one) != str(other) and "label" not in str(one):
             problems.append(f"ingest: {one}; predict: {other}")
     if len(ingested) < whole_records(path):
         problems.append(f"{len(ingested)} records, TensorFlow reads {whole_records(path)}")
-    problems += [f"long or unprintable: {it.reason[:80]!r}" for it in ingested if isinstance(it, Refused) and bad(it)]
+    problems += [
+        f"long or unprintable: {it.reason[:80]!r}" for it in ingested if isinstance(it, RejectedRecord) and bad(it)
+    ]
     return problems
 
 
-def bad(refused: Refused) -> bool:
+def bad(refused: RejectedRecord) -> bool:
     return len(refused.reason) > 600 or not refused.reason.isprintable()
 
 

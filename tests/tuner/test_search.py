@@ -89,7 +89,7 @@ def test_a_trial_that_fails_has_its_reason_and_the_search_goes_on(tmp_path):
     found = searched(tmp_path / "search", space)
     assert [trial.status for trial in found.trials] == ["FAILED", "COMPLETED", "COMPLETED"]
     assert found.trials[0].reason == "MemoryError: 13 units are too many" and not found.trials[0].scores
-    assert found.in_words().startswith("2 of 3 trials scored, best val_gap ")
+    assert found.describe().startswith("2 of 3 trials scored, best val_gap ")
 
 
 def test_a_loss_that_is_not_finite_fails_the_trial(tmp_path):

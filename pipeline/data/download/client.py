@@ -35,7 +35,7 @@ class Stopped(Exception):
     """The download was told to stop."""
 
 
-class _Passing(Exception):
+class TransientError(Exception):
     """A failure that may not happen again; `wait` are the seconds that the server asked for."""
 
     def __init__(self, reason: str, wait: float = 0.0) -> None:
@@ -43,12 +43,12 @@ class _Passing(Exception):
         self.wait = wait
 
 
-class _Useless(Exception):
+class CorruptDownload(Exception):
     """What lies on disk, or what came, does not lead to the file: it is thrown away."""
 
 
 @dataclass(frozen=True)
-class Patience:
+class RetryPolicy:
     """When to give up.
 
     Args:
@@ -91,7 +91,7 @@ class Client:
     """
 
     def __init__(
-        self, patience: Patience, stop: Event, receives: Callable[[int], object], says: Callable[[str], object]
+        self, patience: RetryPolicy, stop: Event, receives: Callable[[int], object], says: Callable[[str], object]
     ) -> None:
         self._patience, self._stop, self._receives, self._says = patience, stop, receives, says
         self._open = build_opener(_HttpOnly).open
@@ -113,7 +113,7 @@ class Client:
                         if len(body) > LONGEST_DOCUMENT:
                             raise DownloadError(f"{url}: longer than {LONGEST_DOCUMENT >> 20} MiB")
                 return bytes(body)
-            except _Passing as failure:
+            except TransientError as failure:
                 failures += 1
                 self._pause(url, failures, failure)
 
@@ -122,7 +122,7 @@ class Client:
         try:
             with self._answer(url, method="HEAD") as answer:
                 length = answer.headers["Content-Length"]
-        except (DownloadError, _Passing):
+        except (DownloadError, TransientError):
             return None
         return int(length) if length and length.isdecimal() and len(length) < 19 else None
 
@@ -150,7 +150,7 @@ class Client:
                     if begin and answer.status != 206:  # the server ignores ranges: this is the whole file
                         digest = _emptied(stream)
                     elif begin and not (answer.headers["Content-Range"] or "").startswith(f"bytes {begin}-"):
-                        raise _Useless(f"asked from byte {begin}, sent {plain(answer.headers['Content-Range'])}")
+                        raise CorruptDownload(f"asked from byte {begin}, sent {plain(answer.headers['Content-Range'])}")
                     for chunk in self._chunks(answer):
                         if stream.tell() + len(chunk) > LONGEST_SHARD:
                             _emptied(stream)
@@ -159,14 +159,14 @@ class Client:
                         digest.update(chunk)
                         self._receives(len(chunk))
                 if digest.hexdigest() != md5:
-                    raise _Useless(f"MD5 is {digest.hexdigest()}, expected {md5}")
-            except _Useless as failure:
+                    raise CorruptDownload(f"MD5 is {digest.hexdigest()}, expected {md5}")
+            except CorruptDownload as failure:
                 digest = _emptied(stream)
                 useless += 1
                 if useless >= self._patience.useless:
                     raise DownloadError(f"{url}: {failure} ({useless} times)") from None
                 self._says(f"{url}: {failure}, again from the beginning")
-            except _Passing as failure:
+            except TransientError as failure:
                 # Only what was never reached before is progress: a server without ranges starts at 0 every time.
                 failures = 1 if stream.tell() > furthest else failures + 1
                 furthest = max(furthest, stream.tell())
@@ -184,16 +184,16 @@ class Client:
             error.close()
             reason = plain(" ".join(f"{error.code} {error.reason}".split()))
             if error.code == 416 and "Range" in headers:  # no byte after those on disk, which have another MD5
-                raise _Useless(reason) from None
+                raise CorruptDownload(reason) from None
             if error.code in (408, 429) or error.code >= 500:
-                raise _Passing(reason, self._asked_wait(error.headers["Retry-After"])) from None
+                raise TransientError(reason, self._asked_wait(error.headers["Retry-After"])) from None
             raise DownloadError(f"{url}: {reason}") from None
         except (InvalidURL, ValueError):  # not shown: a proxy's may have a password
             raise DownloadError(
                 f"{url}: redirects to what is no address, or http_proxy or https_proxy is none"
             ) from None
         except (OSError, HTTPException) as error:
-            raise _Passing(self._reason(error)) from None
+            raise TransientError(self._reason(error)) from None
         with answer:
             if (encoding := answer.headers["Content-Encoding"] or "identity") != "identity":
                 raise DownloadError(f"{url}: comes with Content-Encoding {plain(encoding)}, expected none")
@@ -208,16 +208,16 @@ class Client:
             try:
                 chunk = answer.read1(CHUNK if missing is None else min(CHUNK, missing))
             except (OSError, HTTPException, ValueError) as error:  # ValueError: of a chunk's length
-                raise _Passing(self._reason(error)) from None
+                raise TransientError(self._reason(error)) from None
             if not chunk:
                 if missing is not None:
-                    raise _Passing(f"connection closed, {missing} bytes are missing")
+                    raise TransientError(f"connection closed, {missing} bytes are missing")
                 return
             if missing is not None:
                 missing -= len(chunk)
             yield chunk
 
-    def _pause(self, url: str, failures: int, failure: _Passing) -> None:
+    def _pause(self, url: str, failures: int, failure: TransientError) -> None:
         if failures >= self._patience.failures:
             raise DownloadError(f"{url}: {failure} ({failures} times in a row)") from None
         doubled = min(self._patience.longest_wait, self._patience.first_wait * 2 ** (failures - 1))

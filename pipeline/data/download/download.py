@@ -10,7 +10,7 @@ from threading import Event, Lock
 
 from models.errors import InputError, plain
 from models.vocabulary import read_vocabulary
-from pipeline.data.download.client import Client, DownloadError, Patience
+from pipeline.data.download.client import Client, DownloadError, RetryPolicy
 from pipeline.data.download.folder import Folder
 from pipeline.data.download.parallel import in_parallel
 from pipeline.data.download.published import Addresses, Partition, PublishedFile, Share
@@ -64,7 +64,7 @@ def download(
     share: Share,
     addresses: Addresses,
     workers: int,
-    patience: Patience,
+    patience: RetryPolicy,
     listener: Listener,
 ) -> Summary:
     """Downloads a share of some parts, checks their MD5s and puts the vocabulary beside them.

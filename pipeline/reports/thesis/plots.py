@@ -11,7 +11,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocato
 
 from components.pages.svg import COLOURS, TEXT, svg_plot
 from pipeline.experiments import catalogue
-from pipeline.reports.thesis.results import ENCODERS, Result, entry_settings, in_words
+from pipeline.reports.thesis.results import ENCODERS, Result, as_text, entry_settings
 
 # Inches of 72 points: letters of 9 points are 12 pixels high where two plots share a page of 1240.
 WIDTH, HEIGHT = 6.2, 3.3
@@ -133,7 +133,7 @@ def _video_against_frame(results: Sequence[Result]) -> Plot:
         for colour, name in zip(COLOURS, ("video level (table 4)", "frame level (table 6)"), strict=False):
             axes.plot([], [], color=colour, linewidth=4, label=name)
         _marker_legend(axes, [result for result in results if any(result.entry in pair for pair in shown)])
-        axes.set_yticks(range(len(shown)), [in_words(pair[0].model.hidden_units) for pair in shown], fontsize=8)
+        axes.set_yticks(range(len(shown)), [as_text(pair[0].model.hidden_units) for pair in shown], fontsize=8)
         axes.set_ylim(len(shown) - 0.5, -0.5)
         axes.set_ylabel("hidden layer units")
         axes.set_xlabel("test F1")

@@ -87,7 +87,7 @@ class Result:
             if value != expected.get(key):
                 shorter = key in LIMITS and isinstance(value, (int, float)) and value < expected[key]
                 kind = "shortened" if shorter else "changed"
-                changes.append(f"{kind}: {key} {in_words(value)} instead of {in_words(expected.get(key))}")
+                changes.append(f"{kind}: {key} {as_text(value)} instead of {as_text(expected.get(key))}")
         return changes
 
     @property
@@ -121,7 +121,7 @@ class Result:
             "test_videos": splits.test.videos,
             "share_of_thesis_training_videos": None if self.data.synthetic else self.data.share,
             "changes": "; ".join(self.changes),
-            **{key: in_words(self.settings[key]) if key in self.settings else None for key in WORDS},
+            **{key: as_text(self.settings[key]) if key in self.settings else None for key in WORDS},
             "f1_train_published": published.get("f1_train"),
             "f1_train": splits.train.f1,
             "f1_validation": splits.validation.f1,
@@ -164,7 +164,7 @@ def entry_settings(entry: Experiment) -> dict[str, Any]:
     return flat(entry.model_dump(mode="json", include={"level", "model", "training"}))
 
 
-def in_words(value: Any) -> str:
+def as_text(value: Any) -> str:
     """A setting as the thesis writes it: yes and no, 2304-1152, and 0 for no hidden layers."""
     if value is None or isinstance(value, bool):
         return "yes" if value else "no"

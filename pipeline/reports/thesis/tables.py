@@ -6,7 +6,7 @@ from statistics import fmean, stdev
 from typing import Any, Literal, NamedTuple
 
 from pipeline.experiments import Experiment, catalogue
-from pipeline.reports.thesis.results import WORDS, Result, entry_settings, in_words
+from pipeline.reports.thesis.results import WORDS, Result, as_text, entry_settings
 
 TITLES = {
     4: "Average pooling results on the video level dataset",
@@ -106,7 +106,7 @@ def is_thesis_row(result: Result) -> bool:
 
 def _varying(settings: Sequence[Mapping[str, Any]]) -> list[str]:
     """The settings to show, in the order of WORDS: those that differ, or where none does the encoder's sizes."""
-    varying = [key for key in WORDS if len({in_words(one[key]) if key in one else None for one in settings}) > 1]
+    varying = [key for key in WORDS if len({as_text(one[key]) if key in one else None for one in settings}) > 1]
     sizes = [key for key in WORDS if key.startswith("model.encoder.") and key != "model.encoder.name"]
     return varying or [key for key in sizes if key in settings[0]]
 
@@ -164,7 +164,7 @@ def _mean(by_seed: Mapping[int, Sequence[Result]]) -> Line:
 
 def _not_run(entry: Experiment) -> Line:
     assert entry.published is not None
-    settings = {key: in_words(value) for key, value in entry_settings(entry).items()}
+    settings = {key: as_text(value) for key, value in entry_settings(entry).items()}
     published = {f"{key}_published": value for key, value in entry.published.model_dump().items()}
     return Line("not run", entry.name, "", {**settings, **published, "experiment": entry.name, "data": "not run"})
 

@@ -6,7 +6,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from components.dataset_statistics.agreement import agreement, deviation, in_words, jensen_shannon
+from components.dataset_statistics.agreement import agreement, describe_agreement, deviation, jensen_shannon
 
 
 def test_the_distance_is_the_root_of_the_mean_divergence_from_the_middle():
@@ -75,7 +75,7 @@ def test_a_label_that_one_split_lacks_is_named():
     by_pair = {(pair.first, pair.second): pair for pair in found.distances}
     assert by_pair["a", "b"].distance < by_pair["a", "b"].chance_limit
     assert by_pair["b", "c"].distance > by_pair["b", "c"].chance_limit
-    words = in_words(found)
+    words = describe_agreement(found)
     assert words[0].startswith("a and b agree: ") and words[2].startswith("b and c differ more than chance explains: ")
     assert words[3] == "1 label is more or less frequent in a split than chance explains."
 
@@ -84,4 +84,4 @@ def test_a_label_that_one_split_lacks_is_named():
 def test_a_split_without_videos_is_not_compared(videos):
     frequencies = {name: np.array([number, 0]) for name, number in videos.items()}
     found = agreement(frequencies, videos, ("x", "y"))
-    assert (found.distances, found.differences, in_words(found)) == ((), (), [])
+    assert (found.distances, found.differences, describe_agreement(found)) == ((), (), [])

@@ -91,7 +91,7 @@ def test_data_dealt_from_the_same_source_have_not_drifted_however_low_the_limits
     ]
     assert found == [[]] * 20
     frames = [frame_statistics(generator.integers(1, 20, videos)) for videos in (300, 200)]
-    assert compare(*frames, "7", strict).in_words() == ["no drift from the training data of version 7, which serves"]
+    assert compare(*frames, "7", strict).describe() == ["no drift from the training data of version 7, which serves"]
 
 
 def test_labels_that_appear_and_vanish_are_named_unless_chance_explains_them():
@@ -145,7 +145,7 @@ def test_the_largest_shift_of_samples_is_within_what_chance_allows():
 def test_nothing_is_compared_without_training_videos():
     empty = video_statistics([])
     drift = compare(empty, video_statistics([[0]] * 5), "7", DriftSettings())
-    assert drift.in_words() == ["a training split without videos: nothing to compare"] and not drift.findings
+    assert drift.describe() == ["a training split without videos: nothing to compare"] and not drift.findings
 
 
 @pytest.fixture
@@ -183,13 +183,13 @@ def serve(tmp_path):
 
 def test_the_newest_model_that_serves_is_compared_with(detect, serve):
     now = video_statistics([[0]] * 100)
-    assert detect(now).in_words() == ["no model serves yet: nothing to compare the data with"]
+    assert detect(now).describe() == ["no model serves yet: nothing to compare the data with"]
     serve("7")
-    assert detect(now).in_words() == ["version 7, which serves, has no statistics of its data"]
+    assert detect(now).describe() == ["version 7, which serves, has no statistics of its data"]
     serve("8", video_statistics([[1]] * 100))
     assert detect(now).version == "8" and len(detect(now).findings) == 3
     serve("9", now)
-    assert detect(now).in_words() == ["no drift from the training data of version 9, which serves"]
+    assert detect(now).describe() == ["no drift from the training data of version 9, which serves"]
 
 
 def test_a_drift_ends_the_run_where_the_settings_say_so(detect, serve):

@@ -29,13 +29,13 @@ class Page(HTMLParser):
         self.tags: list[str] = []
         self.links: list[str] = []
         self.rows: list[list[str]] = []
-        self.spoken: list[str] = []
+        self.alt_text: list[str] = []
         self.feed(html)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append(tag)
         self.links += [value or "" for key, value in attrs if key in ("src", "href", "xlink:href", "action", "data")]
-        self.spoken += [value or "" for key, value in attrs if key == "aria-label"]
+        self.alt_text += [value or "" for key, value in attrs if key == "aria-label"]
         if tag == "tr":
             self.rows.append([])
         if tag in ("td", "th"):
@@ -128,10 +128,10 @@ def test_a_parameter_has_an_axis_and_a_plot_with_a_point_for_each_trial():
     page = page_of(scored("0", 0.7), scored("1", 0.8), scored("2", 0.75))
     lines, *plots = page.plots
     assert all(f">{name}</text>" in lines for name in ("clusters", "hidden_units", "context_gating", "GAP@20"))
-    assert [spoken.partition(";")[0] for spoken in page.spoken[1:]] == [
+    assert [alt_text.partition(";")[0] for alt_text in page.alt_text[1:]] == [
         f"GAP@20 by {name}" for name in ("clusters", "hidden_units", "context_gating")
     ]
-    assert all("the best: GAP@20 0.8000 with model.encoder.clusters 64" in spoken for spoken in page.spoken)
+    assert all("the best: GAP@20 0.8000 with model.encoder.clusters 64" in alt_text for alt_text in page.alt_text)
     # A trial more is a point more, beside the marks of the axes, which stay.
     more = page_of(scored("0", 0.7), scored("1", 0.8), scored("2", 0.75), scored("3", 0.72))
     assert [points(plot) - points(less) for plot, less in zip(more.plots, page.plots, strict=True)] == [4, 1, 1, 1]

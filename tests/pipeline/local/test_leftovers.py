@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from pipeline.local.leftovers import alone_in
+from pipeline.local.leftovers import exclusive
 from pipeline.local.metadata_file import known_artifacts, require_metadata
 from tuner.search import FINISHED
 
@@ -63,7 +63,7 @@ def litter(run):
 
 def test_the_next_run_removes_what_killed_ones_have_left_and_nothing_else(run, litter):
     folder, before = run
-    with alone_in(folder):
+    with exclusive(folder):
         assert files(folder) == before | {".lock"}
     assert files(folder) == before
 

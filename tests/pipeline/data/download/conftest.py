@@ -13,12 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.data.download.client import Patience
+from pipeline.data.download.client import RetryPolicy
 from pipeline.data.download.download import Listener, Summary, download
 from pipeline.data.download.published import Addresses, Partition, Share
 
 # Waits that a test can afford; the timeout is longer than any machine is busy.
-QUICK = Patience(timeout=300, failures=4, first_wait=0.01, longest_wait=0.04, longest_asked_wait=0.5)
+QUICK = RetryPolicy(timeout=300, failures=4, first_wait=0.01, longest_wait=0.04, longest_asked_wait=0.5)
 
 
 @dataclass
@@ -198,7 +198,7 @@ def listened() -> Listened:
 
 @pytest.fixture
 def fetch(mirror: Mirror, tmp_path: Path, listened: Listened) -> Callable[..., Summary]:
-    """Downloads into `tmp_path / "out"`; further arguments are of Patience, instead of QUICK's."""
+    """Downloads into `tmp_path / "out"`; further arguments are of RetryPolicy, instead of QUICK's."""
 
     def call(*partitions: str, share: str = "1/1", workers: int = 4, **patience: float) -> Summary:
         wanted = [Partition(*partition.split("/")) for partition in partitions or ("2/video/train",)]

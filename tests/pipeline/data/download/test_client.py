@@ -8,7 +8,7 @@ from threading import Event
 
 import pytest
 
-from pipeline.data.download.client import Client, DownloadError, Patience
+from pipeline.data.download.client import Client, DownloadError, RetryPolicy
 
 IDS = ["aa", "bF", "99"]
 BROKEN = "/2/video/train/trainbF.tfrecord"
@@ -171,7 +171,7 @@ def test_a_server_that_falls_silent_is_asked_for_the_rest(mirror, shards, fetch,
 
 
 def test_a_server_that_is_not_there_is_given_up_in_one_line(tmp_path):
-    client = Client(Patience(failures=2, first_wait=0.01), Event(), len, str)
+    client = Client(RetryPolicy(failures=2, first_wait=0.01), Event(), len, str)
     with pytest.raises(DownloadError, match=r"^http://127.0.0.1:9/x: Connection refused \(2 times in a row\)$"):
         client.document("http://127.0.0.1:9/x")
 

@@ -8,7 +8,7 @@ from threading import Event
 import pytest
 
 from pipeline.data.download import client as of_client
-from pipeline.data.download.client import Client, DownloadError, Patience
+from pipeline.data.download.client import Client, DownloadError, RetryPolicy
 
 PLAN = "/2/download_plans/video_train.json"
 SHARD = "/2/video/train/trainaa.tfrecord"
@@ -89,7 +89,7 @@ def test_a_body_without_end_is_given_up(mirror, reason, monkeypatch, tmp_path):
     assert reason(endless) == "longer than 0 GiB"
     assert list((tmp_path / "out" / ".download").glob("*.part")) == []
     monkeypatch.setattr(of_client, "LONGEST_DOCUMENT", 1 << 20)
-    client = Client(Patience(), Event(), len, str)
+    client = Client(RetryPolicy(), Event(), len, str)
     mirror.breaks(PLAN, endless)
     with pytest.raises(DownloadError, match="longer than 1 MiB"):
         client.document(f"{mirror.url}{PLAN}")
@@ -149,7 +149,7 @@ def test_a_proxy_that_is_none_is_one_line_without_its_password(monkeypatch, prox
     monkeypatch.delenv("no_proxy")
     monkeypatch.delenv("NO_PROXY", raising=False)
     monkeypatch.setenv("http_proxy", proxy)
-    client = Client(Patience(failures=1), Event(), len, str)
+    client = Client(RetryPolicy(failures=1), Event(), len, str)
     with pytest.raises(DownloadError) as error:
         client.document("http://mirror.example/x")
     assert "ret" not in str(error.value)
@@ -171,6 +171,6 @@ def test_a_server_is_waited_for_as_long_as_it_takes_to_restart(monkeypatch):
     monkeypatch.setattr(random, "uniform", lambda low, high: (low + high) / 2)
     clock = Clock()
     with pytest.raises(DownloadError, match="8 times in a row"):
-        Client(Patience(), clock, len, str).document("http://127.0.0.1:9/x")
+        Client(RetryPolicy(), clock, len, str).document("http://127.0.0.1:9/x")
     assert clock.waits == [1, 2, 4, 8, 16, 32, 60]
-    assert 120 <= sum(clock.waits) < 150 and "two" in " ".join(Patience.__doc__.split())
+    assert 120 <= sum(clock.waits) < 150 and "two" in " ".join(RetryPolicy.__doc__.split())
