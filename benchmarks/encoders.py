@@ -164,7 +164,8 @@ def build(encoder: str, straightforward: bool) -> Any:
             "gru": lambda: plain.Recurrent("gru", 2, 400),
         }
         return layers[encoder]()
-    from models.encoders.streams import JOINED_STREAM, build_encoder
+    from models.encoders.streams import build_encoder
+    from models.features import JOINED_STREAM
     from models.settings import ModelSettings
 
     settings = {

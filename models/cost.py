@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import assert_never
 
-from models.features import AUDIO_WIDTH, MAX_FRAMES, RGB_WIDTH, WIDTH
+from models.features import MAX_FRAMES, Stream
 from models.settings import (
     AverageSettings,
     DBoFSettings,
@@ -15,6 +15,7 @@ from models.settings import (
     NeXtVLADSettings,
     RecurrentSettings,
     TransformerSettings,
+    for_stream,
 )
 
 
@@ -53,8 +54,7 @@ def cost(settings: ModelSettings, classes: int, frames: int = MAX_FRAMES) -> Cos
     encoder = settings.encoder
     if isinstance(encoder, EnsembleSettings):
         return None
-    streams = (RGB_WIDTH, AUDIO_WIDTH) if settings.two_stream else (WIDTH,)
-    pooled = [_encoder(encoder, width, frames) for width in streams]
+    pooled = [_encoder(encoder, stream, frames) for stream in settings.streams]
     total = sum((part for _, part in pooled), Cost())
     videos = [width for width, _ in pooled]
     if not settings.hidden_units_audio:
@@ -79,34 +79,31 @@ def cost(settings: ModelSettings, classes: int, frames: int = MAX_FRAMES) -> Cos
     return total + _gate(settings, classes)
 
 
-def _encoder(settings: AverageSettings | FrameEncoderSettings, width: int, frames: int) -> tuple[int, Cost]:
-    """The width of one stream's pooled video, and what it costs to pool its frames of a width."""
-    audio = width == AUDIO_WIDTH
+def _encoder(settings: AverageSettings | FrameEncoderSettings, stream: Stream, frames: int) -> tuple[int, Cost]:
+    """The width of one stream's pooled video, and the cost of pooling its frames."""
+    width = stream.width
+    if isinstance(settings, AverageSettings):
+        return width, Cost()
+    settings = for_stream(settings, stream)
     match settings:
-        case AverageSettings():
-            return width, Cost()
         case RecurrentSettings(name=cell, layers=layers, units=units):
             first = _recurrent(cell, width, units, frames)
             return units, first + _recurrent(cell, units, units, frames) * (layers - 1)
         case TransformerSettings(layers=layers):
             return width, Cost(MAX_FRAMES * width) + _transformer(settings, width, frames) * layers
         case DBoFSettings(clusters=clusters, batch_norm=batch_norm, add_max=add_max):
-            clusters = clusters // 8 if audio else clusters
             shares = _assignment(width, clusters, batch_norm, frames)
             return width, shares + _dense(clusters * (2 if add_max else 1), width, bias=False)
         case NetVLADSettings(clusters=clusters, batch_norm=batch_norm):
-            clusters = clusters // 2 if audio else clusters
             sums = Cost(width * clusters, 2 * frames * width * clusters)
             shares = _assignment(width, clusters, batch_norm, frames)
             return width, shares + sums + _dense(width * clusters, width, bias=False)
         case NetFVSettings(clusters=clusters, batch_norm=batch_norm):
-            clusters = clusters // 2 if audio else clusters
             sums = Cost(width * clusters, 2 * frames * width * clusters) * 2
             shares = _assignment(width, clusters, batch_norm, frames)
             return width, shares + sums + _dense(2 * width * clusters, width, bias=False)
         case NeXtVLADSettings(clusters=clusters, groups=groups):
-            share = 2 if audio else 1
-            return _next_vlad(width, clusters // share, groups // share, frames)
+            return _next_vlad(width, clusters, groups, frames)
     assert_never(settings)
 
 

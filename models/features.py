@@ -1,5 +1,6 @@
 """Names and sizes of what a YouTube-8M record holds; the same from ExampleGen to the served model."""
 
+from dataclasses import dataclass
 from typing import Literal
 
 Level = Literal["video", "frame"]
@@ -26,3 +27,22 @@ YT8M_CLASSES = 3862
 LABEL_IDS = "label_ids"
 MEAN = "mean"
 FRAMES = "frames"
+
+
+@dataclass(frozen=True)
+class Stream:
+    """The columns of the joined 1152-wide frames that one encoder reads."""
+
+    name: str
+    start: int
+    stop: int
+
+    @property
+    def width(self) -> int:
+        """Number of features in a frame of this stream."""
+        return self.stop - self.start
+
+
+RGB_STREAM = Stream("rgb", 0, RGB_WIDTH)
+AUDIO_STREAM = Stream("audio", RGB_WIDTH, WIDTH)
+JOINED_STREAM = Stream("joined", 0, WIDTH)

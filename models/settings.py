@@ -1,7 +1,7 @@
 """What a model is made of and how it is trained; both are read from an experiment's YAML entry."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, assert_never, get_args
 
 from pydantic import (
     BaseModel,
@@ -14,7 +14,7 @@ from pydantic import (
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from models.errors import InputError, plain, quote
-from models.features import MAX_FRAMES
+from models.features import AUDIO_STREAM, JOINED_STREAM, MAX_FRAMES, RGB_STREAM, Stream
 
 # What Keras takes, 32 bits; searches draw with the next number.
 MAX_SEED = 2**32 - 2
@@ -113,7 +113,7 @@ class TransformerSettings(Settings):
 
 
 class DBoFSettings(Settings):
-    """Deep bag of frames; `clusters` counts the visual stream's, the audio stream has an eighth of them."""
+    """Deep bag of frames."""
 
     name: Literal["dbof"]
     clusters: Annotated[int, Field(ge=16, le=2**31 - 1)]
@@ -122,10 +122,7 @@ class DBoFSettings(Settings):
 
 
 class NetVLADSettings(Settings):
-    """NetVLAD; `clusters` counts the visual stream's, the audio stream has half of them.
-
-    With one cluster all shares are 1 and nothing is learnt about them: four leave the audio stream two.
-    """
+    """NetVLAD. One cluster would get all shares and learn nothing: four leave the audio stream two."""
 
     name: Literal["netvlad"]
     clusters: Annotated[int, Field(ge=4, le=2**31 - 1)]
@@ -133,7 +130,7 @@ class NetVLADSettings(Settings):
 
 
 class NetFVSettings(Settings):
-    """NetFV; `clusters` counts the visual stream's, the audio stream has half of them."""
+    """NetFV."""
 
     name: Literal["netfv"]
     clusters: Annotated[int, Field(ge=4, le=2**31 - 1)]
@@ -141,7 +138,7 @@ class NetFVSettings(Settings):
 
 
 class NeXtVLADSettings(Settings):
-    """NeXtVLAD; the audio stream has half the clusters and half the groups."""
+    """NeXtVLAD."""
 
     name: Literal["nextvlad"]
     clusters: Annotated[int, Field(ge=4, le=2**31 - 1)]
@@ -152,6 +149,27 @@ class NeXtVLADSettings(Settings):
 FrameEncoderSettings = (
     RecurrentSettings | TransformerSettings | DBoFSettings | NetVLADSettings | NetFVSettings | NeXtVLADSettings
 )
+
+
+def for_stream(settings: FrameEncoderSettings, stream: Stream) -> FrameEncoderSettings:
+    """The sizes of one stream's encoder: an experiment gives those of the visual stream, audio gets fewer clusters.
+
+    Example:
+        >>> for_stream(DBoFSettings(name="dbof", clusters=4096), AUDIO_STREAM).clusters
+        512
+    """
+    if stream != AUDIO_STREAM:
+        return settings
+    match settings:
+        case RecurrentSettings() | TransformerSettings():
+            return settings
+        case DBoFSettings(clusters=clusters):
+            return settings.model_copy(update={"clusters": clusters // 8})
+        case NetVLADSettings(clusters=clusters) | NetFVSettings(clusters=clusters):
+            return settings.model_copy(update={"clusters": clusters // 2})
+        case NeXtVLADSettings(clusters=clusters, groups=groups):
+            return settings.model_copy(update={"clusters": clusters // 2, "groups": groups // 2})
+    assert_never(settings)
 
 
 class EnsembleSettings(Settings):
@@ -175,6 +193,11 @@ class ModelSettings(Settings):
     hidden_units_audio: tuple[Count, ...] = ()
     dropout: Share = 0.0
     experts: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
+
+    @property
+    def streams(self) -> tuple[Stream, ...]:
+        """The streams that have an encoder each."""
+        return (RGB_STREAM, AUDIO_STREAM) if self.two_stream else (JOINED_STREAM,)
 
     @model_validator(mode="after")
     def _audio_needs_two_streams(self) -> "ModelSettings":

@@ -7,8 +7,8 @@ from typing import Any
 import keras
 from keras import KerasTensor, ops
 
-from models.encoders.streams import AUDIO_STREAM, JOINED_STREAM, RGB_STREAM, Stream, build_encoder
-from models.features import FRAMES, MEAN, NUM_FRAMES, WIDTH, Level
+from models.encoders.streams import build_encoder
+from models.features import FRAMES, JOINED_STREAM, MEAN, NUM_FRAMES, WIDTH, Level, Stream
 from models.layers.context_gating import ContextGating
 from models.layers.dense_stack import dense_stack
 from models.layers.masking import frame_mask
@@ -82,8 +82,8 @@ def build_video_classifier(settings: ModelSettings, classes: int, seed: int) -> 
         Output: probabilities, float32 [batch, classes], in every precision.
     """
     seeds = _seeds(seed)
-    streams = (RGB_STREAM, AUDIO_STREAM) if settings.two_stream else (JOINED_STREAM,)
-    inputs, pooled = _pool(settings, streams, seeds)
+    inputs, pooled = _pool(settings, seeds)
+    streams = settings.streams
     if len(pooled) > 1 and not settings.hidden_units_audio:
         streams, pooled = (JOINED_STREAM,), [keras.layers.Concatenate(name="pooled")(pooled)]
 
@@ -129,24 +129,22 @@ def _seeds(seed: int) -> Iterator[int]:
         yield generator.getrandbits(31)
 
 
-def _pool(
-    settings: ModelSettings, streams: tuple[Stream, ...], seeds: Iterator[int]
-) -> tuple[dict[str, KerasTensor], list[KerasTensor]]:
+def _pool(settings: ModelSettings, seeds: Iterator[int]) -> tuple[dict[str, KerasTensor], list[KerasTensor]]:
     """The inputs of the model and one vector for each stream, [batch, width of the stream]."""
     if isinstance(settings.encoder, AverageSettings):
         inputs = video_inputs(frames=False)
         features = l2_normalize(inputs[MEAN]) if settings.normalize_frames else inputs[MEAN]
-        return inputs, [_columns(features, stream) for stream in streams]
+        return inputs, [_columns(features, stream) for stream in settings.streams]
 
     assert not isinstance(settings.encoder, EnsembleSettings), "ensembles have a builder of their own"
     inputs = video_inputs(frames=True)
     features, mask = FrameDecoder(settings.normalize_frames, name="decoder")(inputs[FRAMES], inputs[NUM_FRAMES])
-    encoders = [build_encoder(settings.encoder, stream, next(seeds)) for stream in streams]
-    return inputs, [encode(_columns(features, stream), mask) for encode, stream in zip(encoders, streams, strict=True)]
+    encoders = [(stream, build_encoder(settings.encoder, stream, next(seeds))) for stream in settings.streams]
+    return inputs, [encode(_columns(features, stream), mask) for stream, encode in encoders]
 
 
 def _columns(features: KerasTensor, stream: Stream) -> KerasTensor:
-    return features if stream is JOINED_STREAM else features[..., stream.start : stream.stop]
+    return features if stream == JOINED_STREAM else features[..., stream.start : stream.stop]
 
 
 def _refine(settings: ModelSettings, stream: Stream, video: KerasTensor, seeds: Iterator[int]) -> KerasTensor:
