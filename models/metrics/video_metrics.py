@@ -24,6 +24,23 @@ CALIBRATION_BINS = 20
 _REPLICATE_STEP = 1 / 16
 _REPLICATE_PLACES = int((HIGHEST - LOWEST) / _REPLICATE_STEP)
 
+# The names of all scores, as `VideoMetrics.scores` orders them; the first is the thesis'.
+SCORES = (
+    "f1",
+    "precision",
+    "recall",
+    "macro_f1",
+    "macro_precision",
+    "macro_recall",
+    "gap",
+    "map",
+    "map_official",
+    "perr",
+    "hit_at_1",
+    "ece",
+    "f1_at_threshold",
+)
+
 
 class VideoMetrics:
     """Counts of the videos seen so far, from which every score follows.
@@ -71,13 +88,12 @@ class VideoMetrics:
             self._count_replicates(poisson_weights(ids, len(self.replicate_counts)), decisions, *ranks)
 
     def merge(self, other: Self) -> None:
-        """Adds what another has counted."""
-        for name in (
-            "videos", "not_numbers", "true_positives", "predicted", "actual", "pairs", "positives", "probabilities",
-            "perr_sum", "first_is_right", "replicate_counts", "replicate_ranks",
-        ):  # fmt: skip
-            setattr(self, name, getattr(self, name) + getattr(other, name))
-        self.ranked.merge(other.ranked)
+        """Adds the counts of another accumulator: every attribute but `classes` is one."""
+        for name, count in vars(self).items():
+            if isinstance(count, RankedPredictions):
+                count.merge(getattr(other, name))
+            elif name != "classes":
+                setattr(self, name, count + getattr(other, name))
 
     def scores(self, threshold: float | None = None) -> dict[str, float]:
         """All scores by name; 0 where undefined.
@@ -233,7 +249,3 @@ def _ratio(part: np.ndarray | float, whole: np.ndarray | float) -> np.ndarray:
 
 def _mean(values: np.ndarray) -> float:
     return float(values.mean()) if values.size else 0.0
-
-
-# The names of all scores; the first is the thesis'.
-SCORES = tuple(VideoMetrics(1).scores(THRESHOLD))

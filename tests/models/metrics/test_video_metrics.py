@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.metrics.video_metrics import VideoMetrics, best_labels
+from models.metrics.video_metrics import SCORES, THRESHOLD, VideoMetrics, best_labels
 
 Predictions = tuple[np.ndarray, np.ndarray]
 
@@ -73,6 +73,10 @@ def test_groups_of_labels_have_scores_of_their_own(fair_predictions: Callable) -
     columns = np.array([1, 5, 17])
     p, y = probabilities[:, columns] > 0.5, labels[:, columns] > 0
     assert counted(probabilities, labels).f1_of(columns) == pytest.approx(2 * (p & y).sum() / (p.sum() + y.sum()))
+
+
+def test_score_names_are_those_that_are_computed() -> None:
+    assert tuple(VideoMetrics(1).scores(THRESHOLD)) == SCORES
 
 
 def test_undefined_scores_are_zero() -> None:
