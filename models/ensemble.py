@@ -67,6 +67,14 @@ def build_ensemble(members: Sequence[keras.Model], level: Level) -> keras.Model:
     Args:
         members: from `build_video_classifier`.
         level: what the ensemble reads, frames or means; members that read frames can't be had from means.
+
+    Example:
+        >>> from models.settings import ModelSettings
+        >>> from models.video_classifier import build_video_classifier
+        >>> settings = ModelSettings.model_validate({"encoder": {"name": "average"}})
+        >>> members = [build_video_classifier(settings, 10, seed) for seed in (0, 1)]
+        >>> build_ensemble(members, "video")({"mean": ops.ones((2, 1152))}).shape
+        TensorShape([2, 10])
     """
     inputs = video_inputs(frames=level == "frame")
     return keras.Model(inputs, Ensemble(members, dtype="float32", name="ensemble")(inputs), name="video_ensemble")

@@ -14,7 +14,12 @@ class InputError(ValueError):
 
 
 def quote(value: Any) -> str:
-    """A value as Python writes it, on one line and not too long to read."""
+    """A value as Python writes it, on one line and not too long to read.
+
+    Example:
+        >>> quote("a name")
+        "'a name'"
+    """
     try:
         text = repr(value)
     except (RecursionError, ValueError):  # of JSON: nested by the thousand, or a number of more than 4300 digits
@@ -23,6 +28,11 @@ def quote(value: Any) -> str:
 
 
 def plain(value: Any) -> str:
-    """A value without quotes, say a name that a user gave; as `quote` shows it where it is no short line of text."""
+    r"""A value without quotes, say a name that a user gave; as `quote` shows it unless it is a short line of text.
+
+    Example:
+        >>> plain("a name"), plain("two\nlines")
+        ('a name', "'two\\nlines'")
+    """
     text = str(value)
     return text if text and text.isprintable() and len(text) <= 2 * LONGEST_VALUE else quote(value)

@@ -69,6 +69,12 @@ def set_key(content: dict[str, Any], key: str, value: Any) -> None:
 
     Raises:
         InputError: a part of the key names a value that has no parts.
+
+    Example:
+        >>> content = {"training": {"max_epochs": 100}}
+        >>> set_key(content, "training.max_epochs", 5)
+        >>> content
+        {'training': {'max_epochs': 5}}
     """
     *parents, last = key.split(".")
     for parent in parents:
@@ -81,7 +87,12 @@ def set_key(content: dict[str, Any], key: str, value: Any) -> None:
 
 
 def flat(content: Mapping[str, Any], parents: str = "") -> dict[str, Any]:
-    """Nested dicts by dotted keys."""
+    """Nested dicts by dotted keys.
+
+    Example:
+        >>> flat({"training": {"max_epochs": 5, "patience": 3}})
+        {'training.max_epochs': 5, 'training.patience': 3}
+    """
     found: dict[str, Any] = {}
     for key, value in content.items():
         found |= flat(value, f"{parents}{key}.") if isinstance(value, Mapping) else {f"{parents}{key}": value}
@@ -180,7 +191,14 @@ class EnsembleSettings(Settings):
 
 
 class ModelSettings(Settings):
-    """Encoder, streams and classifier of an experiment; with `experts`, a mixture of so many classifies each label."""
+    """Encoder, streams and classifier of an experiment; with `experts`, a mixture of so many classifies each label.
+
+    Example:
+        >>> encoder = {"name": "netvlad", "clusters": 64}
+        >>> settings = ModelSettings.model_validate({"encoder": encoder, "two_stream": True})
+        >>> [stream.name for stream in settings.streams]
+        ['rgb', 'audio']
+    """
 
     encoder: Annotated[AverageSettings | FrameEncoderSettings | EnsembleSettings, Field(discriminator="name")]
     two_stream: bool = False
@@ -226,6 +244,10 @@ class TrainingSettings(Settings):
     Of a gradient, `clipvalue` bounds each element, `clipnorm` the length of each variable's part. `max_hours` counts
     the time of all processes that took part. With `warm_start` training begins with the weights of the newest pushed
     model, or of the one whose folder it is, and with a new optimizer.
+
+    Example:
+        >>> TrainingSettings(frame_sampling="random", sampled_frames=30).batch_size
+        128
     """
 
     learning_rate: Annotated[float, Field(ge=1e-20, le=1e38)] = 1e-3

@@ -32,6 +32,11 @@ class FrameDecoder(keras.layers.Layer):
 
     Returns:
         features (dtype of the layer, same shape as `frames`) and mask (bool, [batch, frames]; true for real frames).
+
+    Example:
+        >>> features, mask = FrameDecoder(normalize=True)(ops.ones((2, 5, 1152), "uint8"), ops.array([5, 3]))
+        >>> features.shape, mask.shape
+        (TensorShape([2, 5, 1152]), TensorShape([2, 5]))
     """
 
     def __init__(self, normalize: bool = False, **kwargs: Any) -> None:
@@ -80,6 +85,12 @@ def build_video_classifier(settings: ModelSettings, classes: int, seed: int) -> 
         A functional model. Inputs: `{"mean": float32 [batch, 1152]}` for the average encoder, else
         `{"frames": uint8 [batch, frames, 1152], "num_frames": int32 [batch]}`, frames padded with anything.
         Output: probabilities, float32 [batch, classes], in every precision.
+
+    Example:
+        >>> settings = ModelSettings.model_validate({"encoder": {"name": "lstm", "units": 8}, "two_stream": True})
+        >>> model = build_video_classifier(settings, classes=10, seed=0)
+        >>> model({"frames": ops.ones((2, 5, 1152), "uint8"), "num_frames": ops.array([5, 3])}).shape
+        TensorShape([2, 10])
     """
     seeds = _seeds(seed)
     inputs, pooled = _pool(settings, seeds)
@@ -117,6 +128,12 @@ def training_view(model: keras.Model) -> tuple[keras.Model, bool]:
     Returns:
         Another model with the same inputs and weights, so that the optimizer's state is none of `model`'s; and whether
         its outputs are logits: gated probabilities and those of a mixture or an ensemble have none.
+
+    Example:
+        >>> model = build_video_classifier(ModelSettings.model_validate({"encoder": {"name": "average"}}), 10, seed=0)
+        >>> view, has_logits = training_view(model)
+        >>> view.output.name == model.get_layer("logits").output.name, has_logits
+        (True, True)
     """
     has_logits = model.layers[-1].name == "probabilities"
     output = model.get_layer("logits").output if has_logits else model.output

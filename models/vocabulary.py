@@ -23,7 +23,7 @@ class Vocabulary:
 
 
 def read_vocabulary(text: str, source: str) -> Vocabulary:
-    """Reads a vocabulary in the format of YouTube-8M.
+    r"""Reads a vocabulary in the format of YouTube-8M.
 
     Args:
         text: CSV with a header; columns go by their names, in any case. `Index` numbers the labels 0 .. C - 1 in any
@@ -34,6 +34,10 @@ def read_vocabulary(text: str, source: str) -> Vocabulary:
     Raises:
         InputError: not CSV, no columns `Index` and `Name` or `KnowledgeGraphId`, a row that the header doesn't fit, an
             index that is no number, twice there or missing, two labels of one name, or no rows.
+
+    Example:
+        >>> read_vocabulary("Index,Name,Vertical1\n0,Game,Games\n1,Car,Autos\n", "vocabulary.csv").names
+        ('Game', 'Car')
     """
     rows = _rows(text, source)
     _, header = next(rows, (0, []))

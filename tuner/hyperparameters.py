@@ -15,7 +15,13 @@ from tuner.settings import Choice, Float, Space
 
 
 def hyperparameters(space: Space) -> keras_tuner.HyperParameters:
-    """The space as KerasTuner knows it."""
+    """The space as KerasTuner knows it.
+
+    Example:
+        >>> space = {"training.patience": Choice(type="choice", values=(1, 3))}
+        >>> hyperparameters(space).values
+        {'training.patience': 1}
+    """
     declared = keras_tuner.HyperParameters()
     for key, parameter in space.items():
         with ExitStack() as scopes:
@@ -79,6 +85,12 @@ def with_values(
 
     Raises:
         InputError: values that are not allowed, or not together.
+
+    Example:
+        >>> model = ModelSettings.model_validate({"encoder": {"name": "average"}})
+        >>> model, training = with_values(model, TrainingSettings(), {"model.dropout": 0.5, "training.patience": 1})
+        >>> model.dropout, training.patience
+        (0.5, 1)
     """
     content = {"model": model.model_dump(mode="json"), "training": training.model_dump(mode="json")}
     for key, value in values.items():

@@ -74,6 +74,11 @@ def build_oracle(settings: TuneSettings, seed: int) -> keras_tuner.Oracle:
     Args:
         settings: of the search, with a space.
         seed: of what is drawn.
+
+    Example:
+        >>> space = {"training.patience": {"type": "choice", "values": [1, 3]}}
+        >>> build_oracle(TuneSettings.model_validate({"space": space, "oracle": "grid"}), seed=0).max_trials
+        20
     """
     common: dict[str, Any] = {
         "objective": keras_tuner.Objective(settings.objective, "min" if settings.objective == "val_loss" else "max"),

@@ -73,6 +73,26 @@ class Search(BaseTuner):
         task: what is trained.
         settings: of the search, with a space.
         folder: of the search: one search, one folder.
+
+    Example:
+        >>> import tempfile
+        >>> from models.video_classifier import build_video_classifier
+        >>> batches = tf.data.Dataset.from_tensors(({"mean": tf.ones((8, 1152))}, tf.ones((8, 2))))
+        >>> task = Task(
+        ...     model=ModelSettings.model_validate({"encoder": {"name": "average"}}),
+        ...     training=TrainingSettings(),
+        ...     build=lambda settings: build_video_classifier(settings, classes=2, seed=0),
+        ...     data=lambda model, training: (lambda epoch: batches, batches),
+        ...     seed=0,
+        ... )
+        >>> space = {"training.learning_rate": {"type": "choice", "values": [0.01, 0.1]}}
+        >>> content = {"space": space, "max_trials": 2, "max_epochs": 1, "objective": "val_loss"}
+        >>> settings = TuneSettings.model_validate(content)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     search = Search(task, settings, Path(folder, "search"))
+        ...     search.search()
+        >>> search.oracle.get_best_trials()[0].hyperparameters.values
+        {'training.learning_rate': 0.1}
     """
 
     def __init__(self, task: Task, settings: TuneSettings, folder: Path) -> None:

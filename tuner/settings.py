@@ -86,6 +86,12 @@ class TuneSettings(Settings):
         stop_hopeless: ends a trial whose validation loss is, after an epoch, above the median of the others' after as
             many (the median stopping rule of Google Vizier, Golovin et al., KDD 2017).
         workers: trials at a time, each in a process of its own; with GPUs each has one to itself.
+
+    Example:
+        >>> rate = {"type": "float", "min": 1e-4, "max": 1e-2, "log": True}
+        >>> settings = TuneSettings.model_validate({"space": {"training.learning_rate": rate}, "max_trials": 5})
+        >>> settings.oracle, settings.max_trials
+        ('bayesian', 5)
     """
 
     space: dict[str, AnyParameter] = {}

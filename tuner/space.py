@@ -16,7 +16,13 @@ ALL = "all"
 
 
 def search_space(settings: TuneSettings, model: ModelSettings) -> Space:
-    """The space that an experiment names, else its encoder's of `spaces.yaml`; empty for an ensemble."""
+    """The space that an experiment names, else its encoder's of `spaces.yaml`; empty for an ensemble.
+
+    Example:
+        >>> model = ModelSettings.model_validate({"encoder": {"name": "dbof", "clusters": 512}})
+        >>> list(search_space(TuneSettings(), model))[:2]
+        ['model.encoder.clusters', 'model.hidden_units']
+    """
     spaces = _spaces()
     own = spaces.get(model.encoder.name)
     if settings.space or own is None:

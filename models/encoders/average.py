@@ -19,6 +19,11 @@ def mean_of_frames(frames: KerasTensor, num_frames: KerasTensor) -> KerasTensor:
 
     Returns:
         float32, [batch, features].
+
+    Example:
+        >>> frames = ops.cast([[[0, 255], [255, 255], [99, 99]]], "uint8")
+        >>> mean_of_frames(frames, ops.array([2])).numpy().tolist()  # the third frame is padding
+        [[0.0078125, 2.0078125]]
     """
 
     def sum_of_codes(video: tuple[KerasTensor, KerasTensor]) -> KerasTensor:

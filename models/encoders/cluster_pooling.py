@@ -91,6 +91,10 @@ def normalize_residuals(residuals: KerasTensor) -> KerasTensor:
 
     Returns:
         float32, [batch, D * clusters].
+
+    Example:
+        >>> ops.norm(normalize_residuals(ops.ones((1, 8, 4))), axis=-1).numpy().round(4).tolist()
+        [1.0]
     """
     squared_length = ops.sum(ops.square(residuals), axis=1)
     scale = ops.rsqrt(ops.maximum(squared_length, SHORTEST**2))

@@ -19,6 +19,11 @@ class DBoF(ClusterPooling):
 
     Args:
         add_max: also max_f a_k(x_f), scaled to length 1, beside h.
+
+    Example:
+        >>> frames, mask = keras.random.normal((2, 5, 8)), keras.ops.ones((2, 5), "bool")
+        >>> DBoF(clusters=16, hidden_size=4)(frames, mask).shape
+        TensorShape([2, 4])
     """
 
     def __init__(

@@ -19,6 +19,11 @@ class NetFV(ClusterPooling):
     Equation 20 of the thesis, section 3.8.3; Miech et al., arXiv 1706.06905. Each cluster's column of FV1 is scaled to
     length 1, then the whole of FV1, and FV2 alike. sigma = softplus(rho) + 0.001 starts as 1, c as N(0, 1/sqrt(D)).
     Arguments: see `ClusterPooling`.
+
+    Example:
+        >>> frames, mask = keras.random.normal((2, 5, 8)), keras.ops.ones((2, 5), "bool")
+        >>> NetFV(clusters=4, hidden_size=6)(frames, mask).shape
+        TensorShape([2, 6])
     """
 
     def build(self, frames_shape: tuple[int, ...]) -> None:

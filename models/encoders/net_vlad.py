@@ -12,6 +12,11 @@ class NetVLAD(ClusterPooling):
 
     Equations 15 and 16 of the thesis, section 3.8.2; Arandjelovic et al., arXiv 1511.07247. Each cluster's column of V
     is scaled to length 1, then the whole of V. c starts as N(0, 1/sqrt(D)). Arguments: see `ClusterPooling`.
+
+    Example:
+        >>> frames, mask = keras.random.normal((2, 5, 8)), keras.ops.ones((2, 5), "bool")
+        >>> NetVLAD(clusters=4, hidden_size=6)(frames, mask).shape
+        TensorShape([2, 6])
     """
 
     def build(self, frames_shape: tuple[int, ...]) -> None:

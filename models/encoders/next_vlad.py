@@ -30,6 +30,11 @@ class NeXtVLAD(keras.layers.Layer):
 
     Returns:
         dtype of the layer, [batch, L * K].
+
+    Example:
+        >>> frames, mask = keras.random.normal((2, 5, 8)), keras.ops.ones((2, 5), "bool")
+        >>> NeXtVLAD(clusters=3, groups=4)(frames, mask).shape
+        TensorShape([2, 12])
     """
 
     def __init__(

@@ -71,6 +71,11 @@ class RecurrentEncoder(keras.layers.Layer):
 
     Returns:
         dtype of the layer, [batch, units].
+
+    Example:
+        >>> frames, mask = keras.random.normal((2, 5, 8)), keras.ops.ones((2, 5), "bool")
+        >>> RecurrentEncoder("gru", layers=2, units=3)(frames, mask).shape
+        TensorShape([2, 3])
     """
 
     def __init__(

@@ -24,6 +24,11 @@ class SoftAssignment(keras.layers.Layer):
 
     Returns:
         float32 in half precision too (float64 in a float64 layer), [batch, frames, clusters].
+
+    Example:
+        >>> frames, mask = keras.random.normal((2, 5, 8)), keras.ops.ones((2, 5), "bool")
+        >>> SoftAssignment(clusters=4)(frames, mask).shape
+        TensorShape([2, 5, 4])
     """
 
     def __init__(self, clusters: int, batch_norm: bool = False, seed: int | None = None, **kwargs: Any) -> None:

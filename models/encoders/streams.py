@@ -30,6 +30,12 @@ def build_encoder(settings: FrameEncoderSettings, stream: Stream, seed: int) -> 
         settings: the encoder of an experiment; `for_stream` decides the sizes that this stream gets.
         stream: names the layer and gives the width of projections.
         seed: of everything random in the layer.
+
+    Example:
+        >>> from models.features import AUDIO_STREAM
+        >>> encoder = build_encoder(NetVLADSettings(name="netvlad", clusters=64), AUDIO_STREAM, seed=0)
+        >>> encoder.name, encoder.clusters, encoder.hidden_size
+        ('audio_encoder', 32, 128)
     """
     name = f"{stream.name}_encoder"
     settings = for_stream(settings, stream)

@@ -35,6 +35,11 @@ class SelfAttention(keras.layers.Layer):
 
     Returns:
         dtype of the layer, [batch, frames, D].
+
+    Example:
+        >>> frames, mask = keras.random.normal((2, 5, 8)), keras.ops.ones((2, 5), "bool")
+        >>> SelfAttention(heads=2, key_dim=3)(frames, None, mask).shape
+        TensorShape([2, 5, 8])
     """
 
     def __init__(self, heads: int, key_dim: int, seed: int | None = None, **kwargs: Any) -> None:
@@ -127,6 +132,11 @@ class TransformerBlock(keras.layers.Layer):
 
     Returns:
         dtype of the layer, shape of `frames`.
+
+    Example:
+        >>> frames, mask = keras.random.normal((2, 5, 8)), keras.ops.ones((2, 5), "bool")
+        >>> TransformerBlock(heads=2, dense_units=7, key_dim=3)(frames, None, mask).shape
+        TensorShape([2, 5, 8])
     """
 
     def __init__(self, heads: int, dense_units: int, key_dim: int, seed: int | None = None, **kwargs: Any) -> None:
@@ -183,6 +193,11 @@ class Transformer(keras.layers.Layer):
 
     Raises:
         ValueError: frames are more than `max_frames`.
+
+    Example:
+        >>> frames, mask = keras.random.normal((2, 5, 8)), keras.ops.ones((2, 5), "bool")
+        >>> Transformer(heads=2, dense_units=7)(frames, mask).shape
+        TensorShape([2, 8])
     """
 
     def __init__(

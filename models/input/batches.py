@@ -32,7 +32,12 @@ def packed_frames(rgb: tf.Tensor, audio: tf.Tensor, frames: int | tf.Tensor = MA
 
 
 def multi_hot(label_ids: tf.SparseTensor, classes: int) -> tf.Tensor:
-    """float32 [B, classes] with ones at the label ids of each video; int64 ids in 0 .. classes - 1."""
+    """float32 [B, classes] with ones at the label ids of each video; int64 ids in 0 .. classes - 1.
+
+    Example:
+        >>> multi_hot(tf.sparse.from_dense(tf.constant([[1, 2]], tf.int64)), classes=4).numpy().tolist()
+        [[0.0, 1.0, 1.0, 0.0]]
+    """
     videos = tf.cast(label_ids.dense_shape[0], tf.int64)
     places = tf.stack([label_ids.indices[:, 0], label_ids.values], axis=1)
     labels = tf.scatter_nd(places, tf.ones_like(label_ids.values, tf.float32), tf.stack([videos, classes]))

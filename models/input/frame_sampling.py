@@ -23,6 +23,12 @@ def sample_frames(inputs: Batch, seed: tf.Tensor, settings: TrainingSettings) ->
 
     Returns:
         `frames` uint8 [B, S, 1152], zero bytes after the last one drawn, and `num_frames` int32 [B].
+
+    Example:
+        >>> inputs = {"frames": tf.ones((2, 30, 1152), tf.uint8), "num_frames": tf.constant([30, 3])}
+        >>> settings = TrainingSettings(frame_sampling="stride", sampled_frames=5)
+        >>> sample_frames(inputs, tf.constant([0, 0]), settings)["num_frames"].numpy().tolist()
+        [5, 3]
     """
     how, count = settings.frame_sampling, settings.sampled_frames
     if how == "all":

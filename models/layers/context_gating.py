@@ -30,6 +30,10 @@ class ContextGating(keras.layers.Layer):
 
     Returns:
         dtype of the layer, [batch, n].
+
+    Example:
+        >>> ContextGating(without_diagonal=True)(keras.random.normal((2, 8))).shape
+        TensorShape([2, 8])
     """
 
     def __init__(

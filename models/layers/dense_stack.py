@@ -20,6 +20,10 @@ def dense_stack(
 
     Returns:
         float, [batch, last of hidden_units].
+
+    Example:
+        >>> dense_stack(keras.Input((8,)), [6, 4], dropout=0.5, seeds=iter(range(4)), name="hidden").shape
+        (None, 4)
     """
     hidden = inputs
     for number, units in enumerate(hidden_units, start=1):

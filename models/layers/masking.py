@@ -12,6 +12,10 @@ def frame_mask(num_frames: KerasTensor, frames: KerasTensor) -> KerasTensor:
 
     Returns:
         bool, [batch, frames].
+
+    Example:
+        >>> frame_mask(ops.array([3, 1]), ops.zeros((2, 3, 8))).numpy().tolist()
+        [[True, True, True], [True, False, False]]
     """
     return ops.arange(ops.shape(frames)[1])[None, :] < ops.cast(num_frames, "int32")[:, None]
 
@@ -25,6 +29,10 @@ def masked_max(frames: KerasTensor, mask: KerasTensor) -> KerasTensor:
 
     Returns:
         dtype of `frames`, [batch, features]; independent of how far the batch is padded.
+
+    Example:
+        >>> masked_max(ops.array([[[1.0], [2.0], [9.0]]]), ops.array([[True, True, False]])).numpy().tolist()
+        [[2.0]]
     """
     lowest = ops.cast(float("-inf"), frames.dtype)
     return ops.max(ops.where(mask[..., None], frames, lowest), axis=1)

@@ -27,6 +27,10 @@ class MixtureOfExperts(keras.layers.Layer):
 
     Returns:
         probabilities, dtype of the layer, [batch, classes].
+
+    Example:
+        >>> MixtureOfExperts(classes=3, experts=2)(keras.random.normal((2, 8))).shape
+        TensorShape([2, 3])
     """
 
     def __init__(self, classes: int, experts: int, seed: int | None = None, **kwargs: Any) -> None:

@@ -16,6 +16,10 @@ def l2_normalize(vectors: KerasTensor, axis: int | tuple[int, ...] = -1) -> Kera
 
     Returns:
         float32 (float64 for float64 vectors), same shape: squares of small numbers are lost in half precision.
+
+    Example:
+        >>> l2_normalize(ops.array([[0.0, 5.0], [0.0, 0.0]])).numpy().tolist()
+        [[0.0, 1.0], [0.0, 0.0]]
     """
     vectors = ops.cast(vectors, backend.result_type(vectors.dtype, "float32"))
     squared_length = ops.sum(ops.square(vectors), axis=axis, keepdims=True)

@@ -16,6 +16,10 @@ def dequantize(codes: KerasTensor) -> KerasTensor:
 
     Returns:
         float32, same shape; -1.9921875 ... 2.0078125 in steps of 4/255. No code stands for exactly 0.
+
+    Example:
+        >>> dequantize(np.array([255], np.uint8)).numpy().tolist()
+        [2.0078125]
     """
     return (ops.cast(codes, "float32") * 4 - 255 * (2 - 4 / 512)) * (1 / 255)
 
@@ -30,5 +34,9 @@ def quantize(values: np.ndarray) -> np.ndarray:
 
     Returns:
         uint8, same shape.
+
+    Example:
+        >>> quantize(np.array([-2.0, 0.0, 2.0])).tolist()
+        [0, 128, 255]
     """
     return np.round((np.clip(values, -2, 2) + 2) * (255 / 4)).astype(np.uint8)

@@ -22,6 +22,10 @@ class SqueezeExcitation(keras.layers.Layer):
 
     Returns:
         dtype of the layer, [batch, n].
+
+    Example:
+        >>> SqueezeExcitation(reduction=4)(keras.random.normal((2, 8))).shape
+        TensorShape([2, 8])
     """
 
     def __init__(self, reduction: int = 8, seed: int | None = None, **kwargs: Any) -> None:

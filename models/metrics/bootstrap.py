@@ -27,6 +27,10 @@ def poisson_weights(ids: Sequence[bytes], replicates: int = REPLICATES) -> np.nd
 
     Returns:
         float32, [ids, replicates]; whole numbers up to 7.
+
+    Example:
+        >>> poisson_weights([b"abcd", b"efgh"], replicates=3).shape
+        (2, 3)
     """
     digests = b"".join(hashlib.blake2b(video_id, digest_size=8).digest() for video_id in ids)
     seeds = np.frombuffer(digests, np.uint64)[:, None]
@@ -39,7 +43,13 @@ def poisson_weights(ids: Sequence[bytes], replicates: int = REPLICATES) -> np.nd
 
 
 def interval(replicates: np.ndarray) -> tuple[float, float]:
-    """The middle 95 % of a score's replicates."""
+    """The middle 95 % of a score's replicates.
+
+    Example:
+        >>> low, high = interval(np.arange(201))
+        >>> round(low, 3), round(high, 3)
+        (5.0, 195.0)
+    """
     tail = (1 - CONFIDENCE) / 2
     low, high = np.quantile(replicates, [tail, 1 - tail])
     return float(low), float(high)

@@ -30,7 +30,14 @@ class Video:
 
 
 class Findings:
-    """Counts confused labels and keeps some videos: a sample, which follows from the ids alone, and the worst ones."""
+    """Counts confused labels and keeps some videos: a sample, which follows from the ids alone, and the worst ones.
+
+    Example:
+        >>> findings = Findings()
+        >>> findings.update(np.array([[0.1, 0.9]]), np.array([[1, 0]]), [b"abcd"])
+        >>> findings.confusions(1)  # label 0 missed, label 1 predicted, in one video
+        [(0, 1, 1)]
+    """
 
     def __init__(self) -> None:
         self._pairs: Counter[tuple[int, int]] = Counter()

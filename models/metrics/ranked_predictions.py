@@ -31,6 +31,12 @@ class RankedPredictions:
 
     Args:
         labels: number of labels.
+
+    Example:
+        >>> ranked = RankedPredictions(labels=2)
+        >>> ranked.add(np.array([0.9, 0.6]), np.array([False, True]), np.array([0, 1]))
+        >>> ranked.precision_sums()  # the hit is second among all, first of its label
+        (0.5, array([0., 1.]))
     """
 
     def __init__(self, labels: int) -> None:

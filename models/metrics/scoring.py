@@ -14,6 +14,13 @@ def score(model: keras.Model, batches: tf.data.Dataset) -> VideoMetrics:
     Args:
         model: maps a batch of inputs to probabilities [B, C].
         batches: (inputs, labels) batches, each video once.
+
+    Example:
+        >>> inputs = keras.Input((2,))
+        >>> model = keras.Model(inputs, keras.layers.Activation("sigmoid")(inputs))
+        >>> batches = tf.data.Dataset.from_tensors(([[3.0, -3.0]], [[1.0, 0.0]]))
+        >>> score(model, batches).scores()["f1"]
+        1.0
     """
     predict = tf.function(partial(model, training=False), reduce_retracing=True, autograph=False)
     metrics = VideoMetrics(model.output_shape[-1])

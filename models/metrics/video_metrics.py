@@ -51,6 +51,13 @@ class VideoMetrics:
     Args:
         classes: C.
         replicates: of the bootstrap; 0 for none.
+
+    Example:
+        >>> metrics = VideoMetrics(classes=3)
+        >>> metrics.update(np.array([[0.9, 0.6, 0.1]]), np.array([[1, 0, 0]]))
+        >>> scores = metrics.scores()
+        >>> scores["precision"], scores["recall"]
+        (0.5, 1.0)
     """
 
     def __init__(self, classes: int, replicates: int = 0) -> None:
@@ -231,6 +238,10 @@ def best_labels(probabilities: np.ndarray, count: int) -> np.ndarray:
 
     Returns:
         int64, [videos, min(count, C)].
+
+    Example:
+        >>> best_labels(np.array([[0.2, 0.9, 0.9]]), 2).tolist()
+        [[1, 2]]
     """
     classes = probabilities.shape[1]
     # Positive floats are ordered as their bits; the id below makes all keys different and the order that of a sort.

@@ -21,6 +21,12 @@ class MicroF1(keras.metrics.F1Score):
         y_true: 0 or 1, any dtype, [batch, classes].
         y_pred: float, [batch, classes].
         sample_weight: None or float, [batch].
+
+    Example:
+        >>> metric = MicroF1()
+        >>> metric.update_state(ops.array([[1, 0]]), ops.array([[0.9, 0.8]]))
+        >>> round(float(metric.result()), 3)
+        0.667
     """
 
     def __init__(self, from_logits: bool = False, name: str = "micro_f1", dtype: Any = None) -> None:
