@@ -21,7 +21,7 @@ _logger = logging.getLogger(__name__)
 
 
 class TrainingLoop:
-    """The steps of one training and the state they share.
+    """The steps of one training and the state they share, restored if there is a checkpoint.
 
     Keras' `fit` can't start within an epoch: it resets the metrics first and, under a strategy, reads the start of the
     data twice and fails where nothing is left of the epoch. So the steps of Keras (`train_step`) are called here.
@@ -34,6 +34,8 @@ class TrainingLoop:
         settings: TrainingSettings,
         checkpoint: Checkpoint,
         progress: Progress,
+        epoch_batches: Callable[[int], tf.data.Dataset],
+        validation: tf.data.Dataset,
         stop: StopRequest,
         is_hopeless: Callable[[TrainingLog], bool],
         extendable: bool,
@@ -44,27 +46,33 @@ class TrainingLoop:
         self._settings = settings
         self._checkpoint = checkpoint
         self._progress = progress
+        self._epoch_batches = epoch_batches
+        self._validation = validation
         self._stop = stop
         self._is_hopeless = is_hopeless
         self._extendable = extendable
         self._now = self._saved = time.monotonic()
         self._saved_place = "none was saved"
+        self._train_step = self._compiled(view.train_step, self._training_batches())
+        self._test_step = self._compiled(view.test_step, self._distributed(validation))
+        self._build_metrics()
+        self._restore()
 
-    def prepare(self, epoch_batches: Callable[[int], tf.data.Dataset], validation: tf.data.Dataset) -> None:
-        """Makes the variables that Keras makes lazily, and restores all of them if there is a checkpoint."""
-        self._train_step = self._compiled(self._view.train_step, self._training_batches(epoch_batches))
-        self._test_step = self._compiled(self._view.test_step, self._distributed(validation))
-        first_batch = next(iter(validation), None)
+    def _build_metrics(self) -> None:
+        # Keras makes the metrics' variables with the first batch; the checkpoint has values for them.
+        first_batch = next(iter(self._validation), None)
         if first_batch is None:
             raise InputError("validation data: no videos; early stopping needs at least one")
         self._strategy.run(self._view.test_step, args=(first_batch,))
+
+    def _restore(self) -> None:
         if state := self._checkpoint.load_state():
             self._checkpoint.assign(self._variables(), state)
             self._progress.log.resumed_from = (self._epoch, self._progress.step)
             self._saved_place = f"epoch {self._epoch}, step {self._progress.step}"
             _logger.info("resuming in epoch %d after step %d", self._epoch + 1, self._progress.step)
 
-    def train_epoch(self, epoch_batches: Callable[[int], tf.data.Dataset]) -> None:
+    def train_epoch(self) -> None:
         """Trains on what is left of the epoch, but no longer than the hours last; one step at least."""
         progress = self._progress
         if progress.trained is not None:
@@ -72,7 +80,7 @@ class TrainingLoop:
         if progress.step == 0:
             self._view.reset_metrics()
         bar = self._bar(progress.log.epochs[-1].videos if progress.log.epochs else 0)
-        for batch in self._training_batches(epoch_batches):
+        for batch in self._training_batches():
             if progress.step and self._out_of_hours():
                 break
             scores = self._train_step(batch)
@@ -84,13 +92,13 @@ class TrainingLoop:
         self._synchronize()
         progress.trained = self._scores() | {"learning_rate": self._learning_rate()}
 
-    def validate(self, validation: tf.data.Dataset) -> None:
+    def validate(self) -> None:
         """Scores the validation split and adds the epoch to the log."""
         progress, log = self._progress, self._progress.log
         assert progress.trained is not None
         self._view.reset_metrics()
         bar = self._bar(log.validation_videos)
-        for step, batch in enumerate(self._distributed(validation), start=1):
+        for step, batch in enumerate(self._distributed(self._validation), start=1):
             self._after_step(self._test_step(batch), bar, step, "validation loss")
         scores = self._scores()
         log.validation_videos = int(scores["videos"])
@@ -135,10 +143,8 @@ class TrainingLoop:
         seconds = self._progress.seconds + sum(epoch.seconds for epoch in self._progress.log.epochs)
         return seconds >= 3600 * self._settings.max_hours
 
-    def _training_batches(
-        self, epoch_batches: Callable[[int], tf.data.Dataset]
-    ) -> tf.data.Dataset | tf.distribute.DistributedDataset:
-        batches = epoch_batches(self._epoch)
+    def _training_batches(self) -> tf.data.Dataset | tf.distribute.DistributedDataset:
+        batches = self._epoch_batches(self._epoch)
         if self._replicated:
             # The last, smaller batch would leave replicas without a video, and the moments of nothing are nan.
             batches = batches.filter(lambda _, labels: tf.shape(labels)[0] == self._settings.batch_size)
@@ -228,6 +234,10 @@ def best_epoch(losses: Sequence[float], min_delta: float) -> int:
     """Place of the loss that early stopping takes for the best: the last that fell by more than `min_delta`.
 
     Keras' EarlyStopping keeps this as state and forgets it between processes; here it follows from the losses alone.
+
+    Example:
+        >>> best_epoch([0.5, 0.3, 0.299, 0.4], min_delta=0.01)
+        1
     """
     best = 0
     for epoch, loss in enumerate(losses):

@@ -56,6 +56,19 @@ def train(
     Raises:
         InputError: the loss is not finite, a split is empty, or the checkpoint is damaged or another model's.
         SystemExit: 143 after SIGTERM, with a checkpoint saved.
+
+    Example:
+        >>> import tempfile
+        >>> def build():
+        ...     inputs = keras.Input((4,))
+        ...     return keras.Model(inputs, keras.layers.Dense(2, "sigmoid")(inputs))
+        >>> data = tf.data.Dataset.from_tensors((tf.ones((8, 4)), tf.ones((8, 2))))
+        >>> settings = TrainingSettings(max_epochs=2)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     folders = {"checkpoint_dir": Path(folder, "checkpoint"), "log_dir": Path(folder, "logs")}
+        ...     model, log = train(build, lambda epoch: data, data, settings, seed=0, **folders)
+        >>> len(log.epochs), log.stopped_by
+        (2, 'max_epochs')
     """
     keras.utils.set_random_seed(seed)
     strategy = _mirrored_strategy() if settings.strategy == "mirrored" else tf.distribute.get_strategy()
@@ -76,11 +89,12 @@ def train(
         extend(progress, settings.patience)
     if not progress.finished:
         with deferred_signals() as stop, _scalars(log_dir) as write_scalars:
-            loop = TrainingLoop(view, strategy, settings, checkpoint, progress, stop, is_hopeless, extendable)
-            loop.prepare(epoch_batches, validation)
+            loop = TrainingLoop(
+                view, strategy, settings, checkpoint, progress, epoch_batches, validation, stop, is_hopeless, extendable
+            )
             while not progress.finished:
-                loop.train_epoch(epoch_batches)
-                loop.validate(validation)
+                loop.train_epoch()
+                loop.validate()
                 write_scalars(progress.log.epochs[-1])
                 loop.finish_epoch()
     checkpoint.assign({"model": view.variables}, checkpoint.load_best())
