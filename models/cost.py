@@ -1,4 +1,4 @@
-"""What a model costs: its parameters and the arithmetic of one forward pass, from its settings alone."""
+"""The cost of a model, from its settings alone: parameters and the arithmetic of one forward pass."""
 
 from dataclasses import dataclass
 from typing import assert_never
@@ -31,25 +31,25 @@ class Cost:
         return Cost(self.parameters + other.parameters, self.flops + other.flops)
 
     def __mul__(self, times: int) -> "Cost":
-        """The cost of as many such parts, each with its own weights."""
+        """The cost of `times` such parts, each with its own weights."""
         return Cost(self.parameters * times, self.flops * times)
 
 
 def cost(settings: ModelSettings, classes: int, frames: int = MAX_FRAMES) -> Cost | None:
     """Parameters and forward FLOPs of the network that `build_video_classifier` builds.
 
-    Counted are the matrix products of one video more in a batch. Left out are elementwise work (activations, norms,
-    sums over frames, softmax), products of weights with weights (NeXtVLAD has one a batch) and the reading of frames:
-    for the average encoder, which reads means, `frames` doesn't count. The moments of batch normalizations are
-    parameters, as in Keras.
+    FLOPs are those of the matrix products that one more video in a batch adds. Not counted: elementwise work
+    (activations, norms, sums over frames, softmax), products of weights with weights (NeXtVLAD has one a batch) and
+    decoding frames; the average encoder reads means, so `frames` does not matter there. The moments of batch
+    normalizations are parameters, as in Keras.
 
     Args:
-        settings: what the network is made of.
+        settings: of the network.
         classes: number of labels.
-        frames: of the video.
+        frames: number of frames of the video.
 
     Returns:
-        None for an ensemble: it costs what its members do.
+        None for an ensemble, whose cost depends on its members.
 
     Example:
         >>> cost(ModelSettings.model_validate({"encoder": {"name": "average"}}), classes=10)
@@ -112,7 +112,7 @@ def _encoder(settings: AverageSettings | FrameEncoderSettings, stream: Stream, f
 
 
 def _dense(inputs: int, units: int, bias: bool = True, rows: int = 1) -> Cost:
-    """A matrix [inputs, units] that multiplies so many rows."""
+    """A matrix [inputs, units] by which `rows` vectors are multiplied."""
     return Cost(inputs * units + units * bias, 2 * rows * inputs * units)
 
 
@@ -134,7 +134,7 @@ def _recurrent(cell: str, width: int, units: int, frames: int) -> Cost:
 
 
 def _transformer(settings: TransformerSettings, width: int, frames: int) -> Cost:
-    """Attention (queries, keys, values, output; every frame looks at every frame), two dense layers, two norms."""
+    """Attention (queries, keys, values, output; every frame attends to every frame), two dense layers, two norms."""
     heads = settings.heads * (settings.key_dim or width)
     projections = _dense(width, heads, rows=frames) * 3 + _dense(heads, width, rows=frames)
     attention = Cost(0, 2 * 2 * frames * frames * heads)
@@ -143,11 +143,11 @@ def _transformer(settings: TransformerSettings, width: int, frames: int) -> Cost
 
 
 def _next_vlad(width: int, clusters: int, groups: int, frames: int) -> tuple[int, Cost]:
-    """Frames are widened twofold and cut into groups, which share one set of narrower centres."""
+    """Frames are expanded to twice the width and split into groups that share one set of narrower centres."""
     wide = 2 * width
     narrow = wide // groups
     total = _dense(width, wide, rows=frames)
-    # Attention and assignment of the widened frames; their matrices are multiplied by the widening one beforehand.
+    # Attention and assignment of expanded frames; their matrices are multiplied with the expansion beforehand.
     for units, bias in ((groups, groups), (groups * clusters, 0)):
         total += Cost(wide * units + bias, 2 * frames * width * units)
     total += _batch_norm(groups * clusters)
@@ -164,5 +164,5 @@ def _gate(settings: ModelSettings, width: int) -> Cost:
     if not settings.context_gating:
         return Cost()
     gate = _dense(width, width, bias=not settings.gate_batch_norm)
-    # The gate's batch normalization keeps the mean of its inputs too.
+    # A batch-normalized gate also keeps the moving mean of its inputs.
     return gate + _batch_norm(width) + Cost(parameters=width) if settings.gate_batch_norm else gate

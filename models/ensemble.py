@@ -13,12 +13,12 @@ from models.video_classifier import video_inputs
 
 @keras.saving.register_keras_serializable("yt8m")
 class Ensemble(keras.layers.Layer):
-    """p = sum_m w_m p_m with w = softmax(v); only v is trained, the members stay as they are.
+    """p = sum_m w_m p_m with w = softmax(v); only v is trained, the members are frozen.
 
     The thesis names ensembles as future work. The cross-entropy is convex in w, which starts as 1/M.
 
     Args:
-        members: models that map the same inputs to probabilities; those that read means get the mean of the frames.
+        members: models of the same classes; those that read means get the mean of the frames.
 
     Call arguments:
         inputs: `{"frames", "num_frames"}` or `{"mean"}`, see `build_video_classifier`.
@@ -38,25 +38,25 @@ class Ensemble(keras.layers.Layer):
         self.logits = self.add_weight(shape=(len(self.members),), initializer="zeros", name="logits")
 
     def call(self, inputs: dict[str, KerasTensor]) -> KerasTensor:
-        """Averages what the members say."""
+        """Averages the probabilities of the members."""
         if MEAN not in inputs and any(MEAN in member.input for member in self.members):
             inputs = {**inputs, MEAN: mean_of_frames(inputs[FRAMES], inputs[NUM_FRAMES])}
-        answers = [member({name: inputs[name] for name in member.input}, training=False) for member in self.members]
+        outputs = [member({name: inputs[name] for name in member.input}, training=False) for member in self.members]
         weights = ops.softmax(self.logits)
-        return sum(weights[place] * answer for place, answer in enumerate(answers))
+        return sum(weights[i] * probabilities for i, probabilities in enumerate(outputs))
 
     def compute_output_shape(self, inputs_shape: dict[str, tuple[int, ...]]) -> tuple[int, ...]:
-        """That of a member's answer."""
+        """The shape of a member's output."""
         return self.members[0].output_shape
 
     def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments, the members' own configurations among them."""
+        """The constructor's arguments, with the configuration of each member."""
         members = [keras.saving.serialize_keras_object(member) for member in self.members]
         return {**super().get_config(), "members": members}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "Ensemble":
-        """Makes the members first."""
+        """Rebuilds the members, then the layer."""
         members = [keras.saving.deserialize_keras_object(member) for member in config.pop("members")]
         return cls(members, **config)
 
@@ -66,7 +66,7 @@ def build_ensemble(members: Sequence[keras.Model], level: Level) -> keras.Model:
 
     Args:
         members: from `build_video_classifier`.
-        level: what the ensemble reads, frames or means; members that read frames can't be had from means.
+        level: whether the ensemble reads frames or means; at the video level no member may read frames.
 
     Example:
         >>> from models.settings import ModelSettings

@@ -1,8 +1,8 @@
-"""The one exception for what a user can mend, and how its message shows a value."""
+"""The exception for mistakes that a user can correct, and how its message shows a value."""
 
 from typing import Any
 
-# Characters of a value that a message shows; a user's list or text can be of any length.
+# Characters of a value that a message shows: a user's list or text can have any length.
 LONGEST_VALUE = 80
 
 
@@ -14,7 +14,7 @@ class InputError(ValueError):
 
 
 def quote(value: Any) -> str:
-    """A value as Python writes it, on one line and not too long to read.
+    """A value as Python writes it, on one line, shortened.
 
     Example:
         >>> quote("a name")
@@ -22,13 +22,13 @@ def quote(value: Any) -> str:
     """
     try:
         text = repr(value)
-    except (RecursionError, ValueError):  # of JSON: nested by the thousand, or a number of more than 4300 digits
+    except (RecursionError, ValueError):  # JSON nested thousands deep, or a number of more than 4300 digits
         return f"a {type(value).__name__} too large to show"
     return text if len(text) <= LONGEST_VALUE else text[: LONGEST_VALUE - 3] + "..."
 
 
 def plain(value: Any) -> str:
-    r"""A value without quotes, say a name that a user gave; as `quote` shows it unless it is a short line of text.
+    r"""A value without quotes, for names from users; as `quote` shows it unless it is a short line of text.
 
     Example:
         >>> plain("a name"), plain("two\nlines")

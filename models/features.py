@@ -1,4 +1,4 @@
-"""Names and sizes of what a YouTube-8M record holds; the same from ExampleGen to the served model."""
+"""Names and sizes of the features of a YouTube-8M record, the same from ExampleGen to the served model."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -17,13 +17,13 @@ RGB_WIDTH = 1024
 AUDIO_WIDTH = 128
 WIDTH = RGB_WIDTH + AUDIO_WIDTH
 
-# One frame a second; the published files hold the first five minutes of a video at most.
+# One frame a second; the published records hold up to the first five minutes of a video.
 MAX_FRAMES = 300
 
 # Labels of the 2018 vocabulary (version 2 of the dataset).
 YT8M_CLASSES = 3862
 
-# Made by the Transform graph.
+# Computed by the Transform graph.
 LABEL_IDS = "label_ids"
 MEAN = "mean"
 FRAMES = "frames"

@@ -1,4 +1,4 @@
-"""What a model is made of and how it is trained; both are read from an experiment's YAML entry."""
+"""Settings of a model and of its training, read from an experiment's YAML entry."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, assert_never, get_args
@@ -16,33 +16,32 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 from models.errors import InputError, plain, quote
 from models.features import AUDIO_STREAM, JOINED_STREAM, MAX_FRAMES, RGB_STREAM, Stream
 
-# What Keras takes, 32 bits; searches draw with the next number.
+# Keras takes 32 bits; searches use the seed + 1.
 MAX_SEED = 2**32 - 2
 
-# A number of things, which TensorFlow counts in 32 bits at places; whether they fit into memory is for the machine to
-# say.
+# TensorFlow counts some of these in 32 bits; how many fit into memory depends on the machine.
 Count = Annotated[int, Field(gt=0, le=2**31 - 1)]
 
 Share = Annotated[float, Field(ge=0, lt=1)]
 Layers = Annotated[int, Field(gt=0, le=100)]
 Hours = Annotated[float, Field(gt=0, le=1e6)]
 
-# What float32 can compute with, squares included.
+# Values whose squares are normal float32 numbers.
 Bound = Annotated[float, Field(ge=1e-10, le=1e10)]
 
 
 class Settings(BaseModel):
-    """Immutable settings that refuse unknown keys, and numbers that are not finite: nothing compares with NaN."""
+    """Immutable settings without unknown keys and non-finite numbers: comparisons with NaN are always false."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     @model_validator(mode="before")
     @classmethod
-    def _no_yes_for_a_number(cls, content: Any) -> Any:
+    def _no_booleans_as_numbers(cls, content: Any) -> Any:
         for name, value in content.items() if isinstance(content, Mapping) else ():
             kinds = _kinds(cls.model_fields[name].annotation) if name in cls.model_fields else set()
             parts = value if isinstance(value, list | tuple) else (value,)
-            # Python counts them as 1 and 0.
+            # Python takes booleans for 1 and 0.
             if kinds & {int, float} and bool not in kinds and any(isinstance(part, bool) for part in parts):
                 error = PydanticCustomError("number", "input should be a number")
                 raise ValidationError.from_exception_data(
@@ -54,21 +53,21 @@ class Settings(BaseModel):
     @classmethod
     def _no_zero_bytes(cls, value: Any) -> Any:
         for text in value if isinstance(value, tuple) else (value,):
-            if isinstance(text, str) and "\0" in text:  # which no file's name has
+            if isinstance(text, str) and "\0" in text:  # not allowed in file names
                 raise ValueError(f"{quote(text)} has a zero byte")
         return value
 
 
 def _kinds(annotation: Any) -> set[Any]:
-    """The types that an annotation is made of."""
+    """The types in an annotation, nested ones too."""
     return {annotation}.union(*map(_kinds, get_args(annotation)))
 
 
 def set_key(content: dict[str, Any], key: str, value: Any) -> None:
-    """Sets say `training.max_epochs` in nested dicts.
+    """Sets the value of a dotted key in nested dicts.
 
     Raises:
-        InputError: a part of the key names a value that has no parts.
+        InputError: a part of the key names a value that is not a dict.
 
     Example:
         >>> content = {"training": {"max_epochs": 100}}
@@ -78,7 +77,7 @@ def set_key(content: dict[str, Any], key: str, value: Any) -> None:
     """
     *parents, last = key.split(".")
     for parent in parents:
-        if content.get(parent) is None:  # not there, or optional and left out, as `tune`
+        if content.get(parent) is None:  # missing, or an optional block such as `tune`
             content[parent] = {}
         content = content[parent]
         if not isinstance(content, dict):
@@ -87,16 +86,16 @@ def set_key(content: dict[str, Any], key: str, value: Any) -> None:
 
 
 def flat(content: Mapping[str, Any], parents: str = "") -> dict[str, Any]:
-    """Nested dicts by dotted keys.
+    """The values of nested dicts by dotted keys.
 
     Example:
         >>> flat({"training": {"max_epochs": 5, "patience": 3}})
         {'training.max_epochs': 5, 'training.patience': 3}
     """
-    found: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     for key, value in content.items():
-        found |= flat(value, f"{parents}{key}.") if isinstance(value, Mapping) else {f"{parents}{key}": value}
-    return found
+        values |= flat(value, f"{parents}{key}.") if isinstance(value, Mapping) else {f"{parents}{key}": value}
+    return values
 
 
 class AverageSettings(Settings):
@@ -106,7 +105,7 @@ class AverageSettings(Settings):
 
 
 class RecurrentSettings(Settings):
-    """LSTM or GRU layers; the state of the last one after the last frame stands for the video."""
+    """LSTM or GRU layers; the video vector is the state of the last layer after the last frame."""
 
     name: Literal["lstm", "gru"]
     layers: Layers = 1
@@ -133,7 +132,7 @@ class DBoFSettings(Settings):
 
 
 class NetVLADSettings(Settings):
-    """NetVLAD. One cluster would get all shares and learn nothing: four leave the audio stream two."""
+    """NetVLAD; four clusters leave two to audio: a single one would get all shares and learn nothing."""
 
     name: Literal["netvlad"]
     clusters: Annotated[int, Field(ge=4, le=2**31 - 1)]
@@ -163,7 +162,7 @@ FrameEncoderSettings = (
 
 
 def for_stream(settings: FrameEncoderSettings, stream: Stream) -> FrameEncoderSettings:
-    """The sizes of one stream's encoder: an experiment gives those of the visual stream, audio gets fewer clusters.
+    """The settings of one stream's encoder: those of the experiment, with fewer clusters and groups for audio.
 
     Example:
         >>> for_stream(DBoFSettings(name="dbof", clusters=4096), AUDIO_STREAM).clusters
@@ -184,14 +183,14 @@ def for_stream(settings: FrameEncoderSettings, stream: Stream) -> FrameEncoderSe
 
 
 class EnsembleSettings(Settings):
-    """The weighted average of the probabilities of pushed models: their runs' folders, or the models' own."""
+    """The weighted average of the probabilities of pushed models; `members` are run folders or model folders."""
 
     name: Literal["ensemble"]
     members: tuple[str, ...] = ()
 
 
 class ModelSettings(Settings):
-    """Encoder, streams and classifier of an experiment; with `experts`, a mixture of so many classifies each label.
+    """Encoder, streams and classifier of an experiment; `experts` is the number of experts a label, 0 for none.
 
     Example:
         >>> encoder = {"name": "netvlad", "clusters": 64}
@@ -214,7 +213,7 @@ class ModelSettings(Settings):
 
     @property
     def streams(self) -> tuple[Stream, ...]:
-        """The streams that have an encoder each."""
+        """The streams of the model, each with its own encoder."""
         return (RGB_STREAM, AUDIO_STREAM) if self.two_stream else (JOINED_STREAM,)
 
     @model_validator(mode="after")
@@ -237,13 +236,13 @@ class ModelSettings(Settings):
 
 
 class TrainingSettings(Settings):
-    """The recipe of a training run; the defaults are the thesis' (section 5.1) for models of frames.
+    """The training recipe; the defaults are those of the thesis (section 5.1) for frame-level models.
 
-    `frame_sampling` says which frames of a video a training step sees: all; `sampled_frames` random ones, drawn with
-    replacement (section 4.3); a window of so many, placed at random; or every k-th, from a random one of the first k.
-    Of a gradient, `clipvalue` bounds each element, `clipnorm` the length of each variable's part. `max_hours` counts
-    the time of all processes that took part. With `warm_start` training begins with the weights of the newest pushed
-    model, or of the one whose folder it is, and with a new optimizer.
+    `frame_sampling` selects the frames of a video that a training step reads: `all`; `random`: `sampled_frames` frames
+    drawn with replacement (section 4.3); `window`: that many in a row, from a random frame on; `stride`: every k-th,
+    from a random one of the first k. `clipvalue` bounds each element of a gradient, `clipnorm` the norm of each
+    variable's gradient. `max_hours` counts the time before interruptions too. `warm_start: true` begins with the
+    weights of the newest pushed model, a folder with those of the model in it; the optimizer is new.
 
     Example:
         >>> TrainingSettings(frame_sampling="random", sampled_frames=30).batch_size
@@ -262,7 +261,7 @@ class TrainingSettings(Settings):
     clipnorm: Bound | None = None
     frame_sampling: Literal["all", "random", "window", "stride"] = "all"
     sampled_frames: Annotated[int, Field(ge=1, le=MAX_FRAMES)] = MAX_FRAMES
-    # All of YouTube-8M has six million; TensorFlow makes room for so many at once.
+    # YouTube-8M has six million videos; TensorFlow allocates the whole buffer at once.
     shuffle_videos: Annotated[int, Field(gt=0, le=10_000_000)] = 1024
     precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"
     strategy: Literal["single", "mirrored"] = "single"
@@ -272,10 +271,10 @@ class TrainingSettings(Settings):
 
     @field_validator("warm_start", mode="before")
     @classmethod
-    def _whether_or_from_where(cls, given: Any) -> Any:
-        if not isinstance(given, bool | str) or given == "":
-            raise ValueError(f"expected true, false or the folder of a pushed model, found {quote(given)}")
-        return given
+    def _boolean_or_folder(cls, value: Any) -> Any:
+        if not isinstance(value, bool | str) or value == "":
+            raise ValueError(f"expected true, false or the folder of a pushed model, found {quote(value)}")
+        return value
 
     @model_validator(mode="after")
     def _one_way_to_clip(self) -> "TrainingSettings":
@@ -284,7 +283,7 @@ class TrainingSettings(Settings):
         return self
 
     @model_validator(mode="after")
-    def _all_frames_are_not_counted(self) -> "TrainingSettings":
+    def _sampled_frames_need_sampling(self) -> "TrainingSettings":
         if self.frame_sampling == "all" and self.sampled_frames != MAX_FRAMES:
             raise ValueError(
                 f"sampled_frames is {self.sampled_frames}, which needs frame_sampling: random, window or stride"

@@ -21,13 +21,13 @@ from models.settings import AverageSettings, EnsembleSettings, ModelSettings, Ne
 
 @keras.saving.register_keras_serializable("yt8m")
 class FrameDecoder(keras.layers.Layer):
-    """Turns packed frames into what every encoder takes: features and a mask.
+    """Turns packed frames into the inputs of an encoder: features and a mask.
 
     Args:
-        normalize: scale each joined frame to length 1, as the reference trainers of YouTube-8M do.
+        normalize: scales each joined frame to length 1, as YouTube-8M's reference code does.
 
     Call arguments:
-        frames: uint8, [batch, frames, 1152]; padded with anything.
+        frames: uint8, [batch, frames, 1152]; padding may hold any values.
         num_frames: int, [batch].
 
     Returns:
@@ -56,12 +56,12 @@ class FrameDecoder(keras.layers.Layer):
 
 
 def reads_frames(settings: ModelSettings, level: Level) -> bool:
-    """Whether the model takes frames; if not, it takes the mean that `mean_of_frames` computes."""
+    """Whether the model reads frames; if not, it reads the mean that `mean_of_frames` computes."""
     return level == "frame" and not isinstance(settings.encoder, AverageSettings)
 
 
 def video_inputs(frames: bool) -> dict[str, KerasTensor]:
-    """Symbolic inputs of a model: packed frames and how many are real, or their mean."""
+    """Symbolic inputs of a model: packed frames and the number of real ones, or the mean of frames."""
     if not frames:
         return {MEAN: keras.Input((WIDTH,), name=MEAN)}
     return {
@@ -77,13 +77,13 @@ def build_video_classifier(settings: ModelSettings, classes: int, seed: int) -> 
     without, the pooled streams are joined first. The same seed gives the same initial weights and dropout masks.
 
     Args:
-        settings: what the network is made of.
+        settings: of the network.
         classes: number of labels.
         seed: of everything random in the network.
 
     Returns:
         A functional model. Inputs: `{"mean": float32 [batch, 1152]}` for the average encoder, else
-        `{"frames": uint8 [batch, frames, 1152], "num_frames": int32 [batch]}`, frames padded with anything.
+        `{"frames": uint8 [batch, frames, 1152], "num_frames": int32 [batch]}`; padding may hold any values.
         Output: probabilities, float32 [batch, classes], in every precision.
 
     Example:
@@ -98,7 +98,7 @@ def build_video_classifier(settings: ModelSettings, classes: int, seed: int) -> 
     if len(pooled) > 1 and not settings.hidden_units_audio:
         streams, pooled = (JOINED_STREAM,), [keras.layers.Concatenate(name="pooled")(pooled)]
 
-    # One stream has the first stack only.
+    # A model with one stream uses the first stack only.
     stacks = (settings.hidden_units, settings.hidden_units_audio)
     hidden = []
     for stream, video, units in zip(streams, pooled, stacks, strict=False):
@@ -106,7 +106,7 @@ def build_video_classifier(settings: ModelSettings, classes: int, seed: int) -> 
         hidden.append(dense_stack(video, units, settings.dropout, seeds, f"{stream.name}_hidden"))
     last = hidden[0] if len(hidden) == 1 else keras.layers.Concatenate(name="hidden")(hidden)
 
-    # In float32 in every precision: bfloat16 knows two probabilities between 0.99 and 1.
+    # In float32 in every precision: bfloat16 has only two probabilities between 0.99 and 1.
     if settings.experts:
         experts = MixtureOfExperts(classes, settings.experts, seed=next(seeds), dtype="float32", name="experts")
         probabilities = experts(last)
@@ -120,14 +120,14 @@ def build_video_classifier(settings: ModelSettings, classes: int, seed: int) -> 
 
 
 def training_view(model: keras.Model) -> tuple[keras.Model, bool]:
-    """The model to train: it ends in logits where the maths allows, which keeps the loss stable.
+    """The model to train: it ends in logits where it has any, which keeps the loss numerically stable.
 
     Args:
         model: from `build_video_classifier`, or loaded from a file.
 
     Returns:
-        Another model with the same inputs and weights, so that the optimizer's state is none of `model`'s; and whether
-        its outputs are logits: gated probabilities and those of a mixture or an ensemble have none.
+        A model with the same inputs and weights, so that `model` is saved without the optimizer's state; and whether
+        its outputs are logits: gated probabilities, mixtures of experts and ensembles have none.
 
     Example:
         >>> model = build_video_classifier(ModelSettings.model_validate({"encoder": {"name": "average"}}), 10, seed=0)
@@ -153,7 +153,7 @@ def _pool(settings: ModelSettings, seeds: Iterator[int]) -> tuple[dict[str, Kera
         features = l2_normalize(inputs[MEAN]) if settings.normalize_frames else inputs[MEAN]
         return inputs, [_columns(features, stream) for stream in settings.streams]
 
-    assert not isinstance(settings.encoder, EnsembleSettings), "ensembles have a builder of their own"
+    assert not isinstance(settings.encoder, EnsembleSettings), "ensembles are built by build_ensemble"
     inputs = video_inputs(frames=True)
     features, mask = FrameDecoder(settings.normalize_frames, name="decoder")(inputs[FRAMES], inputs[NUM_FRAMES])
     encoders = [(stream, build_encoder(settings.encoder, stream, next(seeds))) for stream in settings.streams]
@@ -165,7 +165,7 @@ def _columns(features: KerasTensor, stream: Stream) -> KerasTensor:
 
 
 def _refine(settings: ModelSettings, stream: Stream, video: KerasTensor, seeds: Iterator[int]) -> KerasTensor:
-    """What lies between a pooled video and its dense layers: dropout, NeXtVLAD's own layers, context gating."""
+    """The layers between a pooled video and its dense layers: dropout, those of NeXtVLAD, context gating."""
     if settings.pooled_dropout:
         dropout = keras.layers.Dropout(settings.pooled_dropout, seed=next(seeds), name=f"{stream.name}_dropout")
         video = dropout(video)

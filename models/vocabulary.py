@@ -11,14 +11,14 @@ from models.errors import InputError, quote
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """Names of the C labels, and the top-level vertical of each, "" where there is none; a label id is a position."""
+    """Names and verticals of the C labels, by label id; a label without a vertical has ""."""
 
     names: tuple[str, ...]
     verticals: tuple[str, ...]
 
     @classmethod
     def of_ids(cls, classes: int) -> "Vocabulary":
-        """Of labels that have no names but their ids."""
+        """A vocabulary whose names are the label ids."""
         return cls(tuple(map(str, range(classes))), ("",) * classes)
 
 
@@ -26,14 +26,14 @@ def read_vocabulary(text: str, source: str) -> Vocabulary:
     r"""Reads a vocabulary in the format of YouTube-8M.
 
     Args:
-        text: CSV with a header; columns go by their names, in any case. `Index` numbers the labels 0 .. C - 1 in any
-            order; `Name` is shown, where it is empty `KnowledgeGraphId`, where that is empty or missing too
-            `label <Index>`. `Vertical1` is the vertical. Other columns are ignored.
+        text: CSV with a header; column names in any case and order. `Index` numbers the labels 0 .. C - 1, in any
+            order. The name is `Name`, else `KnowledgeGraphId`, else `label <Index>`; `Vertical1` is the vertical.
+            Other columns are ignored.
         source: file name for error messages.
 
     Raises:
-        InputError: not CSV, no columns `Index` and `Name` or `KnowledgeGraphId`, a row that the header doesn't fit, an
-            index that is no number, twice there or missing, two labels of one name, or no rows.
+        InputError: not CSV, columns missing, a row that does not fit the header, an index that is not a number,
+            repeated or missing, two labels with the same name, or no rows.
 
     Example:
         >>> read_vocabulary("Index,Name,Vertical1\n0,Game,Games\n1,Car,Autos\n", "vocabulary.csv").names
@@ -80,13 +80,13 @@ def read_vocabulary(text: str, source: str) -> Vocabulary:
 
 
 def _rows(text: str, source: str) -> Iterator[tuple[int, list[str]]]:
-    """The rows that hold something, each with its first line, from 1."""
+    """The rows that are not blank, each with the number of its first line, from 1."""
     if (place := text.find("\0")) >= 0:
         line = text.count("\n", 0, place) + 1
         raise InputError(f"vocabulary {source}, line {line}: holds a zero byte, expected UTF-8 text")
-    # Descriptions may be long. The limit is the module's, so it is put back.
+    # Descriptions may be long. The limit is global to the csv module, so it is restored.
     limit = csv.field_size_limit()
-    # Without `strict` a quote that is left open would take all rows after it into one name.
+    # Without `strict`, an unclosed quote would read all later rows as part of one name.
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     line = 1
     try:
@@ -102,7 +102,7 @@ def _rows(text: str, source: str) -> Iterator[tuple[int, list[str]]]:
 
 
 def _columns(header: list[str], source: str) -> dict[str, int]:
-    """Where those of the columns are that are used; Index and one that names a label are among them."""
+    """Positions of the columns that are used: at least Index, and Name or KnowledgeGraphId."""
     names = [name.strip().casefold() for name in header]
     places: dict[str, int] = {}
     for column in ("Index", "Name", "KnowledgeGraphId", "Vertical1"):

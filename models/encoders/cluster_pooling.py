@@ -1,4 +1,4 @@
-"""What DBoF, NetVLAD and NetFV share: soft assignment before the sums over frames, projection after."""
+"""The base of DBoF, NetVLAD and NetFV: soft assignment before the sums over frames, a projection after them."""
 
 from abc import abstractmethod
 from typing import Any
@@ -11,21 +11,21 @@ from models.layers.normalization import SHORTEST
 
 
 class ClusterPooling(keras.layers.Layer):
-    """Assigns frames to clusters, pools them (`pool`, of the subclass) and projects the result by a matrix.
+    """Assigns frames to clusters, pools them (`pool`, of the subclass) and multiplies the result with a matrix.
 
-    The projection starts as N(0, 1/sqrt(K)) and has no bias. In half precision, the products with W and with the
-    projection are in half precision; the shares and whatever is summed over frames are float32.
+    The projection starts as N(0, 1/sqrt(K)) and has no bias. Under a half-precision policy only the products with W
+    and with the projection are in half precision; shares and sums over frames are float32.
 
     Args:
         clusters: K.
         hidden_size: width of the projection.
         batch_norm: of the soft assignment.
-        seed: of the initial weights; None draws one.
+        seed: of the initial weights; None for a random one.
 
     Call arguments:
         frames: float, [batch, frames, D].
-        mask: bool, [batch, frames]; true for real frames. Padding changes nothing, in training neither.
-        training: whether the batch normalization uses the batch's own moments.
+        mask: bool, [batch, frames]; true for real frames. Padding never changes the result, not even in training.
+        training: whether batch normalization uses the moments of the batch.
 
     Returns:
         dtype of the layer, [batch, hidden_size].
@@ -55,7 +55,7 @@ class ClusterPooling(keras.layers.Layer):
         return keras.initializers.RandomNormal(stddev=n**-0.5, seed=seed)
 
     def _add_centres(self, width: int) -> KerasTensor:
-        # Not cast to half precision: centres are multiplied with sums over up to 300 frames.
+        # Kept in float32: centres are multiplied with sums over up to 300 frames.
         shape, normal = (width, self.clusters), self._normal(width, 1)
         return self.add_weight(shape=shape, initializer=normal, autocast=False, name="centres")
 
@@ -69,10 +69,10 @@ class ClusterPooling(keras.layers.Layer):
 
     @abstractmethod
     def pool(self, frames: KerasTensor, shares: KerasTensor) -> KerasTensor:
-        """One vector for each video, float32 [batch, width], of frames [batch, frames, D] and shares [..., K]."""
+        """One vector a video, float32 [batch, width], from frames [batch, frames, D] and shares [batch, frames, K]."""
 
     def compute_mask(self, frames: KerasTensor, mask: KerasTensor | None = None) -> None:
-        """A pooled video has no frames left to mask."""
+        """None: a pooled video has no frames."""
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
@@ -83,8 +83,7 @@ class ClusterPooling(keras.layers.Layer):
 def normalize_residuals(residuals: KerasTensor) -> KerasTensor:
     """Scales each cluster's residual to length 1, then all of them together; zero stays zero.
 
-    As `l2_normalize` twice, but the lengths of the first result follow from those of the residuals, so residuals are
-    read and written once.
+    Equals `l2_normalize` twice, but reads and writes the residuals once: the second lengths follow from the first.
 
     Args:
         residuals: float32, [batch, D, clusters].

@@ -1,4 +1,4 @@
-"""Deep bag of frames: how many of a video's frames belong to each of a set of learnt clusters."""
+"""Deep bag of frames: how many of a video's frames belong to each learnt cluster."""
 
 from collections.abc import Callable
 from typing import Any
@@ -12,13 +12,13 @@ from models.layers.normalization import l2_normalize
 
 @keras.saving.register_keras_serializable("yt8m")
 class DBoF(ClusterPooling):
-    """Pools frames x into h[k] = sum_f a_k(x_f), a of `SoftAssignment`, scales h to length 1 and projects it.
+    """Pools frames x into h[k] = sum_f a_k(x_f), a from `SoftAssignment`, scales h to length 1 and projects it.
 
     Equations 16 and 17 of the thesis, section 3.8.1; Soft-DBoW in Miech et al., arXiv 1706.06905. Arguments: see
     `ClusterPooling`.
 
     Args:
-        add_max: also max_f a_k(x_f), scaled to length 1, beside h.
+        add_max: appends max_f a_k(x_f), scaled to length 1, to h.
 
     Example:
         >>> frames, mask = keras.random.normal((2, 5, 8)), keras.ops.ones((2, 5), "bool")
@@ -43,7 +43,7 @@ class DBoF(ClusterPooling):
         self._build_sublayers(frames_shape, self.clusters * (2 if self.add_max else 1))
 
     def call(self, frames: KerasTensor, mask: KerasTensor, training: bool = False) -> KerasTensor:
-        """Counts the real frames of each video by clusters."""
+        """Pools the real frames of each video."""
         if self.add_max or not training:
             return super().call(frames, mask, training=training)
         logits = self.assignment.logits(frames, mask, training)
@@ -64,10 +64,10 @@ class DBoF(ClusterPooling):
 
 @ops.custom_gradient
 def sum_of_shares(logits: KerasTensor, real: KerasTensor) -> tuple[KerasTensor, Callable]:
-    """sum_f softmax(logits_f) over real frames, with a gradient that saves passes over the logits.
+    """sum_f softmax(logits_f) over real frames, with a faster gradient.
 
-    With shares s, the gradient of sum_f g s_f is s (g - s g). Derived step by step it passes four times as often over
-    tensors as large as the logits, which are the largest of the model.
+    With shares s, the gradient of sum_f g s_f is s (g - s g). Automatic differentiation passes four times as often over
+    tensors of the size of the logits, the largest of the model.
 
     Args:
         logits: float32, [batch, frames, clusters].

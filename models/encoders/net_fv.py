@@ -1,4 +1,4 @@
-"""NetFV: how far a video's frames lie from learnt clusters, and how much more or less they spread."""
+"""NetFV: how far a video's frames lie from learnt cluster centres, and how much they spread around them."""
 
 import math
 
@@ -7,17 +7,17 @@ from keras import KerasTensor, ops
 
 from models.encoders.cluster_pooling import ClusterPooling, normalize_residuals
 
-# No deviation of a cluster is smaller, so none of the quotients overflows.
+# The smallest deviation of a cluster, so that no quotient overflows.
 SMALLEST_SIGMA = 1e-3
 
 
 @keras.saving.register_keras_serializable("yt8m")
 class NetFV(ClusterPooling):
-    """Pools frames x into a Fisher vector, a of `SoftAssignment`, and projects it.
+    """Pools frames x into a Fisher vector, a from `SoftAssignment`, and projects it.
 
     With z = (x_f[d] - c[d,k]) / sigma[d,k]: FV1[d,k] = sum_f a_k(x_f) z, FV2[d,k] = sum_f a_k(x_f) (z^2 - 1).
     Equation 20 of the thesis, section 3.8.3; Miech et al., arXiv 1706.06905. Each cluster's column of FV1 is scaled to
-    length 1, then the whole of FV1, and FV2 alike. sigma = softplus(rho) + 0.001 starts as 1, c as N(0, 1/sqrt(D)).
+    length 1, then the whole of FV1; FV2 likewise. sigma = softplus(rho) + 0.001 starts as 1, c as N(0, 1/sqrt(D)).
     Arguments: see `ClusterPooling`.
 
     Example:
@@ -37,7 +37,7 @@ class NetFV(ClusterPooling):
 
     def pool(self, frames: KerasTensor, shares: KerasTensor) -> KerasTensor:
         """The normalized FV1 and FV2, float32 [batch, 2 * D * K]."""
-        # FV2 is a small difference of large sums: float32 in every precision.
+        # FV2 is a small difference of large sums: float32 under every policy.
         frames = ops.cast(frames, shares.dtype)
         count = ops.sum(shares, axis=1)[:, None, :]
         first = ops.matmul(ops.transpose(frames, (0, 2, 1)), shares)

@@ -1,4 +1,4 @@
-"""NetVLAD: how far a video's frames lie, on the whole, from each of a set of learnt cluster centres."""
+"""NetVLAD: the summed differences between a video's frames and learnt cluster centres."""
 
 import keras
 from keras import KerasTensor, ops
@@ -8,7 +8,7 @@ from models.encoders.cluster_pooling import ClusterPooling, normalize_residuals
 
 @keras.saving.register_keras_serializable("yt8m")
 class NetVLAD(ClusterPooling):
-    """Pools frames x into V[d,k] = sum_f a_k(x_f) (x_f[d] - c[d,k]), a of `SoftAssignment`, and projects V.
+    """Pools frames x into V[d,k] = sum_f a_k(x_f) (x_f[d] - c[d,k]), a from `SoftAssignment`, and projects V.
 
     Equations 15 and 16 of the thesis, section 3.8.2; Arandjelovic et al., arXiv 1511.07247. Each cluster's column of V
     is scaled to length 1, then the whole of V. c starts as N(0, 1/sqrt(D)). Arguments: see `ClusterPooling`.
@@ -27,7 +27,7 @@ class NetVLAD(ClusterPooling):
 
     def pool(self, frames: KerasTensor, shares: KerasTensor) -> KerasTensor:
         """The normalized V, float32 [batch, D * K]."""
-        # Half precision for the large product only; what it is made of is summed in at least float32.
+        # Half precision for the large product only; its result is summed in at least float32.
         weighted = ops.matmul(ops.transpose(frames, (0, 2, 1)), ops.cast(shares, self.compute_dtype))
         residuals = ops.cast(weighted, shares.dtype) - ops.sum(shares, axis=1)[:, None, :] * self.centres
         return normalize_residuals(residuals)

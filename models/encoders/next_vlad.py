@@ -1,4 +1,4 @@
-"""NeXtVLAD: NetVLAD of groups of features, with an attention for each group of each frame."""
+"""NeXtVLAD: NetVLAD over groups of features, with an attention weight for each group of each frame."""
 
 from typing import Any
 
@@ -15,18 +15,18 @@ class NeXtVLAD(keras.layers.Layer):
     Lin et al., arXiv 1811.05014, section 3.2. e(x) = x E + b, in G groups e_g of L = expansion * D / G features;
     attention s = sigmoid(e(x) S + b_s); shares a_g = softmax over k of BN(e(x) W). Each cluster's column of V is scaled
     to length 1, then V is batch-normalized. All matrices start as truncated normals of deviation sqrt(2 / rows).
-    Padding never counts: neither in the sums, nor in the moments of the batch normalization.
+    Padding counts neither in the sums nor in the moments of the batch normalization.
 
     Args:
         clusters: K.
         groups: G; divides expansion * D.
         expansion: how much wider e(x) is than x.
-        seed: of the initial weights; None draws one.
+        seed: of the initial weights; None for a random one.
 
     Call arguments:
         frames: float, [batch, frames, D].
         mask: bool, [batch, frames]; true for real frames.
-        training: whether the batch normalizations use the batch's own moments.
+        training: whether batch normalization uses the moments of the batch.
 
     Returns:
         dtype of the layer, [batch, L * K].
@@ -60,7 +60,7 @@ class NeXtVLAD(keras.layers.Layer):
         self.attention = self._add_normal("attention", (expanded, self.groups), 1)
         self.attention_bias = self.add_weight(shape=(self.groups,), initializer="zeros", name="attention_bias")
         self.assignment = self._add_normal("assignment", (expanded, assigned), 2)
-        # Not cast to half precision: centres are multiplied with sums over up to 300 frames.
+        # Kept in float32: centres are multiplied with sums over up to 300 frames.
         self.centres = self._add_normal("centres", (expanded // self.groups, self.clusters), 3, autocast=False)
         self.norm.build((None, assigned))
         self.pooled_norm.build((None, expanded // self.groups * self.clusters))
@@ -81,7 +81,7 @@ class NeXtVLAD(keras.layers.Layer):
         logits = self.norm(self._through_expansion(flat, self.assignment), mask=real, training=training)
         shares = ops.softmax(ops.reshape(logits, (-1, self.groups, clusters))) * weights[..., None]
 
-        # Half precision for the large products only; what they are made of is summed in at least float32.
+        # Half precision for the large products only; their results are summed in at least float32.
         expanded = ops.reshape(expanded, (-1, parts, group_size))
         shares = ops.reshape(shares, (-1, parts, clusters))
         weighted = ops.matmul(ops.transpose(expanded, (0, 2, 1)), ops.cast(shares, self.compute_dtype))
@@ -94,11 +94,11 @@ class NeXtVLAD(keras.layers.Layer):
         return ops.sigmoid(ops.cast(logits, self.variable_dtype))
 
     def _through_expansion(self, flat: KerasTensor, kernel: KerasTensor) -> KerasTensor:
-        # (x E + b) W as x (E W) + b W: half the work for W, a third less for the whole training step.
+        # (x E + b) W as x (E W) + b W halves the work for W and saves a third of the whole training step.
         return ops.matmul(flat, ops.matmul(self.expand, kernel)) + ops.matmul(self.expand_bias[None, :], kernel)[0]
 
     def compute_mask(self, frames: KerasTensor, mask: KerasTensor | None = None) -> None:
-        """A pooled video has no frames left to mask."""
+        """None: a pooled video has no frames."""
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""

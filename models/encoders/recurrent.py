@@ -1,4 +1,4 @@
-"""LSTM and GRU encoders: the state of the last recurrent layer after the last frame stands for the video."""
+"""LSTM and GRU encoders: the video vector is the state of the last recurrent layer after the last frame."""
 
 from typing import Any, Literal
 
@@ -7,7 +7,7 @@ from keras import KerasTensor, ops
 
 
 class LSTMCell:
-    """One step of a `keras.layers.LSTM`, of whose weights the input kernel and the bias are already applied."""
+    """One step of a `keras.layers.LSTM` on inputs that were already multiplied with the input kernel, plus bias."""
 
     def __init__(self, layer: keras.layers.LSTM) -> None:
         self.weights = layer.cell
@@ -27,7 +27,7 @@ class LSTMCell:
 
 
 class GRUCell:
-    """One step of a `keras.layers.GRU`, of whose weights the input kernel and the input bias are already applied."""
+    """One step of a `keras.layers.GRU` on inputs that were already multiplied with the input kernel, plus input bias."""
 
     def __init__(self, layer: keras.layers.GRU) -> None:
         self.weights = layer.cell
@@ -52,22 +52,22 @@ CELLS = {"lstm": (keras.layers.LSTM, LSTMCell), "gru": (keras.layers.GRU, GRUCel
 
 @keras.saving.register_keras_serializable("yt8m")
 class RecurrentEncoder(keras.layers.Layer):
-    """Reads a video frame by frame and gives the state h of the top layer after the last real frame.
+    """Reads a video frame by frame; returns the state h of the top layer after the last real frame.
 
-    Section 5.1.2 of the thesis. Weights and how they start are those of `keras.layers.LSTM` and `keras.layers.GRU`,
-    which compute the states where a GPU trains: with cuDNN. Elsewhere the same function multiplies all frames with
-    the input kernel at once, before the loop; Keras' loop does it in every step (benchmarks/encoders.py).
+    Section 5.1.2 of the thesis. Weights and initializers are those of `keras.layers.LSTM` and `keras.layers.GRU`,
+    which compute the states in training on a GPU, with cuDNN. Elsewhere all frames are multiplied with the input
+    kernel at once, before the loop; Keras' own loop does it in every step (benchmarks/encoders.py measures it).
 
     Args:
-        cell: of the layers.
-        layers: how many; each reads the states of the one below.
+        cell: type of the layers.
+        layers: number of layers; each reads the states of the layer below.
         units: width of each layer's state.
-        seed: of the initial weights; None draws one.
+        seed: of the initial weights; None for a random one.
 
     Call arguments:
         frames: float, [batch, frames, D].
         mask: bool, [batch, frames]; true for real frames, which come first. At least one a video.
-        training: chooses how to compute on a GPU; the function is the same.
+        training: selects the implementation on a GPU; the result is the same.
 
     Returns:
         dtype of the layer, [batch, units].
@@ -94,7 +94,7 @@ class RecurrentEncoder(keras.layers.Layer):
         ]
 
     def _layer(self, nth: int) -> keras.layers.Layer:
-        # Seeds must differ: the layers from the second on have the same shapes and would start equal.
+        # Seeds must differ: layers after the first have equal shapes and would start with equal weights.
         kernel_seed, recurrent_seed = (None if self.seed is None else self.seed + 2 * nth + i for i in (0, 1))
         return CELLS[self.cell][0](
             self.units,
@@ -113,8 +113,8 @@ class RecurrentEncoder(keras.layers.Layer):
             width = self.units
 
     def call(self, frames: KerasTensor, mask: KerasTensor, training: bool = False) -> KerasTensor:
-        """Runs over the padding too, which comes last and cannot reach the state after the last real frame."""
-        # Not in inference: a graph exported with cuDNN's operation has no kernel for it on a server without GPU.
+        """Reads padding too, which comes last and cannot affect the state after the last real frame."""
+        # Not in inference: a server without a GPU has no kernel for cuDNN's operation in an exported graph.
         cudnn = training and keras.distribution.list_devices()[0].startswith("gpu")
         for layer, loop in zip(self.stack, self.loops, strict=True):
             if cudnn:
@@ -126,7 +126,7 @@ class RecurrentEncoder(keras.layers.Layer):
         return ops.squeeze(ops.take_along_axis(frames, last[:, None, None], axis=1), axis=1)
 
     def compute_mask(self, frames: KerasTensor, mask: KerasTensor | None = None) -> None:
-        """A pooled video has no frames left to mask."""
+        """None: a pooled video has no frames."""
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""

@@ -1,4 +1,4 @@
-"""Soft assignment: how much of each frame belongs to each of a set of learnt clusters."""
+"""Soft assignment: how much of each frame belongs to each learnt cluster."""
 
 from typing import Any
 
@@ -8,22 +8,22 @@ from keras import KerasTensor, ops
 
 @keras.saving.register_keras_serializable("yt8m")
 class SoftAssignment(keras.layers.Layer):
-    """Shares a = softmax(x W + b) of frames x in clusters: equation 16 of the thesis, section 3.8.
+    """Shares a = softmax(x W + b) of frames x to clusters: equation 16 of the thesis, section 3.8.
 
-    W [D, K] starts as N(0, 1/sqrt(D)), b as 0. The shares of a real frame add up to 1, those of padding are 0.
+    W [D, K] starts as N(0, 1/sqrt(D)), b as 0. The shares of a real frame sum to 1, those of padding are 0.
 
     Args:
         clusters: K.
         batch_norm: a = softmax(BN(x W)) instead; the moments of a batch are those of its real frames.
-        seed: of the initial weights; None draws one.
+        seed: of the initial weights; None for a random one.
 
     Call arguments:
         frames: float, [batch, frames, D].
         mask: bool, [batch, frames]; true for real frames.
-        training: whether the batch normalization uses the batch's own moments.
+        training: whether batch normalization uses the moments of the batch.
 
     Returns:
-        float32 in half precision too (float64 in a float64 layer), [batch, frames, clusters].
+        the layer's variable dtype (float32 in half precision too), [batch, frames, clusters].
 
     Example:
         >>> frames, mask = keras.random.normal((2, 5, 8)), keras.ops.ones((2, 5), "bool")
@@ -54,8 +54,8 @@ class SoftAssignment(keras.layers.Layer):
         return ops.softmax(self.logits(frames, mask, training)) * ops.cast(mask, self.variable_dtype)[..., None]
 
     def logits(self, frames: KerasTensor, mask: KerasTensor, training: bool = False) -> KerasTensor:
-        """What the softmax is taken of, padding too; arguments, dtype and shape are those of a call."""
-        # Frames in one matrix: TensorFlow then adds the bias inside the product instead of in a pass over the logits.
+        """The inputs of the softmax, for padding too; arguments, dtype and shape as in a call."""
+        # All frames as one matrix: TensorFlow then fuses the bias into the product and saves a pass over the logits.
         logits = ops.matmul(ops.reshape(frames, (-1, frames.shape[-1])), self.kernel)
         logits, real = ops.cast(logits, self.variable_dtype), ops.reshape(mask, (-1,))
         logits = logits + self.bias if self.norm is None else self.norm(logits, mask=real, training=training)

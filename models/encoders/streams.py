@@ -28,7 +28,7 @@ def build_encoder(settings: FrameEncoderSettings, stream: Stream, seed: int) -> 
 
     Args:
         settings: the encoder of an experiment; `for_stream` decides the sizes that this stream gets.
-        stream: names the layer and gives the width of projections.
+        stream: gives the layer its name and projections their width.
         seed: of everything random in the layer.
 
     Example:

@@ -1,4 +1,4 @@
-"""The transformer encoder: frames that attend to one another, and the maximum over them."""
+"""The transformer encoder: frames attend to one another, then their maximum is taken."""
 
 from typing import Any
 
@@ -8,30 +8,30 @@ from keras import KerasTensor, ops
 from models.features import MAX_FRAMES
 from models.layers.masking import masked_max
 
-# Instead of the scores of padded frames; exp of it is 0, and no real score comes near it.
+# Replaces the scores of padded frames: its exp is 0, and real scores are far above.
 NEVER = -1e9
 
 
 class SelfAttention(keras.layers.Layer):
     """sum_h softmax(Q_h K_h' / sqrt(key_dim)) V_h Wo_h + bo, where Q_h = x Wq_h + bq_h, and K_h and V_h likewise.
 
-    Section 3.2 of Vaswani et al., arXiv 1706.03762. Weights, their order and how they start are those of
-    `keras.layers.MultiHeadAttention`, but for the seeds: that layer starts query, key and value equal with a seed.
+    Section 3.2 of Vaswani et al., arXiv 1706.03762. Weights, their order and initializers are those of
+    `keras.layers.MultiHeadAttention`, except that with a seed that layer starts with equal query, key and value.
 
-    In training, wide heads are computed through products of weights, which is the same function: Q_h K_h' =
-    x (Wq_h Wk_h') x' + ... and V_h Wo_h = x (Wv_h Wo_h) + ... That makes two large products a head of four
+    In training, wide heads are computed through products of weights, with the same result: Q_h K_h' =
+    x (Wq_h Wk_h') x' + ... and V_h Wo_h = x (Wv_h Wo_h) + ... This leaves two of four large products a head
     (benchmarks/encoders.py measures it).
 
     Args:
         heads: h.
         key_dim: width of a head's queries, keys and values.
-        seed: of the initial weights; None draws one.
+        seed: of the initial weights; None for a random one.
 
     Call arguments:
         frames: float, [batch, frames, D].
         positions: float, [frames, D], or None; x = frames + positions.
         mask: bool, [batch, frames]; true for frames to attend to.
-        training: chooses how to compute; the function is the same.
+        training: selects the implementation; the result is the same.
 
     Returns:
         dtype of the layer, [batch, frames, D].
@@ -58,7 +58,7 @@ class SelfAttention(keras.layers.Layer):
         self.output_kernel, self.output_bias = self._add_linear("output", (*head, self.width), (self.width,), 3)
 
     def _add_linear(self, name: str, shape: tuple[int, ...], bias_shape: tuple[int, ...], nth: int) -> tuple[Any, Any]:
-        # Glorot's uniform for the matrix of all heads; keras' own takes a kernel of three axes for a convolution's.
+        # Glorot's uniform for the matrix of all heads; Keras' takes a kernel with three axes for a convolution.
         limit = (6 / (self.width + self.heads * self.key_dim)) ** 0.5
         glorot = keras.initializers.RandomUniform(-limit, limit, None if self.seed is None else self.seed + nth)
         kernel = self.add_weight(shape=shape, initializer=glorot, name=name)
@@ -67,7 +67,7 @@ class SelfAttention(keras.layers.Layer):
     def call(
         self, frames: KerasTensor, positions: KerasTensor | None, mask: KerasTensor, training: bool = False
     ) -> KerasTensor:
-        """Lets each frame attend to the real ones."""
+        """Lets each frame attend to the real frames."""
         x = frames if positions is None else frames + positions
         if not training:
             frames, positions = x, None
@@ -76,7 +76,7 @@ class SelfAttention(keras.layers.Layer):
         if multiplied:
             kernels = ops.einsum("dhk,ehk->dhe", self.query, self.key)
             queries = _linear(frames, positions, kernels) + ops.einsum("hk,ehk->he", self.query_bias, self.key)
-            # Constant along the axis of the softmax, so without effect; kept for Keras' gradient of bk: about 0.
+            # Constant along the softmax axis, so it changes nothing; kept so that bk has a gradient (about 0), as in Keras.
             constant = ops.einsum("bfd,dh->bfh", x, ops.einsum("dhk,hk->dh", self.query, self.key_bias))
             scores = ops.einsum("bfhe,bte->bfht", queries, x) + constant[..., None]
         else:
@@ -92,15 +92,15 @@ class SelfAttention(keras.layers.Layer):
         if multiplied:
             kernels = ops.einsum("dhk,hke->dhe", self.value, self.output_kernel)
             attended = ops.einsum("bfht,bthe->bfe", shares, _linear(frames, positions, kernels))
-            # A head's shares add up to 1, and so does what they weigh its bias with.
+            # A head's shares sum to 1, so its value bias is added as it is.
             return attended + ops.einsum("hk,hke->e", self.value_bias, self.output_kernel) + self.output_bias
         values = _linear(frames, positions, self.value) + self.value_bias
         attended = ops.einsum("bhft,bthk->bfhk", shares, values)
         return ops.einsum("bfhk,hke->bfe", attended, self.output_kernel) + self.output_bias
 
     def _multiplying_weights_pays(self, shape: tuple[int | None, ...]) -> bool:
-        # Multiplications a head, forward and back, frames without gradient: with products of weights 4 D^2 a frame and
-        # 6 D^2 key_dim a batch; without, 9 D key_dim a frame. Batches of unknown size are taken for large.
+        # Multiplications a head, forward and backward, without a gradient for frames: with products of weights 4 D^2
+        # a frame and 6 D^2 key_dim a batch; without, 9 D key_dim a frame. A batch of unknown size counts as large.
         saved = 9 * self.key_dim - 4 * self.width
         videos, length = shape[0], shape[1]
         frames = float("inf") if videos is None or length is None else videos * length
@@ -111,8 +111,8 @@ def _linear(frames: KerasTensor, positions: KerasTensor | None, kernels: KerasTe
     """(frames + positions) W_h for all heads h."""
     if positions is None:
         return ops.einsum("bfd,dhe->bfhe", frames, kernels)
-    # The second product is 0 and there for its gradient, which adds up over the videos before it is multiplied with
-    # W_h. Frames as they are read need no gradient, so a third of the work of forward and back is not done.
+    # The second product is 0 and exists for its gradient, which is summed over the videos before the multiplication
+    # with W_h. Input frames need no gradient, which saves a third of the work of the forward and backward passes.
     held = ops.stop_gradient(positions)
     product = ops.einsum("bfd,dhe->bfhe", frames + held, kernels)
     return product + ops.einsum("fd,dhe->fhe", positions - held, ops.stop_gradient(ops.convert_to_tensor(kernels)))
@@ -122,10 +122,10 @@ class TransformerBlock(keras.layers.Layer):
     """y = LN(x + attention(x)); LN(y + W2 relu(W1 y + b1) + b2): section 3.1 of arXiv 1706.03762, without dropout.
 
     Args:
-        heads: of the attention.
+        heads: number of attention heads.
         dense_units: width of W1 y.
-        key_dim: of the attention.
-        seed: of the initial weights; None draws one.
+        key_dim: width of a head's queries, keys and values.
+        seed: of the initial weights; None for a random one.
 
     Call arguments:
         frames, positions, mask, training: see `SelfAttention`.
@@ -163,7 +163,7 @@ class TransformerBlock(keras.layers.Layer):
     def call(
         self, frames: KerasTensor, positions: KerasTensor | None, mask: KerasTensor, training: bool = False
     ) -> KerasTensor:
-        """Transforms every frame, the padded ones too; none of them reaches a real one."""
+        """Transforms every frame; padded frames do not affect real ones."""
         x = frames if positions is None else frames + positions
         y = self.attention_norm(x + self.attention(frames, positions, mask, training=training))
         return self.output_norm(y + self.output_dense(self.hidden(y)))
@@ -173,26 +173,26 @@ class TransformerBlock(keras.layers.Layer):
 class Transformer(keras.layers.Layer):
     """Adds a learnt position to each frame, applies transformer blocks, and takes the maximum over the real frames.
 
-    Section 5.1.2 of the thesis (its dropout after the maximum is the caller's); blocks as in arXiv 1706.03762.
+    Section 5.1.2 of the thesis (the caller adds its dropout after the maximum); blocks as in arXiv 1706.03762.
 
     Args:
-        heads: of the attention.
+        heads: number of attention heads.
         dense_units: width of the dense layer inside each block.
         layers: number of blocks.
-        key_dim: width of a head; None stands for the width of the frames.
-        max_frames: longest video, longest padding included.
-        seed: of the initial weights; None draws one.
+        key_dim: width of a head; None for the width of the frames.
+        max_frames: length of the longest video, padding included.
+        seed: of the initial weights; None for a random one.
 
     Call arguments:
         frames: float, [batch, frames, D]; at most `max_frames` frames.
         mask: bool, [batch, frames]; true for real frames. At least one a video.
-        training: chooses how to compute; the function is the same.
+        training: selects the implementation; the result is the same.
 
     Returns:
         dtype of the layer, [batch, D].
 
     Raises:
-        ValueError: frames are more than `max_frames`.
+        ValueError: there are more than `max_frames` frames.
 
     Example:
         >>> frames, mask = keras.random.normal((2, 5, 8)), keras.ops.ones((2, 5), "bool")
@@ -222,12 +222,12 @@ class Transformer(keras.layers.Layer):
     def build(self, frames_shape: tuple[int, ...]) -> None:
         """Creates the positions and the blocks."""
         width = frames_shape[-1]
-        # As keras.layers.Embedding starts.
+        # The initializer of keras.layers.Embedding.
         uniform = keras.initializers.RandomUniform(-0.05, 0.05, self.seed)
         self.positions = self.add_weight(shape=(self.max_frames, width), initializer=uniform, name="positions")
         self.blocks = []
         for nth in range(self.layers):
-            # Each block draws from six seeds, which must differ: blocks have the same shapes and would start equal.
+            # Each block uses six seeds, which must differ: blocks have equal shapes and would start with equal weights.
             seed = None if self.seed is None else self.seed + 1 + 6 * nth
             sizes = (self.heads, self.dense_units, self.key_dim or width)
             self.blocks.append(TransformerBlock(*sizes, seed, dtype=self.dtype_policy, name=f"block_{nth}"))
@@ -243,7 +243,7 @@ class Transformer(keras.layers.Layer):
         return masked_max(frames, mask)
 
     def compute_mask(self, frames: KerasTensor, mask: KerasTensor | None = None) -> None:
-        """A pooled video has no frames left to mask."""
+        """None: a pooled video has no frames."""
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""

@@ -1,1 +1,1 @@
-"""Layers and functions that models are made of, beside the encoders."""
+"""Layers and functions that models use beside the encoders."""

@@ -1,12 +1,12 @@
-"""Context gating: a vector re-weighted by gates that it computes from itself."""
+"""Context gating: a vector multiplied with gates that are computed from it."""
 
 from typing import Any
 
 import keras
 from keras import KerasTensor, ops
 
-# Of the moving moments: they count as much as the mean of 19 batches, an error of 1/25 of the deviation where a batch
-# has 32 videos.
+# Momentum of the moving moments: as exact as the mean of 19 batches, an error of 1/25 of the deviation with 32 videos a
+# batch.
 MOMENTUM = 0.9
 
 
@@ -14,19 +14,19 @@ MOMENTUM = 0.9
 class ContextGating(keras.layers.Layer):
     """y = x * sigmoid(W x + b): equation 21 of the thesis, section 3.9; Miech et al., arXiv 1706.06905.
 
-    W [n, n] starts as N(0, 1/sqrt(n)), b as 0. The options are those of the code of that paper.
+    W [n, n] starts as N(0, 1/sqrt(n)), b as 0. The options are those of that paper's code.
 
     Args:
-        batch_norm: y = x * sigmoid(BN(W x)) instead. Outside training the mean of W x is taken as W times the moving
-            mean of x: W changes faster than a moving mean of W x can follow, whose error was 1.8 times the deviation.
-            (F1 of a small NetVLAD with a mixture of experts on new videos after 5 epochs: 0.94; with a moving mean of
-            W x and momentum 0.99 it was 0.47.)
-        without_diagonal: no feature takes part in its own gate: the diagonal of W counts as 0.
-        seed: of the initial weights; None draws one.
+        batch_norm: y = x * sigmoid(BN(W x)) instead. Inference uses W times the moving mean of x as the mean of W x: W
+            changes too fast for a moving mean of W x, which was off by 1.8 times the deviation. (F1 of a small NetVLAD
+            with a mixture of experts on new videos after 5 epochs: 0.94; with a moving mean of W x and momentum 0.99:
+            0.47.)
+        without_diagonal: a feature does not affect its own gate: the diagonal of W counts as 0.
+        seed: of the initial weights; None for a random one.
 
     Call arguments:
         inputs: float, [batch, n].
-        training: whether the batch normalization uses the batch's own moments.
+        training: whether batch normalization uses the moments of the batch.
 
     Returns:
         dtype of the layer, [batch, n].
@@ -69,7 +69,7 @@ class ContextGating(keras.layers.Layer):
         return inputs * ops.sigmoid(logits)
 
     def _mean(self, inputs: KerasTensor, training: bool) -> KerasTensor:
-        """Of the batch in training, else the moving one."""
+        """The mean of the batch in training, else the moving mean."""
         if not training:
             return ops.cast(self.mean, inputs.dtype)
         mean = ops.mean(inputs, axis=0)

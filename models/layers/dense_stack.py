@@ -14,9 +14,9 @@ def dense_stack(
     Args:
         inputs: float, [batch, features].
         hidden_units: widths of the layers.
-        dropout: share of each layer's outputs that training drops; the others are scaled up to make up for it.
-        seeds: two are drawn for each layer with dropout, one without.
-        name: what the names of the layers start with.
+        dropout: rate of the dropout after each layer; 0 for none.
+        seeds: each layer takes one, each dropout another.
+        name: prefix of the layers' names.
 
     Returns:
         float, [batch, last of hidden_units].

@@ -1,10 +1,10 @@
-"""Which frames of a padded batch are real, and their maximum."""
+"""The mask of the real frames in a padded batch, and the maximum over them."""
 
 from keras import KerasTensor, ops
 
 
 def frame_mask(num_frames: KerasTensor, frames: KerasTensor) -> KerasTensor:
-    """Marks the real frames of each video; a padded batch holds them first.
+    """Marks the real frames of each video, which come before the padding.
 
     Args:
         num_frames: int, [batch].

@@ -1,12 +1,12 @@
-"""The mixture-of-experts classifier: some logistic experts a label, and a gate that weighs them."""
+"""The mixture-of-experts classifier: for each label, logistic experts and a gate that weighs them."""
 
 from typing import Any
 
 import keras
 from keras import KerasTensor, ops
 
-# The weight of the penalty where the loss adds up the labels' cross-entropies, as that of the challenges' code does;
-# here the loss is their mean, which is smaller by the number of classes, and the penalty with it.
+# The penalty's weight in the challenges' code, whose loss is the sum of the labels' cross-entropies. Ours is their
+# mean, so the penalty is divided by the number of classes too.
 L2 = 1e-5
 
 
@@ -15,12 +15,12 @@ class MixtureOfExperts(keras.layers.Layer):
     """p_c = sum over m < M of g[c,m] e[c,m]; g = softmax over M + 1 of x U, e = sigmoid(x V + b).
 
     Abu-El-Haija et al., arXiv 1609.08675, section 3.3. The gate's last share goes to no expert, so that a label
-    can be unlikely though all its experts say otherwise. U and V have an L2 penalty and start as Glorot's uniform.
+    can be improbable whatever its experts predict. U and V have an L2 penalty and start as Glorot's uniform.
 
     Args:
         classes: C.
         experts: M.
-        seed: of the initial weights; None draws one.
+        seed: of the initial weights; None for a random one.
 
     Call arguments:
         inputs: float, [batch, n].
@@ -52,7 +52,7 @@ class MixtureOfExperts(keras.layers.Layer):
         return self.add_weight(shape=shape, initializer=glorot, regularizer=penalty, name=name)
 
     def call(self, inputs: KerasTensor) -> KerasTensor:
-        """Adds up the experts' probabilities, weighted."""
+        """Sums the weighted probabilities of the experts."""
         gates = ops.reshape(ops.matmul(inputs, self.gates), (-1, self.classes, self.experts + 1))
         experts = ops.reshape(ops.matmul(inputs, self.kernel) + self.bias, (-1, self.classes, self.experts))
         return ops.sum(ops.softmax(gates)[..., :-1] * ops.sigmoid(experts), axis=-1)

@@ -1,9 +1,9 @@
-"""L2 normalization that is safe in every precision and at zero vectors."""
+"""L2 normalization that is numerically safe for zero vectors and in half precision."""
 
 from keras import KerasTensor, backend, ops
 
-# Shorter vectors are divided by this instead of by their length, so gradients grow by 1e4 at most, which a float16
-# holds (65504). Only the residuals of a cluster that no frame is near are as short; random frames have a length of 39.
+# Shorter vectors are divided by this instead of their length, so gradients grow by at most 1e4, which float16 can hold
+# (65504). Only residuals of a cluster far from all frames are that short; random frames have a length of 39.
 SHORTEST = 1e-4
 
 
@@ -15,7 +15,7 @@ def l2_normalize(vectors: KerasTensor, axis: int | tuple[int, ...] = -1) -> Kera
         axis: the axis, or axes, along which a vector lies.
 
     Returns:
-        float32 (float64 for float64 vectors), same shape: squares of small numbers are lost in half precision.
+        float32 (float64 for float64 vectors), same shape: squares of small numbers underflow in half precision.
 
     Example:
         >>> l2_normalize(ops.array([[0.0, 5.0], [0.0, 0.0]])).numpy().tolist()

@@ -1,21 +1,21 @@
-"""From the bytes of the frame records to features and back."""
+"""Conversion between the bytes of frame records (codes) and feature values."""
 
 import numpy as np
 from keras import KerasTensor, ops
 
 
 def dequantize(codes: KerasTensor) -> KerasTensor:
-    """The feature values that codes stand for: `code * 4/255 + 4/512 - 2`.
+    """The feature values of codes: `code * 4/255 + 4/512 - 2`.
 
-    Written as `(4 code - 255 (2 - 4/512)) * 1/255`: the bracket is exact in float32, so only one step rounds. TF
-    graphs, `tf.data`, XLA and JAX agree bit for bit, whether or not they fuse the multiplication into the subtraction.
+    Computed as `(4 code - 255 (2 - 4/512)) * 1/255`: the bracket is exact in float32, so only one step rounds, and TF
+    graphs, `tf.data`, XLA and JAX agree bit for bit, whether or not they fuse the operations.
 
     Args:
         codes: uint8 of any shape, a tensor of the backend or of a plain TF graph. Float codes (a mean of codes) are
             accepted too: the mean of dequantized frames is the dequantized mean.
 
     Returns:
-        float32, same shape; -1.9921875 ... 2.0078125 in steps of 4/255. No code stands for exactly 0.
+        float32, same shape; -1.9921875 ... 2.0078125 in steps of 4/255. No code is exactly 0.
 
     Example:
         >>> dequantize(np.array([255], np.uint8)).numpy().tolist()
@@ -25,9 +25,9 @@ def dequantize(codes: KerasTensor) -> KerasTensor:
 
 
 def quantize(values: np.ndarray) -> np.ndarray:
-    """The codes that a YouTube-8M writer stores: `round((clip(x, -2, 2) + 2) * 255/4)`.
+    """The codes of feature values, as YouTube-8M stores them: `round((clip(x, -2, 2) + 2) * 255/4)`.
 
-    The published decoder adds 4/512, about half a step, so codes survive a round trip and values grow by half a step.
+    `dequantize` adds 4/512, about half a step: codes survive a round trip, values grow by half a step.
 
     Args:
         values: float of any shape, no NaN.

@@ -1,4 +1,4 @@
-"""Squeeze and excitation: context gating with a narrow layer in the gate."""
+"""Squeeze and excitation: context gating through a narrow layer."""
 
 from typing import Any
 
@@ -10,15 +10,15 @@ from keras import KerasTensor, ops
 class SqueezeExcitation(keras.layers.Layer):
     """y = x * sigmoid(W2 relu(BN(W1 x))): the SE context gate of NeXtVLAD, Lin et al., arXiv 1811.05014.
 
-    W1 [n, n / reduction] and W2 [n / reduction, n] start as truncated normals of deviation sqrt(2 / rows).
+    W1 [n, n / reduction] and W2 [n / reduction, n] start as truncated normals with deviation sqrt(2 / rows).
 
     Args:
-        reduction: how much narrower the layer in the gate is; at most n.
-        seed: of the initial weights; None draws one.
+        reduction: n divided by the width of the narrow layer.
+        seed: of the initial weights; None for a random one.
 
     Call arguments:
         inputs: float, [batch, n].
-        training: whether the batch normalization uses the batch's own moments.
+        training: whether batch normalization uses the moments of the batch.
 
     Returns:
         dtype of the layer, [batch, n].
