@@ -1,11 +1,11 @@
-"""Measures `yt8m stats`: videos a second, and that its memory does not grow with the number of videos.
+"""Measures `yt8m stats`: its speed, and whether its memory grows with the number of videos.
 
     python benchmarks/dataset_statistics.py [--videos 500 2000] [--labels 60] [--data FOLDER]
 
 Writes synthetic frame-level sets into a temporary folder (266 KB a video), or reads a folder of raw shards. Prints for
-each how many videos a processor reads, checks and counts in a second of its time; seconds and memory of the command,
-imports and page included, memory summed over its processes (shared pages counted once); and the ratio of the largest to
-the smallest.
+each set the videos that are read, checked and counted in a second of processor time; the time and peak memory of the
+whole command, imports and page included (summed over its processes, shared pages counted once); and the ratio of the
+largest set's memory to the smallest's.
 """
 
 import argparse
@@ -33,7 +33,7 @@ print(videos, videos / (time.process_time() - started))
 
 
 def measure(data: Path, out: Path) -> dict[str, float]:
-    """Videos, videos a second of processor time, and seconds and peak megabytes of the command."""
+    """Number of videos, videos a second of processor time, and seconds and peak megabytes of the command."""
     counted = subprocess.run([sys.executable, "-c", COUNT, str(data)], check=True, capture_output=True, text=True)
     videos, speed = map(float, counted.stdout.split())
     command = [str(Path(sys.executable).with_name("yt8m")), "stats", "--data", str(data), "--split", "id:80/10/10"]
@@ -53,7 +53,7 @@ def memory(pid: int) -> int:
         process = psutil.Process(pid)
         for member in (process, *process.children(recursive=True)):
             total += member.memory_full_info().pss
-    except psutil.Error:  # one has just ended
+    except psutil.Error:  # a process has just ended
         return 0
     return total
 
@@ -74,10 +74,10 @@ def main() -> None:
                 synth = [yt8m, "synth", "--level", "frame", "--videos", videos, "--labels", arguments.labels, data]
                 subprocess.run([str(part) for part in synth], check=True, stdout=subprocess.DEVNULL)
             results.append(measure(data, Path(folder, "out")))
-    for found in results:
+    for result in results:
         print(
-            f"{found['videos']:.0f} videos: {found['speed']:.0f} videos a second and processor; "
-            f"the command takes {found['seconds']:.1f} s and {found['peak']:.0f} MB"
+            f"{result['videos']:.0f} videos: {result['speed']:.0f} videos a second and processor; "
+            f"the command takes {result['seconds']:.1f} s and {result['peak']:.0f} MB"
         )
     first, last = results[0], results[-1]
     print(f"{last['videos'] / first['videos']:g} times the videos: {last['peak'] / first['peak']:.2f} times the memory")

@@ -1,11 +1,11 @@
-"""Time and memory of one training step of each encoder, beside its formula written down straightforwardly.
+"""Time and memory of one training step of each encoder, against a straightforward implementation of its formula.
 
     python benchmarks/encoders.py [--encoders dbof netvlad] [--rounds 15] [--batch 128]
 
-Forward, backward and Adam's update on 300 frames of 1152 float32 features, on the CPU. Each implementation runs in a
-process of its own, a step in turn; the ratio is the median of the turns' (above 1: ours is faster). The batch is halved
-until a straightforward step takes less than 10 s. `from bytes` is ours on the packed frames as training reads them,
-dequantization included, which the straightforward step is spared.
+Forward, backward and Adam's update on 300 frames of 1152 float32 features, on the CPU. Each implementation runs in its
+own process, and they take turns; the ratio is the median over turns (above 1: ours is faster). The batch is halved
+until a straightforward step takes less than 10 s. `from bytes` is ours on packed frames as training reads them,
+dequantization included, which the other two leave out.
 """
 
 import argparse
@@ -46,7 +46,7 @@ def main() -> None:
 
 
 def measure(encoder: str, batch: int, rounds: int) -> list[str]:
-    """The cells of an encoder's line after its name and batch."""
+    """The cells of an encoder's line after name and batch."""
     workers = {name: _Worker(encoder, name, batch) for name in IMPLEMENTATIONS}
     seconds: dict[str, list[float]] = {name: [] for name in workers}
     for turn in range(rounds):
@@ -64,7 +64,7 @@ def measure(encoder: str, batch: int, rounds: int) -> list[str]:
 
 
 class _Worker:
-    """A process with one implementation, which does a step when it is told to."""
+    """A process with one implementation, which does a step on request."""
 
     def __init__(self, encoder: str, implementation: str, batch: int) -> None:
         command = [sys.executable, __file__, "--worker", encoder, implementation, "--batch", str(batch)]
@@ -92,14 +92,14 @@ class _Worker:
         self._process.kill()
         self._process.wait()
 
-    def _ask(self, what: str) -> str:
+    def _ask(self, question: str) -> str:
         assert self._process.stdin and self._process.stdout
-        print(what, file=self._process.stdin, flush=True)
+        print(question, file=self._process.stdin, flush=True)
         return self._process.stdout.readline()
 
 
 def work(encoder: str, implementation: str, batch: int) -> None:
-    """Answers the parent's questions, a line each."""
+    """Answers the parent's questions, one line each."""
     step = training_step(encoder, implementation, batch)
     for line in sys.stdin:
         if line.strip() == "memory":

@@ -1,10 +1,10 @@
-"""The Evaluator's time with all metrics, slices and intervals beside that of prediction alone, and its memory.
+"""Time and memory of the Evaluator with all metrics, slices and intervals, against prediction alone.
 
     python benchmarks/evaluator.py [--videos 1000 20000 | --data FOLDER] [--rounds 5] [--level frame]
 
-A small model of 3862 labels evaluates synthetic videos, or four fifths of those of a folder of shards. Each evaluation
-runs in a process of its own, the two kinds in turn; the ratio is the median of the turns'. The seconds leave out the
-start of the process.
+A small model of 3862 labels evaluates synthetic videos, or four fifths of the videos in a folder of shards. Each
+evaluation runs in its own process, and the two kinds take turns; the ratio is the median over turns. Seconds do not
+include the start of the process.
 """
 
 import argparse
@@ -22,7 +22,7 @@ KINDS = ("prediction", "everything")
 EXPERIMENTS = {"video": "average-2304-1152", "frame": "netvlad-8"}
 YT8M = str(Path(sys.executable).with_name("yt8m"))
 
-# Of the videos, so that the rest is about as many as asked for.
+# Share of the videos in the test split.
 TEST_SHARE = 0.8
 
 
@@ -53,11 +53,11 @@ def main() -> None:
         print(f"| {' | '.join(shown)} |", flush=True)
 
 
-MEASURES = [(kind, what) for kind in KINDS for what in ("seconds", "megabytes")]
+MEASURES = [(kind, measure) for kind in KINDS for measure in ("seconds", "megabytes")]
 
 
 def synthesize(folder: str, videos: int, level: str) -> str:
-    """Writes videos of which so many will be evaluated; returns their folder."""
+    """Writes so many videos that about `videos` are in the test split; returns their folder."""
     data, count = f"{folder}/data", str(round(videos / TEST_SHARE))
     synth = [YT8M, "synth", "--level", level, "--videos", count, "--labels", str(CLASSES), data]
     subprocess.run(synth, check=True, stdout=subprocess.DEVNULL)
@@ -73,8 +73,8 @@ def train(folder: str, data: str, level: str) -> None:
 
 def _worker(folder: str, kind: str, level: str) -> dict[str, float]:
     command = [sys.executable, __file__, "--worker", folder, kind, "--level", level]
-    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-    return json.loads(done.stdout.splitlines()[-1])
+    process = subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    return json.loads(process.stdout.splitlines()[-1])
 
 
 def evaluate(folder: Path, kind: str, level: str) -> dict[str, float]:

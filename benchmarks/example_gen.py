@@ -1,9 +1,9 @@
-"""Measures ExampleGen: videos a second, and that its memory does not grow with the number of videos.
+"""Measures ExampleGen: its speed, and whether its memory grows with the number of videos.
 
     python benchmarks/example_gen.py [--videos 2000 8000] [--labels 100]
 
-Writes synthetic frame-level sets into a temporary folder (266 KB a video) and ingests each in a process of its own.
-Prints one line a set and the ratios of the largest to the smallest.
+Writes synthetic frame-level sets into a temporary folder (266 KB a video) and ingests each in its own process. Prints
+a line for each set and the ratios of the largest to the smallest.
 """
 
 import argparse
@@ -36,15 +36,15 @@ print(json.dumps({"seconds": seconds, "imported_mb": before / 1024, "peak_mb": a
 
 
 def measure(videos: int, labels: int) -> dict[str, float]:
-    """Ingests a set of this many videos; seconds and memory of that process (the last after its imports)."""
+    """Ingests a set of this size; returns seconds, and the memory of the process after imports and at its peak."""
     with tempfile.TemporaryDirectory() as folder:
         data, out = Path(folder, "data"), Path(folder, "out")
         yt8m = Path(sys.executable).with_name("yt8m")
         synth = [yt8m, "synth", "--level", "frame", "--videos", videos, "--labels", labels, "--seed", 1, data]
         subprocess.run([str(part) for part in synth], check=True, stdout=subprocess.DEVNULL)
         command = [sys.executable, "-c", INGEST, str(data), str(out), str(labels)]
-        found = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-        return json.loads(found.stdout.splitlines()[-1])
+        process = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+        return json.loads(process.stdout.splitlines()[-1])
 
 
 def main() -> None:

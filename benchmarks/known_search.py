@@ -1,9 +1,9 @@
-"""Whether a search finds what is known to help: a needle in each haystack, made-up videos in a temporary folder.
+"""Whether a search chooses the value that is known to be best, on synthetic videos in a temporary folder.
 
-Each label of a video is shown by one of its 40 frames; the others show a few of 24 things that say nothing. NetVLAD
-normalizes what lies in a cluster, so the more clusters there are, the fewer frames drown the one that tells. A head of
-the Transformer, 16 wide, has to tell all labels' frames from the rest; six share that. `yt8m run --tune` tries a grid
-of either, smaller ones first, and must train with the largest.
+Each label of a video appears in one of its 40 frames; the other frames show some of 24 things without a label. NetVLAD
+normalizes the sum of a cluster, so with more clusters fewer frames hide that of the label. A single head of the
+Transformer, 16 wide, must separate the frames of all labels from the rest; six heads share that work. `yt8m run --tune`
+tries a grid of clusters or heads, smaller values first, and must train with the largest.
 """
 
 import json
@@ -32,7 +32,7 @@ SEARCHES = {
 
 
 def main() -> None:
-    """Prints the trials of each search; fails where the winner is another, or the Trainer did not use it."""
+    """Prints the trials of each search; fails if the largest value did not win, or the Trainer did not use it."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_videos(folder / "data")
@@ -43,7 +43,7 @@ def main() -> None:
 
 
 def experiments() -> dict[str, dict]:
-    """Entries of an experiment file."""
+    """The entries of an experiment file."""
     return {
         experiment: {
             "base": "netvlad-8",
@@ -62,7 +62,7 @@ def experiments() -> dict[str, dict]:
 
 
 def searched(folder: Path, experiment: str) -> bool:
-    """Runs the pipeline with a search; whether the largest value won and was trained with."""
+    """Runs the pipeline with a search; returns whether the largest value won and was used for training."""
     command = [YT8M, "run", "--data", str(folder / "data"), "--experiment-file", str(folder / "searches.yaml")]
     command += ["--experiment", experiment, "--tune", "--out", str(folder / experiment)]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
@@ -97,7 +97,7 @@ def write_videos(folder: Path) -> None:
 
 
 def record(video_id: str, labels: np.ndarray, frames: np.ndarray) -> bytes:
-    """A SequenceExample as YouTube-8M's are."""
+    """A SequenceExample in the format of YouTube-8M."""
 
     def bytes_of(content: bytes) -> tf.train.Feature:
         return tf.train.Feature(bytes_list=tf.train.BytesList(value=[content]))

@@ -1,6 +1,6 @@
-"""Whether every encoder learns: small ones on synthetic frames, beside the oracle that knows how these were made.
+"""Whether every encoder learns: small models on synthetic frames, against the oracle that knows their distribution.
 
-Takes long on a CPU. What has run is cached; a killed run goes on where it was.
+Takes long on a CPU. Finished steps are cached; a killed run resumes.
 """
 
 import argparse

@@ -1,10 +1,10 @@
-"""Measures `yt8m predict`: videos a second, and that its memory does not grow with the number of videos.
+"""Measures `yt8m predict`: its speed, and whether its memory grows with the number of videos.
 
     python benchmarks/predict.py MODEL [--level frame] [--videos 250 1000] [--labels 60] [--data FOLDER]
 
-MODEL is a run's folder. Writes synthetic sets into a temporary folder (266 KB a frame-level video), or reads a folder
-of raw shards. Prints for each how many videos the command answers in a second, start included; its seconds and peak
-memory; and the ratio of the largest to the smallest.
+MODEL is a run folder. Writes synthetic sets into a temporary folder (266 KB a frame-level video), or reads a folder of
+raw shards. Prints for each set the videos a second, start included, the seconds and the peak memory of the command, and
+the ratio of the largest set's memory to the smallest's.
 """
 
 import argparse
@@ -20,22 +20,22 @@ YT8M = str(Path(sys.executable).with_name("yt8m"))
 
 
 def measure(model: str, data: Path, out: Path) -> dict[str, float]:
-    """Videos, seconds and peak megabytes of the command."""
+    """Number of videos, seconds and peak megabytes of the command."""
     command = [YT8M, "predict", model, "--data", str(data), "--out", str(out), "--json"]
     started = time.monotonic()
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert process.stdout
-    with process.stdout as printed:
-        done = json.load(printed)
+    with process.stdout as output:
+        summary = json.load(output)
     _, status, usage = os.wait4(process.pid, 0)
     assert status == 0
-    return {"videos": done["videos"], "seconds": time.monotonic() - started, "peak": usage.ru_maxrss / 1024}
+    return {"videos": summary["videos"], "seconds": time.monotonic() - started, "peak": usage.ru_maxrss / 1024}
 
 
 def main() -> None:
     """Prints the figures."""
     parser = argparse.ArgumentParser(description="Measure yt8m predict.")
-    parser.add_argument("model", help="A run's folder.")
+    parser.add_argument("model", help="A run folder.")
     parser.add_argument("--level", choices=["video", "frame"], default="frame")
     parser.add_argument("--videos", type=int, nargs="+", default=[250, 1000])
     parser.add_argument("--labels", type=int, default=60)
@@ -50,10 +50,10 @@ def main() -> None:
                 synth = [YT8M, "synth", "--level", arguments.level, *size, str(data)]
                 subprocess.run(synth, check=True, stdout=subprocess.DEVNULL)
             results.append(measure(arguments.model, data, Path(folder, "answers.csv")))
-    for found in results:
+    for result in results:
         print(
-            f"{found['videos']:.0f} videos: {found['videos'] / found['seconds']:.0f} a second, "
-            f"{found['seconds']:.1f} s and {found['peak']:.0f} MB"
+            f"{result['videos']:.0f} videos: {result['videos'] / result['seconds']:.0f} a second, "
+            f"{result['seconds']:.1f} s and {result['peak']:.0f} MB"
         )
     first, last = results[0], results[-1]
     print(f"{last['videos'] / first['videos']:g} times the videos: {last['peak'] / first['peak']:.2f} times the memory")

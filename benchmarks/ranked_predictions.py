@@ -1,9 +1,9 @@
-"""How far GAP and mAP are off for want of memory, by the number of places kept.
+"""The errors of GAP and mAP with limited memory, by the number of places kept.
 
     python benchmarks/ranked_predictions.py [--videos 100000]
 
-Synthetic: 20 predictions a video, of labels whose frequency falls with their rank, with scores that say a little about
-hits. Compared with full sorts.
+On synthetic predictions, 20 a video, of labels whose frequency falls with their rank and with scores that are weakly
+related to hits. The exact values come from full sorts.
 """
 
 import argparse
@@ -28,10 +28,10 @@ def main() -> None:
         exact = mean_precision(exact_sums(scores, hits, groups), hits, groups)
         for capacity in capacities:
             started = time.perf_counter()
-            found = mean_precision(ranked_sums(scores, hits, groups, capacity), hits, groups)
+            measured = mean_precision(ranked_sums(scores, hits, groups, capacity), hits, groups)
             seconds = time.perf_counter() - started
             print(f"| {name} | {capacity:,} | {24e-6 * capacity:.1f} | {seconds:.1f} | {exact:.6f} ", end="")
-            print(f"| {abs(found - exact):.1e} |", flush=True)
+            print(f"| {abs(measured - exact):.1e} |", flush=True)
 
 
 def predictions(videos: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -45,7 +45,7 @@ def predictions(videos: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def ranked_sums(scores: np.ndarray, hits: np.ndarray, groups: np.ndarray, capacity: int) -> np.ndarray:
-    """Sums of precisions with so many places, by group; predictions come 65,536 at a time."""
+    """Sums of precisions by group with `capacity` places; predictions are added 65,536 at a time."""
     ranked = RankedHits(capacity)
     for start in range(0, scores.size, 2**16):
         part = slice(start, start + 2**16)
@@ -56,7 +56,7 @@ def ranked_sums(scores: np.ndarray, hits: np.ndarray, groups: np.ndarray, capaci
 
 
 def exact_sums(scores: np.ndarray, hits: np.ndarray, groups: np.ndarray) -> np.ndarray:
-    """Sums of precisions by a full sort, by group."""
+    """Sums of precisions by group, from a full sort."""
     order = np.lexsort((-scores, groups))
     hits, groups = hits[order].astype(np.float64), groups[order]
     starts = np.searchsorted(groups, groups)

@@ -1,4 +1,4 @@
-"""What a search costs beside its trials' training and validation, at trials of about 30 s: `make bench-search`."""
+"""The overhead of a search over its trials' training and validation, with trials of about 30 s: `make bench-search`."""
 
 import argparse
 import tempfile
@@ -17,15 +17,15 @@ from tuner.trials import read_search
 
 CLASSES, BATCH = 3862, 256
 
-# The share of a search's time that may pass outside of its trials' epochs.
+# The share of a search's time that may pass outside the epochs of its trials.
 ALLOWED = 0.1
 
 
 def main() -> None:
-    """Searches with random data of the published size and prints where the time went; fails above what is allowed."""
+    """Searches on random data with the published sizes and prints the overhead; fails if it is above the limit."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--trials", type=int, default=4)
-    parser.add_argument("--batches", type=int, default=100, help="of an epoch, two epochs a trial")
+    parser.add_argument("--batches", type=int, default=100, help="batches of an epoch; a trial has two epochs")
     options = parser.parse_args()
     task = Task(
         model=ModelSettings.model_validate({"encoder": {"name": "average"}, "hidden_units": [2304]}),

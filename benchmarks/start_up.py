@@ -1,9 +1,9 @@
-"""How long commands take that import nothing large: help, lists and mistakes.
+"""Time of commands that need no large import: help, lists and mistakes.
 
     python benchmarks/start_up.py [--rounds 7]
 
-Starts each command in a process of its own, in rounds, so that a slow minute of the machine meets all of them. Prints
-the median of a command's seconds, and how many times those of `python -c pass` they are.
+Starts each command in its own process, in rounds, so that a slow minute of the machine affects all of them. Prints a
+command's median seconds and their ratio to those of `python -c pass`.
 """
 
 import argparse
@@ -28,7 +28,7 @@ COMMANDS = (
 
 
 def seconds(command: list[str]) -> float:
-    """Of a process, from its start to its end."""
+    """Seconds of a process from start to end."""
     started = time.perf_counter()
     subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     return time.perf_counter() - started
@@ -37,13 +37,13 @@ def seconds(command: list[str]) -> float:
 def main() -> None:
     """Prints the figures."""
     parser = argparse.ArgumentParser(description="Measure how fast yt8m answers.")
-    parser.add_argument("--rounds", type=int, default=7, help="After one that is not counted.")
+    parser.add_argument("--rounds", type=int, default=7, help="After a first round that is not counted.")
     arguments = parser.parse_args()
     commands = {"python -c pass": NOTHING} | {f"yt8m {words}": [YT8M, *words.split()] for words in COMMANDS}
     rounds = [[seconds(command) for command in commands.values()] for _ in range(arguments.rounds + 1)][1:]
     medians = dict(zip(commands, map(median, zip(*rounds, strict=True)), strict=True))
-    for name, found in medians.items():
-        print(f"{found:6.3f} s, {found / medians['python -c pass']:5.1f} times `python -c pass`: {name}")
+    for name, typical in medians.items():
+        print(f"{typical:6.3f} s, {typical / medians['python -c pass']:5.1f} times `python -c pass`: {name}")
 
 
 if __name__ == "__main__":

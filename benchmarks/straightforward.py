@@ -1,6 +1,6 @@
-"""Every encoder as its formula reads, in plain TensorFlow and Keras on float32 frames: what ours must beat.
+"""Every encoder written straight from its formula, in TensorFlow and Keras on float32 frames: the reference to beat.
 
-Same maths, same weights, same masks; nothing rearranged.
+Same maths, weights and masks as ours, without any optimization.
 """
 
 from typing import Any
@@ -12,14 +12,14 @@ Shape = tuple[int, ...]
 
 
 class Encoder(keras.layers.Layer):
-    """What the pooling encoders share."""
+    """The base of the pooling encoders."""
 
     def __init__(self, clusters: int, hidden_size: int = 0) -> None:
         super().__init__()
         self.clusters, self.hidden_size = clusters, hidden_size
 
     def weight(self, name: str, shape: Shape, deviation: float) -> Any:
-        """A trainable matrix of normal numbers, or zeros."""
+        """A trainable matrix, drawn from a normal distribution or zero."""
         start = keras.initializers.RandomNormal(stddev=deviation) if deviation else "zeros"
         return self.add_weight(shape=shape, initializer=start, name=name)
 
@@ -36,7 +36,7 @@ class Encoder(keras.layers.Layer):
 
 
 def flat_normalized(clusters: tf.Tensor) -> tf.Tensor:
-    """Columns of length 1, then all of them."""
+    """Scales the columns to length 1, then the whole."""
     columns = tf.nn.l2_normalize(clusters, 1)
     return tf.nn.l2_normalize(tf.reshape(columns, (-1, clusters.shape[1] * clusters.shape[2])), -1)
 
@@ -50,7 +50,7 @@ class DBoF(Encoder):
         self.p = self.weight("p", (self.clusters, self.hidden_size), self.clusters**-0.5)
 
     def call(self, frames: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
-        """Pools."""
+        """Pools the real frames of each video."""
         return tf.matmul(tf.nn.l2_normalize(tf.reduce_sum(self.shares(frames, mask), 1), -1), self.p)
 
 
@@ -65,7 +65,7 @@ class NetVLAD(Encoder):
         self.p = self.weight("p", (width * self.clusters, self.hidden_size), self.clusters**-0.5)
 
     def call(self, frames: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
-        """Pools."""
+        """Pools the real frames of each video."""
         a = self.shares(frames, mask)
         v = tf.einsum("bfd,bfk->bdk", frames, a) - tf.reduce_sum(a, 1)[:, None] * self.c
         return tf.matmul(flat_normalized(v), self.p)
@@ -83,7 +83,7 @@ class NetFV(Encoder):
         self.p = self.weight("p", (2 * width * self.clusters, self.hidden_size), self.clusters**-0.5)
 
     def call(self, frames: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
-        """Pools."""
+        """Pools the real frames of each video."""
         a, sigma, c = self.shares(frames, mask), tf.nn.softplus(self.rho) + 1e-3, self.c
         n = tf.reduce_sum(a, 1)[:, None]
         ax, axx = tf.einsum("bfd,bfk->bdk", frames, a), tf.einsum("bfd,bfk->bdk", frames * frames, a)
@@ -107,7 +107,7 @@ class NeXtVLAD(Encoder):
         self.c = self.weight("c", (2 * shape[-1] // self.groups, self.clusters), 0.1)
 
     def call(self, frames: tf.Tensor, mask: tf.Tensor, training: bool = False) -> tf.Tensor:
-        """Pools."""
+        """Pools the real frames of each video."""
         size, parts = self.c.shape[0], frames.shape[1] * self.groups
         x = self.expand(frames)
         attention = self.attention(x) * tf.cast(mask, tf.float32)[..., None]
@@ -119,7 +119,7 @@ class NeXtVLAD(Encoder):
 
 
 class Recurrent(keras.layers.Layer):
-    """Keras' own layers with a mask."""
+    """Keras' layers with a mask."""
 
     def __init__(self, cell: str, layers: int, units: int) -> None:
         super().__init__()
@@ -134,7 +134,7 @@ class Recurrent(keras.layers.Layer):
 
 
 class Transformer(keras.layers.Layer):
-    """One encoder layer of Keras' own parts, as Keras' examples put them together."""
+    """One encoder layer from Keras' parts, as in Keras' examples."""
 
     def __init__(self, heads: int, dense_units: int) -> None:
         super().__init__()

@@ -1,8 +1,8 @@
-"""How fast synthetic videos are written, on one core, and that memory does not grow with their number.
+"""Measures `write_dataset`: its speed on one core, and whether its memory grows with the number of videos.
 
     python benchmarks/synthetic_data.py [--level frame] [--labels 3862]
 
-Writes 500, then 2000 videos, each in a process of its own, to a temporary folder (0.7 GB at the frame level).
+Writes 500, then 2000 videos, each set in its own process, to a temporary folder (0.7 GB at the frame level).
 """
 
 import argparse
@@ -18,12 +18,12 @@ from models.features import Level
 
 SIZES = (500, 2000)
 
-# What the demo and the tests are planned with: 1000 frame-level videos in half a minute.
+# The demo and the tests rely on 1000 frame-level videos in half a minute.
 REQUIRED_VIDEOS_A_MINUTE = 2000
 
 
 def measure(level: Level, videos: int, labels: int) -> None:
-    """Print "videos a minute, peak MB" of writing in this process, its start and imports included."""
+    """Prints videos a minute and peak MB of this process, start and imports included."""
     started = time.perf_counter()
     from pipeline.data.synthetic_data import write_dataset
 
@@ -34,7 +34,7 @@ def measure(level: Level, videos: int, labels: int) -> None:
 
 
 def main() -> None:
-    """Measure every size and print the ratios."""
+    """Measures every size and prints the ratios."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--level", choices=("frame", "video"), default="frame")
     parser.add_argument("--labels", type=int, default=3862)
@@ -43,7 +43,7 @@ def main() -> None:
     if arguments.videos:
         return measure(arguments.level, arguments.videos, arguments.labels)
 
-    # Children inherit the core, and NumPy starts as many threads as it sees cores.
+    # Children inherit the affinity, and NumPy starts as many threads as there are cores.
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     peaks = []
     for videos in SIZES:

@@ -1,6 +1,6 @@
-"""Whether a warm start saves epochs: a second span of synthetic videos, trained on with and without the first's model.
+"""Whether a warm start saves epochs: training on a second span with and without the model of the first.
 
-Minutes on a CPU. What has run is cached; a killed run goes on where it was.
+On synthetic videos; takes minutes on a CPU. Finished steps are cached; a killed run resumes.
 """
 
 import argparse

@@ -1,1 +1,1 @@
-"""Search spaces and the KerasTuner driver."""
+"""Search spaces, and searches with KerasTuner."""

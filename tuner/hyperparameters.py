@@ -1,4 +1,4 @@
-"""A space as KerasTuner's hyperparameters, and their values as settings of the model and its training."""
+"""Conversion of a space to KerasTuner's hyperparameters, and of their values to settings."""
 
 import json
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ from tuner.settings import Choice, Float, Space
 
 
 def hyperparameters(space: Space) -> keras_tuner.HyperParameters:
-    """The space as KerasTuner knows it.
+    """The space as KerasTuner's hyperparameters.
 
     Example:
         >>> space = {"training.patience": Choice(type="choice", values=(1, 3))}
@@ -36,39 +36,39 @@ def hyperparameters(space: Space) -> keras_tuner.HyperParameters:
     return declared
 
 
-def chosen(found: keras_tuner.HyperParameters) -> dict[str, Any]:
-    """The values of a trial by setting; parameters whose conditions do not hold, and Hyperband's own, are left out."""
+def chosen(hyperparameters: keras_tuner.HyperParameters) -> dict[str, Any]:
+    """The values of a trial by setting, without Hyperband's own and parameters whose conditions do not hold."""
     return {
-        parameter.name: _decode(found.values[parameter.name])
-        for parameter in found.space
-        if parameter.name in found.values and found.is_active(parameter)
+        parameter.name: _decode(hyperparameters.values[parameter.name])
+        for parameter in hyperparameters.space
+        if parameter.name in hyperparameters.values and hyperparameters.is_active(parameter)
     }
 
 
 def require_found(file: Path, model: ModelSettings, training: TrainingSettings) -> None:
-    """Looks at what a search has left before the work that comes ahead of the training which reads it.
+    """Checks the hyperparameters of an earlier search at the start of a run, before the training that uses them.
 
     Args:
         file: JSON of KerasTuner's hyperparameters.
-        model: of the experiment that is to be trained with them.
-        training: the same.
+        model: of the experiment that will use them.
+        training: of the experiment that will use them.
 
     Raises:
-        InputError: it cannot be read, holds something else, or values that are none of this experiment's.
+        InputError: the file cannot be read or holds something else, or the experiment does not allow the values.
     """
     try:
-        if not file.is_file():  # a pipe would keep whoever reads it waiting
+        if not file.is_file():  # reading a pipe would block
             raise InputError(f"--hyperparameters is {str(file.parent)!r}, expected a folder with {file.name}")
-        found = chosen(keras_tuner.HyperParameters.from_config(json.loads(file.read_text("utf-8"))))
+        values = chosen(keras_tuner.HyperParameters.from_config(json.loads(file.read_text("utf-8"))))
     except OSError as error:
         raise InputError(f"--hyperparameters is {str(file.parent)!r}: {file.name}: {error.strerror}") from None
     except InputError:
         raise
-    except Exception as error:  # KerasTuner takes what it is given for its own
+    except Exception as error:  # KerasTuner does not check its input
         reason = f"{type(error).__name__}: {plain(' '.join(str(error).split()))}"
         raise InputError(f"{file}: not what a search has found: {reason}") from None
     try:
-        with_values(model, training, found)
+        with_values(model, training, values)
     except InputError as error:
         raise InputError(f"--hyperparameters is {str(file.parent)!r}: {error}") from None
 
@@ -76,15 +76,15 @@ def require_found(file: Path, model: ModelSettings, training: TrainingSettings) 
 def with_values(
     model: ModelSettings, training: TrainingSettings, values: Mapping[str, Any]
 ) -> tuple[ModelSettings, TrainingSettings]:
-    """Settings with the values of a trial.
+    """The settings of an experiment with the values of a trial.
 
     Args:
         model: of the experiment.
-        training: the same.
-        values: by setting, say `training.learning_rate`.
+        training: of the experiment.
+        values: by dotted key, such as `training.learning_rate`.
 
     Raises:
-        InputError: values that are not allowed, or not together.
+        InputError: values that are not allowed, alone or together.
 
     Example:
         >>> model = ModelSettings.model_validate({"encoder": {"name": "average"}})
@@ -103,7 +103,7 @@ def with_values(
 
 
 def _encode(value: Any) -> Any:
-    """KerasTuner's choices are scalars: a list becomes JSON."""
+    """KerasTuner's choices are scalars, so a list becomes JSON."""
     return json.dumps(value) if isinstance(value, tuple) else value
 
 

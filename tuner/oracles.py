@@ -1,4 +1,4 @@
-"""KerasTuner's oracles, made to survive being killed at any moment."""
+"""KerasTuner's oracles, able to resume after a kill at any moment."""
 
 import json
 import os
@@ -16,29 +16,29 @@ ENDED = (TrialStatus.COMPLETED, TrialStatus.FAILED)
 
 
 class _Durable(keras_tuner.Oracle):
-    """Saves by renaming, and after a kill takes up what was begun and nothing that had ended."""
+    """Saves atomically; after a kill, resumes the trials that were running and repeats none that had ended."""
 
     _retry_queue: list[str]
     end_order: list[str]
 
     def get_best_trials(self, num_trials: int | None = 1) -> list[Trial]:
-        """The best of the scored trials (KerasTuner adds failed ones); all for None, which TFX asks of Hyperband."""
+        """The best scored trials (KerasTuner includes failed ones); None for all, as TFX calls it for Hyperband."""
         best = super().get_best_trials(len(self.trials) if num_trials is None else num_trials)
         return [trial for trial in best if trial.status == TrialStatus.COMPLETED]
 
     def save(self) -> None:
-        """Writes what the oracle knows, but for the trials."""
+        """Writes the oracle's state, without the trials."""
         _replace(self._get_oracle_fname(), self.get_state())
 
     def reload(self) -> None:
-        """Reads oracle and trials, which a kill may have left one save apart."""
+        """Loads the oracle and its trials, one of which a kill may have left out of step."""
         super().reload()
         for name in set(self.trials) - set(self.start_order):
-            del self.trials[name]  # saved, but its oracle never was: it begins anew
+            del self.trials[name]  # saved before the oracle was: it starts again
         ended = [name for name in self._retry_queue if self.trials[name].status in ENDED]
         self._retry_queue = [name for name in self._retry_queue if name not in ended]
         for name in ended:
-            self.end_order = [other for other in self.end_order if other != name]
+            self.end_order = [trial for trial in self.end_order if trial != name]
             self.end_trial(self.trials[name])
 
     def _save_trial(self, trial: Trial) -> None:
@@ -46,7 +46,7 @@ class _Durable(keras_tuner.Oracle):
 
 
 class RandomSearch(_Durable, keras_tuner.oracles.RandomSearchOracle):
-    """Values drawn independently."""
+    """Draws values independently."""
 
 
 class BayesianOptimization(_Durable, keras_tuner.oracles.BayesianOptimizationOracle):
@@ -54,14 +54,14 @@ class BayesianOptimization(_Durable, keras_tuner.oracles.BayesianOptimizationOra
 
 
 class Hyperband(_Durable, keras_tuner.oracles.HyperbandOracle):
-    """Many trials of few epochs, the best of them go on with more (Li et al., JMLR 18)."""
+    """Starts many trials with few epochs and promotes the best to more (Li et al., JMLR 18)."""
 
 
 class GridSearch(_Durable, keras_tuner.oracles.GridSearchOracle):
-    """Every combination; a range without steps counts with ten values."""
+    """Tries every combination; a range without steps has ten values."""
 
     def reload(self) -> None:
-        """Restores the order too, which KerasTuner does not save: each combination follows from the one before."""
+        """Also restores the order, which KerasTuner does not save: each combination depends on the one before."""
         super().reload()
         for name in self.start_order:
             self._ordered_ids.insert(name)
@@ -69,11 +69,11 @@ class GridSearch(_Durable, keras_tuner.oracles.GridSearchOracle):
 
 
 def build_oracle(settings: TuneSettings, seed: int) -> keras_tuner.Oracle:
-    """The oracle of a search.
+    """Builds the oracle of a search.
 
     Args:
         settings: of the search, with a space.
-        seed: of what is drawn.
+        seed: of the values that are drawn.
 
     Example:
         >>> space = {"training.patience": {"type": "choice", "values": [1, 3]}}
@@ -85,8 +85,8 @@ def build_oracle(settings: TuneSettings, seed: int) -> keras_tuner.Oracle:
         "hyperparameters": hyperparameters(settings.space),
         "allow_new_entries": False,
         "tune_new_entries": False,
-        "seed": seed + 1,  # KerasTuner takes 0 for none
-        # Trials that fail are results too, not a reason to end the search.
+        "seed": seed + 1,  # KerasTuner ignores a seed of 0
+        # Failed trials do not end the search.
         "max_consecutive_failed_trials": None,
     }
     match settings.oracle:

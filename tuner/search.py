@@ -1,4 +1,4 @@
-"""The search: trains a model for each trial that an oracle proposes, and keeps what came of it."""
+"""The search: trains a model for each trial that an oracle proposes, and records its scores."""
 
 import logging
 import shutil
@@ -26,16 +26,16 @@ from tuner.hyperparameters import chosen, with_values
 from tuner.oracles import build_oracle
 from tuner.settings import TuneSettings
 
-# The log of a trial's training, in the trial's folder.
+# Log of a trial's training, in the trial's folder.
 TRIAL_LOG = "training_log.json"
 
-# In the search's folder, empty, once it has ended.
+# Empty file in the search's folder, written at its end.
 FINISHED = "finished"
 
-# In the trial's, while the trial runs or may be promoted.
+# Folder in the trial's folder while the trial runs or may be promoted.
 CHECKPOINT = "checkpoint"
 
-# A trial is compared with the others once so many have been trained as long.
+# A trial is compared with others once this many have trained for as many epochs.
 FEWEST_TO_COMPARE = 3
 
 Batches = tuple[Callable[[int], tf.data.Dataset], tf.data.Dataset]
@@ -45,14 +45,14 @@ _logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Task:
-    """What all trials share.
+    """The parts that all trials of a search share.
 
     Attributes:
-        model: settings that a trial's values change.
-        training: the same.
-        build: makes a model.
-        data: gives the batches of an epoch and those of the validation split.
-        seed: of the oracle, and of every trial's training.
+        model: settings, before a trial's values are applied.
+        training: settings, before a trial's values are applied.
+        build: builds a model.
+        data: returns the function for the batches of an epoch, and the batches of the validation split.
+        seed: of the oracle and of each trial's training.
     """
 
     model: ModelSettings
@@ -63,16 +63,16 @@ class Task:
 
 
 class Search(BaseTuner):
-    """A KerasTuner tuner. Killed and begun again with the same folder it goes on, within a trial too.
+    """A KerasTuner tuner that resumes a killed search from its folder, within a trial too.
 
-    A trial that fails (out of memory, loss not finite, values that don't go together) is recorded with its reason and
-    the search goes on. The objective is that of the epoch with the lowest validation loss, whose weights the Trainer
-    keeps too.
+    A trial that fails (out of memory, loss not finite, values that exclude each other) is recorded with its reason, and
+    the search continues. A trial's objective is that of the epoch with the lowest validation loss, whose weights
+    training keeps.
 
     Args:
-        task: what is trained.
+        task: the parts that all trials share.
         settings: of the search, with a space.
-        folder: of the search: one search, one folder.
+        folder: of this search alone.
 
     Example:
         >>> import tempfile
@@ -99,18 +99,18 @@ class Search(BaseTuner):
         self._task, self.settings = task, settings
         self._reasons: dict[str, str] = {}
         oracle = build_oracle(settings, task.seed)
-        # Before the search is read: its display knows none of the trials that it would show the end of.
+        # Before the search is loaded: KerasTuner's display fails on the end of a trial that it did not start.
         oracle.verbose = 0
         super().__init__(oracle, directory=folder.parent, project_name=folder.name)
 
     def search(self, *fit_args: Any, **fit_kwargs: Any) -> None:
-        """Runs trials until the oracle has no more; a chief (KERASTUNER_TUNER_ID) serves its oracle until then."""
+        """Runs trials until the oracle has no more; a chief (see KERASTUNER_TUNER_ID) serves its oracle until then."""
         super().search(*fit_args, **fit_kwargs)
-        if is_chief_oracle():  # KerasTuner forgets it
+        if is_chief_oracle():  # KerasTuner does not call it for a chief
             self.on_search_end()
 
     def pre_create_trial(self) -> None:
-        """Waits a little: an oracle that has nothing to do for a worker yet is asked again at once."""
+        """Waits 0.1 s: KerasTuner asks at once again when the oracle has no trial for a worker yet."""
         if is_worker():
             time.sleep(0.1)
 
@@ -125,7 +125,7 @@ class Search(BaseTuner):
             raise
 
     def on_trial_end(self, trial: Trial) -> None:
-        """Tells the oracle, and removes the checkpoint, larger than the model, unless the trial may be promoted."""
+        """Reports the end to the oracle and removes the large checkpoint, unless the trial may be promoted."""
         if trial.status != TrialStatus.COMPLETED:
             trial.message = self._reasons.get(trial.trial_id, trial.message)
             _logger.info("trial %s failed: %s", trial.trial_id, trial.message)
@@ -134,39 +134,42 @@ class Search(BaseTuner):
             ended = self.oracle.get_trial(trial.trial_id)
             _logger.info("trial %s: %s %.4f", trial.trial_id, self.settings.objective, ended.score)
         values = trial.hyperparameters.values
-        # A bracket has a round more than its number; Hyperband promotes what is not in the last.
+        # The last round of a bracket has the bracket's number; Hyperband promotes trials of earlier rounds.
         last = values.get("tuner/round", 0) == values.get("tuner/bracket", 0)
         if last or trial.status != TrialStatus.COMPLETED:
-            shutil.rmtree(self._checkpoints(trial.trial_id), ignore_errors=True)
+            shutil.rmtree(self._checkpoint(trial.trial_id), ignore_errors=True)
 
-    def give_up(self, trial: Trial, why: str) -> None:
-        """Ends a trial that nobody runs any more."""
-        self._reasons[trial.trial_id] = why
+    def give_up(self, trial: Trial, reason: str) -> None:
+        """Ends a trial that no worker runs any more, as failed."""
+        self._reasons[trial.trial_id] = reason
         trial.status = TrialStatus.FAILED
         self.on_trial_end(trial)
 
     def on_search_end(self) -> None:
-        """Refuses a search without a result.
+        """Marks the search as finished and removes the checkpoints.
 
         Raises:
-            InputError: no trial was scored; gives the reason of the first.
+            InputError: no trial was scored; with the reason of the first.
         """
         if is_worker():
             return
         for trial_id in self.oracle.trials:
-            shutil.rmtree(self._checkpoints(trial_id), ignore_errors=True)
+            shutil.rmtree(self._checkpoint(trial_id), ignore_errors=True)
         if not self.oracle.get_best_trials():
             reasons = [trial.message for trial in self.oracle.trials.values() if trial.message]
             raise InputError(f"all {len(reasons)} trials failed, the first: {next(iter(reasons), 'none was run')}")
         Path(self.project_dir, FINISHED).touch()
 
-    def _train(self, found: keras_tuner.HyperParameters, values: dict[str, Any], folder: Path) -> dict[str, float]:
-        keras.backend.clear_session()  # frees what the trial before has left
+    def _train(
+        self, hyperparameters: keras_tuner.HyperParameters, values: dict[str, Any], folder: Path
+    ) -> dict[str, float]:
+        keras.backend.clear_session()  # frees the memory of the previous trial
         settings, task = self.settings, self._task
         model_settings, training = with_values(task.model, task.training, values)
-        # Hyperband says how many epochs, and which trial goes on with more of them.
-        self._take_over(found.values.get("tuner/trial_id"), folder)
-        training = training.model_copy(update={"max_epochs": found.values.get("tuner/epochs", settings.max_epochs)})
+        # Hyperband sets the number of epochs, and which trial continues with more.
+        self._move_checkpoint(hyperparameters.values.get("tuner/trial_id"), folder)
+        epochs = hyperparameters.values.get("tuner/epochs", settings.max_epochs)
+        training = training.model_copy(update={"max_epochs": epochs})
         epoch_batches, validation = task.data(model_settings, training)
         model, log = train(
             lambda: task.build(model_settings),
@@ -186,32 +189,32 @@ class Search(BaseTuner):
     def _is_hopeless(self, log: TrainingLog) -> bool:
         if not self.settings.stop_hopeless or self.settings.oracle == "hyperband":
             return False
-        others = [read_log(path.parent) for path in Path(self.project_dir).glob(f"trial_*/{TRIAL_LOG}")]
-        return hopeless(log, [other for other in others if other])
+        ended = [read_log(path.parent) for path in Path(self.project_dir).glob(f"trial_*/{TRIAL_LOG}")]
+        return hopeless(log, [other_log for other_log in ended if other_log])
 
     def _get_tuner_fname(self) -> str:
-        # The same whoever has the oracle: a search goes on with more workers or fewer.
+        # The same file with and without workers, so that a search can resume with more workers or fewer.
         return str(super()._get_tuner_fname() if is_worker() else Path(self.project_dir, "tuner.json"))
 
-    def _take_over(self, promoted: str | None, folder: Path) -> None:
-        # Moved, not copied: a trial is promoted once at most.
-        if promoted and (left := self._checkpoints(promoted)).exists():
-            left.rename(folder / CHECKPOINT)
+    def _move_checkpoint(self, promoted: str | None, folder: Path) -> None:
+        # Not copied: a trial is promoted at most once.
+        if promoted and (checkpoint := self._checkpoint(promoted)).exists():
+            checkpoint.rename(folder / CHECKPOINT)
 
-    def _checkpoints(self, trial_id: str) -> Path:
+    def _checkpoint(self, trial_id: str) -> Path:
         return Path(self.get_trial_dir(trial_id)) / CHECKPOINT
 
 
 def is_worker() -> bool:
-    """Whether the oracle is another process's: KerasTuner's variables (KERASTUNER_ORACLE_IP and the like) say so."""
+    """Whether another process has the oracle, by KerasTuner's variables (KERASTUNER_ORACLE_IP and others)."""
     return bool(has_chief_oracle() and not is_chief_oracle())
 
 
 def hopeless(log: TrainingLog, others: list[TrainingLog]) -> bool:
-    """Whether the best validation loss so far is above the median of those of others after as many epochs."""
+    """Whether the best validation loss is above the median best of other trials after as many epochs."""
     epochs = len(log.epochs)
-    rivals = [best_loss(other, epochs) for other in others if len(other.epochs) >= epochs]
-    return len(rivals) >= FEWEST_TO_COMPARE and best_loss(log, epochs) > statistics.median(rivals)
+    losses = [best_loss(other_log, epochs) for other_log in others if len(other_log.epochs) >= epochs]
+    return len(losses) >= FEWEST_TO_COMPARE and best_loss(log, epochs) > statistics.median(losses)
 
 
 def best_loss(log: TrainingLog, epochs: int) -> float:
@@ -220,13 +223,13 @@ def best_loss(log: TrainingLog, epochs: int) -> float:
 
 
 def read_log(trial_folder: Path) -> TrainingLog | None:
-    """The log of a trial's training; None of one that has not ended, or failed."""
+    """The log of a trial's training; None if the trial is running or failed."""
     file = trial_folder / TRIAL_LOG
     return TrainingLog.from_json(file.read_text()) if file.exists() else None
 
 
 def _reason(error: Exception) -> str:
-    """Why a trial failed, on one line."""
+    """The reason why a trial failed, on one line."""
     if isinstance(error, InputError):
         return str(error)
     return f"{type(error).__name__}: {next(iter(str(error).splitlines()), '')}"

@@ -1,4 +1,4 @@
-"""What a search tries and how: the `tune:` block of an experiment."""
+"""The settings of a search: the `tune:` block of an experiment."""
 
 from collections.abc import Mapping
 from typing import Annotated, Literal
@@ -7,7 +7,7 @@ from pydantic import Field, StrictBool, StrictFloat, StrictInt, model_validator
 
 from models.settings import Bound, Count, Settings
 
-# Strict: 1 is not true.
+# Strict, so that 1 and true differ.
 Scalar = StrictBool | StrictInt | StrictFloat | str
 
 
@@ -16,13 +16,13 @@ Number = Annotated[float, Field(ge=-1e10, le=1e10)]
 
 
 class Parameter(Settings):
-    """What all kinds share: `when` names other parameters and the values of theirs for which this one counts."""
+    """The base of all kinds: `when` names other parameters and the values at which this one is used."""
 
     when: dict[str, tuple[Scalar, ...]] = {}
 
 
 class Choice(Parameter):
-    """One of some values of a kind; a list (say the widths of layers) counts as a value."""
+    """One of several values of the same type; a value may be a list, such as the widths of layers."""
 
     type: Literal["choice"]
     values: Annotated[
@@ -36,7 +36,7 @@ class Choice(Parameter):
 
 
 class Int(Parameter):
-    """A whole number, `min` and `max` included, in steps from `min`; with `log` all orders of magnitude alike."""
+    """A whole number from `min` to `max`, both included, in steps from `min`; `log` draws on a logarithmic scale."""
 
     type: Literal["int"]
     min: Whole
@@ -51,7 +51,7 @@ class Int(Parameter):
 
 
 class Float(Parameter):
-    """A number, `min` and `max` included, in steps from `min` if there is a step; `log` as for `Int`."""
+    """A number from `min` to `max`, both included, in steps from `min` if `step` is set; `log` as for `Int`."""
 
     type: Literal["float"]
     min: Number
@@ -67,7 +67,7 @@ class Float(Parameter):
 
 AnyParameter = Annotated[Choice | Int | Float, Field(discriminator="type")]
 
-# Parameters by setting, say `training.learning_rate`.
+# Parameters by the key of the setting, such as `training.learning_rate`.
 Space = Mapping[str, AnyParameter]
 
 
@@ -75,17 +75,17 @@ class TuneSettings(Settings):
     """A search.
 
     Attributes:
-        space: parameters by the key of the setting, say `model.encoder.clusters`; empty for the encoder's own
-            (`tuner/spaces.yaml`).
-        oracle: which values are tried next. Hyperband (Li et al., JMLR 18) gives many trials few epochs and the best of
-            them more, up to `max_epochs`, `factor` at a time; it has no `max_trials`.
-        objective: of the validation split: GAP@20, micro F1 or the loss.
+        space: parameters by the key of the setting, such as `model.encoder.clusters`; empty for the space of the
+            encoder in `tuner/spaces.yaml`.
+        oracle: chooses the next values. Hyperband (Li et al., JMLR 18) starts many trials with few epochs and trains
+            the best of them `factor` times as long, up to `max_epochs`; it ignores `max_trials`.
+        objective: GAP@20, micro F1 or loss on the validation split.
         max_trials: number of trials.
-        max_epochs: of a trial.
+        max_epochs: epochs of a trial.
         max_batches: training batches of an epoch; the whole split by default.
-        stop_hopeless: ends a trial whose validation loss is, after an epoch, above the median of the others' after as
-            many (the median stopping rule of Google Vizier, Golovin et al., KDD 2017).
-        workers: trials at a time, each in a process of its own; with GPUs each has one to itself.
+        stop_hopeless: ends a trial whose validation loss is, after an epoch, above the median of other trials after as
+            many epochs (median stopping rule, Google Vizier, Golovin et al., KDD 2017).
+        workers: number of trials at a time, each in its own process, and with its own GPU if there are any.
 
     Example:
         >>> rate = {"type": "float", "min": 1e-4, "max": 1e-2, "log": True}
@@ -108,12 +108,12 @@ class TuneSettings(Settings):
     def _conditions_name_choices(self) -> "TuneSettings":
         for key, parameter in self.space.items():
             for parent, values in parameter.when.items():
-                above = self.space.get(parent)
-                if not isinstance(above, Choice) or list(self.space).index(parent) > list(self.space).index(key):
+                choice = self.space.get(parent)
+                if not isinstance(choice, Choice) or list(self.space).index(parent) > list(self.space).index(key):
                     raise ValueError(f"space.{key}.when is {parent!r}, allowed: parameters of type choice above it")
-                if not values or not set(values) <= set(above.values):
+                if not values or not set(values) <= set(choice.values):
                     raise ValueError(
-                        f"space.{key}.when.{parent} is {list(values)}, allowed: some of {list(above.values)}"
+                        f"space.{key}.when.{parent} is {list(values)}, allowed: some of {list(choice.values)}"
                     )
         return self
 

@@ -1,4 +1,4 @@
-"""The parameters of a search: those of its experiment, or of its encoder."""
+"""The search space of an experiment: its own, or that of its encoder."""
 
 from collections.abc import Iterator
 from functools import cache
@@ -16,7 +16,7 @@ ALL = "all"
 
 
 def search_space(settings: TuneSettings, model: ModelSettings) -> Space:
-    """The space that an experiment names, else its encoder's of `spaces.yaml`; empty for an ensemble.
+    """The space of the experiment, else that of its encoder in `spaces.yaml`; empty for an ensemble.
 
     Example:
         >>> model = ModelSettings.model_validate({"encoder": {"name": "dbof", "clusters": 512}})
@@ -27,23 +27,23 @@ def search_space(settings: TuneSettings, model: ModelSettings) -> Space:
     own = spaces.get(model.encoder.name)
     if settings.space or own is None:
         return settings.space
-    # A model that says how its gates work has gates.
-    needed = {"model.context_gating"} if model.gate_batch_norm or model.gate_without_diagonal else set()
-    return {key: parameter for key, parameter in {**own, **spaces[ALL]}.items() if key not in needed}
+    # A model with settings of its gates needs gates, so they are not searched.
+    fixed = {"model.context_gating"} if model.gate_batch_norm or model.gate_without_diagonal else set()
+    return {key: parameter for key, parameter in {**own, **spaces[ALL]}.items() if key not in fixed}
 
 
 def extremes(space: Space) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Values of which each must be allowed if the space is: a parameter's name, its value and what that depends on."""
+    """Each parameter's key, with the values to check it at: its extremes or choices and the choices it depends on."""
     for key, parameter in space.items():
         for value in parameter.values if isinstance(parameter, Choice) else (parameter.min, parameter.max):
             yield key, {**_conditions(space, key), key: value}
 
 
 def _conditions(space: Space, key: str) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+    conditions: dict[str, Any] = {}
     for parent, values in space[key].when.items():
-        found |= {**_conditions(space, parent), parent: values[0]}
-    return found
+        conditions |= {**_conditions(space, parent), parent: values[0]}
+    return conditions
 
 
 @cache

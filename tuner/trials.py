@@ -1,4 +1,4 @@
-"""What a search has found, read from its folder."""
+"""The result of a search, read from its folder."""
 
 import json
 from pathlib import Path
@@ -14,7 +14,7 @@ from tuner.settings import TuneSettings
 
 
 class TrialResult(BaseModel, frozen=True):
-    """A trial; `scores` are val_gap, val_f1 and val_loss, empty where it was not scored, with the reason."""
+    """A trial; `scores` are val_gap, val_f1 and val_loss, or empty with the `reason` of the failure."""
 
     id: str
     status: str
@@ -28,7 +28,7 @@ class TrialResult(BaseModel, frozen=True):
 
 
 class SearchResult(BaseModel, frozen=True):
-    """All trials of a search in the order in which they began, at least one of them scored."""
+    """All trials of a search in the order of their start; at least one is scored."""
 
     objective: str
     oracle: str
@@ -40,7 +40,7 @@ class SearchResult(BaseModel, frozen=True):
         return self.ranked[0]
 
     def describe(self) -> str:
-        """One line: how many trials, and the best one's values."""
+        """One line: the number of trials, and the values of the best."""
         scored = sum(bool(trial.scores) for trial in self.trials)
         values = ", ".join(f"{key} {value}" for key, value in self.winner.values.items())
         score = self.winner.scores[self.objective]
@@ -48,19 +48,19 @@ class SearchResult(BaseModel, frozen=True):
 
     @property
     def minimized(self) -> bool:
-        """Whether a lower objective is the better one."""
+        """Whether a lower objective is better."""
         return self.objective == "val_loss"
 
     @property
     def ranked(self) -> list[TrialResult]:
-        """The scored trials, the best first; then the others."""
+        """The scored trials, the best first, then the others."""
         scored = [trial for trial in self.trials if trial.scores]
         scored.sort(key=lambda trial: trial.scores[self.objective], reverse=not self.minimized)
         return [*scored, *(trial for trial in self.trials if not trial.scores)]
 
 
 def read_search(folder: Path, settings: TuneSettings) -> SearchResult:
-    """The trials in a search's folder.
+    """Reads the trials in a search's folder.
 
     Args:
         folder: of the search.

@@ -7,7 +7,7 @@ from keras import KerasTensor, ops
 
 
 class LSTMCell:
-    """One step of a `keras.layers.LSTM` on inputs that were already multiplied with the input kernel, plus bias."""
+    """One step of a `keras.layers.LSTM` on inputs already multiplied with the input kernel, plus bias."""
 
     def __init__(self, layer: keras.layers.LSTM) -> None:
         self.weights = layer.cell
@@ -27,7 +27,7 @@ class LSTMCell:
 
 
 class GRUCell:
-    """One step of a `keras.layers.GRU` on inputs that were already multiplied with the input kernel, plus input bias."""
+    """One step of a `keras.layers.GRU` on inputs already multiplied with the input kernel, plus input bias."""
 
     def __init__(self, layer: keras.layers.GRU) -> None:
         self.weights = layer.cell

@@ -76,7 +76,7 @@ class SelfAttention(keras.layers.Layer):
         if multiplied:
             kernels = ops.einsum("dhk,ehk->dhe", self.query, self.key)
             queries = _linear(frames, positions, kernels) + ops.einsum("hk,ehk->he", self.query_bias, self.key)
-            # Constant along the softmax axis, so it changes nothing; kept so that bk has a gradient (about 0), as in Keras.
+            # Constant along the softmax axis, so without effect; kept so that bk has a gradient (about 0), as in Keras.
             constant = ops.einsum("bfd,dh->bfh", x, ops.einsum("dhk,hk->dh", self.query, self.key_bias))
             scores = ops.einsum("bfhe,bte->bfht", queries, x) + constant[..., None]
         else:

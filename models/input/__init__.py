@@ -1,1 +1,1 @@
-"""From records to batches."""
+"""Reading records and making batches of them."""

@@ -1,4 +1,4 @@
-"""From packed records to batches: decoding in TensorFlow graphs and the order in which training reads."""
+"""Batches of packed records: decoding in TensorFlow graphs, and the order in which training reads."""
 
 import random
 from collections.abc import Callable, Sequence
@@ -7,19 +7,19 @@ import tensorflow as tf
 
 from models.features import AUDIO_WIDTH, LABEL_IDS, MAX_FRAMES, MEAN, RGB_WIDTH, WIDTH
 
-# Shards read at once: enough that neighbours in a shard are spread over many batches.
+# Shards read at once: enough to spread neighbours in a shard over many batches.
 SHARDS_AT_ONCE = 16
 
 Batch = dict[str, tf.Tensor]
 
 
 def packed_frames(rgb: tf.Tensor, audio: tf.Tensor, frames: int | tf.Tensor = MAX_FRAMES) -> tf.Tensor:
-    """Frames of packed videos, zero bytes after the last one.
+    """The frames of packed videos, padded with zero bytes.
 
     Args:
         rgb: string[B], 1024 bytes a frame.
         audio: string[B], 128 bytes a frame.
-        frames: length of the result; longer videos are cut.
+        frames: length of the result; longer videos are truncated.
 
     Returns:
         uint8 [B, frames, 1152], still quantized.
@@ -32,7 +32,7 @@ def packed_frames(rgb: tf.Tensor, audio: tf.Tensor, frames: int | tf.Tensor = MA
 
 
 def multi_hot(label_ids: tf.SparseTensor, classes: int) -> tf.Tensor:
-    """float32 [B, classes] with ones at the label ids of each video; int64 ids in 0 .. classes - 1.
+    """float32 [B, classes] with ones at the label ids of each video; ids are int64, 0 .. classes - 1.
 
     Example:
         >>> multi_hot(tf.sparse.from_dense(tf.constant([[1, 2]], tf.int64)), classes=4).numpy().tolist()
@@ -41,12 +41,12 @@ def multi_hot(label_ids: tf.SparseTensor, classes: int) -> tf.Tensor:
     videos = tf.cast(label_ids.dense_shape[0], tf.int64)
     places = tf.stack([label_ids.indices[:, 0], label_ids.values], axis=1)
     labels = tf.scatter_nd(places, tf.ones_like(label_ids.values, tf.float32), tf.stack([videos, classes]))
-    # An id listed twice adds up; it is one label.
+    # An id that is listed twice would add up to 2.
     return tf.ensure_shape(tf.minimum(labels, 1.0), [None, classes])
 
 
 def parse_means(examples: tf.Tensor, classes: int) -> tuple[Batch, tf.Tensor]:
-    """Means and multi-hot labels of serialized examples that Transform wrote (string[B])."""
+    """Means and multi-hot labels of serialized examples from Transform (string[B])."""
     parsed = tf.io.parse_example(
         examples, {MEAN: tf.io.FixedLenFeature([WIDTH], tf.float32), LABEL_IDS: tf.io.VarLenFeature(tf.int64)}
     )
@@ -62,16 +62,16 @@ def batches(
     seed: str = "",
     sample: Callable[[Batch, tf.Tensor], Batch] | None = None,
 ) -> tf.data.Dataset:
-    """Reads shards into parsed batches in an order that the seed alone decides.
+    """Reads shards into parsed batches, in an order that depends on the seed alone.
 
     Args:
         files: TFRecord shards.
         parse: maps serialized records string[B] to (inputs, labels); runs after batching, in parallel.
         batch_size: videos a batch; the last one may hold fewer.
-        shuffle_videos: size of the shuffle buffer in videos; 0 reads in file order.
-        seed: say run and epoch; another one gives another order.
-        sample: gets the inputs of a batch and a seed for it, int64[2], and returns new inputs. The seed follows from
-            `seed` and the batch's number: a reader who skips batches gets the same ones.
+        shuffle_videos: size of the shuffle buffer in videos; 0 for file order.
+        seed: of the order; names the run and epoch.
+        sample: maps the inputs of a batch and its seed, int64[2], to new inputs. The batch's seed depends on `seed` and
+            the batch's number alone, so skipping batches does not change the others.
     """
     files = sorted(files)
     generator = random.Random(seed)

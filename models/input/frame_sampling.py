@@ -1,4 +1,4 @@
-"""Which frames of its videos a training step sees."""
+"""Sampling of the frames that a training step reads."""
 
 import tensorflow as tf
 
@@ -8,13 +8,13 @@ from models.settings import TrainingSettings
 
 
 def sample_frames(inputs: Batch, seed: tf.Tensor, settings: TrainingSettings) -> Batch:
-    """Draws S = `sampled_frames` frames, or fewer, of each video of a batch; every video has draws of its own.
+    """Draws up to S = `sampled_frames` frames of each video in a batch, independently for each video.
 
-    `frame_sampling` says how, for a video of n frames:
+    `frame_sampling` selects the method, for a video of n frames:
         random: S draws with replacement, index floor(U[0, 1) * n) (the thesis, section 4.3).
-        window: min(n, S) frames in a row, from a random one on.
+        window: min(n, S) consecutive frames from a random one on.
         stride: every k-th frame, k = ceil(n / S), from a random one of the first k on.
-        all: leaves the batch as it is; the only way for inputs that are no frames.
+        all: returns the batch as it is; the only method for inputs that are not frames.
 
     Args:
         inputs: `frames` uint8 [B, F, 1152] and `num_frames` int [B], 1 .. F.
@@ -22,7 +22,7 @@ def sample_frames(inputs: Batch, seed: tf.Tensor, settings: TrainingSettings) ->
         settings: `frame_sampling` and `sampled_frames`.
 
     Returns:
-        `frames` uint8 [B, S, 1152], zero bytes after the last one drawn, and `num_frames` int32 [B].
+        `frames` uint8 [B, S, 1152], padded with zero bytes, and `num_frames` int32 [B].
 
     Example:
         >>> inputs = {"frames": tf.ones((2, 30, 1152), tf.uint8), "num_frames": tf.constant([30, 3])}
@@ -30,20 +30,20 @@ def sample_frames(inputs: Batch, seed: tf.Tensor, settings: TrainingSettings) ->
         >>> sample_frames(inputs, tf.constant([0, 0]), settings)["num_frames"].numpy().tolist()
         [5, 3]
     """
-    how, count = settings.frame_sampling, settings.sampled_frames
-    if how == "all":
+    method, count = settings.frame_sampling, settings.sampled_frames
+    if method == "all":
         return inputs
     frames, n = inputs[FRAMES], tf.cast(inputs[NUM_FRAMES], tf.int32)[:, None]
     videos, places = tf.shape(frames)[0], tf.range(count)[None, :]
-    uniform = tf.random.stateless_uniform([videos, count if how == "random" else 1], seed)
+    uniform = tf.random.stateless_uniform([videos, count if method == "random" else 1], seed)
 
     def below(bound: tf.Tensor) -> tf.Tensor:
         # U is at most 1 - 2^-23, and a product with a bound below 2^23 rounds to a float below the bound.
         return tf.cast(uniform * tf.cast(bound, tf.float32), tf.int32)
 
-    if how == "random":
+    if method == "random":
         indices, drawn = below(n), tf.fill([videos, 1], count)
-    elif how == "window":
+    elif method == "window":
         drawn = tf.minimum(n, count)
         indices = below(n - drawn + 1) + places
     else:
@@ -51,7 +51,7 @@ def sample_frames(inputs: Batch, seed: tf.Tensor, settings: TrainingSettings) ->
         first = below(step)
         drawn = -(-(n - first) // step)
         indices = first + step * places
-    # No frame lies at -1: there the result is zero, without another pass over the bytes of a batch.
+    # There is no frame -1, so gather_nd writes zeros there, without another pass over the bytes of the batch.
     indices = tf.where(places < drawn, indices, -1)
     rows = tf.broadcast_to(tf.range(videos)[:, None], tf.shape(indices))
     sampled = tf.gather_nd(frames, tf.stack([rows, indices], axis=-1), bad_indices_policy="IGNORE")

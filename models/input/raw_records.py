@@ -1,4 +1,4 @@
-"""Raw YouTube-8M records parsed inside a served model's graph."""
+"""Parsing of raw YouTube-8M records in the graph of a served model."""
 
 import tensorflow as tf
 
@@ -19,16 +19,16 @@ from models.input.batches import packed_frames
 
 
 def parse_raw_frames(records: tf.Tensor) -> dict[str, tf.Tensor]:
-    """Frames of frame-level records as published.
+    """The frames of frame-level records as published.
 
     Args:
         records: string[B], serialized tf.SequenceExample.
 
     Returns:
-        `frames` uint8 [B, F, 1152], F the longest video's frames (300 at most), and `num_frames` int32 [B].
+        `frames` uint8 [B, F, 1152], F frames of the longest video (at most 300), and `num_frames` int32 [B].
 
     Raises:
-        tf.errors.InvalidArgumentError: a record without frames, of unequal streams or of another width.
+        tf.errors.InvalidArgumentError: a record without frames, with streams of unequal length or of a wrong width.
     """
     rgb, audio, num_frames = _streams(records)
     with tf.control_dependencies(
@@ -38,7 +38,7 @@ def parse_raw_frames(records: tf.Tensor) -> dict[str, tf.Tensor]:
 
 
 def parse_raw_means(records: tf.Tensor) -> dict[str, tf.Tensor]:
-    """Mean features of records of either level: the stored means, or the mean of the frames.
+    """The mean features of records of either level: stored means, or the mean of the frames.
 
     Args:
         records: string[B], serialized tf.Example or tf.SequenceExample.
@@ -47,7 +47,7 @@ def parse_raw_means(records: tf.Tensor) -> dict[str, tf.Tensor]:
         `mean` float32 [B, 1152].
 
     Raises:
-        tf.errors.InvalidArgumentError: a record with neither, or of another width.
+        tf.errors.InvalidArgumentError: a record with neither, or of a wrong width.
     """
     context, _, _ = tf.io.parse_sequence_example(
         records, {name: tf.io.RaggedFeature(tf.float32) for name in (MEAN_RGB, MEAN_AUDIO)}
@@ -66,11 +66,11 @@ def parse_raw_means(records: tf.Tensor) -> dict[str, tf.Tensor]:
 
 
 def _streams(records: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """The frames of each stream as one string a video, and their number (int32, not yet cut to 300)."""
+    """The frames of each stream as one string a video, and their number (int32, not yet limited to 300)."""
     _, lists, _ = tf.io.parse_sequence_example(
         records, sequence_features={name: tf.io.RaggedFeature(tf.string) for name in (RGB, AUDIO)}
     )
-    # Each frame is a list of one string: merging drops that inner axis.
+    # Each frame is a list of one string: merge_dims drops that inner axis.
     frames = {name: value.merge_dims(1, 2) for name, value in lists.items()}
     num_frames = tf.cast(frames[RGB].row_lengths(), tf.int32)
     joined = []
@@ -86,6 +86,6 @@ def _streams(records: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
 
 def _frames(rgb: tf.Tensor, audio: tf.Tensor, num_frames: tf.Tensor) -> dict[str, tf.Tensor]:
     num_frames = tf.minimum(num_frames, MAX_FRAMES)
-    # One frame at least: a batch of video-level records has none and still needs a shape.
+    # At least one frame: a batch of video-level records has none but still needs a shape.
     longest = tf.maximum(tf.reduce_max(num_frames), 1)
     return {FRAMES: packed_frames(rgb, audio, longest), NUM_FRAMES: num_frames}

@@ -1,1 +1,1 @@
-"""Streaming metrics of multi-label classification in NumPy: the same in training, evaluation and prediction."""
+"""Streaming metrics of multi-label classification in NumPy, shared by search, evaluation and prediction."""

@@ -1,4 +1,4 @@
-"""Poisson bootstrap: how far a score may be off because other videos might have been drawn."""
+"""Poisson bootstrap: how much a score depends on which videos happen to be in the data set."""
 
 import hashlib
 from collections.abc import Sequence
@@ -6,24 +6,24 @@ from math import e, factorial
 
 import numpy as np
 
-# The ends of an interval then deviate by a twentieth of its width from one set of replicates to the next.
+# The ends of an interval then vary by a twentieth of its width between sets of replicates.
 REPLICATES = 200
 
 CONFIDENCE = 0.95
 
-# Draws at most 7: a Poisson variable of mean 1 is above that once in 98,000 draws.
+# Draws are cut at 7, which a Poisson variable of mean 1 exceeds once in 98,000 draws.
 _BOUNDS = (np.cumsum([1 / (e * factorial(draws)) for draws in range(7)]) * 2.0**64).astype(np.uint64)
 
-# Of SplitMix64 (Steele, Lea, Flood, doi 10.1145/2714064.2660195): the step between states, and the two mixers.
+# SplitMix64 (Steele, Lea, Flood, doi 10.1145/2714064.2660195): the step between states, and the two mixers.
 _STEP, _MIXERS = np.uint64(0x9E3779B97F4A7C15), (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))
 _SHIFTS = (np.uint64(30), np.uint64(27), np.uint64(31))
 
 
 def poisson_weights(ids: Sequence[bytes], replicates: int = REPLICATES) -> np.ndarray:
-    """How often each replicate draws each video: independent Poisson variables of mean 1.
+    """How often each replicate draws each video: independent Poisson variables with mean 1.
 
-    They follow from the id alone. So they don't depend on how videos are spread over workers, and two models are
-    compared on the same draws.
+    They depend on the id alone: not on how videos are distributed among workers, and not on the model, so two models
+    are compared on the same draws.
 
     Returns:
         float32, [ids, replicates]; whole numbers up to 7.
@@ -34,7 +34,7 @@ def poisson_weights(ids: Sequence[bytes], replicates: int = REPLICATES) -> np.nd
     """
     digests = b"".join(hashlib.blake2b(video_id, digest_size=8).digest() for video_id in ids)
     seeds = np.frombuffer(digests, np.uint64)[:, None]
-    with np.errstate(over="ignore"):  # arithmetic modulo 2^64 is the point
+    with np.errstate(over="ignore"):  # arithmetic modulo 2^64 is intended
         state = seeds + _STEP * np.arange(1, replicates + 1, dtype=np.uint64)
         for shift, mixer in zip(_SHIFTS, _MIXERS, strict=False):
             state = (state ^ (state >> shift)) * mixer
@@ -43,7 +43,7 @@ def poisson_weights(ids: Sequence[bytes], replicates: int = REPLICATES) -> np.nd
 
 
 def interval(replicates: np.ndarray) -> tuple[float, float]:
-    """The middle 95 % of a score's replicates.
+    """The 95 % interval of a score, from its replicates.
 
     Example:
         >>> low, high = interval(np.arange(201))

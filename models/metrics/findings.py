@@ -1,4 +1,4 @@
-"""What to look at beyond scores: labels that are taken for one another, and single videos."""
+"""What scores do not show: labels that are confused, and single videos."""
 
 import hashlib
 import heapq
@@ -12,16 +12,16 @@ import numpy as np
 
 from models.metrics.video_metrics import THRESHOLD, best_labels
 
-# Videos kept of each kind, and predictions shown of each.
+# Videos kept in the sample and among the worst, and predictions shown for each.
 SHOWN, PREDICTIONS = 12, 5
 
-# Above it the rarer half of the confused pairs is forgotten: 100,000 pairs take 17 MB, pages show the first dozens.
+# Above this the rarer half of the confused pairs is dropped: 100,000 pairs take 17 MB, pages show a few dozen.
 MOST_PAIRS = 100_000
 
 
 @dataclass(frozen=True, order=True)
 class Video:
-    """A video, its labels and its best predictions, each as (label id, probability); `error` is sum_c |y_c - p_c|."""
+    """A video with its labels and best predictions as (label id, probability); `error` is sum_c |y_c - p_c|."""
 
     error: float
     id: str
@@ -30,7 +30,7 @@ class Video:
 
 
 class Findings:
-    """Counts confused labels and keeps some videos: a sample, which follows from the ids alone, and the worst ones.
+    """Counts confused labels and keeps some videos: a sample, which depends on the ids alone, and the worst.
 
     Example:
         >>> findings = Findings()
@@ -45,7 +45,7 @@ class Findings:
         self._worst: list[Video] = []  # the worst first
 
     def update(self, probabilities: np.ndarray, labels: np.ndarray, ids: Sequence[bytes]) -> None:
-        """Looks at videos.
+        """Adds videos.
 
         Args:
             probabilities: float, [videos, C].
@@ -62,41 +62,41 @@ class Findings:
             name = video_id.decode("utf-8", "backslashreplace")
             sampled = len(self._sample) < SHOWN or _draw(name) < _draw(self._sample[-1].id)
             if sampled or len(self._worst) < SHOWN or errors[place] > self._worst[-1].error:
-                of_labels, of_best = (
-                    tuple((int(label), float(probabilities[place, label])) for label in found)
-                    for found in (np.flatnonzero(truth[place]), best[place])
+                actual, predicted = (
+                    tuple((int(label), float(probabilities[place, label])) for label in label_ids)
+                    for label_ids in (np.flatnonzero(truth[place]), best[place])
                 )
-                self._keep([Video(float(errors[place]), name, of_labels, of_best)])
-        self._forget_rare_pairs()
+                self._keep([Video(float(errors[place]), name, actual, predicted)])
+        self._drop_rare_pairs()
 
     def merge(self, other: Self) -> None:
-        """Adds what another has found."""
+        """Adds the findings of another accumulator."""
         self._pairs.update(other._pairs)
-        self._forget_rare_pairs()
+        self._drop_rare_pairs()
         self._keep([*other._sample, *other._worst])
 
     def confusions(self, count: int) -> list[tuple[int, int, int]]:
-        """The most frequent (missed label, wrong one of the same video's five best predictions, videos)."""
+        """The most frequent (missed label, wrong label among the video's five best predictions, number of videos)."""
         ranked = sorted(self._pairs.items(), key=lambda item: (-item[1], item[0]))
         return [(missed, wrong, videos) for (missed, wrong), videos in ranked[:count]]
 
     def sample(self) -> list[Video]:
-        """Up to 12 videos, as good as random."""
+        """Up to 12 videos, in effect random ones."""
         return list(self._sample)
 
     def worst(self) -> list[Video]:
-        """Up to 12 videos of the largest errors, the worst first."""
+        """Up to 12 videos with the largest errors, the worst first."""
         return list(self._worst)
 
     def _keep(self, videos: Sequence[Video]) -> None:
         self._sample = heapq.nsmallest(SHOWN, {*self._sample, *videos}, key=lambda video: _draw(video.id))
         self._worst = heapq.nlargest(SHOWN, {*self._worst, *videos})
 
-    def _forget_rare_pairs(self) -> None:
+    def _drop_rare_pairs(self) -> None:
         if len(self._pairs) > MOST_PAIRS:
             self._pairs = Counter(dict(self._pairs.most_common(MOST_PAIRS // 2)))
 
 
 def _draw(video_id: str) -> bytes:
-    """A number that is as good as random but follows from the id."""
+    """A pseudo-random number that depends on the id alone."""
     return hashlib.blake2b(video_id.encode(), digest_size=8).digest()

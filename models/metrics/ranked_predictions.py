@@ -1,33 +1,33 @@
-"""Predictions ranked by their scores, in fixed memory: what average precisions are computed from."""
+"""Predictions ranked by their scores in bounded memory, for average precision."""
 
 from typing import Self
 
 import numpy as np
 from scipy.special import digamma
 
-# Logits that are told apart: below lie probabilities under 7e-13, above only 1 itself (the largest float32 below 1 has
-# a logit of 16.6).
+# Logits are clipped to this range: below lie probabilities under 7e-13, above only 1 (the largest float32 below 1 has a
+# logit of 16.6).
 LOWEST, HIGHEST = -28.0, 20.0
 
-# The finest step of a logit: those of different float32 probabilities are 6e-8 apart at least, none share a place.
+# The finest step of a logit: those of different float32 probabilities differ by at least 6e-8, so none share a place.
 FINEST_STEP = 2.0**-26
 
-# Places kept at once, 24 bytes each. Above it, neighbours are joined: 1/1024 of a logit, 49,152 places, holds every
-# GAP@20 within 2e-5. With 3862 labels, the mean of average precisions of 100,000 videos is off by 2e-5 with a million
+# Places kept, 24 bytes each; above this, neighbours are joined. Steps of 1/1024 of a logit, 49,152 places, keep GAP@20
+# exact to 2e-5. With 3862 labels and 100,000 videos, the mean of average precisions is off by 2e-5 with a million
 # places, by 3e-4 with a quarter of them (benchmarks/ranked_predictions.py).
 CAPACITY, CAPACITY_BY_LABEL = 2**16, 2**20
 
 _SCORE_BITS = 32
 
-# Predictions counted, and groups whose precisions are computed, at once: either takes some 5 MB meanwhile.
+# Predictions counted at once, and groups whose precisions are computed at once: each takes about 5 MB.
 _PREDICTIONS_AT_ONCE, _GROUPS_AT_ONCE = 2**16, 256
 
 
 class RankedPredictions:
-    """Ranks predictions among all and among those of the same label.
+    """Ranks predictions, among all and among those of the same label.
 
-    Up to a million are kept as they are, in 8 bytes each; when there are more, they are counted by their scores. Memory
-    doesn't depend on the number of predictions, results not on their order.
+    Up to a million predictions are stored in 8 bytes each; more are counted by score. Memory is bounded whatever the
+    number of predictions, and results do not depend on their order.
 
     Args:
         labels: number of labels.
@@ -42,8 +42,7 @@ class RankedPredictions:
     def __init__(self, labels: int) -> None:
         self.labels = labels
         self._together, self._by_label = RankedHits(CAPACITY), RankedHits(CAPACITY_BY_LABEL)
-        # The first `_waiting_size` wait to be counted: a label, below it `_SCORE_BITS` bits of score, then one for a
-        # hit.
+        # The first `_waiting_size` wait to be counted. From the highest bit: label, `_SCORE_BITS` of score, hit.
         self._waiting = np.zeros(0, np.int64)
         self._waiting_size = 0
 
@@ -52,26 +51,26 @@ class RankedPredictions:
 
         Args:
             scores: probabilities, any shape.
-            hits: whether they are right, bool, same shape.
+            hits: whether each is right, bool, same shape.
             labels: whole numbers below the number of labels, same shape.
         """
         keys = (np.asarray(labels, np.int64) << _SCORE_BITS) + places(scores)
         self._wait(((keys << 1) + hits).ravel())
 
     def merge(self, other: Self) -> None:
-        """Adds those of another."""
+        """Adds the predictions of another accumulator."""
         self._together.merge(other._together)
         self._by_label.merge(other._by_label)
         self._wait(other._waiting[: other._waiting_size])
 
     def precision_sums(self) -> tuple[float, np.ndarray]:
-        """Sum of the precisions at the ranks of the hits, among all predictions and by label, float64 [labels]."""
+        """Sums of the precisions at the ranks of the hits: among all predictions, and by label as float64 [labels]."""
         self._count()
         [together] = self._together.precision_sums()
         return float(together), self._by_label.precision_sums(self.labels)
 
     def __getstate__(self) -> dict[str, object]:
-        # Sorted, predictions take less once compressed.
+        # Sorted predictions compress better.
         return {**self.__dict__, "_waiting": self._sort()}
 
     def _wait(self, predictions: np.ndarray) -> None:
@@ -86,13 +85,13 @@ class RankedPredictions:
             self._count()
 
     def _sort(self) -> np.ndarray:
-        """Returns what waits."""
+        """Sorts and returns the predictions that are not counted yet."""
         waiting = self._waiting[: self._waiting_size]
         waiting.sort()
         return waiting
 
     def _count(self) -> None:
-        """Counts what waits."""
+        """Counts the waiting predictions."""
         waiting = self._sort()
         for start in range(0, waiting.size, _PREDICTIONS_AT_ONCE):
             part = waiting[start : start + _PREDICTIONS_AT_ONCE]
@@ -107,8 +106,7 @@ class RankedPredictions:
 class RankedHits:
     """Counts predictions and hits (predictions that are right) by group and score.
 
-    Exact as long as there are at most `capacity` different (group, score) pairs. Then the step between scores that are
-    told apart doubles until there are.
+    Exact up to `capacity` different (group, score) pairs. Beyond, the step between scores is doubled until they fit.
 
     Args:
         capacity: number of (group, score) pairs kept; at least the number of groups times 48.
@@ -117,7 +115,7 @@ class RankedHits:
     def __init__(self, capacity: int) -> None:
         self.capacity = capacity
         self._coarseness = 0
-        # Sorted; a key is a group's number above `_SCORE_BITS` bits of score.
+        # Sorted; a key holds the group's number above `_SCORE_BITS` bits of score.
         self._keys, self._predictions, self._hits = (np.zeros(0, np.int64) for _ in range(3))
 
     def count(self, keys: np.ndarray, hits: np.ndarray) -> None:
@@ -130,7 +128,7 @@ class RankedHits:
         self._join(*_sum_by_key(_coarsen(keys, self._coarseness), np.ones(keys.size, np.int64), hits))
 
     def merge(self, other: Self) -> None:
-        """Adds what another has counted."""
+        """Adds the counts of another accumulator."""
         if self._coarseness < other._coarseness:
             self._make_coarser(other._coarseness - self._coarseness)
         coarse = _coarsen(other._keys, self._coarseness - other._coarseness)
@@ -139,8 +137,8 @@ class RankedHits:
     def precision_sums(self, groups: int = 1) -> np.ndarray:
         """Sum of the precisions at the ranks of the hits of each group, float64 [groups].
 
-        Predictions of the same score count as in the mean over all their orders: with H hits among the N predictions
-        before them and h among these n, the one at place j is a hit with probability h/n and has then a precision of
+        For predictions with equal scores this is the mean over all their orders: with H hits among the N predictions
+        before them and h hits among the n equal ones, the j-th is a hit with probability h/n, and its precision is then
         (H + 1 + (j - 1) (h - 1) / (n - 1)) / (N + j).
         """
         sums = np.zeros(groups)
@@ -152,13 +150,13 @@ class RankedHits:
         return sums
 
     def _join(self, keys: np.ndarray, predictions: np.ndarray, hits: np.ndarray) -> None:
-        """Adds counts of keys, each there once and sorted."""
+        """Adds counts of keys, which are sorted and unique."""
         at = np.searchsorted(self._keys, keys)
         known = at < self._keys.size
         known[known] = self._keys[at[known]] == keys[known]
         self._predictions[at[known]] += predictions[known]
         self._hits[at[known]] += hits[known]
-        # One after another: at most one of the three is there twice.
+        # One after another, so that at most one of the three exists twice at a time.
         at, new = at[~known], ~known
         self._keys = np.insert(self._keys, at, keys[new])
         self._predictions = np.insert(self._predictions, at, predictions[new])
@@ -173,14 +171,14 @@ class RankedHits:
 
 
 def clipped_logits(probabilities: np.ndarray) -> np.ndarray:
-    """Their logits, float64, `LOWEST` ... `HIGHEST`."""
+    """The logits of probabilities, float64, clipped to `LOWEST` ... `HIGHEST`."""
     probabilities = np.asarray(probabilities, np.float64)
     with np.errstate(divide="ignore"):
         return np.clip(np.log(probabilities) - np.log1p(-probabilities), LOWEST, HIGHEST)
 
 
 def places(scores: np.ndarray) -> np.ndarray:
-    """Steps of the logits of scores above the lowest, int64; less than 2^32."""
+    """The steps between the lowest logit and that of each score, int64; less than 2^32."""
     return ((clipped_logits(scores) - LOWEST) / FINEST_STEP).astype(np.int64)
 
 
@@ -190,13 +188,13 @@ def _coarsen(keys: np.ndarray, bits: int) -> np.ndarray:
 
 
 def _sum_by_key(keys: np.ndarray, *counts: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Each of some sorted keys once, and the sums of its counts."""
+    """The unique ones among sorted keys, and the sums of their counts."""
     starts = np.flatnonzero(np.diff(keys, prepend=-1))
     return keys[starts], *(np.add.reduceat(count, starts) if starts.size else count[:0] for count in counts)
 
 
 def _precision_sums(group: np.ndarray, predictions: np.ndarray, hits: np.ndarray, groups: int) -> np.ndarray:
-    # From the highest score down; within a group, which come one after another.
+    # From the highest score down; the predictions of a group are adjacent.
     group, n, h = group[::-1], predictions[::-1].astype(np.float64), hits[::-1].astype(np.float64)
     starts = np.concatenate([[0], np.flatnonzero(np.diff(group)) + 1]) if group.size else np.zeros(0, np.int64)
     lengths = np.diff(np.append(starts, group.size))

@@ -1,4 +1,4 @@
-"""A model's metrics on a data set."""
+"""The metrics of a model on a data set."""
 
 from functools import partial
 
@@ -9,7 +9,7 @@ from models.metrics.video_metrics import VideoMetrics
 
 
 def score(model: keras.Model, batches: tf.data.Dataset) -> VideoMetrics:
-    """Metrics of the probabilities that a model gives.
+    """The metrics of a model's probabilities.
 
     Args:
         model: maps a batch of inputs to probabilities [B, C].

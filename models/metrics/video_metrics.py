@@ -8,19 +8,19 @@ import numpy as np
 from models.metrics.bootstrap import poisson_weights
 from models.metrics.ranked_predictions import HIGHEST, LOWEST, RankedPredictions, clipped_logits
 
-# Strictly above: the thesis' rule (section 5.1), and Keras'.
+# A label is predicted strictly above it, as in the thesis (section 5.1) and Keras.
 THRESHOLD = 0.5
 
-# GAP and mAP look at a video's first 20 predictions, as the YouTube-8M challenges did.
+# GAP and mAP use the 20 best predictions of a video, as the YouTube-8M challenges did.
 TOP = 20
 
-# Thresholds that are tried are k / 1000.
+# Thresholds are multiples of 1/1000.
 CELLS = 1000
 
-# Of equal width, for the calibration error.
+# Bins of equal width, for the calibration error.
 CALIBRATION_BINS = 20
 
-# Steps of a logit for the replicates of GAP: an interval needs fewer digits than the score (200 x 768 places are 1 MB).
+# Step of a logit for the replicates of GAP: intervals need fewer digits than scores (200 x 768 places are 1 MB).
 _REPLICATE_STEP = 1 / 16
 _REPLICATE_PLACES = int((HIGHEST - LOWEST) / _REPLICATE_STEP)
 
@@ -43,14 +43,14 @@ SCORES = (
 
 
 class VideoMetrics:
-    """Counts of the videos seen so far, from which every score follows.
+    """Counts over the videos so far, from which all scores are computed.
 
-    Memory doesn't depend on the number of videos, scores not on their order or on how they are shared out between
-    accumulators that are merged. A probability that is not a number makes all scores NaN: it is no decision.
+    Memory does not depend on the number of videos; scores do not depend on their order or on how they are distributed
+    among merged accumulators. One NaN among the probabilities makes all scores NaN.
 
     Args:
         classes: C.
-        replicates: of the bootstrap; 0 for none.
+        replicates: number of bootstrap replicates; 0 for none.
 
     Example:
         >>> metrics = VideoMetrics(classes=3)
@@ -80,7 +80,7 @@ class VideoMetrics:
         Args:
             probabilities: float, [videos, C].
             labels: 0 or 1, same shape.
-            ids: of the videos; the bootstrap needs them.
+            ids: video ids; only the bootstrap needs them.
         """
         probabilities = np.asarray(probabilities, np.float32)
         missing = np.isnan(probabilities)
@@ -103,15 +103,16 @@ class VideoMetrics:
                 setattr(self, name, count + getattr(other, name))
 
     def scores(self, threshold: float | None = None) -> dict[str, float]:
-        """All scores by name; 0 where undefined.
+        """All scores by name; undefined scores are 0.
 
-        micro: over (video, label) pairs predicted above 0.5; macro: means over the labels that occur. `gap`, `map` and
-        `map_official` are over each video's 20 best predictions and all true labels: Abu-El-Haija et al., arXiv
-        1609.08675, section 5, and the YouTube-8M challenges' GAP@20; `map` is the mean over labels that occur,
-        `map_official` over all. `perr`: the mean over videos of the share of right ones among as many best predictions
-        as the video has labels. `hit_at_1`: the share of videos whose best prediction is right. Of equal
-        probabilities, those of the lower label ids are the better ones. `ece`: the expected calibration error of Guo et
-        al., arXiv 1706.04599, over all pairs in 20 bins. `f1_at_threshold`, if a threshold is given: micro F1 there.
+        `f1`, `precision` and `recall` are micro-averaged: over (video, label) pairs predicted above 0.5. `macro_...`
+        are means over the labels that occur. `gap`, `map` and `map_official` use the 20 best predictions of each video
+        and all true labels: Abu-El-Haija et al., arXiv 1609.08675, section 5, and GAP@20 of the YouTube-8M challenges;
+        `map` is the mean over labels that occur, `map_official` over all labels. `perr` is the precision at equal
+        recall rate: of a video with n labels, the share of right ones among its n best predictions, averaged over
+        videos. `hit_at_1` is the share of videos whose best prediction is right. Equal probabilities are ranked by
+        label id. `ece` is the expected calibration error of Guo et al., arXiv 1706.04599, over all pairs in 20 bins.
+        `f1_at_threshold`, with a threshold, is the micro F1 at it.
         """
         hits, predicted, actual = (int(counts.sum()) for counts in (self.true_positives, self.predicted, self.actual))
         occurs = self.actual > 0
@@ -137,7 +138,7 @@ class VideoMetrics:
         return dict.fromkeys(scores, float("nan")) if self.not_numbers else scores
 
     def f1_of(self, columns: np.ndarray) -> float:
-        """Micro F1 over some of the labels (an index array or a mask), of all videos."""
+        """Micro F1 over some labels (an index array or a mask) and all videos."""
         if self.not_numbers:
             return float("nan")
         hits, predicted, actual = (
@@ -146,25 +147,25 @@ class VideoMetrics:
         return float(_ratio(2 * hits, predicted + actual))
 
     def f1_by_threshold(self) -> np.ndarray:
-        """Micro F1 with the pairs above k / 1000 predicted, all for k = 0, float64 [1000]."""
+        """Micro F1 when pairs above k / 1000 are predicted (for k = 0 all pairs), float64 [1000]."""
         hits, predicted = self.decisions_by_threshold()
         return _ratio(2 * hits, predicted + self.positives.sum())
 
     def best_threshold(self) -> float:
-        """The k / 1000 of the highest micro F1, the lowest of several."""
+        """The threshold with the highest micro F1; of several the lowest."""
         return float(np.argmax(self.f1_by_threshold())) / CELLS
 
     def decisions_by_threshold(self) -> tuple[np.ndarray, np.ndarray]:
-        """True positives, and all predicted pairs, above k / 1000, all for k = 0, int64 [1000] each."""
+        """True positives and predicted pairs above k / 1000 (for k = 0 all pairs), int64 [1000] each."""
         hits, predicted = (np.cumsum(counts[::-1])[::-1] for counts in (self.positives, self.pairs))
         return hits, predicted
 
     def replicates(self) -> dict[str, np.ndarray]:
-        """Micro F1 and GAP of each replicate, float64 [replicates]; those of one model belong to those of another."""
+        """Micro F1 and GAP of each replicate, float64 [replicates]; the n-th draws the same videos for every model."""
         hits, predicted, actual = self.replicate_counts.T
         predictions, hits_ranked = self.replicate_ranks.astype(np.float64)[:, ::-1]
         before = np.cumsum(predictions, axis=0), np.cumsum(hits_ranked, axis=0)
-        # Precision in the middle of a place: what is before it and half of its own.
+        # Precision in the middle of a place: counts before it and half of its own.
         at = _ratio(before[1] - hits_ranked / 2, before[0] - predictions / 2)
         return {
             "f1": _ratio(2 * hits, predicted + actual),
@@ -173,7 +174,7 @@ class VideoMetrics:
 
     def _count_decisions(self, probabilities: np.ndarray, truth: np.ndarray) -> np.ndarray:
         """Returns hits, predictions and labels of each video, [videos, 3]."""
-        # Nearly all pairs lie in cell 0: they are counted as the rest.
+        # Nearly all pairs are in cell 0, whose count is the rest.
         above = np.flatnonzero(probabilities >= np.float32(1 / CELLS))
         values = probabilities.ravel()[above].astype(np.float64)
         right = truth.ravel()[above]
@@ -183,7 +184,7 @@ class VideoMetrics:
         counts = (np.bincount(cells, minlength=CELLS), np.bincount(cells[right], minlength=CELLS))
         counts[0][0] += truth.size - cells.size
         counts[1][0] += actual.size - np.count_nonzero(right)
-        sums = np.bincount(cells, values, minlength=CELLS).astype(np.float64)  # NumPy sums up nothing to integers
+        sums = np.bincount(cells, values, minlength=CELLS).astype(np.float64)  # NumPy's sum of nothing is an integer
         sums[0] += probabilities.sum(dtype=np.float64) - values.sum()
         self.pairs += counts[0]
         self.positives += counts[1]
@@ -230,7 +231,7 @@ class VideoMetrics:
 
 
 def best_labels(probabilities: np.ndarray, count: int) -> np.ndarray:
-    """The labels of the highest probabilities, best first; of equal ones, lower ids come first.
+    """The labels with the highest probabilities, best first; equal probabilities by label id.
 
     Args:
         probabilities: float32, [videos, C]; in 0 ... 1.
@@ -244,7 +245,7 @@ def best_labels(probabilities: np.ndarray, count: int) -> np.ndarray:
         [[1, 2]]
     """
     classes = probabilities.shape[1]
-    # Positive floats are ordered as their bits; the id below makes all keys different and the order that of a sort.
+    # Positive floats compare like their bits; the id in the low bits breaks ties.
     bits = np.ascontiguousarray(probabilities, np.float32).view(np.int32).astype(np.int64)
     keys = -(bits << 32) + np.arange(classes)
     if count < classes:
@@ -253,7 +254,7 @@ def best_labels(probabilities: np.ndarray, count: int) -> np.ndarray:
 
 
 def _ratio(part: np.ndarray | float, whole: np.ndarray | float) -> np.ndarray:
-    """Their quotient, 0 where the whole is 0."""
+    """The quotient, 0 where the whole is 0."""
     part, whole = np.asarray(part, np.float64), np.asarray(whole, np.float64)
     return np.divide(part, whole, out=np.zeros(np.broadcast_shapes(part.shape, whole.shape)), where=whole != 0)
 

@@ -1,4 +1,4 @@
-"""Checkpoints of a training: the newest state and the best weights, as .npz and .json in one folder."""
+"""Checkpoints of a training: the newest state and the best weights, as .npz and .json files in one folder."""
 
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -19,14 +19,14 @@ Variables = Mapping[str, Sequence[keras.Variable]]
 
 @dataclass
 class Progress:
-    """How far a training is; with the variables' values, all that a later process needs to go on.
+    """The progress of a training: with the values of the variables, all that another process needs to resume.
 
     Attributes:
         log: the finished epochs.
-        step: training steps done in the epoch after those.
-        trained: that epoch's training scores once its training is over and only validation is left.
-        seconds: wall time spent on that epoch.
-        finished: whether there is nothing left to do.
+        step: training steps done in the current epoch.
+        trained: training scores of the current epoch, once only its validation is left.
+        seconds: wall time of the current epoch so far.
+        finished: whether the training has ended.
     """
 
     log: TrainingLog
@@ -38,7 +38,7 @@ class Progress:
 
 @dataclass
 class _Manifest:
-    """`checkpoint.json`: names the files that belong together. Replacing it is what makes a save count."""
+    """`checkpoint.json`: names the files that belong together. Replacing it completes a save."""
 
     saves: int = 0
     state: str | None = None
@@ -49,11 +49,11 @@ class _Manifest:
 class Checkpoint:
     """The newest state of one training and its best weights.
 
-    Every file is written under another name, synced and renamed, `checkpoint.json` last: a process killed at any moment
-    leaves the previous checkpoint or the new one, never a mixture. One process at a time may write to a folder.
+    Every file is written under a temporary name, synced and renamed, `checkpoint.json` last: a process killed at any
+    moment leaves the previous checkpoint or the new one, never a mixture. Only one process may write to a folder.
 
     Args:
-        folder: belongs to one training (its data, settings and seed); made by the first save.
+        folder: of one training (its data, settings and seed); created by the first save.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -61,7 +61,7 @@ class Checkpoint:
         self._manifest = _Manifest()
 
     def load(self) -> Progress | None:
-        """The saved progress, None where nothing was saved; raises InputError for a damaged file."""
+        """The saved progress, None if there is none; raises InputError for a damaged file."""
         path = self.folder / "checkpoint.json"
         if not path.exists():
             return None
@@ -72,19 +72,19 @@ class Checkpoint:
         return self._manifest.progress
 
     def load_state(self) -> Arrays:
-        """Values of all variables as of the newest save, empty before it; raises InputError for a damaged file."""
+        """Values of all variables at the newest save, empty if there is none; raises InputError for a damaged file."""
         return self._read(self._manifest.state)
 
     def load_best(self) -> Arrays:
-        """Values of the model's variables after the best epoch, empty before; raises InputError for a damaged file."""
+        """Values of the model's variables after the best epoch, empty if none; raises InputError for a damaged file."""
         return self._read(self._manifest.best)
 
     def save(self, progress: Progress, state: Arrays | None, best: Arrays | None = None) -> None:
-        """Replaces the saved progress and state, and the best weights where given; then deletes what they replace.
+        """Replaces the saved progress and state, and optionally the best weights; deletes the replaced files.
 
         Args:
             progress: written to `checkpoint.json`.
-            state: values of all variables; None when the training is finished and only the best weights are of use.
+            state: values of all variables; None once only the best weights are needed.
             best: values of the model's variables if they are the best so far; None keeps the saved ones.
         """
         saves = self._manifest.saves + 1
@@ -102,7 +102,7 @@ class Checkpoint:
                 path.unlink(missing_ok=True)
 
     def assign(self, variables: Variables, arrays: Arrays) -> None:
-        """Sets every variable to its saved value; raises InputError where the saved ones are another model's."""
+        """Sets every variable to its saved value; raises InputError if another model was saved."""
         wanted = {name: tuple(variable.shape) for name, variable in _named(variables).items()}
         saved = {name: array.shape for name, array in arrays.items()}
         for name in wanted | saved:
@@ -125,7 +125,7 @@ class Checkpoint:
             file.flush()
             os.fsync(file.fileno())
         partial.replace(self.folder / name)
-        folder = os.open(self.folder, os.O_RDONLY)  # a rename lasts only when its folder is synced too
+        folder = os.open(self.folder, os.O_RDONLY)  # a rename is durable once its folder is synced too
         try:
             os.fsync(folder)
         finally:
@@ -138,7 +138,7 @@ class Checkpoint:
         try:
             with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
                 return dict(arrays)
-        except Exception as error:  # a zip file with wrong bytes raises nearly anything
+        except Exception as error:  # a damaged zip file can raise nearly anything
             raise self._unreadable(path, error) from error
 
     def _unreadable(self, path: Path, error: Exception) -> InputError:
@@ -149,7 +149,7 @@ class Checkpoint:
 
 
 def values(variables: Variables) -> Arrays:
-    """Copies of the variables' values, named by group and place: names inside Keras differ from process to process."""
+    """Copies of the variables' values, named by group and index: Keras' own names differ between processes."""
     return {name: np.array(variable.numpy()) for name, variable in _named(variables).items()}
 
 

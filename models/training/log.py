@@ -1,4 +1,4 @@
-"""What a training run tells: its epochs, the best of them, and how many videos it saw."""
+"""The log of a training: its epochs, the best of them, and the number of videos."""
 
 from dataclasses import field
 from typing import Literal
@@ -12,11 +12,11 @@ class EpochLog:
     """Scores of one epoch; epochs count from 0.
 
     Attributes:
-        loss, f1: over the epoch's training batches, as the weights change (dropout on).
-        val_loss, val_f1: over the validation split after the epoch.
-        learning_rate: of the step after the epoch's last one.
-        videos: training videos of the epoch; fewer in the last one if the hours ran out.
-        seconds: wall time of training and validation, without the time that an interruption took; not compared.
+        loss, f1: over the training batches, while weights change and dropout is on.
+        val_loss, val_f1: on the validation split, after the epoch.
+        learning_rate: after the last step of the epoch.
+        videos: training videos of the epoch; fewer if `max_hours` ended it.
+        seconds: wall time of training and validation, without interruptions; ignored by ==.
     """
 
     epoch: int
@@ -31,14 +31,14 @@ class EpochLog:
 
 @dataclass
 class TrainingLog:
-    """All epochs of a training run; two logs are equal where the trainings computed the same.
+    """All epochs of a training; logs are equal if the trainings computed the same.
 
     Attributes:
         parameters: of the model, trainable or not.
-        best_epoch: the epoch whose weights the trained model has (its place in `epochs`).
-        stopped_by: the setting that ended the training, "hopeless" if the caller did, None as long as it runs.
-        validation_videos: videos of the validation split.
-        resumed_from: (epoch, step) of the checkpoint that the last process started from; not compared.
+        best_epoch: index in `epochs` of the epoch whose weights the trained model has.
+        stopped_by: the setting that ended the training, "hopeless" if the caller did, None while it runs.
+        validation_videos: number of videos in the validation split.
+        resumed_from: (epoch, step) of the checkpoint that the last process resumed from; ignored by ==.
     """
 
     parameters: int
@@ -49,10 +49,10 @@ class TrainingLog:
     resumed_from: tuple[int, int] | None = field(default=None, compare=False)
 
     def to_json(self) -> str:
-        """The log as JSON; `from_json` gives back an equal one."""
+        """The log as JSON, for `from_json`."""
         return TypeAdapter(TrainingLog).dump_json(self, indent=1).decode()
 
     @classmethod
     def from_json(cls, text: str) -> "TrainingLog":
-        """Reads what `to_json` wrote; raises pydantic.ValidationError for anything else."""
+        """Parses the output of `to_json`; raises pydantic.ValidationError for anything else."""
         return TypeAdapter(cls).validate_json(text)

@@ -1,4 +1,4 @@
-"""The epochs of a training: steps, validation, early stopping, and when to save."""
+"""The epochs of a training: steps, validation, early stopping and checkpoints."""
 
 import logging
 import math
@@ -23,8 +23,8 @@ _logger = logging.getLogger(__name__)
 class TrainingLoop:
     """The steps of one training and the state they share, restored if there is a checkpoint.
 
-    Keras' `fit` can't start within an epoch: it resets the metrics first and, under a strategy, reads the start of the
-    data twice and fails where nothing is left of the epoch. So the steps of Keras (`train_step`) are called here.
+    Keras' `fit` cannot resume within an epoch: it resets the metrics first and, under a strategy, reads the start of
+    the data twice and fails if nothing of the epoch is left. So this calls Keras' steps (`train_step`) itself.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class TrainingLoop:
             _logger.info("resuming in epoch %d after step %d", self._epoch + 1, self._progress.step)
 
     def train_epoch(self) -> None:
-        """Trains on what is left of the epoch, but no longer than the hours last; one step at least."""
+        """Trains on the rest of the epoch, at least one step, until it ends or `max_hours` are over."""
         progress = self._progress
         if progress.trained is not None:
             return
@@ -93,7 +93,7 @@ class TrainingLoop:
         progress.trained = self._scores() | {"learning_rate": self._learning_rate()}
 
     def validate(self) -> None:
-        """Scores the validation split and adds the epoch to the log."""
+        """Computes loss and F1 of the validation split and logs the epoch."""
         progress, log = self._progress, self._progress.log
         assert progress.trained is not None
         self._view.reset_metrics()
@@ -119,7 +119,7 @@ class TrainingLoop:
         )  # fmt: skip
 
     def finish_epoch(self) -> None:
-        """Stops if hours, epochs or patience have run out; saves in any case, the best weights too if these are."""
+        """Decides whether the training is finished, and saves a checkpoint, with the best weights if these are."""
         progress, log = self._progress, self._progress.log
         newest = log.epochs[-1]
         log.best_epoch = best_epoch([epoch.val_loss for epoch in log.epochs], self._settings.min_delta)
@@ -146,7 +146,7 @@ class TrainingLoop:
     def _training_batches(self) -> tf.data.Dataset | tf.distribute.DistributedDataset:
         batches = self._epoch_batches(self._epoch)
         if self._replicated:
-            # The last, smaller batch would leave replicas without a video, and the moments of nothing are nan.
+            # A smaller last batch could leave a replica without videos, whose moments would be NaN.
             batches = batches.filter(lambda _, labels: tf.shape(labels)[0] == self._settings.batch_size)
         return self._distributed(batches.skip(self._progress.step))
 
@@ -154,9 +154,9 @@ class TrainingLoop:
         return self._strategy.experimental_distribute_dataset(batches)
 
     def _compiled(self, step: Callable[[Any], dict[str, Any]], batches: Any) -> Callable[[Any], dict[str, Any]]:
-        # One trace for all batches and epochs, whatever a batch's size: a trace for its first batch's size might give a
-        # resumed run other kernels than the unbroken one. The result is for display and for finding a loss that is not
-        # finite; the exact scores are read from the metrics' variables.
+        # One trace for batches of any size: one for the size of the first batch might give a resumed training other
+        # kernels than an uninterrupted one. The result is for display and for detecting a loss that is not finite;
+        # exact scores are read from the metrics' variables.
         @tf.function(input_signature=[batches.element_spec], jit_compile=self._settings.jit_compile, autograph=False)
         def compiled(batch: Any) -> dict[str, Any]:
             scores = self._strategy.run(step, args=(batch,))
@@ -165,7 +165,7 @@ class TrainingLoop:
         return compiled
 
     def _after_step(self, scores: dict[str, Any], bar: keras.utils.Progbar, step: int, name: str = "loss") -> None:
-        loss = float(scores["loss"])  # a mean over the epoch so far: once it is not finite it stays so
+        loss = float(scores["loss"])  # a mean over the epoch so far: it stays NaN or infinite once it is
         if not math.isfinite(loss):
             raise self._diverged(f"{name} is {loss}")
         bar.update(step, [("loss", loss), ("f1", float(scores["f1"]))])
@@ -184,13 +184,13 @@ class TrainingLoop:
         if not all(np.isfinite(array).all() for array in state.values()):
             raise self._diverged("a weight is not finite")
         model = {name: array for name, array in state.items() if name.startswith("model.")} if best else None
-        over = self._progress.finished and not (self._extendable and self._progress.log.stopped_by == "max_epochs")
-        self._checkpoint.save(self._progress, None if over else state, model)
+        final = self._progress.finished and not (self._extendable and self._progress.log.stopped_by == "max_epochs")
+        self._checkpoint.save(self._progress, None if final else state, model)
         self._saved = time.monotonic()
         self._saved_place = f"epoch {self._epoch}, step {self._progress.step}"
 
     def _synchronize(self) -> None:
-        # Replicas keep moving moments of their own shares of the batches, but one model is validated and saved.
+        # Each replica has moving moments of its part of the batches; one model is validated and saved.
         if self._replicated:
             for variable in self._view.non_trainable_weights:
                 replicas = self._strategy.experimental_local_results(variable.value)
@@ -201,39 +201,39 @@ class TrainingLoop:
         return {"model": view.variables, "optimizer": view.optimizer.variables, "metrics": view.metrics_variables}
 
     def _scores(self) -> dict[str, float]:
-        # Keras weighs the mean loss with the batches' sizes, so the weights' sum counts the videos without a pass over
-        # the data. Exact in float32: whole numbers to 16.8 million, above that sums of batches of a multiple of 2, 4...
+        # Keras weights the mean loss by batch size, so the weights add up to the number of videos. Exact in float32:
+        # whole numbers up to 16.8 million, above that sums of batch sizes that are multiples of 2, 4...
         loss = next(metric for metric in self._view.metrics if metric.name == "loss")
         results = {name: float(result) for name, result in self._view.get_metrics_result().items()}
         return results | {"videos": float(loss.count.numpy())}
 
     def _learning_rate(self) -> float:
-        # A schedule's value is a tensor, a fixed rate a variable, on several devices one for each.
+        # A tensor with a schedule; a variable with a fixed rate, one for each of several devices.
         return float(keras.ops.convert_to_numpy(self._view.optimizer.learning_rate))
 
     def _bar(self, videos: int) -> keras.utils.Progbar:
         target = math.ceil(videos / self._settings.batch_size) or None
         return keras.utils.Progbar(target, verbose=int(sys.stdout.isatty()), stateful_metrics=["loss", "f1"])
 
-    def _diverged(self, what: str) -> InputError:
+    def _diverged(self, problem: str) -> InputError:
         return InputError(
-            f"training diverged: {what} in epoch {self._epoch} at step {self._progress.step}, learning rate "
+            f"training diverged: {problem} in epoch {self._epoch} at step {self._progress.step}, learning rate "
             f"{self._learning_rate():g}: lower training.learning_rate or, in mixed precision, set training.precision "
             f"to float32; last good checkpoint in {self._checkpoint.folder}: {self._saved_place}"
         )
 
 
 def extend(progress: Progress, patience: int) -> None:
-    """Takes up a training that ended by `max_epochs`, unless with more of them patience would have ended it there."""
+    """Reopens a training that `max_epochs` ended, unless patience would have ended it at the same epoch."""
     log = progress.log
     log.stopped_by = "patience" if log.epochs[-1].epoch - log.best_epoch >= patience else None
     progress.finished = log.stopped_by is not None
 
 
 def best_epoch(losses: Sequence[float], min_delta: float) -> int:
-    """Place of the loss that early stopping takes for the best: the last that fell by more than `min_delta`.
+    """Index of the best loss for early stopping: the last that fell by more than `min_delta`.
 
-    Keras' EarlyStopping keeps this as state and forgets it between processes; here it follows from the losses alone.
+    Keras' EarlyStopping keeps state that a new process would lose; this depends on the losses alone.
 
     Example:
         >>> best_epoch([0.5, 0.3, 0.299, 0.4], min_delta=0.01)

@@ -8,12 +8,12 @@ from keras import KerasTensor, ops
 
 @keras.saving.register_keras_serializable("yt8m")
 class MicroF1(keras.metrics.F1Score):
-    """2 TP / (2 TP + FP + FN) over all (video, label) pairs seen so far, predicted where probability > 0.5, strictly.
+    """2 TP / (2 TP + FP + FN) over all (video, label) pairs so far; predicted are those with probability > 0.5.
 
-    0 before anything is labelled or predicted.
+    0 while nothing is labelled or predicted.
 
     Args:
-        from_logits: predictions are logits: predicted where logit > 0, the same pairs.
+        from_logits: predictions are logits; predicted are those above 0, the same pairs.
         name: of the metric.
         dtype: of the counts.
 
@@ -42,7 +42,7 @@ class MicroF1(keras.metrics.F1Score):
     def result(self) -> KerasTensor:
         """The score so far.
 
-        From the counts: F1Score's product of precision and recall, each with an epsilon, is 0.5 % off at F1 = 1e-5.
+        Computed from the counts: F1Score's precision and recall have epsilons, which are 0.5 % off at F1 = 1e-5.
         """
         if not self._built:
             return ops.zeros((), self.dtype)

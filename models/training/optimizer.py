@@ -1,4 +1,4 @@
-"""Adam with the recipe's learning rate and clipping, the same on one device as on several."""
+"""Adam with the recipe's learning rate and clipping, equal on one device and on several."""
 
 import math
 from collections.abc import Sequence
@@ -11,14 +11,14 @@ from models.settings import TrainingSettings
 
 
 class _WholeBatchGradients:
-    """Adds up the replicas' gradients before anything is decided about them.
+    """Sums the gradients of all replicas before they are clipped or checked.
 
-    Keras adds them up last: it clips each replica's share, so that two replicas may move a weight by twice
-    `clipvalue`, and skips a step that overflows in float16 only if the first replica's share did.
+    Keras sums them last: it clips the gradients of each replica, so that two replicas may move a weight by twice
+    `clipvalue`, and it skips a step that overflows in float16 only if the first replica's gradients did.
     """
 
     def apply(self, grads: Sequence[tf.Tensor], trainable_variables: Any = None) -> None:
-        """Hands on the mean of the shares: Keras still adds up, as many of them as there are replicas."""
+        """Applies the mean over replicas: Keras still sums it, once for each replica."""
         grads = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.MEAN, list(grads))
         super().apply(grads, trainable_variables)  # type: ignore[misc]
 
@@ -30,23 +30,23 @@ class MirroredAdam(_WholeBatchGradients, keras.optimizers.Adam):
 
 @keras.saving.register_keras_serializable("yt8m")
 class MirroredLossScaleOptimizer(_WholeBatchGradients, keras.optimizers.LossScaleOptimizer):
-    """Scales the loss of float16 models; judges, unscales and hands on the gradients of the whole batch."""
+    """Scales the loss of float16 models; checks and unscales the gradients of the whole batch."""
 
 
 def build_optimizer(settings: TrainingSettings, replicas: int) -> keras.optimizers.Optimizer:
-    """Adam; under mixed_float16 with the loss scaled, and gradients unscaled before they are clipped.
+    """Adam; under mixed_float16 with a scaled loss, whose gradients are unscaled before they are clipped.
 
     Args:
         settings: learning rate and its decay, `clipvalue` or `clipnorm`, precision.
-        replicas: of the strategy in whose scope this is called.
+        replicas: number of replicas of the strategy in whose scope this is called.
     """
     scaled = settings.precision == "mixed_float16"
     clips = settings.clipvalue or settings.clipnorm
-    joins = replicas > 1 and (scaled or clips)  # the price is a second all-reduce
+    joins = replicas > 1 and (scaled or clips)  # costs a second all-reduce
     adam = MirroredAdam if joins and not scaled else keras.optimizers.Adam
     optimizer = adam(
         _learning_rate(settings),
-        # Of a mean of the replicas' gradients, which are shares of the batch's: their sum is what may reach the limit.
+        # The limit holds for the sum over replicas; what is clipped is their mean.
         clipvalue=settings.clipvalue and settings.clipvalue / replicas,
         clipnorm=settings.clipnorm and settings.clipnorm / replicas,
     )

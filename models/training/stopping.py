@@ -1,4 +1,4 @@
-"""Signals that end a training where nothing is lost."""
+"""Signals that end a training only after its work is saved."""
 
 import contextlib
 import signal
@@ -6,12 +6,12 @@ import threading
 from collections.abc import Iterator
 from types import FrameType
 
-# Of Ctrl-C, of what batch systems and Kubernetes send, and of a terminal that is closed.
+# From Ctrl-C, from batch systems and Kubernetes, and from a closed terminal.
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class StopRequest:
-    """Whether a signal has come; a second one of Ctrl-C is not waited for by `yt8m`."""
+    """Whether a signal was received; `yt8m` ends at once after a second Ctrl-C."""
 
     def __init__(self) -> None:
         self._signal: int | None = None
@@ -20,14 +20,14 @@ class StopRequest:
         return self._signal is not None
 
     def receive(self, number: int, frame: FrameType | None = None) -> None:
-        """A signal's handler."""
+        """Handles a signal."""
         self._signal = number
 
     def leave(self) -> None:
-        """Ends the process as the signal would have.
+        """Ends the process with the exit code of the signal.
 
         Raises:
-            SystemExit: with 130 or 143, as shells number them.
+            SystemExit: 128 + the signal's number, such as 130 or 143.
         """
         assert self._signal is not None
         raise SystemExit(128 + self._signal)
@@ -35,14 +35,14 @@ class StopRequest:
 
 @contextlib.contextmanager
 def deferred_signals() -> Iterator[StopRequest]:
-    """Keeps Ctrl-C and SIGTERM for the block to ask for; the process ends after the block where that never asked."""
+    """Defers signals during the block, which may check for one and `leave`; otherwise the process ends after it."""
     request = StopRequest()
     if threading.current_thread() is not threading.main_thread():  # Python allows handlers in the main thread only
         yield request
         return
     before = {number: signal.getsignal(number) for number in SIGNALS}
     for number, handler in before.items():
-        if handler != signal.SIG_IGN:  # a shell's background job has no Ctrl-C
+        if handler != signal.SIG_IGN:  # as for Ctrl-C in a shell's background job
             signal.signal(number, request.receive)
     try:
         yield request

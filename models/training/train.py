@@ -1,4 +1,4 @@
-"""Training by the thesis' recipe, which a killed process takes up again as if nothing had happened."""
+"""Training by the thesis' recipe; a killed training resumes with bit-identical results."""
 
 import contextlib
 import functools
@@ -33,25 +33,25 @@ def train(
     """Trains until the validation loss stops falling, and returns the model with its best weights.
 
     The recipe is section 5.1 of the thesis: Adam, binary cross-entropy averaged over classes, a learning rate that
-    falls in steps, early stopping on the validation loss, a limit in epochs and one in hours. Both losses hold the
-    model's regularization, as Keras' do. Called again with the same arguments after an interruption, it goes on from
-    the checkpoint and, on CPU, ends with the same bits as an unbroken run, unless hours end it; after the end it
-    returns at once. For that, all randomness must lie in the model's own seed generators and in `epoch_batches`.
+    falls in steps, early stopping on the validation loss, limits in epochs and hours. Losses include the model's
+    regularization, as in Keras. Called again with the same arguments after an interruption, it resumes from the
+    checkpoint; on a CPU the result is bit-identical to that of an uninterrupted training, unless `max_hours` ends it.
+    A finished training returns at once. All randomness must come from the model's seed generators and `epoch_batches`.
 
-    On several GPUs each batch is shared out, and an epoch's last batch is left out unless it is full.
+    Several GPUs split each batch; the last batch of an epoch is left out unless it is full.
 
     Args:
-        build_model: makes the model, which maps a batch of inputs to probabilities [B, C]; called in the scope of the
+        build_model: builds the model, which maps a batch of inputs to probabilities [B, C]; called in the scope of the
             distribution strategy and under the dtype policy of `settings.precision`.
-        epoch_batches: gives the (inputs, labels float32 [B, C]) batches of an epoch, counted from 0, in an order that
-            depends on nothing but the epoch.
+        epoch_batches: returns the (inputs, labels float32 [B, C]) batches of an epoch, counted from 0, in an order that
+            depends on the epoch alone.
         validation: (inputs, labels) batches, each video once.
         settings: the recipe.
         seed: of everything random in this process.
-        checkpoint_dir: belongs to this training alone (data, settings, seed).
-        log_dir: gets TensorBoard scalars under train/ and validation/.
-        is_hopeless: asked after each epoch whether to end the training.
-        extendable: whether a training that ends by `max_epochs` keeps its state, for a call with more of them.
+        checkpoint_dir: folder of this training (data, settings, seed) alone.
+        log_dir: folder for TensorBoard scalars, in train/ and validation/.
+        is_hopeless: called after each epoch; true ends the training.
+        extendable: whether a training that `max_epochs` ended keeps its state, for a call with more epochs.
 
     Raises:
         InputError: the loss is not finite, a split is empty, or the checkpoint is damaged or another model's.
@@ -103,14 +103,14 @@ def train(
 
 @functools.cache
 def _mirrored_strategy() -> tf.distribute.Strategy:
-    # One a process: the collective operations of a second one have the keys of the first one's, and abort each other
-    # where the two train models of different shapes.
+    # One for each process: collective operations of a second strategy would reuse the keys of the first, and abort if
+    # the models have different shapes.
     return tf.distribute.MirroredStrategy()
 
 
 @contextlib.contextmanager
 def _dtype_policy(name: str) -> Iterator[None]:
-    """Layers made inside compute in this policy."""
+    """Layers built inside the block have this dtype policy."""
     previous = keras.config.dtype_policy()
     keras.config.set_dtype_policy(name)
     try:
@@ -121,7 +121,7 @@ def _dtype_policy(name: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _scalars(log_dir: Path) -> Iterator[Callable[[EpochLog], None]]:
-    """Gives a function that writes an epoch's scores for TensorBoard."""
+    """Yields a function that writes the scores of an epoch for TensorBoard."""
     train, validation = (tf.summary.create_file_writer(str(log_dir / split)) for split in ("train", "validation"))
 
     def write(epoch: EpochLog) -> None:
