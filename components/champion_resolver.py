@@ -11,7 +11,7 @@ from tfx.types import artifact_utils, component_spec
 from tfx.utils import io_utils, path_utils
 
 from components.resolving_driver import ResolvingDriver
-from components.served_models import check_same_task, read_label_names, read_model_card, versions
+from components.served_models import ModelCard, check_same_task, read_label_names, versions
 
 # Custom property of the champion's artifact; empty where no other model serves.
 VERSION = "champion_version"
@@ -87,11 +87,11 @@ def find_champion(candidate_uri: str, push_directory: str) -> str:
         InputError: the champion answers other labels or records of another level, so the two cannot be compared.
     """
     folder = path_utils.serving_model_dir(candidate_uri)
-    candidate = read_model_card(folder)
+    candidate = ModelCard.read(folder)
     for version in reversed(versions(push_directory)):
         served = f"{push_directory}/{version}"
-        if read_model_card(served)["model_id"] == candidate["model_id"]:
+        if ModelCard.read(served).model_id == candidate.model_id:
             continue
-        check_same_task(served, candidate["level"], read_label_names(folder))
+        check_same_task(served, candidate.level, read_label_names(folder))
         return version
     return ""

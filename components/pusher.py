@@ -13,7 +13,7 @@ from tfx.utils import io_utils
 
 from components.dataset_statistics.artifact import DataStatistics
 from components.dataset_statistics.statistics import STATISTICS
-from components.served_models import EXTRA, SAVED_MODEL, list_folder, newest, read_model_card, versions
+from components.served_models import EXTRA, SAVED_MODEL, ModelCard, list_folder, newest, versions
 
 # How the name of a version begins while it is copied; the time follows, in seconds since 1970.
 PUSHING = ".pushing-"
@@ -50,7 +50,7 @@ class PusherExecutor(executor.Executor):
             return
         folder, model = exec_properties["push_directory"], self.GetModelPath(input_dict)
         serving = newest(folder)
-        if serving and serving[1]["model_id"] == read_model_card(model)["model_id"]:
+        if serving and serving[1].model_id == ModelCard.read(model).model_id:
             self._MarkNotPushed(pushed)
             pushed.set_string_custom_property("pushed_version", serving[0])
             return

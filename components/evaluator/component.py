@@ -20,7 +20,7 @@ from components.evaluator.page import evaluation_page
 from components.evaluator.requirements import parse_requirements
 from components.evaluator.verdict import CANDIDATE, CHAMPION, Verdict, judge
 from components.example_gen.splits import SPLITS
-from components.served_models import read_model_card
+from components.served_models import ModelCard
 from models.metrics.video_metrics import THRESHOLD
 
 PAGE = "evaluation.html"
@@ -90,7 +90,7 @@ class EvaluatorExecutor(base_beam_executor.BaseBeamExecutor):
         page = evaluation_page(
             verdict,
             statistics.names,
-            subject=read_model_card(folders[CANDIDATE]).get("experiment", ""),
+            subject=ModelCard.read(folders[CANDIDATE]).experiment,
             synthetic=statistics.synthetic,
             navigation={},
         )
@@ -155,4 +155,5 @@ class Evaluator(base_beam_component.BaseBeamComponent):
 
 def threshold_of(folder: str) -> float:
     """The threshold of the best F1 on the validation split; 0.5 for models that were exported without."""
-    return read_model_card(folder).get("threshold", THRESHOLD)
+    threshold = ModelCard.read(folder).threshold
+    return THRESHOLD if threshold is None else threshold

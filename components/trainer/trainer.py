@@ -10,9 +10,9 @@ import tensorflow as tf
 from tfx import v1 as tfx
 from tfx.utils import path_utils
 
-from components.served_models import EXTRA, load_keras_model
+from components.served_models import EXTRA, ArchitectureCard, ModelCard, load_keras_model
 from components.trainer.data import fingerprint, training_data
-from components.trainer.export import export
+from components.trainer.export import export, hash_weights
 from components.trainer.warm_start import load_weights, require_same_architecture
 from models.ensemble import build_ensemble
 from models.errors import InputError
@@ -62,13 +62,22 @@ def run_fn(fn_args: tfx.components.FnArgs) -> None:
         checkpoint_dir=Path(config["checkpoint_dir"]) / fingerprint(fn_args),
         log_dir=Path(config["log_dir"] or fn_args.model_run_dir),
     )
-    about = {name: config[name] for name in ("experiment", "data", "level", "seed")}
-    about |= {"model": model_settings.model_dump(mode="json"), "training": settings.model_dump(mode="json")}
-    about |= {"training_data": {"train": log.epochs[0].videos, "validation": log.validation_videos}}
     scores = score(model, validation)
     threshold = scores.best_threshold()
-    about |= {"threshold": threshold, "validation": scores.scores(threshold)}
-    export(model, fn_args.transform_graph_path, names, level, fn_args.serving_model_dir, about)
+    card = ModelCard(
+        level=level,
+        model_id=hash_weights(model),
+        parameters=model.count_params(),
+        experiment=config["experiment"],
+        data=config["data"],
+        seed=seed,
+        model=ArchitectureCard.model_validate(model_settings.model_dump(mode="json")),
+        training=settings.model_dump(mode="json"),
+        training_data={"train": log.epochs[0].videos, "validation": log.validation_videos},
+        threshold=threshold,
+        validation=scores.scores(threshold),
+    )
+    export(model, fn_args.transform_graph_path, names, card, fn_args.serving_model_dir)
     (Path(fn_args.serving_model_dir) / EXTRA / TRAINING_LOG).write_text(log.to_json())
 
 

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 import keras
 
 from components.served_models import (
+    ModelCard,
     find_model,
     load_keras_model,
     newest,
     read_label_names,
-    read_model_card,
     require_keras_model,
 )
 from models.errors import InputError
@@ -51,8 +51,8 @@ def require_same_architecture(start: str, model: ModelSettings, level: Level, na
         level: that it reads.
         names: of its labels.
     """
-    card, own_names = read_model_card(start), read_label_names(start)
-    served = flat({"level": card["level"], "model": card["model"]})
+    card, own_names = ModelCard.read(start), read_label_names(start)
+    served = flat({"level": card.level, "model": card.model.model_dump()})
     wanted = flat({"level": level, "model": model.model_dump(mode="json")})
     differences = [
         f"{key} is {wanted[key]!r}, allowed with the weights of {start}: {served[key]!r}"

@@ -32,6 +32,7 @@ from components.evaluator.label_groups import label_groups
 from components.evaluator.requirements import parse_requirements
 from components.evaluator.verdict import CANDIDATE, CHAMPION, Verdict, judge
 from components.example_gen.ingest import Summary
+from components.served_models import ModelCard
 from components.trainer.export import export
 from models.input.batches import parse_means
 from models.settings import ModelSettings
@@ -69,7 +70,8 @@ def model(transformed_means, steps):
         built.get_layer("logits").bias.assign(np.full(CLASSES, bias))
         made = steps.artifact(tfx.types.standard_artifacts.Model, name)
         folder = f"{made.uri}/Format-Serving"
-        export(built, transformed_means.graph.uri, NAMES, "video", folder, {"level": "video", **about})
+        card = ModelCard(level="video", model_id=name, model=settings.model_dump(), **about)
+        export(built, transformed_means.graph.uri, NAMES, card, folder)
         return made
 
     return make

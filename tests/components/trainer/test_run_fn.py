@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from tfx import v1 as tfx
 
-from components.served_models import read_model_card
+from components.served_models import ModelCard
 from components.trainer.trainer import read_training_log, run_fn
 from models.errors import InputError
 from models.settings import ModelSettings, TrainingSettings
@@ -68,7 +68,7 @@ def test_a_warm_start_begins_with_the_weights_of_another_model_which_the_card_na
     serving, warm = trained(warm_start=start)
     assert warm.val_loss == pytest.approx(other.val_loss, abs=1e-6)
     assert abs(warm.val_loss - cold.val_loss) > 1e-4
-    assert read_model_card(serving)["training"]["warm_start"] == start
+    assert ModelCard.read(serving).training["warm_start"] == start
 
 
 def test_weights_of_another_architecture_are_refused(trained: Trained) -> None:
