@@ -1,7 +1,6 @@
 """The pipeline: which components run, in which order, on what."""
 
 import hashlib
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -86,7 +85,7 @@ def create_pipeline(
         seed=settings.seed,
         level=settings.level,
         classes=len(vocabulary.names),
-        kept_features=json.dumps(settings.evaluation.slices),
+        kept_features=settings.evaluation.slices,
         quarantine_limit=settings.data.quarantine_limit,
         sources=source_fingerprint(*MODULES[Step.EXAMPLE_GEN]),
     )
@@ -95,7 +94,7 @@ def create_pipeline(
     dataset_statistics = DatasetStatistics(
         examples=examples,
         quarantine=example_gen.outputs["quarantine"],
-        names=json.dumps(list(vocabulary.names)),
+        names=vocabulary.names,
         level=settings.level,
         data=settings.data.pattern,
         sources=source_fingerprint(*MODULES[Step.DATASET_STATISTICS]),
@@ -116,7 +115,7 @@ def create_pipeline(
     drift_detector = DriftDetector(
         statistics=dataset_statistics.outputs["statistics"],
         push_directory=push_directory,
-        settings=settings.data.drift.model_dump_json(),
+        settings=settings.data.drift,
         sources=source_fingerprint(*MODULES[Step.DRIFT_DETECTOR]),
     )
 
@@ -183,7 +182,7 @@ def create_pipeline(
         model=model,
         champion=champion_resolver.outputs["champion"],
         statistics=dataset_statistics.outputs["statistics"],
-        thresholds=settings.evaluation.model_dump()["thresholds"],
+        requirements=settings.evaluation.requirements(),
         slices=settings.evaluation.slices,
         verticals=vocabulary.verticals,
         sources=source_fingerprint(*MODULES[Step.EVALUATOR]),

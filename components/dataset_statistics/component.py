@@ -1,7 +1,7 @@
 """The TFX component: one pass over ExampleGen's splits, on any Beam runner."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import apache_beam as beam
@@ -106,7 +106,7 @@ class DatasetStatistics(base_beam_component.BaseBeamComponent):
     Args:
         examples: ExampleGen's.
         quarantine: ExampleGen's, for what was refused, mended or there twice.
-        names: JSON list of the label names in the order of their ids.
+        names: of the labels, in the order of their ids.
         level: of the examples.
         data: pattern of the raw shards, for whether they are synthetic.
         sources: fingerprint of the code, so that an edit runs the step again.
@@ -115,12 +115,23 @@ class DatasetStatistics(base_beam_component.BaseBeamComponent):
     SPEC_CLASS = DatasetStatisticsSpec
     EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(DatasetStatisticsExecutor)
 
-    def __init__(self, examples: tfx.types.BaseChannel, quarantine: tfx.types.BaseChannel, **parameters: str):
+    def __init__(
+        self,
+        examples: tfx.types.BaseChannel,
+        quarantine: tfx.types.BaseChannel,
+        names: Sequence[str],
+        level: Level,
+        data: str,
+        sources: str,
+    ):
         spec = DatasetStatisticsSpec(
             examples=examples,
             quarantine=quarantine,
+            names=json.dumps(list(names)),
+            level=level,
+            data=data,
+            sources=sources,
             statistics=tfx.dsl.Channel(type=DataStatistics),
-            **parameters,
         )
         super().__init__(spec=spec)
 

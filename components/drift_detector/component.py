@@ -77,7 +77,7 @@ class DriftDetector(base_component.BaseComponent):
     Args:
         statistics: DatasetStatistics'.
         push_directory: the folder that the Pusher pushes to.
-        settings: JSON of DriftSettings.
+        settings: what counts as drift.
         sources: fingerprint of the code, so that an edit runs the step again.
     """
 
@@ -85,10 +85,15 @@ class DriftDetector(base_component.BaseComponent):
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(DriftDetectorExecutor)
     DRIVER_CLASS = DriftDetectorDriver
 
-    def __init__(self, statistics: tfx.types.BaseChannel, **parameters: str):
-        super().__init__(
-            spec=DriftDetectorSpec(statistics=statistics, drift=tfx.dsl.Channel(type=DataDrift), **parameters)
+    def __init__(self, statistics: tfx.types.BaseChannel, push_directory: str, settings: DriftSettings, sources: str):
+        spec = DriftDetectorSpec(
+            statistics=statistics,
+            push_directory=push_directory,
+            settings=settings.model_dump_json(),
+            sources=sources,
+            drift=tfx.dsl.Channel(type=DataDrift),
         )
+        super().__init__(spec=spec)
 
 
 def detect_drift(statistics: Statistics, push_directory: str, version: str, settings: DriftSettings) -> Drift:

@@ -3,7 +3,7 @@
 import json
 import re
 import shutil
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
 
@@ -99,6 +99,7 @@ class Evaluation:
 @pytest.fixture(scope="module")
 def evaluate(transformed_means, statistics, steps):
     def run(candidate, champion=None, slices=(), **thresholds):
+        requirements = parse_requirements(thresholds or {"f1": {"min": 0.0, "min_change": 0.0}})
         baseline = champion or steps.artifact(tfx.types.standard_artifacts.Model, "none")
         baseline.set_string_custom_property(VERSION, "17" if champion else "")
         evaluation = steps.artifact(tfx.types.standard_artifacts.ModelEvaluation, "evaluation")
@@ -114,7 +115,7 @@ def evaluate(transformed_means, statistics, steps):
             {"evaluation": evaluation, "blessing": blessing},
             {
                 "example_splits": json.dumps(["test"]),
-                "thresholds": json.dumps(thresholds or {"f1": {"min": 0.0, "min_change": 0.0}}),
+                "requirements": json.dumps([asdict(requirement) for requirement in requirements]),
                 "slices": json.dumps(slices),
                 "verticals": json.dumps(VERTICALS),
                 "sources": "",
