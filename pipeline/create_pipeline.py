@@ -19,8 +19,10 @@ from components.example_gen.splits import SPLITS
 from components.pusher import Pusher
 from components.schema.component import ImportSchemaGen
 from components.source_fingerprint import source_fingerprint
+from components.trainer.task import TrainingTask
 from components.transform.component import Transform
 from components.tuner.component import Tuner
+from components.tuner.task import SearchTask
 from models.features import ID, LABELS, NUM_FRAMES
 from models.video_classifier import reads_frames
 from models.vocabulary import Vocabulary
@@ -146,7 +148,7 @@ def create_pipeline(
         tuner = Tuner(
             tuner_fn=TUNER_FN,
             **reads,
-            custom_config=tuner_config(settings, vocabulary.names, tune_dir=tune_dir, log_dir=log_dir),
+            custom_config=search_task(settings, vocabulary.names, state_dir=tune_dir, log_dir=log_dir).custom_config(),
         )
         tuner.add_upstream_node(drift_detector)
         searches, hyperparameters = [tuner], tuner.outputs["best_hyperparameters"]
@@ -163,12 +165,9 @@ def create_pipeline(
         run_fn="components.trainer.trainer.run_fn",
         **reads,
         hyperparameters=hyperparameters,
-        custom_config={
-            **_training_config(settings, vocabulary.names),
-            "checkpoint_dir": checkpoint_dir,
-            "log_dir": log_dir,
-            "sources": source_fingerprint(*MODULES[Step.TRAINER]),
-        },
+        custom_config=training_task(
+            settings, vocabulary.names, state_dir=checkpoint_dir, log_dir=log_dir
+        ).custom_config(),
     )
     trainer.add_upstream_node(drift_detector)  # a drift can end the run before hours of training
     model = trainer.outputs["model"]
@@ -235,33 +234,45 @@ def read_by(settings: RunSettings, examples: Source, transformed: Source) -> Sou
     return examples if reads_frames(settings.model, settings.level) else transformed
 
 
-def tuner_config(settings: RunSettings, names: Sequence[str], *, tune_dir: str, log_dir: str) -> dict[str, Any]:
-    """The Tuner's `custom_config`.
+def training_task(settings: RunSettings, names: Sequence[str], *, state_dir: str, log_dir: str) -> TrainingTask:
+    """What the Trainer trains.
 
     Args:
         settings: of the run.
         names: of the labels.
-        tune_dir: where the search keeps its trials.
+        state_dir: where it keeps its checkpoints.
         log_dir: TensorBoard's.
     """
-    return _training_config(settings, names) | {
-        "tune": settings.tuner.model_dump(mode="json", exclude={"workers"}),
-        "workers": settings.tuner.workers,
-        "tune_dir": tune_dir,
-        "log_dir": log_dir,
-        # The first names the folder of the trials, which another page of theirs must not begin anew.
-        "sources": source_fingerprint(TUNER_FN.rpartition(".")[0]),
-        "executor_sources": source_fingerprint(*MODULES[Step.TUNER]),
-    }
+    return TrainingTask(
+        experiment=settings.experiment,
+        data=settings.data.pattern,
+        level=settings.level,
+        model=settings.model,
+        training=settings.training,
+        names=tuple(names),
+        seed=settings.seed,
+        state_dir=state_dir,
+        log_dir=log_dir,
+        sources=source_fingerprint(*MODULES[Step.TRAINER]),
+    )
 
 
-def _training_config(settings: RunSettings, names: Sequence[str]) -> dict[str, Any]:
-    return {
-        "experiment": settings.experiment,
-        "data": settings.data.pattern,
-        "level": settings.level,
-        "model": settings.model.model_dump(mode="json"),
-        "training": settings.training.model_dump(mode="json"),
-        "names": list(names),
-        "seed": settings.seed,
-    }
+def search_task(settings: RunSettings, names: Sequence[str], *, state_dir: str, log_dir: str) -> SearchTask:
+    """What the Tuner searches.
+
+    Args:
+        settings: of the run.
+        names: of the labels.
+        state_dir: where it keeps its trials.
+        log_dir: TensorBoard's.
+    """
+    shared = dict(training_task(settings, names, state_dir=state_dir, log_dir=log_dir))
+    return SearchTask(
+        **shared
+        | {
+            "tune": settings.tuner,
+            # It names the folder of the trials: an edit of their page must not begin the search anew.
+            "sources": source_fingerprint(TUNER_FN.rpartition(".")[0]),
+            "executor_sources": source_fingerprint(*MODULES[Step.TUNER]),
+        }
+    )

@@ -1,6 +1,5 @@
 """Tuner: TFX's, with a search that can be killed, and its trials for people."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ from tfx.types import artifact_utils
 from components.example_gen.synthetic import read_synthetic
 from components.tuner.hparams import write_hparams
 from components.tuner.page import trials_page
+from components.tuner.task import SearchTask
 from components.tuner.tuner_fn import tuner_fn
 from components.tuner.workers import search_with_workers
 from models.whole_files import write_file
@@ -32,9 +32,9 @@ class TunerExecutor(executor.Executor):
         exec_properties: dict[str, Any],
     ) -> None:
         """Searches; `best_hyperparameters` are what the Trainer trains with. Another's worker writes no results."""
-        config = json.loads(exec_properties["custom_config"])
-        if config["workers"] > 1:
-            search = search_with_workers(input_dict, exec_properties, tuner_fn, config["workers"])
+        task = SearchTask.model_validate_json(exec_properties["custom_config"])
+        if task.tune.workers > 1:
+            search = search_with_workers(input_dict, exec_properties, tuner_fn, task.tune.workers)
         else:
             search = executor.search(input_dict, exec_properties, working_dir=None, print_tuning_summary=False)
         if is_worker():
@@ -43,9 +43,9 @@ class TunerExecutor(executor.Executor):
         found = read_search(Path(search.project_dir), search.settings)
         results = Path(artifact_utils.get_single_uri(output_dict["tuner_results"]))
         write_file(results / TRIALS, found.model_dump_json(indent=1))
-        page = trials_page(found, config["experiment"], read_synthetic(config["data"]), navigation={})
+        page = trials_page(found, task.experiment, read_synthetic(task.data), navigation={})
         write_file(results / PAGE, page)
-        write_hparams(found, Path(config["log_dir"] or results, "trials"))
+        write_hparams(found, Path(task.log_dir or results, "trials"))
 
 
 class Tuner(tfx.components.Tuner):
