@@ -33,8 +33,8 @@ PIPELINE_NAME = "yt8m"
 
 TUNER_FN = "components.tuner.tuner_fn.tuner_fn"
 
-# The modules of ours that a node runs: with what these import and read, they are part of its cache key. The Pusher is
-# never cached.
+# Our modules that a node runs: with all that they import and read they are part of its cache key. The Pusher is never
+# cached.
 MODULES = {
     Step.EXAMPLE_GEN: ("components.example_gen.component",),
     Step.DATASET_STATISTICS: ("components.dataset_statistics.component",),
@@ -79,118 +79,125 @@ def create_pipeline(
         metadata: the metadata store's connection; None where the runner brings its own.
         beam_args: for every Beam component.
     """
+    level, names = settings.level, vocabulary.names
+
+    # Raw shards are packed once, and split; records that cannot be used are listed, not lost.
     example_gen = ExampleGen(
         data=settings.data.pattern,
+        split=settings.data.split,
+        level=level,
+        classes=len(names),
         test_data=settings.data.test_data,
         spans=settings.data.spans,
-        split=settings.data.split,
         seed=settings.seed,
-        level=settings.level,
-        classes=len(vocabulary.names),
         kept_features=settings.evaluation.slices,
         quarantine_limit=settings.data.quarantine_limit,
-        sources=source_fingerprint(*MODULES[Step.EXAMPLE_GEN]),
+        sources=_sources(Step.EXAMPLE_GEN),
     )
     examples = example_gen.outputs["examples"]
 
+    # The thesis' tables and figures of the data. Later steps read label names and frequencies here, and measure drift.
     dataset_statistics = DatasetStatistics(
         examples=examples,
         quarantine=example_gen.outputs["quarantine"],
-        names=vocabulary.names,
-        level=settings.level,
+        names=names,
+        level=level,
         data=settings.data.pattern,
-        sources=source_fingerprint(*MODULES[Step.DATASET_STATISTICS]),
+        sources=_sources(Step.DATASET_STATISTICS),
     )
+    statistics = dataset_statistics.outputs["statistics"]
 
-    schema_gen = ImportSchemaGen(settings.level)
+    # Curated, not inferred: a record of another form is an anomaly, and no new schema.
+    schema_gen = ImportSchemaGen(level)
     schema = schema_gen.outputs["schema"]
 
+    # TFDV's statistics, for the ExampleValidator. Of the frames they would only hold how long their strings are.
     statistics_gen = tfx.components.StatisticsGen(
         examples=examples,
-        schema=schema,  # says that label ids are categories
-        # Of the frames TFDV would only say how long their strings are.
+        schema=schema,  # without it label ids would be numbers, not categories
         stats_options=tfdv.StatsOptions(feature_allowlist=[ID, LABELS, NUM_FRAMES]),
     )
 
+    # Anomalies are reported and end no run.
     example_validator = tfx.components.ExampleValidator(statistics=statistics_gen.outputs["statistics"], schema=schema)
 
+    # Before the Trainer: a drift can end the run before hours of training.
     drift_detector = DriftDetector(
-        statistics=dataset_statistics.outputs["statistics"],
+        statistics=statistics,
         push_directory=push_directory,
         settings=settings.data.drift,
-        sources=source_fingerprint(*MODULES[Step.DRIFT_DETECTOR]),
+        sources=_sources(Step.DRIFT_DETECTOR),
     )
 
+    # The graph goes into the exported model, so that serving reads records as training does.
     transform = Transform(
         examples=examples,
         schema=schema,
         preprocessing_fn="components.transform.preprocessing.preprocessing_fn",
-        custom_config={
-            "level": settings.level,
-            "classes": len(vocabulary.names),
-            "sources": source_fingerprint(*MODULES[Step.TRANSFORM]),
-        },
+        custom_config={"level": level, "classes": len(names), "sources": _sources(Step.TRANSFORM)},
         disable_statistics=True,  # nothing reads them
         disable_analyzer_cache=True,  # nothing in the graph is learned from data
     )
 
-    reads: dict[str, Any] = {
-        "examples": read_by(settings, examples, transform.outputs["transformed_examples"]),
+    # What both Tuner and Trainer read.
+    inputs: dict[str, Any] = {
+        "examples": training_examples(settings, examples, transform.outputs["transformed_examples"]),
         "transform_graph": transform.outputs["transform_graph"],
         "schema": schema,
         "train_args": TRAIN_ARGS,
         "eval_args": EVAL_ARGS,
     }
 
-    searches: list[BaseNode] = []
+    # Hyperparameters are searched, imported from an earlier search, or those of the experiment.
+    hyperparameter_nodes: list[BaseNode] = []
     hyperparameters: tfx.types.BaseChannel | None = None
     if settings.search:
-        tuner = Tuner(
-            tuner_fn=TUNER_FN,
-            **reads,
-            custom_config=search_task(settings, vocabulary.names, state_dir=tune_dir, log_dir=log_dir).custom_config(),
-        )
+        task = search_task(settings, names, state_dir=tune_dir, log_dir=log_dir)
+        tuner = Tuner(tuner_fn=TUNER_FN, **inputs, custom_config=task.custom_config())
         tuner.add_upstream_node(drift_detector)
-        searches, hyperparameters = [tuner], tuner.outputs["best_hyperparameters"]
+        hyperparameter_nodes, hyperparameters = [tuner], tuner.outputs["best_hyperparameters"]
     elif settings.hyperparameters:
         importer = tfx.dsl.Importer(
             settings.hyperparameters,
             tfx.types.standard_artifacts.HyperParameters,
             # TFX takes the artifact of an earlier import of the same folder unless a property differs.
             custom_properties={"fingerprint": _folder_fingerprint(settings.hyperparameters)},
-        )
-        searches, hyperparameters = [importer.with_id(Step.IMPORT_HYPERPARAMETERS)], importer.outputs["result"]
+        ).with_id(Step.IMPORT_HYPERPARAMETERS)
+        hyperparameter_nodes, hyperparameters = [importer], importer.outputs["result"]
 
+    # Trains and exports the SavedModel that is evaluated and served.
     trainer = tfx.components.Trainer(
         run_fn="components.trainer.trainer.run_fn",
-        **reads,
+        **inputs,
         hyperparameters=hyperparameters,
-        custom_config=training_task(
-            settings, vocabulary.names, state_dir=checkpoint_dir, log_dir=log_dir
-        ).custom_config(),
+        custom_config=training_task(settings, names, state_dir=checkpoint_dir, log_dir=log_dir).custom_config(),
     )
-    trainer.add_upstream_node(drift_detector)  # a drift can end the run before hours of training
+    trainer.add_upstream_node(drift_detector)
     model = trainer.outputs["model"]
 
+    # The model that serves, which the new one has to beat. Not TFX's Resolver, which open-source Kubeflow Pipelines
+    # cannot run.
     champion_resolver = ChampionResolver(
-        model=model, push_directory=push_directory, sources=source_fingerprint(*MODULES[Step.CHAMPION_RESOLVER])
+        model=model, push_directory=push_directory, sources=_sources(Step.CHAMPION_RESOLVER)
     )
 
+    # Scores on the test split decide whether the model is blessed.
     evaluator = Evaluator(
         examples=examples,
         model=model,
         champion=champion_resolver.outputs["champion"],
-        statistics=dataset_statistics.outputs["statistics"],
+        statistics=statistics,
         requirements=settings.evaluation.requirements(),
         slices=settings.evaluation.slices,
         verticals=vocabulary.verticals,
-        sources=source_fingerprint(*MODULES[Step.EVALUATOR]),
+        sources=_sources(Step.EVALUATOR),
     )
 
+    # Publishes a blessed model with the statistics of its data: a later run's DriftDetector compares its own with them.
     pusher = Pusher(
         model=model,
         model_blessing=evaluator.outputs["blessing"],
-        statistics=dataset_statistics.outputs["statistics"],
+        statistics=statistics,
         push_directory=push_directory,
     )
 
@@ -206,7 +213,7 @@ def create_pipeline(
             example_validator,
             drift_detector,
             transform,
-            *searches,
+            *hyperparameter_nodes,
             trainer,
             champion_resolver,
             evaluator,
@@ -217,13 +224,17 @@ def create_pipeline(
     )
 
 
+def _sources(step: Step) -> str:
+    return source_fingerprint(*MODULES[step])
+
+
 def _folder_fingerprint(folder: str) -> str:
-    """Hash of the files of a local folder; "" for one that a cluster imports, anew in each run."""
+    """Hash of the files of a local folder; "" for a folder on a cluster, which each run imports again."""
     files = sorted(path for path in Path(folder).glob("*") if path.is_file())
     return hashlib.sha256(b"\0".join(path.read_bytes() for path in files)).hexdigest() if files else ""
 
 
-def read_by(settings: RunSettings, examples: Source, transformed: Source) -> Source:
+def training_examples(settings: RunSettings, examples: Source, transformed: Source) -> Source:
     """The examples that a training reads.
 
     Args:
@@ -253,7 +264,7 @@ def training_task(settings: RunSettings, names: Sequence[str], *, state_dir: str
         seed=settings.seed,
         state_dir=state_dir,
         log_dir=log_dir,
-        sources=source_fingerprint(*MODULES[Step.TRAINER]),
+        sources=_sources(Step.TRAINER),
     )
 
 
@@ -273,6 +284,6 @@ def search_task(settings: RunSettings, names: Sequence[str], *, state_dir: str, 
             "tune": settings.tuner,
             # It names the folder of the trials: an edit of their page must not begin the search anew.
             "sources": source_fingerprint(TUNER_FN.rpartition(".")[0]),
-            "executor_sources": source_fingerprint(*MODULES[Step.TUNER]),
+            "executor_sources": _sources(Step.TUNER),
         }
     )

@@ -15,7 +15,7 @@ from components.progress import show_progress
 from components.tuner.component import PAGE, TunerExecutor, read_trials
 from models.errors import InputError
 from models.whole_files import write_file
-from pipeline.create_pipeline import EVAL_ARGS, TRAIN_ARGS, TUNER_FN, read_by, search_task
+from pipeline.create_pipeline import EVAL_ARGS, TRAIN_ARGS, TUNER_FN, search_task, training_examples
 from pipeline.local.ingested import Ingested
 from pipeline.local.leftovers import SEARCH, exclusive
 from pipeline.local.run import HYPERPARAMETERS
@@ -55,7 +55,7 @@ def _tune(settings: RunSettings, ingested: Ingested, console: Console, out: Path
     show_progress()
     TunerExecutor().Do(
         {
-            "examples": [read_by(settings, ingested.examples, ingested.transformed)],
+            "examples": [training_examples(settings, ingested.examples, ingested.transformed)],
             "transform_graph": [ingested.transform_graph],
         },
         {"best_hyperparameters": [best], "tuner_results": [results]},
