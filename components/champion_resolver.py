@@ -1,4 +1,4 @@
-"""ChampionResolver: the model that serves now, to be beaten by the new one.
+"""ChampionResolver: the model that serves now, which the new one has to beat.
 
 A plain component, because open-source Kubeflow Pipelines cannot run TFX's Resolver nodes.
 """
@@ -29,7 +29,7 @@ class ChampionResolverSpec(component_spec.ComponentSpec):
 
 
 class ChampionResolverDriver(ResolvingDriver):
-    """Looks up the champion: only a new one makes the comparison run again."""
+    """Looks up the champion: only another champion makes the comparison run again."""
 
     def resolve(self, input_dict: dict[str, list[tfx.dsl.Artifact]], exec_properties: dict[str, Any]) -> dict[str, Any]:
         """Adds the champion's version."""
@@ -81,10 +81,10 @@ class ChampionResolver(base_component.BaseComponent):
 def find_champion(candidate_uri: str, push_directory: str) -> str:
     """Version of the newest pushed model other than the candidate, or "".
 
-    A candidate that serves already is judged against what served before it, so a repeated run finds its verdict cached.
+    A candidate that serves already is compared with the version before it, so a repeated run finds its verdict cached.
 
     Raises:
-        InputError: the champion answers other labels or records of another level, so the two cannot be compared.
+        InputError: the champion has other labels or another level, so the two cannot be compared.
     """
     folder = path_utils.serving_model_dir(candidate_uri)
     candidate = ModelCard.read(folder)

@@ -1,4 +1,4 @@
-"""The folder that a model server watches, `<push directory>/<version>/saved_model.pb`, and what lies there."""
+"""Pushed models: the folder that a model server watches, `<push directory>/<version>/saved_model.pb`."""
 
 import json
 import tempfile
@@ -14,10 +14,10 @@ from components.object_stores import require_access
 from models.errors import InputError, plain, quote
 from models.features import Level
 
-# What makes a folder a SavedModel.
+# The file that makes a folder a SavedModel.
 SAVED_MODEL = "saved_model.pb"
 
-# The folder of a SavedModel with all that explains it; model servers ignore it.
+# The folder of a SavedModel that describes it; model servers ignore it.
 EXTRA = "assets.extra"
 
 # In it: what the model is, for programs and people.
@@ -109,12 +109,12 @@ def versions(push_directory: str) -> list[str]:
 
 
 def list_folder(push_directory: str) -> list[str]:
-    """Names of all that lies there, complete or not; none where there is no such folder.
+    """Names of all entries, complete versions or not; empty where there is no such folder.
 
     Raises:
         InputError: the folder is in an object store that cannot be read.
     """
-    require_access(push_directory, "model")  # TensorFlow would try again for many minutes
+    require_access(push_directory, "model")  # TensorFlow would retry for many minutes
     if not tf.io.gfile.isdir(push_directory):
         return []
     return [name.rstrip("/") for name in tf.io.gfile.listdir(push_directory)]
@@ -122,15 +122,15 @@ def list_folder(push_directory: str) -> list[str]:
 
 def newest(push_directory: str) -> tuple[str, ModelCard] | None:
     """The version that serves and its model card."""
-    found = versions(push_directory)
-    return (found[-1], ModelCard.read(f"{push_directory}/{found[-1]}")) if found else None
+    complete = versions(push_directory)
+    return (complete[-1], ModelCard.read(f"{push_directory}/{complete[-1]}")) if complete else None
 
 
 def find_model(path: str) -> str:
     """The folder of a SavedModel, the newest version where the path doesn't name one.
 
     Args:
-        path: a run's folder, a push directory (`<run>/serving`) or a version in it.
+        path: a run folder, a push directory (`<run>/serving`) or a version in it.
 
     Raises:
         InputError: there is no pushed model, or the store that it names cannot be read.
@@ -139,7 +139,7 @@ def find_model(path: str) -> str:
         raise InputError(f"{path!r}: TensorFlow reads models on disks and volumes and in gs://")
     path = path.rstrip("/")
     folder = next(
-        (f"{parent}/{found[-1]}" for parent in (f"{path}/serving", path) if (found := versions(parent))), path
+        (f"{parent}/{complete[-1]}" for parent in (f"{path}/serving", path) if (complete := versions(parent))), path
     )
     if not tf.io.gfile.exists(f"{folder}/{EXTRA}/{CARD_FILE}"):
         raise InputError(f"{path!r} holds no pushed model, expected a run's folder, its serving/ or a version in that")
@@ -150,13 +150,13 @@ def read_label_names(folder: str) -> list[str]:
     """The names of a SavedModel's labels, in the order of their ids.
 
     Raises:
-        InputError: they cannot be read, or are none.
+        InputError: they cannot be read, or are not a list of names.
     """
     path, old = f"{folder}/{EXTRA}/{LABELS_FILE}", f"{folder}/{EXTRA}/{OLD_LABELS_FILE}"
     if tf.io.gfile.exists(path) or not tf.io.gfile.exists(old):
         names = _read_json(path)
     else:
-        # Not splitlines(): a name may hold what ends a line elsewhere, say U+2028.
+        # Not splitlines(): a name may hold other line ends, say U+2028.
         path, text = old, _read_text(old)
         names = text.removesuffix("\n").split("\n") if text else []
     if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
@@ -176,12 +176,12 @@ def load_keras_model(folder: str) -> keras.Model:
         try:
             tf.io.gfile.copy(path, str(copy))  # Keras reads local files only
             return keras.saving.load_model(copy, compile=False)
-        except Exception as error:  # of zipfile, h5py, Keras, a layer: whatever the damaged part is read with
+        except Exception as error:  # of zipfile, h5py, Keras or a layer, whichever reads the damaged part
             raise InputError(f"{path}: no Keras model that can be loaded: {_in_one_line(error)}") from None
 
 
 def require_keras_model(folder: str) -> None:
-    """Looks at the Keras model beside a SavedModel before hours of work that ends with loading it.
+    """Checks the Keras model beside a SavedModel before hours of work that end with loading it.
 
     Raises:
         InputError: it isn't there, or is no Keras model.
@@ -189,11 +189,11 @@ def require_keras_model(folder: str) -> None:
     path = f"{folder}/{EXTRA}/{KERAS_FILE}"
     try:
         with tf.io.gfile.GFile(path, "rb") as file, zipfile.ZipFile(file) as content:
-            lacks = {"config.json", "model.weights.h5"} - set(content.namelist())
+            missing = {"config.json", "model.weights.h5"} - set(content.namelist())
     except (tf.errors.OpError, zipfile.BadZipFile, OSError, ValueError) as error:
         raise InputError(f"{path}: no Keras model that can be loaded: {_in_one_line(error)}") from None
-    if lacks:
-        raise InputError(f"{path}: no Keras model that can be loaded: {min(lacks)} is missing in it")
+    if missing:
+        raise InputError(f"{path}: no Keras model that can be loaded: {min(missing)} is missing in it")
 
 
 def load_saved_model(folder: str) -> Any:
@@ -209,7 +209,7 @@ def load_saved_model(folder: str) -> Any:
             link = Path(literal, "model")
             link.symlink_to(Path(folder).absolute())
             return tf.saved_model.load(str(link))
-    except Exception as error:  # of protobuf, the file system, the restored objects: whatever the damaged part is
+    except Exception as error:  # of protobuf, the file system or a restored object, whichever part is damaged
         raise InputError(f"{folder}: no SavedModel that can be loaded: {_in_one_line(error)}") from None
 
 
@@ -237,7 +237,7 @@ def _in_one_line(error: Exception) -> str:
 
 
 def check_same_task(served: str, level: Level, names: list[str]) -> None:
-    """Refuses what a served model cannot be compared with.
+    """Refuses a comparison of a served model with another one or with data of another kind.
 
     Args:
         served: folder of a SavedModel.

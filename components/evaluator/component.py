@@ -1,4 +1,4 @@
-"""Evaluator: TFX's, with all official metrics, made to work without a champion and to say why it decided so."""
+"""Evaluator: all official metrics with TFMA, with or without a champion, and a verdict with its reasons."""
 
 import json
 from collections.abc import Sequence
@@ -101,7 +101,7 @@ class EvaluatorExecutor(base_beam_executor.BaseBeamExecutor):
 
 
 def _bless(blessing: tfx.dsl.Artifact, candidate: tfx.dsl.Artifact, verdict: Verdict) -> None:
-    """Writes what TFX's own Evaluator writes of a verdict, and the reasons."""
+    """Writes a verdict as TFX's Evaluator does, and its reasons."""
     blessed, not_blessed = constants.BLESSED_FILE_NAME, constants.NOT_BLESSED_FILE_NAME
     io_utils.write_string_file(f"{blessing.uri}/{blessed if verdict.blessed else not_blessed}", "")
     blessing.set_int_custom_property(constants.ARTIFACT_PROPERTY_BLESSED_KEY, int(verdict.blessed))
@@ -116,10 +116,10 @@ class Evaluator(base_beam_component.BaseBeamComponent):
     Args:
         examples: ExampleGen's.
         model: the candidate.
-        champion: ChampionResolver's model, which may be none.
-        statistics: DatasetStatistics', which knows names and frequencies of the labels.
+        champion: ChampionResolver's model, which may be empty.
+        statistics: DatasetStatistics', with names and frequencies of the labels.
         requirements: what it must reach.
-        slices: features of the examples whose values make slices, beside the number of labels and of frames.
+        slices: features of the examples whose values make slices, beside the numbers of labels and of frames.
         verticals: the top-level vertical of each label; empty if there are none.
         sources: fingerprint of the code, so that an edit runs the step again.
     """
@@ -155,6 +155,6 @@ class Evaluator(base_beam_component.BaseBeamComponent):
 
 
 def threshold_of(folder: str) -> float:
-    """The threshold of the best F1 on the validation split; 0.5 for models that were exported without."""
+    """The threshold of the best F1 on the validation split; 0.5 for models exported without one."""
     threshold = ModelCard.read(folder).threshold
     return THRESHOLD if threshold is None else threshold

@@ -27,14 +27,14 @@ from models.features import Level
 # Packed records are as large as raw ones; the video level is written a second time as Transform's features.
 DISK_FACTOR = {"frame": 1.05, "video": 2.2}
 
-# Beside the quarantines of runs that went on: what the last refused one has listed.
+# Folder beside the quarantines: the list of the last run that was refused.
 REFUSED = "refused"
 
 _logger = logging.getLogger(__name__)
 
 
 class Quarantine(tfx.dsl.Artifact):
-    """What could not be used: `records-*.jsonl` (file, record, reason) and `summary.json` with all counts."""
+    """Rejected records: `records-*.jsonl` (file, record, reason), and `summary.json` with all counts."""
 
     TYPE_NAME = "Quarantine"
 
@@ -62,7 +62,7 @@ class ExampleGenSpec(component_spec.ComponentSpec):
 
 
 class ExampleGenDriver(ResolvingDriver):
-    """Finds the newest spans and fingerprints the shards; refuses the wrong level."""
+    """Finds the newest spans and fingerprints the shards; refuses another level."""
 
     def resolve(self, input_dict: dict[str, list[tfx.dsl.Artifact]], exec_properties: dict[str, Any]) -> dict[str, Any]:
         """Pins the data to the shards that are there now."""
@@ -73,7 +73,7 @@ class ExampleGenDriver(ResolvingDriver):
 
 
 class ExampleGenExecutor(base_beam_executor.BaseBeamExecutor):
-    """Runs the ingest and refuses its result when too many records are bad."""
+    """Runs the ingest; refuses its result where too many records were rejected."""
 
     def Do(
         self,
@@ -84,7 +84,7 @@ class ExampleGenExecutor(base_beam_executor.BaseBeamExecutor):
         """Writes the splits and the quarantine.
 
         Raises:
-            InputError: too little disk space, more bad records than `quarantine_limit`, or an empty split.
+            InputError: too little disk space, more rejected records than `quarantine_limit`, or an empty split.
         """
         examples = artifact_utils.get_single_instance(output_dict["examples"])
         quarantine = artifact_utils.get_single_instance(output_dict["quarantine"])
@@ -114,7 +114,7 @@ class ExampleGenExecutor(base_beam_executor.BaseBeamExecutor):
         except InputError as error:
             if not summary.quarantined:
                 raise
-            raise InputError(f"{error}; all of them are listed in {_keep(quarantine.uri)}") from None
+            raise InputError(f"{error}; all of them are listed in {_keep_lists(quarantine.uri)}") from None
         examples.split_names = artifact_utils.encode_split_names(list(SPLITS))
         examples.set_string_custom_property("payload_format", "FORMAT_TF_EXAMPLE")
         examples.set_int_custom_property("span", exec_properties.get("span", data.span))
@@ -221,13 +221,13 @@ def resolve_data(data: str, test_data: str, *, spans: int, split: str, seed: int
 
 
 def read_summary(quarantine_uri: str) -> Summary:
-    """The counts that an ingest left beside its bad records."""
+    """The counts that an ingest wrote beside its rejected records."""
     with FileSystems.open(f"{quarantine_uri}/summary.json") as file:
         return Summary(**json.load(file))
 
 
-def _keep(quarantine_uri: str) -> str:
-    """Copies the lists of bad records to where TFX, which removes the outputs of a failed step, leaves them alone."""
+def _keep_lists(quarantine_uri: str) -> str:
+    """Copies the lists of rejected records out of the outputs, which TFX removes when a step fails."""
     kept = f"{quarantine_uri.rpartition('/')[0]}/{REFUSED}"
     if fileio.exists(kept):
         fileio.rmtree(kept)

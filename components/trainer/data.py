@@ -1,4 +1,4 @@
-"""What Trainer and Tuner read: batches of the files that TFX names."""
+"""The batches that Trainer and Tuner read, from the files that TFX names."""
 
 import hashlib
 import json
@@ -22,13 +22,13 @@ from models.video_classifier import reads_frames
 def training_data(
     fn_args: tfx.components.FnArgs, task: TrainingTask, model: ModelSettings, training: TrainingSettings
 ) -> tuple[Callable[[int], tf.data.Dataset], tf.data.Dataset]:
-    """The (inputs, labels) batches of an epoch, by its number, and those of the validation split.
+    """The (inputs, labels) batches of the epoch with a given number, and those of the validation split.
 
     Args:
         fn_args: from TFX. `train_files` and `eval_files` are Transform's examples for the average encoder and
             ExampleGen's for those that read frames.
         task: level, labels and seed.
-        model: decides what is read; an ensemble is fitted to the validation split.
+        model: its encoder decides which features are read; an ensemble is fitted to the validation split.
         training: sizes, order and sampling.
     """
     classes = len(task.names)
@@ -37,7 +37,7 @@ def training_data(
     read = partial(batches, parse=parse, batch_size=training.batch_size)
     train_files, validation_files = _files(fn_args.train_files), _files(fn_args.eval_files)
     if isinstance(model.encoder, EnsembleSettings):
-        train_files = validation_files  # the members were fitted to the training split
+        train_files = validation_files  # the members were trained on the training split
     sample = partial(sample_frames, settings=training)
 
     def epoch_batches(epoch: int) -> tf.data.Dataset:
@@ -54,7 +54,7 @@ def state_folder(fn_args: tfx.components.FnArgs, task: TrainingTask) -> Path:
 
 
 def _parse_frames(transform_graph: str) -> Any:
-    """Packed records -> frames as bytes, which are dequantized on the device: a quarter of the floats to move."""
+    """Packed records -> frames as bytes: a quarter of the floats to copy to the device, which dequantizes them."""
     transform = tft.TFTransformOutput(transform_graph)
     layer, spec = transform.transform_features_layer(), transform.raw_feature_spec()
 

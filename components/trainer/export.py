@@ -1,4 +1,4 @@
-"""The SavedModel that is evaluated and served: four signatures and, in assets.extra/, what explains it."""
+"""The SavedModel that is evaluated and served: four signatures, and its description in assets.extra/."""
 
 import hashlib
 import json
@@ -14,7 +14,7 @@ from models.features import AUDIO, FRAMES, LABELS, MEAN, NUM_FRAMES, RGB, WIDTH
 from models.input.batches import packed_frames
 from models.input.raw_records import parse_raw_frames, parse_raw_means
 
-# Labels that an answer lists, as GAP@20 and the challenge's submissions do.
+# Labels in an answer, as many as in GAP@20 and in the challenge's submissions.
 TOP = 20
 
 # Upper bounds (inclusive) of the evaluation's slices.
@@ -26,7 +26,7 @@ def export(model: keras.Model, transform_graph: str, names: tuple[str, ...], car
     """Writes the SavedModel.
 
     Signatures:
-        serving_default: examples string[B], raw records as they lie in the files -> labels string[B, 20], indices
+        serving_default: examples string[B], raw records as published -> labels string[B, 20], indices
             int32[B, 20], scores float32[B, 20], best first (all C of them where C < 20). The average encoder answers
             records of both levels.
         packed_examples: examples string[B] of ExampleGen -> probabilities float32[B, C].
@@ -116,7 +116,7 @@ def _write_extra(model: keras.Model, names: tuple[str, ...], card: ModelCard, fo
 
 
 def _range_names(values: tf.Tensor, bounds: tuple[int, ...]) -> tf.Tensor:
-    """The name of the range that each number lies in: "1", "2-4", "5+"; padded with zeros, so that they sort."""
+    """The range of each number by name: "1", "2-4", "5+"; padded with zeros to sort as text."""
     width = len(str(bounds[-1] + 1))
     names, low = [], 1
     for high in bounds:

@@ -12,12 +12,12 @@ def find_members(paths: Sequence[str], level: Level, names: Sequence[str]) -> li
     """The folders of the members' versions, the newest where a path doesn't name one.
 
     Args:
-        paths: runs' folders, push directories (`<run>/serving`) or versions in them.
-        level: that the ensemble reads.
+        paths: run folders, push directories (`<run>/serving`) or versions in them.
+        level: of the ensemble.
         names: of its labels.
 
     Raises:
-        InputError: there are fewer than two members, or one isn't there, is damaged, reads another level or has other
+        InputError: there are fewer than two members, or a member is missing or damaged, or has another level or other
             labels.
     """
     if len(paths) < 2:

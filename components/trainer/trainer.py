@@ -1,4 +1,4 @@
-"""run_fn: what TFX's Trainer calls."""
+"""run_fn, which TFX's Trainer calls."""
 
 from functools import partial
 from pathlib import Path
@@ -38,18 +38,18 @@ def run_fn(fn_args: tfx.components.FnArgs) -> None:
             KerasTuner's, if any: their values replace settings.
 
     Raises:
-        InputError: the loss is not finite, a checkpoint is damaged, hyperparameters are none of this model's, or the
-            model to begin with is another one.
+        InputError: the loss is not finite, a checkpoint is damaged, hyperparameters don't fit the model, or the
+            model of a warm start has another architecture.
     """
-    keras.backend.clear_session()  # frees what an earlier training in this process has left
+    keras.backend.clear_session()  # frees the memory of an earlier training in this process
     task = TrainingTask.read(fn_args.custom_config)
     model_settings, settings = task.model, task.training
     if fn_args.hyperparameters:
         model_settings, settings = _tuned(model_settings, settings, fn_args.hyperparameters)
     start = settings.warm_start
     if start:
-        assert isinstance(start, str), "warm_start names no version: the settings were not prepared"
-        require_same_architecture(start, model_settings, task.level, task.names)  # with what a search has found
+        assert isinstance(start, str), "warm_start is not the folder of a version: the settings were not prepared"
+        require_same_architecture(start, model_settings, task.level, task.names)  # with the hyperparameters of a search
     epoch_batches, validation = training_data(fn_args, task, model_settings, settings)
     model, log = train(
         partial(_build, model_settings, task.level, len(task.names), task.seed, start or ""),

@@ -1,4 +1,4 @@
-"""tuner_fn: what TFX's Tuner calls."""
+"""tuner_fn, which TFX's Tuner calls."""
 
 from functools import partial
 
@@ -12,7 +12,7 @@ from tuner.search import Search, Task
 
 
 def tuner_fn(fn_args: tfx.components.FnArgs) -> TunerFnResult:
-    """What TFX's Tuner calls.
+    """The search of an experiment's hyperparameters.
 
     Args:
         fn_args: from TFX, the files as for the Trainer; `custom_config` is a SearchTask's.
