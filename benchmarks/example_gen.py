@@ -17,13 +17,13 @@ INGEST = """
 import json, os, resource, sys, time
 from tfx import v1 as tfx
 from tfx.dsl.components.base.base_beam_executor import BaseBeamExecutor
-from components.example_gen.component import ExampleGenExecutor, Quarantine, resolve
+from components.example_gen.component import ExampleGenDriver, ExampleGenExecutor, Quarantine
 
 data, out, labels = sys.argv[1:]
 examples, quarantine = tfx.types.standard_artifacts.Examples(), Quarantine()
 examples.uri, quarantine.uri = f"{out}/examples", f"{out}/quarantine"
 os.makedirs(examples.uri)
-properties = resolve({
+properties = ExampleGenDriver(None).resolve({}, {
     "data": data, "test_data": "", "split": "file:80/10/10", "seed": 0, "level": "frame", "classes": int(labels),
     "kept_features": "[]", "quarantine_limit": 0.0, "sources": "", "spans": 1,
 })

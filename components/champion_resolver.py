@@ -1,4 +1,4 @@
-"""ChampionResolver: the model that serves now, to be beaten by the new one.
+"""ChampionResolver: the model that serves now, which the new one has to beat.
 
 A plain component, because open-source Kubeflow Pipelines cannot run TFX's Resolver nodes.
 """
@@ -11,7 +11,7 @@ from tfx.types import artifact_utils, component_spec
 from tfx.utils import io_utils, path_utils
 
 from components.resolving_driver import ResolvingDriver
-from components.served_models import check_same_task, read_label_names, read_model_card, versions
+from components.served_models import ModelCard, check_same_task, read_label_names, versions
 
 # Custom property of the champion's artifact; empty where no other model serves.
 VERSION = "champion_version"
@@ -29,7 +29,7 @@ class ChampionResolverSpec(component_spec.ComponentSpec):
 
 
 class ChampionResolverDriver(ResolvingDriver):
-    """Looks up the champion: only a new one makes the comparison run again."""
+    """Looks up the champion: only another champion makes the comparison run again."""
 
     def resolve(self, input_dict: dict[str, list[tfx.dsl.Artifact]], exec_properties: dict[str, Any]) -> dict[str, Any]:
         """Adds the champion's version."""
@@ -81,17 +81,17 @@ class ChampionResolver(base_component.BaseComponent):
 def find_champion(candidate_uri: str, push_directory: str) -> str:
     """Version of the newest pushed model other than the candidate, or "".
 
-    A candidate that serves already is judged against what served before it, so a repeated run finds its verdict cached.
+    A candidate that serves already is compared with the version before it, so a repeated run finds its verdict cached.
 
     Raises:
-        InputError: the champion answers other labels or records of another level, so the two cannot be compared.
+        InputError: the champion has other labels or another level, so the two cannot be compared.
     """
     folder = path_utils.serving_model_dir(candidate_uri)
-    candidate = read_model_card(folder)
+    candidate = ModelCard.read(folder)
     for version in reversed(versions(push_directory)):
         served = f"{push_directory}/{version}"
-        if read_model_card(served)["model_id"] == candidate["model_id"]:
+        if ModelCard.read(served).model_id == candidate.model_id:
             continue
-        check_same_task(served, candidate["level"], read_label_names(folder))
+        check_same_task(served, candidate.level, read_label_names(folder))
         return version
     return ""

@@ -1,6 +1,6 @@
-"""What lies in s3:// and gs://, asked of the stores' own clients, which say within a minute why they cannot answer.
+"""Objects in s3:// and gs://, listed by the stores' own clients, which report within a minute why they cannot.
 
-Beam and TensorFlow, which read the objects, try again for many minutes and say nothing meanwhile.
+Beam and TensorFlow, which read the objects later, retry for many minutes without a message.
 """
 
 import logging
@@ -14,20 +14,20 @@ from typing import Any
 
 from models.errors import InputError
 
-# Of one connection, and of one answer, in seconds; each request is tried twice.
-_CONNECT, _ANSWER = 5, 15
+# Timeouts of a connection and of an answer, in seconds; each request is tried twice.
+_CONNECT_TIMEOUT, _READ_TIMEOUT = 5, 15
 
-# A line says what is waited for after so many seconds; after so many no answer is expected any more: clients look for
-# credentials, refresh them and try again, each within limits of its own.
+# Seconds until a line names the store that is waited for, and until the wait ends. Clients look for credentials,
+# refresh them and retry, each with timeouts of its own.
 _QUIET, _LONGEST = 3, 55
 
 _logger = logging.getLogger(__name__)
-logging.getLogger("botocore.credentials").setLevel(logging.WARNING)  # else each client says where it found them
+logging.getLogger("botocore.credentials").setLevel(logging.WARNING)  # else each client logs where it found them
 
 
 @dataclass(frozen=True)
 class StoredObject:
-    """An object: its path, size in bytes, when it was written (seconds since 1970), and a checksum or generation."""
+    """An object: path, size in bytes, time of writing in seconds since 1970, and a checksum or generation."""
 
     path: str
     size: int
@@ -36,7 +36,7 @@ class StoredObject:
 
 
 def list_objects(prefix: str, option: str) -> list[StoredObject]:
-    """All objects whose paths begin with `prefix`, without those that stand for folders.
+    """All objects whose paths begin with `prefix`, without placeholders of folders.
 
     Args:
         prefix: begins with s3:// or gs://.
@@ -47,33 +47,33 @@ def list_objects(prefix: str, option: str) -> list[StoredObject]:
     """
     scheme, bucket, key = _split(prefix, option)
     store = _Store(scheme, bucket, option)
-    with store.reasons():
+    with store.explained_errors():
         pages = store.ask(lambda: _first_and_rest(_PAGES[scheme](bucket, key)))
-        return [found for page in pages for found in page if not found.path.endswith("/")]
+        return [stored for page in pages for stored in page if not stored.path.endswith("/")]
 
 
 def find_object(path: str, option: str) -> StoredObject | None:
-    """The object of that path; None if there is none, or none that may be looked at. See `list_objects`."""
+    """The object of that path; None if there is none, or access to it is denied. See `list_objects`."""
     scheme, bucket, key = _split(path, option)
     if not key:
         return None
     store = _Store(scheme, bucket, option)
-    with store.reasons():
+    with store.explained_errors():
         return store.ask(lambda: _HEADS[scheme](bucket, key))
 
 
 def require_access(path: str, option: str) -> None:
-    """Raises what `list_objects` raises, for what another library will read; does nothing for a local path."""
+    """Raises what `list_objects` raises, before another library reads the path; does nothing for a local one."""
     if "://" not in path:
         return
     scheme, bucket, key = _split(path, option)
     store = _Store(scheme, bucket, option)
-    with store.reasons():
+    with store.explained_errors():
         store.ask(lambda: next(_PAGES[scheme](bucket, key), []))
 
 
 class _WithoutCredentialsError(Exception):
-    """Google's store said no, or nothing, to who asked without credentials."""
+    """Google's store refused or did not answer a request without credentials."""
 
     def __init__(self, reason: Exception):
         super().__init__(str(reason))
@@ -83,10 +83,10 @@ class _WithoutCredentialsError(Exception):
 class _Store:
     def __init__(self, scheme: str, bucket: str, option: str):
         self._url, self._option = f"{scheme}://{bucket}", option
-        self._place, self._variables = _place(scheme)
+        self._host, self._variables = _host_and_variables(scheme)
 
     def ask(self, question: Callable[[], Any]) -> Any:
-        """The answer, or the error; says what is waited for, and stops waiting."""
+        """The answer, or its error; logs a long wait and ends it with TimeoutError."""
         answers: list[Any] = []
         errors: list[BaseException] = []
 
@@ -101,7 +101,7 @@ class _Store:
         thread.start()
         thread.join(_QUIET)
         if thread.is_alive():
-            _logger.warning("%s: waiting for %s ...", self._url, self._place)
+            _logger.warning("%s: waiting for %s ...", self._url, self._host)
             thread.join(_LONGEST - _QUIET)
         if errors:
             raise errors[0]
@@ -110,8 +110,8 @@ class _Store:
         return answers[0]
 
     @contextmanager
-    def reasons(self) -> Iterator[None]:
-        """Turns what the clients raise into one line."""
+    def explained_errors(self) -> Iterator[None]:
+        """Turns what the clients raise into an InputError of one line."""
         try:
             yield
         except InputError:
@@ -129,20 +129,20 @@ class _Store:
         if isinstance(error, _WithoutCredentialsError):
             return f"no credentials were found, set {self._variables}; without them {self._reason(error.reason)}"
         if isinstance(error, google_auth.InvalidOperation):  # 401, and no credentials to refresh
-            return f"{self._place} denies access"
+            return f"{self._host} denies access"
         unreachable = (s3.HTTPClientError, s3.ConnectionError, gs.RetryError, google_auth.TransportError)
         if isinstance(error, s3.NoCredentialsError | s3.PartialCredentialsError | google_auth.DefaultCredentialsError):
             return f"no credentials ({_line(error)}), set {self._variables}"
         if isinstance(error, (TimeoutError, NoConnection, Timeout, *unreachable)):
-            return f"{self._place} cannot be reached ({_root(error) or f'no answer for {_LONGEST} s'})"
+            return f"{self._host} cannot be reached ({_root(error) or f'no answer for {_LONGEST} s'})"
         if isinstance(error, google_auth.GoogleAuthError | s3.CredentialRetrievalError):
             return f"the credentials cannot be used ({_line(error)}), check {self._variables}"
         status, text = _answer_of(error)
         if status in (401, 403) or text in ("ExpiredToken", "InvalidToken"):
-            return f"{self._place} denies access ({status} {text}), check {self._variables}"
+            return f"{self._host} denies access ({status} {text}), check {self._variables}"
         if status == 404:
-            return f"{self._place} has no such bucket ({text})"
-        return f"{self._place} cannot be listed ({text})"
+            return f"{self._host} has no such bucket ({text})"
+        return f"{self._host} cannot be listed ({text})"
 
 
 def _split(path: str, option: str) -> tuple[str, str, str]:
@@ -153,8 +153,8 @@ def _split(path: str, option: str) -> tuple[str, str, str]:
     return scheme, bucket, key
 
 
-def _place(scheme: str) -> tuple[str, str]:
-    """Where a bucket is looked for, and what says who asks."""
+def _host_and_variables(scheme: str) -> tuple[str, str]:
+    """The server that is asked for a bucket, and the variables that hold the credentials."""
     if scheme == "gs":
         variable = "STORAGE_EMULATOR_HOST"
         host = f"{os.environ[variable]} ({variable})" if variable in os.environ else "Google Cloud Storage"
@@ -165,36 +165,36 @@ def _place(scheme: str) -> tuple[str, str]:
 
 
 def _line(error: BaseException) -> str:
-    """What an error says, on one line and not too long."""
+    """The message of an error, on one line of at most 200 characters."""
     text = " ".join(str(error).split())
     return text if len(text) <= 200 else f"{text[:197]}..."
 
 
 def _root(error: BaseException) -> str:
-    """Why there was no connection: the innermost of the errors that the clients wrap into one another."""
-    while inner := next((it for it in _wrapped(error) if isinstance(it, BaseException)), None):
+    """Why there was no connection: the innermost of the errors that the clients have wrapped."""
+    while inner := next((cause for cause in _causes(error) if isinstance(cause, BaseException)), None):
         error = inner
     return _line(error).rpartition(": ")[2]
 
 
-def _wrapped(error: BaseException) -> list[Any]:
+def _causes(error: BaseException) -> list[Any]:
     # Of Google's RetryError, of urllib3's MaxRetryError, of botocore's errors, and of requests'.
     kwargs = getattr(error, "kwargs", None) or {}
     return [getattr(error, "cause", None), getattr(error, "reason", None), kwargs.get("error"), *error.args[:1]]
 
 
 def _answer_of(error: Exception) -> tuple[int, str]:
-    """The HTTP status and the reason that a store answered, 0 where it did not."""
+    """The HTTP status and the reason in a store's answer; status 0 where there was none."""
     response = getattr(error, "response", None)
     if isinstance(response, dict):  # botocore's ClientError
         status = response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
         return status, response.get("Error", {}).get("Code", "") or _line(error)
-    reasons = getattr(error, "errors", None)  # of Google's store; its text begins with a long address
+    reasons = getattr(error, "errors", None)  # Google's; the error's text begins with a long address
     return int(getattr(error, "code", None) or 0), reasons[0]["message"] if reasons else _line(error)
 
 
 def _first_and_rest(pages: Iterator[list[StoredObject]]) -> Iterator[list[StoredObject]]:
-    """The same pages, of which the first is there already."""
+    """The same pages, with the first one loaded."""
     first = next(pages, [])
 
     def rest() -> Iterator[list[StoredObject]]:
@@ -210,17 +210,22 @@ def _s3() -> Any:
 
     # The session looks where Beam's does: variables, profiles, a pod's web identity, the machine's metadata.
     retries = {"mode": "standard", "total_max_attempts": 2}
-    config = Config(connect_timeout=_CONNECT, read_timeout=_ANSWER, retries=retries)
+    config = Config(connect_timeout=_CONNECT_TIMEOUT, read_timeout=_READ_TIMEOUT, retries=retries)
     return boto3.session.Session().client("s3", config=config)
 
 
 def _s3_pages(bucket: str, prefix: str) -> Iterator[list[StoredObject]]:
     for page in _s3().get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
-        if "KeyCount" not in page:  # a web page, say: botocore takes any XML
+        if "KeyCount" not in page:  # say a web page: botocore accepts any XML
             raise ValueError("it does not answer as S3 does")
         yield [
-            StoredObject(f"s3://{bucket}/{it['Key']}", it["Size"], it["LastModified"].timestamp(), it.get("ETag", ""))
-            for it in page.get("Contents", [])
+            StoredObject(
+                f"s3://{bucket}/{entry['Key']}",
+                entry["Size"],
+                entry["LastModified"].timestamp(),
+                entry.get("ETag", ""),
+            )
+            for entry in page.get("Contents", [])
         ]
 
 
@@ -228,16 +233,16 @@ def _s3_head(bucket: str, key: str) -> StoredObject | None:
     from botocore.exceptions import ClientError
 
     try:
-        it = _s3().head_object(Bucket=bucket, Key=key)
+        head = _s3().head_object(Bucket=bucket, Key=key)
     except ClientError as error:
-        # An answer to HEAD has no body that says why; a listing does. Who may not list gets 403 for what isn't there.
+        # An answer to HEAD has no body with the reason; a listing has. Without the right to list, 403 may mean 404.
         if 400 <= _answer_of(error)[0] < 500:
             return None
         raise
-    if "LastModified" not in it:
+    if "LastModified" not in head:
         raise ValueError("it does not answer as S3 does")
     path = f"s3://{bucket}/{key}"
-    return StoredObject(path, it["ContentLength"], it["LastModified"].timestamp(), it.get("ETag", ""))
+    return StoredObject(path, head["ContentLength"], head["LastModified"].timestamp(), head.get("ETag", ""))
 
 
 @contextmanager
@@ -261,18 +266,18 @@ def _gs() -> Iterator[Any]:
         yield storage.Client.create_anonymous_client()
     except Exception as error:
         raise _WithoutCredentialsError(error) from error
-    _say_public()
+    _warn_public_only()
 
 
 @cache
-def _say_public() -> None:
+def _warn_public_only() -> None:
     _logger.warning("no Google credentials: public buckets can be read, but Beam looks for them for a minute first")
 
 
 def _gs_limits() -> dict[str, Any]:
     from google.cloud.storage.retry import DEFAULT_RETRY
 
-    return {"timeout": (_CONNECT, _ANSWER), "retry": DEFAULT_RETRY.with_timeout(2 * _CONNECT)}
+    return {"timeout": (_CONNECT_TIMEOUT, _READ_TIMEOUT), "retry": DEFAULT_RETRY.with_timeout(2 * _CONNECT_TIMEOUT)}
 
 
 def _gs_pages(bucket: str, prefix: str) -> Iterator[list[StoredObject]]:

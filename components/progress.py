@@ -1,11 +1,11 @@
-"""What a person sees of a run while it runs."""
+"""The progress that a command prints."""
 
 import logging
 import sys
 
 
 def show_progress(prefix: str = "  ") -> None:
-    """Sends what trainings, searches and preparations log to standard output, all other messages to standard error.
+    """Sends the log of trainings, searches and preparations to standard output, all other messages to standard error.
 
     Args:
         prefix: of each line.
@@ -13,5 +13,5 @@ def show_progress(prefix: str = "  ") -> None:
     logging.basicConfig(level=logging.INFO, force=True)
     progress = logging.StreamHandler(sys.stdout)
     progress.setFormatter(logging.Formatter(f"{prefix}%(message)s"))
-    for ours in ("models", "tuner", "components.example_gen", "pipeline.data.preparation"):
-        logging.getLogger(ours).handlers = [progress]
+    for name in ("models", "tuner", "components.example_gen", "pipeline.data.preparation"):
+        logging.getLogger(name).handlers = [progress]

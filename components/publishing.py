@@ -1,4 +1,4 @@
-"""Files that get their names when they are whole, on any file system that Beam knows."""
+"""Files that get their names once they are complete, on any file system that Beam knows."""
 
 import os
 import shutil
@@ -15,13 +15,13 @@ from models.whole_files import PARTIAL
 
 
 class Attempt:
-    """What one attempt at a piece of work writes; published when its block ends well, else nothing is.
+    """Files that one attempt at a piece of work writes; published when its block ends without an error, else removed.
 
     Runners retry, duplicate and cancel work: an attempt that raises, or whose generator is closed, must not replace
-    what another has written whole. Attempts at the same time write to different places, and the last whole one stays.
+    what a complete one has published. Concurrent attempts write to different files; the last complete one stays.
 
     Args:
-        scratch: folder for files that are being written, on the same file system; no reader of the results lists it.
+        scratch: folder for unfinished files, on the same file system; no reader of the results lists it.
     """
 
     def __init__(self, scratch: str):
@@ -29,7 +29,7 @@ class Attempt:
         self._files: dict[str, tuple[str, BinaryIO]] = {}
 
     def open(self, path: str) -> BinaryIO:
-        """The file that will be called `path`, open for writing; the same one when asked for again."""
+        """The file to be published as `path`, open for writing; each call returns the same one."""
         if path not in self._files:
             temporary = f"{self._scratch}/{PARTIAL}{uuid.uuid4().hex}"
             file = FileSystems.create(temporary, compression_type=CompressionTypes.UNCOMPRESSED)
@@ -44,7 +44,7 @@ class Attempt:
     ) -> None:
         try:
             for _, file in self._files.values():
-                file.close()  # a full disk may say so only here
+                file.close()  # a full disk may raise only here
             if kind is None:
                 for path, (temporary, _) in self._files.items():
                     _rename(temporary, path)
@@ -56,14 +56,14 @@ class Attempt:
 
 
 def write_whole(path: str, content: bytes) -> None:
-    """Writes a file that no reader sees half of."""
+    """Writes a file that readers see complete or not at all."""
     with Attempt(path.rpartition("/")[0]) as attempt:
         attempt.open(path).write(content)
 
 
 @contextmanager
 def scratch_folder(root: str) -> Iterator[str]:
-    """A folder below `root` for attempts; removed when the block has ended well, as TFX does it where it hasn't."""
+    """A folder below `root` for attempts; removed at the end of the block, after an error by TFX."""
     folder = f"{root}/writing"
     FileSystems.mkdirs(folder)
     yield folder
@@ -71,7 +71,7 @@ def scratch_folder(root: str) -> Iterator[str]:
 
 
 def _delete(path: str) -> None:
-    """Removes a file, or a folder with all that is in it; the path of a folder ends with `/`, as object stores ask."""
+    """Removes a file, or a folder with its content; the path of a folder ends with `/`, as object stores need."""
     if "://" in path:
         FileSystems.delete([path])
     elif os.path.isdir(path):  # Beam would take [ ] ? * in a local path for a pattern
@@ -81,6 +81,6 @@ def _delete(path: str) -> None:
 
 
 def _rename(source: str, target: str) -> None:
-    if "://" not in target:  # object stores have no folders, and Beam asks for a bucket's for minutes
+    if "://" not in target:  # object stores have no folders, and Beam would ask for the bucket's for minutes
         os.makedirs(os.path.dirname(target), exist_ok=True)
     FileSystems.rename([source], [target])

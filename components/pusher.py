@@ -1,4 +1,4 @@
-"""Pusher: TFX's, publishing in one step, only what does not serve already, and what the model's data looked like."""
+"""Pusher: TFX's, with one atomic push of a model that does not serve yet, and the statistics of its data."""
 
 import time
 import uuid
@@ -13,9 +13,9 @@ from tfx.utils import io_utils
 
 from components.dataset_statistics.artifact import DataStatistics
 from components.dataset_statistics.statistics import STATISTICS
-from components.served_models import EXTRA, SAVED_MODEL, list_folder, newest, read_model_card, versions
+from components.served_models import EXTRA, SAVED_MODEL, ModelCard, list_folder, newest, versions
 
-# How the name of a version begins while it is copied; the time follows, in seconds since 1970.
+# Prefix of a version's name while it is copied; the time follows, in seconds since 1970.
 PUSHING = ".pushing-"
 
 # No copy takes longer.
@@ -35,7 +35,7 @@ class PusherSpec(component_spec.ComponentSpec):
 
 
 class PusherExecutor(executor.Executor):
-    """Copies under a temporary name, then renames: a killed push leaves no half version for a server to load."""
+    """Copies under a temporary name, then renames: a killed push leaves no incomplete version for a server to load."""
 
     def Do(
         self,
@@ -43,14 +43,14 @@ class PusherExecutor(executor.Executor):
         output_dict: dict[str, list[tfx.dsl.Artifact]],
         exec_properties: dict[str, Any],
     ) -> None:
-        """Pushes a blessed model; `pushed` and `pushed_version` of the output say what serves."""
+        """Pushes a blessed model; `pushed` and `pushed_version` of the output record what serves."""
         pushed = artifact_utils.get_single_instance(output_dict["pushed_model"])
         if not self.CheckBlessing(input_dict):
             self._MarkNotPushed(pushed)
             return
         folder, model = exec_properties["push_directory"], self.GetModelPath(input_dict)
         serving = newest(folder)
-        if serving and serving[1]["model_id"] == read_model_card(model)["model_id"]:
+        if serving and serving[1].model_id == ModelCard.read(model).model_id:
             self._MarkNotPushed(pushed)
             pushed.set_string_custom_property("pushed_version", serving[0])
             return
@@ -72,7 +72,7 @@ class Pusher(base_component.BaseComponent):
         model: the candidate.
         model_blessing: the Evaluator's.
         statistics: DatasetStatistics'.
-        push_directory: a model server's folder, gets a folder a version.
+        push_directory: a model server's folder, with a folder for each version.
     """
 
     SPEC_CLASS = PusherSpec
@@ -96,7 +96,7 @@ class Pusher(base_component.BaseComponent):
 
 
 def _publish(copied: str, version: str) -> None:
-    """Gives a version its name: in one step on a disk; in an object store, file by file, what makes it one last."""
+    """Gives a version its name: in one step on a disk; in an object store file by file, `saved_model.pb` last."""
     if "://" not in version:
         tf.io.gfile.rename(copied, version)
         return
@@ -113,7 +113,7 @@ def _publish(copied: str, version: str) -> None:
 
 
 def _remove_old_attempts(folder: str) -> None:
-    """Removes what killed pushes have left, but not what another may be copying."""
+    """Removes leftovers of killed pushes, but nothing that another push may be copying."""
     complete = versions(folder)
     for name in list_folder(folder):
         began = name.removeprefix(PUSHING).partition("-")[0]

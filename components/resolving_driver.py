@@ -1,4 +1,4 @@
-"""A driver that looks at the outside world before TFX asks its cache."""
+"""A driver that looks at files and served models before TFX looks for a cached result."""
 
 import abc
 from typing import Any
@@ -12,7 +12,7 @@ from tfx.proto.orchestration import driver_output_pb2
 
 
 class ResolvingDriver(BaseDriver, portable_driver.BaseDriver, abc.ABC):
-    """Replaces a node's execution properties by resolved ones, which are part of its cache key."""
+    """Replaces a node's exec properties by resolved ones, which are part of its cache key."""
 
     def __init__(self, metadata_handle: Any):
         BaseDriver.__init__(self, metadata_handle)
@@ -20,7 +20,7 @@ class ResolvingDriver(BaseDriver, portable_driver.BaseDriver, abc.ABC):
 
     @abc.abstractmethod
     def resolve(self, input_dict: dict[str, list[tfx.dsl.Artifact]], exec_properties: dict[str, Any]) -> dict[str, Any]:
-        """All execution properties, with what was found; raises InputError where nothing usable was."""
+        """All exec properties, the resolved ones among them; raises InputError where there is nothing usable."""
 
     def run(self, execution_info: ExecutionInfo) -> driver_output_pb2.DriverOutput:
         """What TFX's launcher calls."""

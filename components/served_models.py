@@ -1,10 +1,10 @@
-"""The folder that a model server watches, `<push directory>/<version>/saved_model.pb`, and what lies there."""
+"""Pushed models: the folder that a model server watches, `<push directory>/<version>/saved_model.pb`."""
 
 import json
 import tempfile
 import zipfile
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import keras
 import tensorflow as tf
@@ -14,17 +14,88 @@ from components.object_stores import require_access
 from models.errors import InputError, plain, quote
 from models.features import Level
 
-# What makes a folder a SavedModel.
+# The file that makes a folder a SavedModel.
 SAVED_MODEL = "saved_model.pb"
 
-# The folder of a SavedModel with all that explains it; model servers ignore it.
+# The folder of a SavedModel that describes it; model servers ignore it.
 EXTRA = "assets.extra"
 
-# In it: a JSON list of the label names. Models pushed by releases before 0.2 have a line for each name instead.
+# In it: what the model is, for programs and people.
+CARD_FILE = "model_card.json"
+
+# A JSON list of the label names. Models pushed by releases before 0.2 have a line for each name instead.
 LABELS_FILE, OLD_LABELS_FILE = "labels.json", "labels.txt"
 
 # The Keras model: what ensembles and warm starts load.
 KERAS_FILE = "model.keras"
+
+
+class EncoderCard(BaseModel):
+    """The encoder's settings as the release that trained the model knew them."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    name: str
+
+
+class ArchitectureCard(BaseModel):
+    """The model's settings as the release that trained it knew them; another release may know other ones."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    encoder: EncoderCard
+
+
+class ModelCard(BaseModel):
+    """What `assets.extra/model_card.json` records of a model; fields with a default are missing in older cards.
+
+    Attributes:
+        level: of the records that it was trained on.
+        model_id: a hash of the weights.
+        parameters: how many numbers the weights are.
+        experiment: name of its experiment.
+        data: pattern of its shards.
+        seed: of the run.
+        model: its settings.
+        training: the settings of its training.
+        training_data: videos of the training and of the validation split.
+        threshold: of the best F1 on the validation split.
+        validation: scores on the validation split, with this threshold.
+    """
+
+    model_config = ConfigDict(frozen=True, protected_namespaces=())
+
+    level: Level
+    model_id: str
+    parameters: int = 0
+    experiment: str = ""
+    data: str = ""
+    seed: int = 0
+    model: ArchitectureCard
+    training: dict[str, Any] = {}
+    training_data: dict[str, int] = {}
+    threshold: float | None = None
+    validation: dict[str, float] = {}
+
+    @classmethod
+    def read(cls, folder: str) -> Self:
+        """Reads the card of a SavedModel.
+
+        Raises:
+            InputError: it cannot be read, or is no model card.
+        """
+        path = f"{folder}/{EXTRA}/{CARD_FILE}"
+        try:
+            return cls.model_validate(_read_json(path), strict=True)
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            key = ".".join(map(str, first["loc"])) or "the card"
+            problem = "missing" if first["type"] == "missing" else f"{quote(first['input'])}: {first['msg']}"
+            raise InputError(f"{path}: {key} is {problem}") from None
+
+    def write(self, folder: str) -> None:
+        """Writes the card of a SavedModel on a disk."""
+        Path(folder, EXTRA, CARD_FILE).write_text(json.dumps(self.model_dump(mode="json"), indent=1))
 
 
 def versions(push_directory: str) -> list[str]:
@@ -38,28 +109,28 @@ def versions(push_directory: str) -> list[str]:
 
 
 def list_folder(push_directory: str) -> list[str]:
-    """Names of all that lies there, complete or not; none where there is no such folder.
+    """Names of all entries, complete versions or not; empty where there is no such folder.
 
     Raises:
         InputError: the folder is in an object store that cannot be read.
     """
-    require_access(push_directory, "model")  # TensorFlow would try again for many minutes
+    require_access(push_directory, "model")  # TensorFlow would retry for many minutes
     if not tf.io.gfile.isdir(push_directory):
         return []
     return [name.rstrip("/") for name in tf.io.gfile.listdir(push_directory)]
 
 
-def newest(push_directory: str) -> tuple[str, dict[str, Any]] | None:
+def newest(push_directory: str) -> tuple[str, ModelCard] | None:
     """The version that serves and its model card."""
-    found = versions(push_directory)
-    return (found[-1], read_model_card(f"{push_directory}/{found[-1]}")) if found else None
+    complete = versions(push_directory)
+    return (complete[-1], ModelCard.read(f"{push_directory}/{complete[-1]}")) if complete else None
 
 
 def find_model(path: str) -> str:
     """The folder of a SavedModel, the newest version where the path doesn't name one.
 
     Args:
-        path: a run's folder, a push directory (`<run>/serving`) or a version in it.
+        path: a run folder, a push directory (`<run>/serving`) or a version in it.
 
     Raises:
         InputError: there is no pushed model, or the store that it names cannot be read.
@@ -68,73 +139,24 @@ def find_model(path: str) -> str:
         raise InputError(f"{path!r}: TensorFlow reads models on disks and volumes and in gs://")
     path = path.rstrip("/")
     folder = next(
-        (f"{parent}/{found[-1]}" for parent in (f"{path}/serving", path) if (found := versions(parent))), path
+        (f"{parent}/{complete[-1]}" for parent in (f"{path}/serving", path) if (complete := versions(parent))), path
     )
-    if not tf.io.gfile.exists(f"{folder}/{EXTRA}/model_card.json"):
+    if not tf.io.gfile.exists(f"{folder}/{EXTRA}/{CARD_FILE}"):
         raise InputError(f"{path!r} holds no pushed model, expected a run's folder, its serving/ or a version in that")
     return folder
-
-
-class ModelCard(dict[str, Any]):
-    """What a model card says; a key that it lacks is a mistake of its author."""
-
-    def __init__(self, content: dict[str, Any], path: str) -> None:
-        super().__init__(content)
-        self._path = path
-
-    def __missing__(self, key: str) -> Any:
-        raise InputError(f"{self._path}: {key} is missing")
-
-
-class _Encoder(BaseModel):
-    name: str
-
-
-class _Model(BaseModel):
-    encoder: _Encoder
-
-
-class _Content(BaseModel):
-    """What is read of a card, if it is there."""
-
-    model_config = ConfigDict(protected_namespaces=())
-
-    level: Level
-    model_id: str = ""
-    experiment: str = ""
-    model: _Model | None = None
-    threshold: float = 0.5
-
-
-def read_model_card(folder: str) -> ModelCard:
-    """What `assets.extra/model_card.json` of a SavedModel says.
-
-    Raises:
-        InputError: it cannot be read, or is no model card.
-    """
-    path = f"{folder}/{EXTRA}/model_card.json"
-    content = _read_json(path)
-    try:
-        _Content.model_validate(content, strict=True)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        key = ".".join(map(str, first["loc"])) or "the card"
-        found = "missing" if first["type"] == "missing" else f"{quote(first['input'])}: {first['msg']}"
-        raise InputError(f"{path}: {key} is {found}") from None
-    return ModelCard(content, path)
 
 
 def read_label_names(folder: str) -> list[str]:
     """The names of a SavedModel's labels, in the order of their ids.
 
     Raises:
-        InputError: they cannot be read, or are none.
+        InputError: they cannot be read, or are not a list of names.
     """
     path, old = f"{folder}/{EXTRA}/{LABELS_FILE}", f"{folder}/{EXTRA}/{OLD_LABELS_FILE}"
     if tf.io.gfile.exists(path) or not tf.io.gfile.exists(old):
         names = _read_json(path)
     else:
-        # Not splitlines(): a name may hold what ends a line elsewhere, say U+2028.
+        # Not splitlines(): a name may hold other line ends, say U+2028.
         path, text = old, _read_text(old)
         names = text.removesuffix("\n").split("\n") if text else []
     if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
@@ -154,12 +176,12 @@ def load_keras_model(folder: str) -> keras.Model:
         try:
             tf.io.gfile.copy(path, str(copy))  # Keras reads local files only
             return keras.saving.load_model(copy, compile=False)
-        except Exception as error:  # of zipfile, h5py, Keras, a layer: whatever the damaged part is read with
+        except Exception as error:  # of zipfile, h5py, Keras or a layer, whichever reads the damaged part
             raise InputError(f"{path}: no Keras model that can be loaded: {_in_one_line(error)}") from None
 
 
 def require_keras_model(folder: str) -> None:
-    """Looks at the Keras model beside a SavedModel before hours of work that ends with loading it.
+    """Checks the Keras model beside a SavedModel before hours of work that end with loading it.
 
     Raises:
         InputError: it isn't there, or is no Keras model.
@@ -167,11 +189,11 @@ def require_keras_model(folder: str) -> None:
     path = f"{folder}/{EXTRA}/{KERAS_FILE}"
     try:
         with tf.io.gfile.GFile(path, "rb") as file, zipfile.ZipFile(file) as content:
-            lacks = {"config.json", "model.weights.h5"} - set(content.namelist())
+            missing = {"config.json", "model.weights.h5"} - set(content.namelist())
     except (tf.errors.OpError, zipfile.BadZipFile, OSError, ValueError) as error:
         raise InputError(f"{path}: no Keras model that can be loaded: {_in_one_line(error)}") from None
-    if lacks:
-        raise InputError(f"{path}: no Keras model that can be loaded: {min(lacks)} is missing in it")
+    if missing:
+        raise InputError(f"{path}: no Keras model that can be loaded: {min(missing)} is missing in it")
 
 
 def load_saved_model(folder: str) -> Any:
@@ -187,7 +209,7 @@ def load_saved_model(folder: str) -> Any:
             link = Path(literal, "model")
             link.symlink_to(Path(folder).absolute())
             return tf.saved_model.load(str(link))
-    except Exception as error:  # of protobuf, the file system, the restored objects: whatever the damaged part is
+    except Exception as error:  # of protobuf, the file system or a restored object, whichever part is damaged
         raise InputError(f"{folder}: no SavedModel that can be loaded: {_in_one_line(error)}") from None
 
 
@@ -215,7 +237,7 @@ def _in_one_line(error: Exception) -> str:
 
 
 def check_same_task(served: str, level: Level, names: list[str]) -> None:
-    """Refuses what a served model cannot be compared with.
+    """Refuses a comparison of a served model with another one or with data of another kind.
 
     Args:
         served: folder of a SavedModel.
@@ -225,9 +247,9 @@ def check_same_task(served: str, level: Level, names: list[str]) -> None:
     Raises:
         InputError: the served model has another level or other labels.
     """
-    card, served_names = read_model_card(served), read_label_names(served)
-    if card["level"] != level or served_names != names:
+    card, served_names = ModelCard.read(served), read_label_names(served)
+    if card.level != level or served_names != names:
         raise InputError(
-            f"{served} serves a {card['level']}-level model with {len(served_names)} labels, the new one is of "
+            f"{served} serves a {card.level}-level model with {len(served_names)} labels, the new one is of "
             f"the {level} level with {len(names)}: the two cannot be compared, choose another --out"
         )

@@ -1,4 +1,4 @@
-"""A fingerprint of what a pipeline node is made of, for its cache key: its code and the files that it reads."""
+"""A fingerprint of a pipeline node's code and of the files that it reads, for its cache key."""
 
 import ast
 import hashlib
@@ -11,17 +11,17 @@ from jinja2 import Environment, meta
 PACKAGES = ("components", "models", "tuner", "pipeline")
 _ROOT = Path(__file__).resolve().parent.parent
 
-# What a module may read from its own folder; templates also extend those of the folder below.
+# Files that a module may read from its own folder; templates also extend those of the folder below.
 _DATA = (".html", ".pbtxt", ".yaml")
 _SHARED_TEMPLATES = "components/pages"
 
 
 def source_fingerprint(*modules: str) -> str:
-    """Hash of modules of ours, of all our modules that they import and of the data files that these name.
+    """Hash of our modules, of all our modules that they import, and of the data files that these name.
 
-    TFX's cache sees only a node's parameters: with this among them an edit runs the nodes again that use the edited
-    file, and no other (an edit in models/ does not ingest a terabyte again). A data file is one beside the module (a
-    template, a schema, a YAML file) whose whole name is a string in the module or in a template.
+    TFX's cache key holds only a node's parameters: with this among them an edit reruns the nodes that use the edited
+    file, and no others (an edit in models/ does not ingest a terabyte again). A data file is a template, schema or YAML
+    file beside the module, whose whole name is a string in the module or in a template.
 
     Args:
         modules: dotted names, say `components.trainer.trainer`.
@@ -33,14 +33,14 @@ def source_fingerprint(*modules: str) -> str:
 
 
 def _sources(modules: tuple[str, ...]) -> dict[Path, bytes]:
-    found: dict[Path, bytes] = {}
+    sources: dict[Path, bytes] = {}
     waiting = [path for module in modules for path in _files(module)]
     while waiting:
         path = waiting.pop()
-        if path not in found:
-            found[path] = path.read_bytes()
-            waiting += _referenced(path, found[path])
-    return found
+        if path not in sources:
+            sources[path] = path.read_bytes()
+            waiting += _referenced(path, sources[path])
+    return sources
 
 
 @cache  # nodes share most of their modules

@@ -1,7 +1,6 @@
 """The pipeline: which components run, in which order, on what."""
 
 import hashlib
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,8 +19,10 @@ from components.example_gen.splits import SPLITS
 from components.pusher import Pusher
 from components.schema.component import ImportSchemaGen
 from components.source_fingerprint import source_fingerprint
+from components.trainer.task import TrainingTask
 from components.transform.component import Transform
 from components.tuner.component import Tuner
+from components.tuner.task import SearchTask
 from models.features import ID, LABELS, NUM_FRAMES
 from models.video_classifier import reads_frames
 from models.vocabulary import Vocabulary
@@ -32,8 +33,8 @@ PIPELINE_NAME = "yt8m"
 
 TUNER_FN = "components.tuner.tuner_fn.tuner_fn"
 
-# The modules of ours that a node runs: with what these import and read, they are part of its cache key. The Pusher is
-# never cached.
+# Our modules that a node runs: with all that they import and read they are part of its cache key. The Pusher is never
+# cached.
 MODULES = {
     Step.EXAMPLE_GEN: ("components.example_gen.component",),
     Step.DATASET_STATISTICS: ("components.dataset_statistics.component",),
@@ -78,121 +79,125 @@ def create_pipeline(
         metadata: the metadata store's connection; None where the runner brings its own.
         beam_args: for every Beam component.
     """
+    level, names = settings.level, vocabulary.names
+
+    # Raw shards are packed once, and split; records that cannot be used are listed, not lost.
     example_gen = ExampleGen(
         data=settings.data.pattern,
+        split=settings.data.split,
+        level=level,
+        classes=len(names),
         test_data=settings.data.test_data,
         spans=settings.data.spans,
-        split=settings.data.split,
         seed=settings.seed,
-        level=settings.level,
-        classes=len(vocabulary.names),
-        kept_features=json.dumps(settings.evaluation.slices),
+        kept_features=settings.evaluation.slices,
         quarantine_limit=settings.data.quarantine_limit,
-        sources=source_fingerprint(*MODULES[Step.EXAMPLE_GEN]),
+        sources=_sources(Step.EXAMPLE_GEN),
     )
     examples = example_gen.outputs["examples"]
 
+    # The thesis' tables and figures of the data. Later steps read label names and frequencies here, and measure drift.
     dataset_statistics = DatasetStatistics(
         examples=examples,
         quarantine=example_gen.outputs["quarantine"],
-        names=json.dumps(list(vocabulary.names)),
-        level=settings.level,
+        names=names,
+        level=level,
         data=settings.data.pattern,
-        sources=source_fingerprint(*MODULES[Step.DATASET_STATISTICS]),
+        sources=_sources(Step.DATASET_STATISTICS),
     )
+    statistics = dataset_statistics.outputs["statistics"]
 
-    schema_gen = ImportSchemaGen(settings.level)
+    # Curated, not inferred: a record of another form is an anomaly, and no new schema.
+    schema_gen = ImportSchemaGen(level)
     schema = schema_gen.outputs["schema"]
 
+    # TFDV's statistics, for the ExampleValidator. Of the frames they would only hold how long their strings are.
     statistics_gen = tfx.components.StatisticsGen(
         examples=examples,
-        schema=schema,  # says that label ids are categories
-        # Of the frames TFDV would only say how long their strings are.
+        schema=schema,  # without it label ids would be numbers, not categories
         stats_options=tfdv.StatsOptions(feature_allowlist=[ID, LABELS, NUM_FRAMES]),
     )
 
+    # Anomalies are reported and end no run.
     example_validator = tfx.components.ExampleValidator(statistics=statistics_gen.outputs["statistics"], schema=schema)
 
+    # Before the Trainer: a drift can end the run before hours of training.
     drift_detector = DriftDetector(
-        statistics=dataset_statistics.outputs["statistics"],
+        statistics=statistics,
         push_directory=push_directory,
-        settings=settings.data.drift.model_dump_json(),
-        sources=source_fingerprint(*MODULES[Step.DRIFT_DETECTOR]),
+        settings=settings.data.drift,
+        sources=_sources(Step.DRIFT_DETECTOR),
     )
 
+    # The graph goes into the exported model, so that serving reads records as training does.
     transform = Transform(
         examples=examples,
         schema=schema,
         preprocessing_fn="components.transform.preprocessing.preprocessing_fn",
-        custom_config={
-            "level": settings.level,
-            "classes": len(vocabulary.names),
-            "sources": source_fingerprint(*MODULES[Step.TRANSFORM]),
-        },
+        custom_config={"level": level, "classes": len(names), "sources": _sources(Step.TRANSFORM)},
         disable_statistics=True,  # nothing reads them
         disable_analyzer_cache=True,  # nothing in the graph is learned from data
     )
 
-    reads: dict[str, Any] = {
-        "examples": read_by(settings, examples, transform.outputs["transformed_examples"]),
+    # What both Tuner and Trainer read.
+    inputs: dict[str, Any] = {
+        "examples": training_examples(settings, examples, transform.outputs["transformed_examples"]),
         "transform_graph": transform.outputs["transform_graph"],
         "schema": schema,
         "train_args": TRAIN_ARGS,
         "eval_args": EVAL_ARGS,
     }
 
-    searches: list[BaseNode] = []
+    # Hyperparameters are searched, imported from an earlier search, or those of the experiment.
+    hyperparameter_nodes: list[BaseNode] = []
     hyperparameters: tfx.types.BaseChannel | None = None
     if settings.search:
-        tuner = Tuner(
-            tuner_fn=TUNER_FN,
-            **reads,
-            custom_config=tuner_config(settings, vocabulary.names, tune_dir=tune_dir, log_dir=log_dir),
-        )
+        task = search_task(settings, names, state_dir=tune_dir, log_dir=log_dir)
+        tuner = Tuner(tuner_fn=TUNER_FN, **inputs, custom_config=task.custom_config())
         tuner.add_upstream_node(drift_detector)
-        searches, hyperparameters = [tuner], tuner.outputs["best_hyperparameters"]
+        hyperparameter_nodes, hyperparameters = [tuner], tuner.outputs["best_hyperparameters"]
     elif settings.hyperparameters:
         importer = tfx.dsl.Importer(
             settings.hyperparameters,
             tfx.types.standard_artifacts.HyperParameters,
             # TFX takes the artifact of an earlier import of the same folder unless a property differs.
             custom_properties={"fingerprint": _folder_fingerprint(settings.hyperparameters)},
-        )
-        searches, hyperparameters = [importer.with_id(Step.IMPORT_HYPERPARAMETERS)], importer.outputs["result"]
+        ).with_id(Step.IMPORT_HYPERPARAMETERS)
+        hyperparameter_nodes, hyperparameters = [importer], importer.outputs["result"]
 
+    # Trains and exports the SavedModel that is evaluated and served.
     trainer = tfx.components.Trainer(
         run_fn="components.trainer.trainer.run_fn",
-        **reads,
+        **inputs,
         hyperparameters=hyperparameters,
-        custom_config={
-            **_training_config(settings, vocabulary.names),
-            "checkpoint_dir": checkpoint_dir,
-            "log_dir": log_dir,
-            "sources": source_fingerprint(*MODULES[Step.TRAINER]),
-        },
+        custom_config=training_task(settings, names, state_dir=checkpoint_dir, log_dir=log_dir).custom_config(),
     )
-    trainer.add_upstream_node(drift_detector)  # a drift can end the run before hours of training
+    trainer.add_upstream_node(drift_detector)
     model = trainer.outputs["model"]
 
+    # The model that serves, which the new one has to beat. Not TFX's Resolver, which open-source Kubeflow Pipelines
+    # cannot run.
     champion_resolver = ChampionResolver(
-        model=model, push_directory=push_directory, sources=source_fingerprint(*MODULES[Step.CHAMPION_RESOLVER])
+        model=model, push_directory=push_directory, sources=_sources(Step.CHAMPION_RESOLVER)
     )
 
+    # Scores on the test split decide whether the model is blessed.
     evaluator = Evaluator(
         examples=examples,
         model=model,
         champion=champion_resolver.outputs["champion"],
-        statistics=dataset_statistics.outputs["statistics"],
-        thresholds=settings.evaluation.model_dump()["thresholds"],
+        statistics=statistics,
+        requirements=settings.evaluation.requirements(),
         slices=settings.evaluation.slices,
         verticals=vocabulary.verticals,
-        sources=source_fingerprint(*MODULES[Step.EVALUATOR]),
+        sources=_sources(Step.EVALUATOR),
     )
 
+    # Publishes a blessed model with the statistics of its data: a later run's DriftDetector compares its own with them.
     pusher = Pusher(
         model=model,
         model_blessing=evaluator.outputs["blessing"],
-        statistics=dataset_statistics.outputs["statistics"],
+        statistics=statistics,
         push_directory=push_directory,
     )
 
@@ -208,7 +213,7 @@ def create_pipeline(
             example_validator,
             drift_detector,
             transform,
-            *searches,
+            *hyperparameter_nodes,
             trainer,
             champion_resolver,
             evaluator,
@@ -219,13 +224,17 @@ def create_pipeline(
     )
 
 
+def _sources(step: Step) -> str:
+    return source_fingerprint(*MODULES[step])
+
+
 def _folder_fingerprint(folder: str) -> str:
-    """Hash of the files of a local folder; "" for one that a cluster imports, anew in each run."""
+    """Hash of the files of a local folder; "" for a folder on a cluster, which each run imports again."""
     files = sorted(path for path in Path(folder).glob("*") if path.is_file())
     return hashlib.sha256(b"\0".join(path.read_bytes() for path in files)).hexdigest() if files else ""
 
 
-def read_by(settings: RunSettings, examples: Source, transformed: Source) -> Source:
+def training_examples(settings: RunSettings, examples: Source, transformed: Source) -> Source:
     """The examples that a training reads.
 
     Args:
@@ -236,33 +245,45 @@ def read_by(settings: RunSettings, examples: Source, transformed: Source) -> Sou
     return examples if reads_frames(settings.model, settings.level) else transformed
 
 
-def tuner_config(settings: RunSettings, names: Sequence[str], *, tune_dir: str, log_dir: str) -> dict[str, Any]:
-    """The Tuner's `custom_config`.
+def training_task(settings: RunSettings, names: Sequence[str], *, state_dir: str, log_dir: str) -> TrainingTask:
+    """What the Trainer trains.
 
     Args:
         settings: of the run.
         names: of the labels.
-        tune_dir: where the search keeps its trials.
+        state_dir: where it keeps its checkpoints.
         log_dir: TensorBoard's.
     """
-    return _training_config(settings, names) | {
-        "tune": settings.tuner.model_dump(mode="json", exclude={"workers"}),
-        "workers": settings.tuner.workers,
-        "tune_dir": tune_dir,
-        "log_dir": log_dir,
-        # The first names the folder of the trials, which another page of theirs must not begin anew.
-        "sources": source_fingerprint(TUNER_FN.rpartition(".")[0]),
-        "executor_sources": source_fingerprint(*MODULES[Step.TUNER]),
-    }
+    return TrainingTask(
+        experiment=settings.experiment,
+        data=settings.data.pattern,
+        level=settings.level,
+        model=settings.model,
+        training=settings.training,
+        names=tuple(names),
+        seed=settings.seed,
+        state_dir=state_dir,
+        log_dir=log_dir,
+        sources=_sources(Step.TRAINER),
+    )
 
 
-def _training_config(settings: RunSettings, names: Sequence[str]) -> dict[str, Any]:
-    return {
-        "experiment": settings.experiment,
-        "data": settings.data.pattern,
-        "level": settings.level,
-        "model": settings.model.model_dump(mode="json"),
-        "training": settings.training.model_dump(mode="json"),
-        "names": list(names),
-        "seed": settings.seed,
-    }
+def search_task(settings: RunSettings, names: Sequence[str], *, state_dir: str, log_dir: str) -> SearchTask:
+    """What the Tuner searches.
+
+    Args:
+        settings: of the run.
+        names: of the labels.
+        state_dir: where it keeps its trials.
+        log_dir: TensorBoard's.
+    """
+    shared = dict(training_task(settings, names, state_dir=state_dir, log_dir=log_dir))
+    return SearchTask(
+        **shared
+        | {
+            "tune": settings.tuner,
+            # It names the folder of the trials: an edit of their page must not begin the search anew.
+            "sources": source_fingerprint(TUNER_FN.rpartition(".")[0]),
+            "executor_sources": _sources(Step.TUNER),
+        }
+    )

@@ -8,19 +8,19 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel
 
-# The chance that any label at all is named when the videos were dealt at random (Bonferroni's correction).
+# Probability that any label is reported although the videos were split at random (Bonferroni's correction).
 SIGNIFICANCE = 0.01
 
-# Splits dealt at random to find the distances that chance makes: enough to know their spread to 10 %.
+# Random splits that measure the distances by chance: enough for their spread to 10 %.
 DEALS = 100
 
-# Standard deviations above their mean up to which a distance is put down to chance. Labels are dealt one by one, those
-# of a video occur together: real distances spread a little more.
+# A distance up to so many standard deviations above the mean is attributed to chance. Labels are dealt one by one while
+# those of a video occur together: real distances spread a little more.
 CHANCE = 4
 
 
 class SplitDistance(BaseModel, frozen=True):
-    """Jensen-Shannon distance of two splits' labels; that of videos dealt at random, on average and at most."""
+    """Jensen-Shannon distance of two splits' labels, and its mean and limit for random splits of the same videos."""
 
     first: str
     second: str
@@ -42,7 +42,7 @@ class LabelDifference(BaseModel, frozen=True):
 
 
 class Agreement(BaseModel, frozen=True):
-    """Distances of all pairs of splits; all labels whose deviation is beyond the limit, the largest first."""
+    """Distances of all pairs of splits, and all labels with a deviation beyond the limit, largest first."""
 
     distances: tuple[SplitDistance, ...]
     differences: tuple[LabelDifference, ...]
@@ -56,8 +56,8 @@ def agreement(
     """Compares all splits that have videos.
 
     Args:
-        frequencies: by split int64 [C], the videos that have a label.
-        videos: by split their number.
+        frequencies: by split int64 [C], videos with each label.
+        videos: number of videos by split.
         names: of the labels.
     """
     filled = [split for split in frequencies if videos[split]]
@@ -111,12 +111,12 @@ def jensen_shannon(first: NDArray[np.int64], second: NDArray[np.int64]) -> float
 
 
 def distance_by_chance(total: NDArray[np.int64], first: int, second: int) -> tuple[float, float]:
-    """The distance of two samples of the same videos: on average, and the largest that is put down to chance.
+    """The distance of two random samples of the same videos: mean, and the largest that is attributed to chance.
 
     Args:
-        total: int64 [C], how often each label or number occurs in both, dealt one by one (hypergeometric).
-        first: number of videos of one sample.
-        second: of the other.
+        total: int64 [C], occurrences of each label or number in both samples, dealt one by one (hypergeometric).
+        first: number of videos in the first sample.
+        second: number of videos in the second.
     """
     generator = np.random.default_rng(0)
     distances = np.zeros(DEALS)
@@ -128,14 +128,14 @@ def distance_by_chance(total: NDArray[np.int64], first: int, second: int) -> tup
 
 
 def deviation(here: NDArray[np.int64], total: NDArray[np.int64], videos_here: int, videos: int) -> NDArray[np.float64]:
-    """By how many standard deviations labels are more (or less: negative) frequent in a split than chance has it.
+    """By how many standard deviations labels are more (or, negative, less) frequent in a split than expected.
 
-    The signed root of the likelihood ratio (G) of the table "has the label or not" x "in the split or not", half a
-    video nearer to what is expected: unlike a z score it holds for labels with a handful of videos too.
+    The signed root of the likelihood ratio (G) of the table "has the label or not" x "in the split or not", corrected
+    by half a video for continuity: unlike a z score it also holds for labels with a handful of videos.
 
     Args:
-        here: int64 [C], videos of the split that have a label.
-        total: int64 [C], the same for all videos.
+        here: int64 [C], videos of the split with each label.
+        total: int64 [C], all videos with each label.
         videos_here: number of videos of the split.
         videos: number of all videos.
     """
@@ -150,24 +150,26 @@ def deviation(here: NDArray[np.int64], total: NDArray[np.int64], videos_here: in
     )
     ratio = np.zeros(len(here))
     for cell, change in table:
-        found = np.maximum(cell + change, 0)
-        # Where a cell is empty the logarithm is that of 1, and x ln x goes to 0 with x.
-        ratio += found * np.log(np.divide(found, cell, out=np.ones_like(found), where=(found > 0) & (cell > 0)))
+        observed = np.maximum(cell + change, 0)
+        # x ln x goes to 0 with x: an empty cell adds nothing.
+        ratio += observed * np.log(
+            np.divide(observed, cell, out=np.ones_like(observed), where=(observed > 0) & (cell > 0))
+        )
     return np.sign(moved) * np.sqrt(2 * np.maximum(ratio, 0))
 
 
-def describe_agreement(found: Agreement) -> list[str]:
-    """What the comparison says, one sentence for each pair of splits and one for the labels."""
+def describe_agreement(agreement: Agreement) -> list[str]:
+    """The comparison in words: a sentence for each pair of splits and one for the labels."""
     sentences = []
-    for pair in found.distances:
+    for pair in agreement.distances:
         more = pair.distance > pair.chance_limit
         verdict = "differ more than chance explains" if more else "agree"
         sentences.append(
             f"{pair.first} and {pair.second} {verdict}: their distance is {pair.distance:.4f}, "
             f"of the same videos dealt at random {pair.by_chance:.4f} (up to {pair.chance_limit:.4f})."
         )
-    if found.distances:
-        labels = len({difference.id for difference in found.differences})
+    if agreement.distances:
+        labels = len({difference.id for difference in agreement.differences})
         subject = {0: "No label is", 1: "1 label is"}.get(labels, f"{labels:,} labels are")
         sentences.append(f"{subject} more or less frequent in a split than chance explains.")
     return sentences

@@ -1,4 +1,4 @@
-"""The artifact type of DatasetStatistics, apart from its pages: who reads the numbers is not run again for a page."""
+"""The artifact type of DatasetStatistics, apart from its page, whose edits rerun no step that reads the numbers."""
 
 from tfx import v1 as tfx
 

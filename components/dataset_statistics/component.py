@@ -1,7 +1,7 @@
 """The TFX component: one pass over ExampleGen's splits, on any Beam runner."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import apache_beam as beam
@@ -35,7 +35,7 @@ class DatasetStatisticsSpec(component_spec.ComponentSpec):
 
 
 class DatasetStatisticsExecutor(base_beam_executor.BaseBeamExecutor):
-    """Counts the videos where they lie; only counts leave the workers."""
+    """Counts the videos in the workers that read them; only counts leave the workers."""
 
     def Do(
         self,
@@ -74,22 +74,22 @@ class DatasetStatisticsExecutor(base_beam_executor.BaseBeamExecutor):
 
 
 class CountVideos(beam.CombineFn):
-    """Packed tf.Examples -> SplitCounts. Runners combine where they read: records cross no shuffle, counts do."""
+    """Packed tf.Examples -> SplitCounts. Runners combine where they read: counts are shuffled, records are not."""
 
     def __init__(self, level: Level, classes: int):
         self.level, self.classes = level, classes
 
     def create_accumulator(self) -> SplitCounts:
-        """Of no video."""
+        """Counts of no videos."""
         return SplitCounts(self.level, self.classes)
 
     def add_input(self, counts: SplitCounts, example: bytes) -> SplitCounts:
-        """Counts a video."""
+        """Counts one video."""
         counts.add(example)
         return counts
 
     def merge_accumulators(self, accumulators: Iterable[SplitCounts]) -> SplitCounts:
-        """The sum of all."""
+        """The sum of all counts."""
         merged = self.create_accumulator()
         for counts in accumulators:
             merged.merge(counts)
@@ -101,26 +101,37 @@ class CountVideos(beam.CombineFn):
 
 
 class DatasetStatistics(base_beam_component.BaseBeamComponent):
-    """The thesis' tables 2 and 3 and figures 3 to 8 for the data of a run, and whether its splits agree.
+    """The thesis' tables 2 and 3 and figures 3 to 8 for the data of a run, and the agreement of its splits.
 
     Args:
         examples: ExampleGen's.
-        quarantine: ExampleGen's, for what was refused, mended or there twice.
-        names: JSON list of the label names in the order of their ids.
+        quarantine: ExampleGen's, with counts of rejected, changed and repeated records.
+        names: of the labels, in the order of their ids.
         level: of the examples.
-        data: pattern of the raw shards, for whether they are synthetic.
+        data: pattern of the raw shards, to see whether they are synthetic.
         sources: fingerprint of the code, so that an edit runs the step again.
     """
 
     SPEC_CLASS = DatasetStatisticsSpec
     EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(DatasetStatisticsExecutor)
 
-    def __init__(self, examples: tfx.types.BaseChannel, quarantine: tfx.types.BaseChannel, **parameters: str):
+    def __init__(
+        self,
+        examples: tfx.types.BaseChannel,
+        quarantine: tfx.types.BaseChannel,
+        names: Sequence[str],
+        level: Level,
+        data: str,
+        sources: str,
+    ):
         spec = DatasetStatisticsSpec(
             examples=examples,
             quarantine=quarantine,
+            names=json.dumps(list(names)),
+            level=level,
+            data=data,
+            sources=sources,
             statistics=tfx.dsl.Channel(type=DataStatistics),
-            **parameters,
         )
         super().__init__(spec=spec)
 

@@ -1,4 +1,4 @@
-"""What is counted over the videos of a split; memory grows with the number of labels, not with that of videos."""
+"""Counts over the videos of a split; memory grows with the number of labels, not with that of videos."""
 
 from typing import Any
 
@@ -19,25 +19,25 @@ from models.features import (
     Level,
 )
 
-# Pairs that wait to be counted: 1 MB. More would count no faster.
+# Pairs that are counted at once: 1 MB. More would be no faster.
 WAITING_PAIRS = 2**17
 
 
 class SplitCounts:
     """Counts of packed videos, see `components.example_gen.packing`.
 
-    However videos are grouped before they are merged, the counts are the same (video-level moments to rounding).
+    Counts don't depend on how videos are grouped before they are merged (video-level moments up to rounding).
 
     Args:
         level: of the videos.
         classes: size of the vocabulary, C.
 
     Attributes:
-        videos: their number.
-        label_frequency: int64 [C], the videos that have a label.
-        labels_a_video: int64 [C + 1], the videos that have so many labels.
-        frames_a_video: int64 [301], the videos that have so many frames; all 0 at the video level.
-        pairs: of labels that a video has both of.
+        videos: number of videos.
+        label_frequency: int64 [C], videos with each label.
+        labels_a_video: int64 [C + 1], videos by number of labels.
+        frames_a_video: int64 [301], videos by number of frames; all 0 at the video level.
+        pairs: counts of pairs of labels.
         moments: of the features, over frames or videos.
     """
 
@@ -51,7 +51,7 @@ class SplitCounts:
         self.moments: Any = CodeMoments() if level == "frame" else MeanMoments()
 
     def add(self, example: bytes) -> None:
-        """Counts one packed tf.Example, whose labels are sorted and each there once."""
+        """Counts one packed tf.Example, whose labels are sorted and distinct."""
         features = example_pb2.Example.FromString(example).features.feature
         labels = np.array(features[LABELS].int64_list.value, np.int64)
         self.videos += 1
@@ -80,7 +80,7 @@ class SplitCounts:
 
 
 class PairCounts:
-    """How many videos have both of two labels: 16 bytes for each pair that occurs (120 MB if all of 3862 labels' do).
+    """Videos by pair of their labels: 16 bytes for each pair that occurs (120 MB for all pairs of 3862 labels).
 
     Args:
         classes: size of the vocabulary, C. The pair of i < j has the key i * C + j.
@@ -94,7 +94,7 @@ class PairCounts:
         self._number_waiting = 0
 
     def add(self, labels: NDArray[np.int64]) -> None:
-        """Counts the pairs of a video's labels: int64, ascending, each once."""
+        """Counts the pairs of a video's labels: int64, ascending, distinct."""
         for place, label in enumerate(labels[:-1], start=1):
             self._waiting.append(label * self.classes + labels[place:])
             self._number_waiting += len(labels) - place
@@ -107,7 +107,7 @@ class PairCounts:
         self._add_counts(other._keys, other._counts)
 
     def top(self, number: int) -> list[tuple[int, int, int]]:
-        """The most frequent pairs: two labels, the lower first, and their videos; ties in the order of labels."""
+        """The most frequent pairs: both labels, the lower first, and their videos; ties in order of labels."""
         self._count_waiting()
         order = np.lexsort((self._keys, -self._counts))[:number]
         return [

@@ -1,4 +1,4 @@
-"""Mean and variance of every feature, over the frames or over the means of videos; mergeable."""
+"""Mean and variance of every feature over frames or over videos; mergeable."""
 
 from dataclasses import dataclass, field
 
@@ -21,9 +21,9 @@ def _float_zeros() -> NDArray[np.float64]:
 
 @dataclass
 class CodeMoments:
-    """Of 8-bit codes over frames: sums are integers, so mean and variance are exact however videos are grouped.
+    """Moments of 8-bit codes over frames: sums are integers, so the result is exact however videos are grouped.
 
-    The sum of squares of a dimension fits int64 for 1.4e14 frames, 100,000 times those of YouTube-8M.
+    The sum of squares of a dimension fits int64 for 1.4e14 frames, 100,000 times as many as YouTube-8M has.
     """
 
     count: int = 0
@@ -34,7 +34,7 @@ class CodeMoments:
         """Counts the frames of a video: uint8 [frames, 1024] and [frames, 128]."""
         self.count += len(rgb)
         for codes, columns in ((rgb, slice(0, RGB_WIDTH)), (audio, slice(RGB_WIDTH, WIDTH))):
-            # 255 squared fits uint16, 300 of them fit uint32: 0.12 ms a video; int64 all through takes five times that.
+            # 255 squared fits uint16, 300 of them fit uint32: 0.12 ms a video; int64 throughout takes five times that.
             self.sums[columns] += codes.sum(axis=0, dtype=np.uint32)
             self.squares[columns] += np.square(codes, dtype=np.uint16).sum(axis=0, dtype=np.uint32)
 
@@ -45,8 +45,8 @@ class CodeMoments:
         self.squares += other.squares
 
     def mean_and_variance(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Of the dequantized features, float64 [1152] each; over all frames, so without Bessel's correction."""
-        # Python's integers: n times the squares, which the variance needs, would not fit int64.
+        """Mean and variance of the dequantized features, float64 [1152]; all frames, so without Bessel's correction."""
+        # Python's integers: n times the sum of squares would not fit int64.
         sums, squares = self.sums.astype(object), self.squares.astype(object)
         mean = (sums / self.count).astype(np.float64)
         variance = ((self.count * squares - sums * sums) / self.count**2).astype(np.float64)
@@ -55,7 +55,7 @@ class CodeMoments:
 
 @dataclass
 class MeanMoments:
-    """Of float features over videos, by updates that don't cancel (Chan, Golub and LeVeque, 1983)."""
+    """Moments of float features over videos, without cancellation (Chan, Golub and LeVeque, 1983)."""
 
     count: int = 0
     mean: NDArray[np.float64] = field(default_factory=_float_zeros)
@@ -80,5 +80,5 @@ class MeanMoments:
         self.count = count
 
     def mean_and_variance(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Float64 [1152] each; the variance is over all videos, without Bessel's correction."""
+        """Mean and variance, float64 [1152]; over all videos, so without Bessel's correction."""
         return self.mean, self.deviations / self.count

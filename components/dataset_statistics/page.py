@@ -1,4 +1,4 @@
-"""The statistics as a page and as figures for people."""
+"""The statistics as a page and as figures."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -25,10 +25,10 @@ from models.features import MAX_FRAMES
 
 PAGE = "statistics.html"
 
-# More labels are counted instead of named in a cell.
+# Labels that a cell names; of more it shows the number.
 NAMES_SHOWN = 2
 
-# What the page lists at first sight.
+# Rows that the page shows before it is unfolded.
 PAIRS_SHOWN = 10
 DIFFERENCES_SHOWN = 20
 
@@ -47,9 +47,9 @@ def render(
     Args:
         statistics: of the data set.
         subject: the page's title.
-        synthetic: says on top that the data are, see `components.pages`.
+        synthetic: the note that data are synthetic, see `components.pages`.
         navigation: links to other pages, see `components.pages`.
-        page: this one's file name without ending, among them.
+        page: file name of this page without ending.
     """
     return (
         page_templates(Path(__file__).parent)
@@ -82,7 +82,7 @@ def write_for_people(statistics: Statistics, uri: str) -> None:
 
 
 def table(statistics: Statistics) -> dict[str, list[str]]:
-    """The rows of the thesis' tables 2 and 3 and some more, by name: a cell a split."""
+    """The rows of the thesis' tables 2 and 3 and some more, by name: a cell for each split."""
     splits = statistics.splits.values()
     rows = {
         "video count": [f"{split.videos:,}" for split in splits],
@@ -99,22 +99,22 @@ def table(statistics: Statistics) -> dict[str, list[str]]:
     return rows
 
 
-def _extreme(found: Extreme) -> str:
+def _extreme(extreme: Extreme) -> str:
     # Labels without a video are listed as absent.
-    return f"{found.videos:,} ({_some(found.labels)})" if found.videos else "0"
+    return f"{extreme.videos:,} ({_some(extreme.labels)})" if extreme.videos else "0"
 
 
 def _some(names: tuple[str, ...]) -> str:
-    """Names where they are few, else their number."""
+    """The names of a few labels, else their number."""
     return f"{len(names):,} labels" if len(names) > NAMES_SHOWN else ", ".join(names) or "none"
 
 
-def _mean(found: Distribution | None) -> str:
-    return f"{found.mean:.2f}" if found else ""
+def _mean(numbers: Distribution | None) -> str:
+    return f"{numbers.mean:.2f}" if numbers else ""
 
 
-def _spread(found: Distribution | None) -> str:
-    return f"{found.least}, {found.median}, {found.most}" if found else ""
+def _spread(numbers: Distribution | None) -> str:
+    return f"{numbers.least}, {numbers.median}, {numbers.most}" if numbers else ""
 
 
 def _plots(statistics: Statistics) -> dict[str, list[Any]]:

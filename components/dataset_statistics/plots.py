@@ -1,4 +1,4 @@
-"""The plots of the page, and the label frequencies of a split as figures 3 to 8 of the thesis have them."""
+"""The plots of the page, and the label frequencies of a split as in figures 3 to 8 of the thesis."""
 
 import io
 from collections.abc import Mapping, Sequence
@@ -15,17 +15,17 @@ from components.dataset_statistics.statistics import Distribution, Features, Spl
 from components.pages.svg import COLOURS, TEXT, svg_plot
 from models.features import MAX_FRAMES, RGB_WIDTH
 
-# Inches: at 72 points each a little less than the narrowest page we draw for, so that letters keep their size there.
+# Inches, 72 points each: a little less than the narrowest page, so that letters keep their size there.
 SIZE = (4.6, 2.6)
 
-# Columns of a page's plot: one for each pixel of its 460 points or so. A bar for each of 3862 labels would be as wide
-# as an eighth of one and take 20 times the bytes.
+# Columns of a page's plot: one for each pixel of its 460 points or so. A bar for each of 3862 labels would be an eighth
+# of a pixel wide and take 20 times the bytes.
 COLUMNS = 480
 
-# Bars begin below log10(1) = 0: those of labels with a single video would have no height.
+# Bars begin below log10(1) = 0, else those of labels with a single video would have no height.
 FLOOR = -0.3
 
-# Marks of absent labels reach from the floor down to here.
+# Marks of absent labels reach from FLOOR down to here.
 ABSENT_FLOOR = -0.55
 
 # Frames (seconds) that share a column.
@@ -49,7 +49,7 @@ def labels_a_column(classes: int) -> int:
 
 
 def frequency_figures(split: str, statistics: SplitStatistics) -> dict[str, bytes]:
-    """The same with a bar for each label, as files: PNG and SVG by their ending."""
+    """The same plot with a bar for each label, as PNG and SVG files by their ending."""
     style = {
         "svg.fonttype": "none",
         "svg.hashsalt": split,  # the same bytes in every run
@@ -72,7 +72,7 @@ def frequency_figures(split: str, statistics: SplitStatistics) -> dict[str, byte
 
 
 def distribution_plot(title: str, axis: str, splits: Mapping[str, Distribution], frames: bool) -> Markup:
-    """Shares of the videos of each split, against a number they have."""
+    """Share of each split's videos by their number of labels or frames."""
 
     def paint(axes: Axes) -> None:
         most = MAX_FRAMES if frames else max(found.most for found in splits.values())
@@ -110,7 +110,7 @@ RGB_COLUMNS, AUDIO_COLUMNS = slice(0, RGB_WIDTH), slice(RGB_WIDTH, None)
 
 
 def _frequencies(axes: Axes, frequency: Sequence[int], per_column: int) -> None:
-    """Bars; where labels share a column dark up to the least frequent of them, light up to the most frequent."""
+    """Bars; a column of several labels is dark up to the least frequent of them, light up to the most frequent."""
     edges = np.append(np.arange(0, len(frequency), per_column), len(frequency)) - 0.5
     columns = _by_column(np.array(frequency), per_column)
     least, most = (np.log10(np.maximum(extreme, 10**FLOOR)) for extreme in (columns.min(1), columns.max(1)))
@@ -134,5 +134,5 @@ def _by_column(values: NDArray[np.int64], per_column: int) -> NDArray[np.int64]:
 
 
 def _legend(axes: Axes) -> None:
-    """Beside the title, where no curve can run into it."""
+    """Puts the legend beside the title, where no curve can overlap it."""
     axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=3, fontsize=8, handlelength=1.5, columnspacing=1)

@@ -1,4 +1,4 @@
-"""Counts raw shards as they lie on disk, a file a process, without a pipeline."""
+"""Counts raw shards without a pipeline, in parallel processes."""
 
 import hashlib
 import os
@@ -23,14 +23,14 @@ from models.features import Level
 
 @dataclass
 class ShardCounts:
-    """What a raw shard holds.
+    """Counts of a raw shard.
 
     Attributes:
         splits: counts by the split that videos go to.
-        summary: what was mended and refused, duplicates excepted.
-        refused: all records that cannot be used.
-        ids: uint64, a video each: 62 bits of its id's hash, then 2 of its split's place in SPLITS. Of 6.1 million
-            videos two share these 62 bits by chance once in 250,000 data sets.
+        summary: ExampleGen's, without duplicates.
+        refused: all rejected records.
+        ids: uint64, one for each video: 62 bits of the hash of its id, then 2 of its split's place in SPLITS. Among 6.1
+            million videos two share these 62 bits by chance in one of 250,000 data sets.
     """
 
     splits: dict[str, SplitCounts]
@@ -43,11 +43,11 @@ def count_shard(shard: Shard, policy: SplitPolicy, level: Level, classes: int) -
     """Reads, checks, packs and counts the videos of a raw shard, as ExampleGen would ingest them."""
     splits: dict[str, SplitCounts] = {}
     summary = Summary()
-    refused, ids = [], []
+    rejected, ids = [], []
     for video in read_shard(shard.file, level, classes):
         if isinstance(video, RejectedRecord):
-            summary.refuse(video)
-            refused.append(video)
+            summary.add_rejected(video)
+            rejected.append(video)
             continue
         split = shard.split or policy.of_id(video.id)
         if split not in splits:
@@ -56,7 +56,7 @@ def count_shard(shard: Shard, policy: SplitPolicy, level: Level, classes: int) -
         summary.add(video, split, shard.file.path)
         id_hash = int.from_bytes(hashlib.blake2b(video.id, digest_size=8).digest(), "big")
         ids.append(id_hash & ~3 | SPLITS.index(split))
-    return ShardCounts(splits, summary, refused, np.array(ids, np.uint64))
+    return ShardCounts(splits, summary, rejected, np.array(ids, np.uint64))
 
 
 def count_shards(
@@ -77,7 +77,7 @@ def count_shards(
         policy: splits by id where a shard has no split.
         level: of the records.
         classes: size of the vocabulary.
-        bad_records: gets a line of JSON for each: file, record and reason.
+        bad_records: file for the rejected records, a line of JSON each: file, record and reason.
         progress: called after each shard with its size in bytes.
 
     Returns:
@@ -87,7 +87,7 @@ def count_shards(
     summary, ids = Summary(), []
     count = partial(count_shard, policy=policy, level=level, classes=classes)
     processes = len(os.sched_getaffinity(0))
-    # Forked, so that TensorFlow is not imported once more in each; this process counts too, every so manieth shard.
+    # Forked, so that TensorFlow is not imported in each process. This process counts too, one in `processes` shards.
     # Shards are merged in their order: sums of floats are the same in every run.
     with ProcessPoolExecutor(max(processes - 1, 1), get_context("fork"), _end_with_parent) as pool:
         elsewhere = pool.map(count, [shard for number, shard in enumerate(shards) if number % processes])
@@ -97,14 +97,14 @@ def count_shards(
                 splits[split].merge(counts)
             summary.merge(counted.summary)
             ids.append(counted.ids)
-            bad_records.writelines(refused.line for refused in counted.refused)
+            bad_records.writelines(record.line for record in counted.refused)
             progress(shard.file.size)
-    summary.duplicates = dict(Counter(where for where in _repeated(np.concatenate(ids))))
+    summary.duplicates = dict(Counter(_repeated(np.concatenate(ids))))
     return splits, summary
 
 
 def _end_with_parent() -> None:
-    """Ends this process of a pool when its parent is gone, killed too: it would wait for work for ever."""
+    """Ends this process of a pool when its parent has ended or was killed; else it would wait for work for ever."""
     parent = parent_process()
     assert parent
 
@@ -116,7 +116,7 @@ def _end_with_parent() -> None:
 
 
 def _repeated(ids: NDArray[np.uint64]) -> Iterator[str]:
-    """Where each id that occurs more than once does, see `repeated`."""
+    """The splits of each id that occurs more than once, see `repeated`."""
     ids.sort()
     hashes = ids >> np.uint64(2)
     again = np.flatnonzero(hashes[1:] == hashes[:-1])

@@ -1,4 +1,4 @@
-"""`statistics.json`: everything that was counted, with the names of labels, as types that others read."""
+"""`statistics.json`: all counts of a data set, with the names of labels."""
 
 from collections.abc import Mapping, Sequence
 
@@ -45,7 +45,7 @@ class LabelPair(BaseModel, frozen=True):
 
 
 class Distribution(BaseModel, frozen=True):
-    """Of a number a video has; `counts[n]` videos have n."""
+    """Distribution of a number over the videos; `counts[n]` videos have n."""
 
     mean: float
     least: int
@@ -62,11 +62,10 @@ class Features(BaseModel, frozen=True):
 
 
 class SplitStatistics(BaseModel, frozen=True):
-    """What a split holds; all that is taken over its videos is None where it has none.
+    """Statistics of a split; distributions and features are None where it has no videos.
 
-    `label_frequency[l]` videos have the label l; `min_frequency` is 0 where labels are absent. `features` are taken
-    over the frames of all videos at the frame level, over the videos at the video level, which has no
-    `frames_a_video`.
+    `label_frequency[l]` videos have the label l; `min_frequency` is 0 where labels are absent. `features` are over the
+    frames of all videos at the frame level, and over the videos at the video level, which has no `frames_a_video`.
     """
 
     videos: int
@@ -83,9 +82,9 @@ class SplitStatistics(BaseModel, frozen=True):
 
 
 class Statistics(BaseModel, frozen=True):
-    """Of a data set: `data` is the pattern of its shards, `names` are those of the labels in the order of their ids.
+    """Statistics of a data set: `data` is the pattern of its shards, `names` are its labels' in the order of their ids.
 
-    `bad_records` is the file or folder that lists all records that could not be used, "" where there may be none.
+    `bad_records` is the file or folder that lists the rejected records, "" where none is written.
     """
 
     data: str
@@ -99,7 +98,7 @@ class Statistics(BaseModel, frozen=True):
 
     @classmethod
     def read(cls, uri: str) -> "Statistics":
-        """Reads what `write` left in a folder.
+        """Reads `statistics.json` of a folder.
 
         Raises:
             InputError: it cannot be read, or is damaged.
@@ -128,7 +127,7 @@ def describe(
     ingest: Summary,
     bad_records: str,
 ) -> Statistics:
-    """Everything that follows from the counts of the splits, see `Statistics`."""
+    """The statistics of a data set, computed from the counts of its splits; see `Statistics`."""
     names = tuple(names)
     return Statistics(
         data=data,
@@ -136,10 +135,10 @@ def describe(
         synthetic=synthetic,
         ingest=ingest,
         bad_records=bad_records,
-        splits={split: _describe(found, names) for split, found in counts.items()},
+        splits={split: _describe(split_counts, names) for split, split_counts in counts.items()},
         agreement=agreement(
-            {split: found.label_frequency for split, found in counts.items()},
-            {split: found.videos for split, found in counts.items()},
+            {split: split_counts.label_frequency for split, split_counts in counts.items()},
+            {split: split_counts.videos for split, split_counts in counts.items()},
             names,
         ),
         names=names,
@@ -187,7 +186,7 @@ def _distribution(counts: NDArray[np.int64]) -> Distribution | None:
     return Distribution(
         mean=float(counts @ np.arange(len(counts))) / videos,
         least=int(seen[0]),
-        # The lower of the two in the middle of an even number of videos.
+        # Of an even number of videos the lower of the two in the middle.
         median=int(np.searchsorted(np.cumsum(counts), (videos + 1) // 2)),
         most=most,
         counts=tuple(counts[: most + 1].tolist()),

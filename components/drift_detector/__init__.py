@@ -1,1 +1,1 @@
-"""Whether new training data still look like those of the model that serves."""
+"""DriftDetector: whether new training data still look like those of the model that serves."""

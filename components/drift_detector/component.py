@@ -1,4 +1,4 @@
-"""The TFX component: compares before anything is trained, so that a drift can end the run."""
+"""The TFX component, which runs before the Trainer: a drift can end the run."""
 
 from typing import Any
 
@@ -36,7 +36,7 @@ class DriftDetectorSpec(component_spec.ComponentSpec):
 
 
 class DriftDetectorDriver(ResolvingDriver):
-    """Looks up what serves: only another model makes the comparison run again."""
+    """Looks up the version that serves: only another one makes the comparison run again."""
 
     def resolve(self, input_dict: dict[str, list[tfx.dsl.Artifact]], exec_properties: dict[str, Any]) -> dict[str, Any]:
         """Adds the version that serves, "" where none does."""
@@ -44,7 +44,7 @@ class DriftDetectorDriver(ResolvingDriver):
 
 
 class DriftDetectorExecutor(base_executor.BaseExecutor):
-    """Compares the statistics of the run with those that were pushed with the model."""
+    """Compares the statistics of the run with those pushed with the model that serves."""
 
     def Do(
         self,
@@ -55,8 +55,8 @@ class DriftDetectorExecutor(base_executor.BaseExecutor):
         """Writes the drift.
 
         Raises:
-            InputError: the data are of another level or have other labels than the model that serves, so it could not
-                be compared with a new one; or they drifted and the settings say to stop.
+            InputError: the data have another level or other labels than the model that serves, so a new model could not
+                be compared with it; or they drifted and `data.drift.stop` is true.
         """
         statistics = Statistics.read(artifact_utils.get_single_uri(input_dict["statistics"]))
         settings = DriftSettings.model_validate_json(exec_properties["settings"])
@@ -77,7 +77,7 @@ class DriftDetector(base_component.BaseComponent):
     Args:
         statistics: DatasetStatistics'.
         push_directory: the folder that the Pusher pushes to.
-        settings: JSON of DriftSettings.
+        settings: what counts as drift.
         sources: fingerprint of the code, so that an edit runs the step again.
     """
 
@@ -85,14 +85,19 @@ class DriftDetector(base_component.BaseComponent):
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(DriftDetectorExecutor)
     DRIVER_CLASS = DriftDetectorDriver
 
-    def __init__(self, statistics: tfx.types.BaseChannel, **parameters: str):
-        super().__init__(
-            spec=DriftDetectorSpec(statistics=statistics, drift=tfx.dsl.Channel(type=DataDrift), **parameters)
+    def __init__(self, statistics: tfx.types.BaseChannel, push_directory: str, settings: DriftSettings, sources: str):
+        spec = DriftDetectorSpec(
+            statistics=statistics,
+            push_directory=push_directory,
+            settings=settings.model_dump_json(),
+            sources=sources,
+            drift=tfx.dsl.Channel(type=DataDrift),
         )
+        super().__init__(spec=spec)
 
 
 def detect_drift(statistics: Statistics, push_directory: str, version: str, settings: DriftSettings) -> Drift:
-    """Compares data with those that a pushed model was trained on.
+    """Compares data with the training data of a pushed model.
 
     Args:
         statistics: of the data.
@@ -101,7 +106,7 @@ def detect_drift(statistics: Statistics, push_directory: str, version: str, sett
         settings: the limits.
 
     Raises:
-        InputError: the data are of another level or have other labels than the model.
+        InputError: the data have another level or other labels than the model.
     """
     if not version:
         return Drift(version="", not_compared="no model serves yet: nothing to compare the data with")
@@ -113,5 +118,5 @@ def detect_drift(statistics: Statistics, push_directory: str, version: str, sett
 
 
 def _serving(push_directory: str) -> str:
-    found = newest(push_directory)
-    return found[0] if found else ""
+    serving = newest(push_directory)
+    return serving[0] if serving else ""

@@ -1,4 +1,4 @@
-"""How far training data are from those of the model that serves, in numbers and in words."""
+"""How far training data have drifted from those of the model that serves, in numbers and in words."""
 
 import math
 from statistics import NormalDist
@@ -22,7 +22,7 @@ from models.features import RGB_WIDTH
 
 DRIFT = "drift.json"
 
-# Labels or features that a sentence names.
+# Labels that a sentence names.
 NAMED = 3
 
 # The two sides of the comparison, as `agreement` calls its splits.
@@ -30,7 +30,7 @@ BEFORE, NOW = "before", "now"
 
 
 class Measure(BaseModel, frozen=True):
-    """One comparison; beyond both its limit and what chance explains it is drift."""
+    """One comparison; a value above both the limit and what chance explains is drift."""
 
     name: str
     value: float
@@ -39,12 +39,12 @@ class Measure(BaseModel, frozen=True):
 
     @property
     def drifted(self) -> bool:
-        """Whether the value is too large to be put down to chance or to be tolerated."""
+        """Whether the value is above the limit and above what chance explains."""
         return self.value > max(self.limit, self.by_chance)
 
 
 class FeatureShift(BaseModel, frozen=True):
-    """The move of a feature's mean, in standard deviations that it had before; `name` is say `rgb 17`."""
+    """Shift of a feature's mean, in its standard deviations before; `name` is say `rgb 17`."""
 
     name: str
     before: float
@@ -55,7 +55,7 @@ class FeatureShift(BaseModel, frozen=True):
 class Drift(BaseModel, frozen=True):
     """A run's training data against those of the model that serves.
 
-    Where nothing was compared `not_compared` says why and all else is empty. `appeared` and `vanished` are the labels
+    Where nothing was compared `not_compared` is the reason and all else is empty. `appeared` and `vanished` are labels
     that only one side has, by more than chance explains; `shifted` lists the features with the largest shifts.
     """
 
@@ -68,7 +68,7 @@ class Drift(BaseModel, frozen=True):
 
     @property
     def findings(self) -> list[str]:
-        """A sentence for each drift; none where the data stayed as they were."""
+        """A sentence for each drift; empty where there is none."""
         sentences = [
             f"{measure.name}: {measure.value:.3f}, allowed {measure.limit:g}, by chance up to {measure.by_chance:.3f}"
             for measure in self.measures
@@ -92,7 +92,7 @@ class Drift(BaseModel, frozen=True):
 
     @classmethod
     def read(cls, uri: str) -> "Drift":
-        """Reads what `write` left in a folder."""
+        """Reads `drift.json` of a folder."""
         with FileSystems.open(f"{uri}/{DRIFT}") as file:
             return cls.model_validate_json(file.read())
 
@@ -106,9 +106,9 @@ def compare(before: Statistics, now: Statistics, version: str, settings: DriftSe
     """Compares the training splits of two data sets of the same labels and level.
 
     Args:
-        before: of the model that serves.
-        now: of the run.
-        version: that serves.
+        before: statistics of the data of the model that serves.
+        now: statistics of the run's data.
+        version: of the model that serves.
         settings: the limits.
     """
     old, new = before.splits[SPLITS[0]], now.splits[SPLITS[0]]
@@ -150,27 +150,27 @@ def compare(before: Statistics, now: Statistics, version: str, settings: DriftSe
 def shift_by_chance(before: int, now: int, features: int) -> float:
     """The largest shift of a mean, in standard deviations, that two samples of the same videos have by chance.
 
-    Frames of a video resemble each other, so each video counts as one observation: rather too much than too little.
-    From a few hundred videos on; with a hundred the tails of Student's t are 2.6 times as heavy as assumed here.
+    Frames of a video resemble each other, so each video counts as one observation: the limit is rather too high than
+    too low. It holds from a few hundred videos on; with a hundred the tails of Student's t are 2.6 times as heavy.
 
     Args:
-        before: number of videos.
-        now: number of videos.
-        features: how many are compared (Bonferroni's correction).
+        before: number of videos of the model that serves.
+        now: number of videos of the run.
+        features: number of compared features (Bonferroni's correction).
     """
     return NormalDist().inv_cdf(1 - SIGNIFICANCE / (2 * features)) * math.sqrt(1 / before + 1 / now)
 
 
 def _frames(before: Distribution, now: Distribution, limit: float) -> Measure:
     length = max(len(before.counts), len(now.counts))
-    old, new = (np.pad(np.array(each.counts), (0, length - len(each.counts))) for each in (before, now))
+    old, new = (np.pad(np.array(side.counts), (0, length - len(side.counts))) for side in (before, now))
     _, by_chance = distance_by_chance(old + new, int(old.sum()), int(new.sum()))
     distance = jensen_shannon(old, new)
     return Measure(name="distance of the numbers of frames", value=distance, limit=limit, by_chance=by_chance)
 
 
 def _shifts(before: Features, now: Features) -> list[FeatureShift]:
-    """Of all features, the largest first; a feature that hardly varies is measured in steps of its quantization."""
+    """Shifts of all features, largest first; that of a feature that hardly varies is in steps of the quantization."""
     old, new = np.array(before.mean), np.array(now.mean)
     shifts = np.abs(new - old) / np.maximum(np.sqrt(before.variance), CODE_STEP)
     return [

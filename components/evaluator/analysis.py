@@ -1,4 +1,4 @@
-"""What TFMA computes of a model, and on how many videos at once."""
+"""The evaluation by TFMA: what it computes, on how many videos at once."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -14,8 +14,9 @@ from components.evaluator.requirements import Requirement, tfma_thresholds
 from components.evaluator.verdict import CANDIDATE, CHAMPION
 from models.features import NUM_FRAMES, Level
 
-# Videos at once. TFMA's own choice, up to 1000 by the clock, takes 9 KB more memory with each video-level one (1,361 MB
-# for 984, 1,756 MB for 46,066; with 32 at once 1,340 and 1,342 MB) and 1.4 GB for a batch of dequantized frames.
+# Videos at once. TFMA's own choice, up to 1000 by measured time, takes 9 KB more memory with each video-level one
+# (1,361 MB for 984, 1,756 MB for 46,066; with 32 at once 1,340 and 1,342 MB) and 1.4 GB for a batch of dequantized
+# frames.
 BATCH = 32
 
 
@@ -25,10 +26,10 @@ def analyze(
     """Adds the evaluation of models to a Beam pipeline.
 
     Args:
-        pipeline: to add to.
+        pipeline: that runs the evaluation.
         patterns: of the files of packed tf.Examples.
-        models: folders of the SavedModels: the candidate's and perhaps the champion's.
-        config: see `eval_config`, for the same models.
+        models: folders of the SavedModels by name: CANDIDATE, and CHAMPION where there is one.
+        config: of `eval_config`, for the same models.
         output: folder of TFMA's results.
     """
     shared = [
@@ -58,14 +59,14 @@ def eval_config(
     slices: Sequence[str],
     groups: Mapping[str, Sequence[int]],
 ) -> tfma.EvalConfig:
-    """What TFMA is to compute.
+    """The configuration of TFMA.
 
     Args:
-        thresholds: of `f1_at_threshold` by model, the candidate and perhaps the champion.
+        thresholds: of `f1_at_threshold` by model: CANDIDATE, and CHAMPION where there is one.
         classes: number of labels.
         level: of the examples; frame-level ones are sliced by number of frames too.
         requirements: what the candidate must reach.
-        slices: more features to slice by.
+        slices: further features to slice by.
         groups: label ids by the name of their group.
     """
     model = {

@@ -1,7 +1,8 @@
-"""Evaluator: TFX's, with all official metrics, made to work without a champion and to say why it decided so."""
+"""Evaluator: all official metrics with TFMA, with or without a champion, and a verdict with its reasons."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 from apache_beam.io.filesystems import FileSystems
@@ -17,10 +18,10 @@ from components.dataset_statistics.statistics import Statistics
 from components.evaluator.analysis import analyze, eval_config
 from components.evaluator.label_groups import label_groups
 from components.evaluator.page import evaluation_page
-from components.evaluator.requirements import parse_requirements
+from components.evaluator.requirements import Requirement
 from components.evaluator.verdict import CANDIDATE, CHAMPION, Verdict, judge
 from components.example_gen.splits import SPLITS
-from components.served_models import read_model_card
+from components.served_models import ModelCard
 from models.metrics.video_metrics import THRESHOLD
 
 PAGE = "evaluation.html"
@@ -31,7 +32,7 @@ class EvaluatorSpec(component_spec.ComponentSpec):
 
     PARAMETERS = {
         "example_splits": component_spec.ExecutionParameter(type=str),
-        "thresholds": component_spec.ExecutionParameter(type=str),
+        "requirements": component_spec.ExecutionParameter(type=str),
         "slices": component_spec.ExecutionParameter(type=str),
         "verticals": component_spec.ExecutionParameter(type=str),
         "sources": component_spec.ExecutionParameter(type=str),
@@ -67,7 +68,7 @@ class EvaluatorExecutor(base_beam_executor.BaseBeamExecutor):
             for name, model in ({CANDIDATE: candidate} | ({CHAMPION: champion} if version else {})).items()
         }
         slices = json.loads(exec_properties["slices"])
-        requirements = parse_requirements(json.loads(exec_properties["thresholds"]))
+        requirements = [Requirement(**bounds) for bounds in json.loads(exec_properties["requirements"])]
         frequency = statistics.splits[SPLITS[0]].label_frequency
         config = eval_config(
             {name: threshold_of(folder) for name, folder in folders.items()},
@@ -90,7 +91,7 @@ class EvaluatorExecutor(base_beam_executor.BaseBeamExecutor):
         page = evaluation_page(
             verdict,
             statistics.names,
-            subject=read_model_card(folders[CANDIDATE]).get("experiment", ""),
+            subject=ModelCard.read(folders[CANDIDATE]).experiment,
             synthetic=statistics.synthetic,
             navigation={},
         )
@@ -100,7 +101,7 @@ class EvaluatorExecutor(base_beam_executor.BaseBeamExecutor):
 
 
 def _bless(blessing: tfx.dsl.Artifact, candidate: tfx.dsl.Artifact, verdict: Verdict) -> None:
-    """Writes what TFX's own Evaluator writes of a verdict, and the reasons."""
+    """Writes a verdict as TFX's Evaluator does, and its reasons."""
     blessed, not_blessed = constants.BLESSED_FILE_NAME, constants.NOT_BLESSED_FILE_NAME
     io_utils.write_string_file(f"{blessing.uri}/{blessed if verdict.blessed else not_blessed}", "")
     blessing.set_int_custom_property(constants.ARTIFACT_PROPERTY_BLESSED_KEY, int(verdict.blessed))
@@ -115,10 +116,10 @@ class Evaluator(base_beam_component.BaseBeamComponent):
     Args:
         examples: ExampleGen's.
         model: the candidate.
-        champion: ChampionResolver's model, which may be none.
-        statistics: DatasetStatistics', which knows names and frequencies of the labels.
-        thresholds: bounds by metric and slice, see `parse_requirements`.
-        slices: features of the examples whose values make slices, beside the number of labels and of frames.
+        champion: ChampionResolver's model, which may be empty.
+        statistics: DatasetStatistics', with names and frequencies of the labels.
+        requirements: what it must reach.
+        slices: features of the examples whose values make slices, beside the numbers of labels and of frames.
         verticals: the top-level vertical of each label; empty if there are none.
         sources: fingerprint of the code, so that an edit runs the step again.
     """
@@ -132,7 +133,7 @@ class Evaluator(base_beam_component.BaseBeamComponent):
         model: tfx.types.BaseChannel,
         champion: tfx.types.BaseChannel,
         statistics: tfx.types.BaseChannel,
-        thresholds: Mapping[str, Mapping[str, float | None]],
+        requirements: Sequence[Requirement],
         slices: Sequence[str],
         verticals: Sequence[str],
         sources: str,
@@ -143,7 +144,7 @@ class Evaluator(base_beam_component.BaseBeamComponent):
             baseline_model=champion,
             statistics=statistics,
             example_splits=json.dumps([SPLITS[2]]),
-            thresholds=json.dumps(thresholds),
+            requirements=json.dumps([asdict(requirement) for requirement in requirements]),
             slices=json.dumps(list(slices)),
             verticals=json.dumps(list(verticals)),
             sources=sources,
@@ -154,5 +155,6 @@ class Evaluator(base_beam_component.BaseBeamComponent):
 
 
 def threshold_of(folder: str) -> float:
-    """The threshold of the best F1 on the validation split; 0.5 for models that were exported without."""
-    return read_model_card(folder).get("threshold", THRESHOLD)
+    """The threshold of the best F1 on the validation split; 0.5 for models exported without one."""
+    threshold = ModelCard.read(folder).threshold
+    return THRESHOLD if threshold is None else threshold

@@ -1,4 +1,4 @@
-"""What lies behind the scores of a slice: curves, labels, confusions and videos."""
+"""Details behind the scores of a slice: curves, labels, confusions and videos."""
 
 import zlib
 from typing import Self
@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict
 from models.metrics.findings import Findings, Video
 from models.metrics.video_metrics import CALIBRATION_BINS, VideoMetrics
 
-# As many confused pairs as a page shows.
+# Confused pairs, as many as a page shows.
 CONFUSIONS = 30
 
 
@@ -17,10 +17,10 @@ class Details(BaseModel):
     """Counts of one model on the videos of a slice.
 
     Attributes:
-        replicates: F1 and GAP of each bootstrap replicate; those of two models belong together.
+        replicates: F1 and GAP of each bootstrap replicate; the replicates of two models draw the same videos.
         true_positives, predicted, actual: videos by label id, predicted above 0.5.
-        hits_above, predicted_above: (video, label) pairs by threshold k / 1000, the right ones and all.
-        confidence, accuracy, pairs: mean probability, share of right ones and number of the pairs in each of 20 bins.
+        hits_above, predicted_above: correct and all predicted (video, label) pairs by threshold k / 1000.
+        confidence, accuracy, pairs: mean probability, share of correct pairs and number of pairs in each of 20 bins.
         threshold: of `f1_at_threshold`, fitted to the validation split.
         confusions: (missed label, wrong label, videos).
         sample, worst: some videos, and those with the largest errors.
@@ -45,7 +45,7 @@ class Details(BaseModel):
 
     @classmethod
     def of(cls, metrics: VideoMetrics, findings: Findings, threshold: float) -> Self:
-        """Takes them from the accumulators."""
+        """The details in the accumulators."""
         hits_above, predicted_above = metrics.decisions_by_threshold()
         positives, pairs, probabilities = (
             counts.reshape(CALIBRATION_BINS, -1).sum(axis=1)
@@ -74,5 +74,5 @@ class Details(BaseModel):
 
     @classmethod
     def from_bytes(cls, content: bytes) -> Self:
-        """What `to_bytes` made."""
+        """Reads the result of `to_bytes`."""
         return cls.model_validate_json(zlib.decompress(content))

@@ -1,4 +1,4 @@
-"""Groups of labels that get an F1 of their own: by frequency, by vertical, and single frequent ones."""
+"""Groups of labels with an F1 of their own: by frequency, by vertical, and single frequent labels."""
 
 from collections.abc import Sequence
 
@@ -7,7 +7,7 @@ import numpy as np
 # Shares of the labels, the most frequent of the training split first.
 HEAD, MIDDLE = 0.1, 0.4
 
-# Labels that get a score of their own.
+# Single labels with a score of their own.
 FREQUENT = 10
 
 
@@ -15,12 +15,12 @@ def label_groups(videos: Sequence[int], names: Sequence[str], verticals: Sequenc
     """Label ids by group.
 
     Args:
-        videos: of the training split with each label.
+        videos: number of videos of the training split by label id.
         names: of the labels.
-        verticals: the top-level vertical of each label; "" for none, empty if the vocabulary has none.
+        verticals: the top-level vertical of each label; "" for none, empty where the vocabulary has none.
 
     Returns:
-        `head` (the most frequent tenth), `middle` (the next four), `tail` (the others), `vertical:<name>`, and
+        `head` (the most frequent tenth), `middle` (the next four), `tail` (the rest), `vertical:<name>`, and
         `label:<name>` for the ten most frequent; of equally frequent labels, lower ids come first.
     """
     order = np.argsort(-np.asarray(videos), kind="stable").tolist()

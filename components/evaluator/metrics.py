@@ -1,4 +1,4 @@
-"""All scores as one TFMA metric: one pass over all labels of a video, vectorised.
+"""All scores as one TFMA metric: one vectorised pass over the labels of a video.
 
 TFMA's own metrics binarize by class, which is slow with thousands of classes.
 """
@@ -21,15 +21,15 @@ from models.metrics.bootstrap import REPLICATES
 from models.metrics.findings import Findings
 from models.metrics.video_metrics import SCORES, VideoMetrics
 
-# TFMA hands over videos one by one; so many are counted at once. With more, NumPy's products start threads, which take
-# longer than the products where other processes use the cores too.
+# Videos counted at once; TFMA passes them one by one. With more, NumPy's products start threads, which take longer than
+# the products where other processes use the cores too.
 BATCH = 16
 
 DETAILS = "details"
 
 
 class Accumulator:
-    """What is known of the videos of a slice, for one model; compressed unless videos are being added."""
+    """Counts of one model on the videos of a slice; compressed unless videos are being added."""
 
     def __init__(self, classes: int) -> None:
         self._counts: tuple[VideoMetrics, Findings] | None = VideoMetrics(classes, REPLICATES), Findings()
@@ -37,13 +37,13 @@ class Accumulator:
         self._waiting: list[tuple[np.ndarray, np.ndarray, bytes]] = []
 
     def add(self, probabilities: np.ndarray, labels: np.ndarray, video_id: bytes) -> None:
-        """Counts a video, [C] each."""
+        """Counts a video: probabilities and labels, [C] each."""
         self._waiting.append((probabilities, labels, video_id))
         if len(self._waiting) == BATCH:
             self._count_waiting()
 
     def merge(self, other: "Accumulator") -> None:
-        """Adds what another has counted."""
+        """Adds the videos that `other` counted."""
         (metrics, findings), (other_metrics, other_findings) = self._count_waiting(), other.counts()
         metrics.merge(other_metrics)
         findings.merge(other_findings)
@@ -53,11 +53,11 @@ class Accumulator:
         return _unpack(self._packed) if self._packed and not self._waiting else self._count_waiting()
 
     def pack(self) -> "Accumulator":
-        """Compresses the counts: of 23,000 videos 5 MB to 1.5."""
+        """Compresses the counts: for 23,000 videos from 5 MB to 1.5."""
         if not self._packed or self._waiting:
             content = io.BytesIO()
             with gzip.GzipFile(fileobj=content, mode="wb", compresslevel=1) as file:
-                # Since protocol 5 arrays are neither written nor read by way of a copy.
+                # Protocol 5 writes and reads arrays without a copy.
                 pickle.dump(self._count_waiting(), file, protocol=5)
             self._packed, self._counts = content.getvalue(), None
         return self
@@ -130,7 +130,7 @@ class _CountVideos(beam.CombineFn):
 
 
 class VideoScores(tfma.metrics.Metric):
-    """The scores of `VideoMetrics`, F1 by groups of labels, and the `Details` behind them.
+    """The scores of `VideoMetrics`, F1 by group of labels, and their `Details`.
 
     Args:
         classes: number of labels.
@@ -147,17 +147,17 @@ class VideoScores(tfma.metrics.Metric):
         def computations(
             eval_config: config_pb2.EvalConfig | None = None, model_names: Sequence[str] = ("",), **_: Any
         ) -> metric_types.MetricComputations:
-            made = []
+            computed = []
             for model in model_names:
                 keys = {
-                    # Without example_weighted=None TFMA doesn't find the thresholds of these names.
+                    # Without example_weighted=None TFMA doesn't match thresholds with these names.
                     key: metric_types.MetricKey(name=key, model_name=model, example_weighted=None)
                     for key in (*SCORES, *(f"f1/{group}" for group in groups), DETAILS)
                 }
                 combiner = _CountVideos(classes, threshold, groups, keys, eval_config)
                 inputs = [metric_types.FeaturePreprocessor(feature_keys=[ID])]
-                made.append(metric_types.MetricComputation(list(keys.values()), inputs, combiner))
-            return made
+                computed.append(metric_types.MetricComputation(list(keys.values()), inputs, combiner))
+            return computed
 
         super().__init__(computations, name=name or "video_scores", classes=classes, threshold=threshold, groups=groups)
 

@@ -1,4 +1,4 @@
-"""The evaluation page: scores and what they hide."""
+"""The evaluation page: scores, slices, labels and curves."""
 
 from collections.abc import Sequence
 from itertools import groupby
@@ -34,7 +34,7 @@ SCORES = {
     "ece": "calibration error",
 }
 
-# Of the best and of the worst labels, so many are listed, of those with enough videos that a score means something.
+# Best and worst labels that are listed, and the fewest videos of a label for a score that means something.
 LISTED, FEWEST_VIDEOS = 15, 5
 
 # Inches of a plot.
@@ -45,9 +45,9 @@ def evaluation_page(verdict: Verdict, names: Sequence[str], **frame: Any) -> str
     """The page as HTML.
 
     Args:
-        verdict: what the Evaluator found.
+        verdict: the Evaluator's.
         names: label names in the order of their ids.
-        **frame: what run.html takes, see `page_templates`.
+        **frame: arguments of run.html, see `components.pages`.
     """
     parts = [part for part in verdict.slices if part.feature]
     return (
@@ -71,7 +71,7 @@ def evaluation_page(verdict: Verdict, names: Sequence[str], **frame: Any) -> str
 
 
 def _groups(overall: Slice) -> dict[str, list[tuple[str, float, float | None]]]:
-    """By kind: name, F1 and the champion's, the best first."""
+    """Groups of labels by kind: name, F1 and the champion's F1, best first."""
     kinds: dict[str, list[tuple[str, float, float | None]]] = {"By frequency": [], "By vertical": [], "Frequent": []}
     for key, score in overall.scores.items():
         if not key.startswith("f1/"):
@@ -83,7 +83,7 @@ def _groups(overall: Slice) -> dict[str, list[tuple[str, float, float | None]]]:
 
 
 def _labels(details: Details) -> dict[str, list[dict[str, Any]]]:
-    """The best and the worst labels, of those with enough videos."""
+    """The best and the worst labels with enough videos."""
     rows = []
     counts = zip(details.true_positives, details.predicted, details.actual, strict=True)
     for label, (hits, predicted, actual) in enumerate(counts):

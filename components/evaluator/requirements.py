@@ -35,7 +35,7 @@ class Requirement:
 
     @property
     def where(self) -> str:
-        """The slice in words."""
+        """The slice in words, "" for all videos."""
         return f" where {self.feature} is {self.value}" if self.feature else ""
 
 
@@ -43,7 +43,7 @@ def parse_requirements(thresholds: dict[str, dict[str, float | None]]) -> list[R
     """Reads `evaluation.thresholds`: bounds by `METRIC`, or by `METRIC@FEATURE:VALUE` for a slice.
 
     Raises:
-        InputError: there is no such metric, or a slice is not written that way.
+        InputError: there is no such metric, or a slice has another form.
     """
     requirements = []
     for key, bounds in thresholds.items():
@@ -59,10 +59,10 @@ def parse_requirements(thresholds: dict[str, dict[str, float | None]]) -> list[R
 
 
 def require_labels(requirements: list[Requirement], vocabulary: Vocabulary) -> None:
-    """Looks for the labels that scores are required of.
+    """Checks that the labels in requirements exist.
 
     Raises:
-        InputError: the vocabulary has none of that name.
+        InputError: the vocabulary has no label or vertical of a name.
     """
     named = {"label": set(vocabulary.names), "vertical": set(vocabulary.verticals) - {""}}
     for requirement in requirements:
@@ -73,14 +73,14 @@ def require_labels(requirements: list[Requirement], vocabulary: Vocabulary) -> N
 
 
 def tfma_thresholds(requirements: list[Requirement]) -> dict[str, Any]:
-    """The same for TFMA: `per_slice_thresholds` of a MetricsSpec, as JSON; its `thresholds` would bind every slice."""
-    # TFX decides only where there is a value to reach; this one refuses an F1 that is not a number.
+    """The requirements as `per_slice_thresholds` of TFMA's MetricsSpec; its `thresholds` would bind every slice."""
+    # TFX decides only where there is a value to reach; this one rejects a model whose F1 is not a number.
     by_metric = {"f1": [_entry({}, {"value_threshold": {"lower_bound": 0.0}})]}
     for requirement in requirements:
         threshold: dict[str, Any] = {}
         bounds = {"lower_bound": requirement.min, "upper_bound": requirement.max}
-        if given := {name: bound for name, bound in bounds.items() if bound is not None}:
-            threshold["value_threshold"] = given
+        if value_threshold := {name: bound for name, bound in bounds.items() if bound is not None}:
+            threshold["value_threshold"] = value_threshold
         if (change := requirement.min_change) is not None:
             lower = requirement.metric == LOWER_IS_BETTER
             direction = "LOWER_IS_BETTER" if lower else "HIGHER_IS_BETTER"

@@ -1,4 +1,4 @@
-"""Whether a model was blessed, why, and all that was found out about it."""
+"""The verdict on a model: whether it is blessed, why, and its scores."""
 
 import base64
 import math
@@ -19,13 +19,13 @@ CANDIDATE, CHAMPION = "candidate", "champion"
 
 
 class Record(BaseModel):
-    """Immutable; a score may be NaN."""
+    """Immutable record; a score may be NaN."""
 
     model_config = ConfigDict(frozen=True, ser_json_inf_nan="constants")
 
 
 class Interval(Record):
-    """Where a score lies in 95 of 100 cases if other videos of the same kind were drawn."""
+    """The 95 % interval of a score over other samples of such videos."""
 
     low: float
     high: float
@@ -36,7 +36,7 @@ class Slice(Record):
 
     Attributes:
         intervals: of F1 and GAP.
-        champion: the champion's scores on the same videos; empty without one.
+        champion: the champion's scores on the same videos; empty without a champion.
         changes: intervals of F1 and GAP minus the champion's.
     """
 
@@ -50,7 +50,7 @@ class Slice(Record):
 
 
 class Verdict(Record):
-    """The Evaluator's decision and findings; `slices` starts with the one of all videos, which `details` belong to."""
+    """The Evaluator's decision and scores; `slices[0]` is of all videos, and so are the `details`."""
 
     blessed: bool
     reasons: list[str]
@@ -71,7 +71,7 @@ class Verdict(Record):
 
     @classmethod
     def read(cls, uri: str) -> Self:
-        """What `write` left."""
+        """Reads verdict.json of an evaluation."""
         with FileSystems.open(f"{uri}/verdict.json") as file:
             return cls.model_validate_json(file.read())
 
@@ -82,15 +82,15 @@ def judge(
     """Puts TFMA's results into words.
 
     Args:
-        evaluation_uri: folder that TFMA wrote metrics and validations to.
-        requirements: that TFMA was told.
-        slices_by: the features that the user wants slices by.
-        champion_version: the champion's, or "".
+        evaluation_uri: folder with TFMA's metrics and validations.
+        requirements: of the candidate, the same that TFMA checked.
+        slices_by: features that the user wants slices by.
+        champion_version: version of the champion, or "".
     """
     candidate = _results(evaluation_uri, CANDIDATE if champion_version else "")
     champion = _results(evaluation_uri, CHAMPION) if champion_version else {}
-    slices = [_slice(key, *found, champion.get(key)) for key, found in sorted(candidate.items())]
-    reasons = [reason for one in requirements for reason in _reasons(one, slices, champion_version)]
+    slices = [_slice(key, *results, champion.get(key)) for key, results in sorted(candidate.items())]
+    reasons = [reason for requirement in requirements for reason in _reasons(requirement, slices, champion_version)]
     for feature in sorted(set(slices_by) - {part.feature for part in slices}):
         reasons.append(f"evaluation.slices: no test video has a feature {feature!r}")
     if not champion_version:
@@ -113,7 +113,7 @@ def _results(evaluation_uri: str, model: str) -> Results:
     results: Results = {}
     for key, outputs in tfma.load_eval_result(evaluation_uri, model_name=model).slicing_metrics:
         values: dict[str, Any] = outputs[""][""]
-        # JSON spells NaN as a string.
+        # In JSON NaN is a string.
         scores = {name: float(value["doubleValue"]) for name, value in values.items() if "doubleValue" in value}
         feature, name = key[0] if key else ("", "")
         details = Details.from_bytes(base64.b64decode(values[DETAILS]["bytesValue"]))
@@ -148,23 +148,24 @@ def _interval(replicates: np.ndarray) -> Interval:
 
 
 def _reasons(requirement: Requirement, slices: list[Slice], champion_version: str) -> list[str]:
-    """What became of a requirement, in words."""
+    """Whether a requirement is met, in words."""
     metric, where = requirement.metric, requirement.where
-    part = next((s for s in slices if (s.feature, s.name) == (requirement.feature, requirement.value)), None)
+    key = (requirement.feature, requirement.value)
+    part = next((part for part in slices if (part.feature, part.name) == key), None)
     if part is None:
         return [f"no test video{where}: {metric} cannot be checked there"]
-    found = part.scores.get(metric)
-    if found is None:
+    score = part.scores.get(metric)
+    if score is None:
         return [f"there is no score {metric}{where}"]
-    if math.isnan(found):
+    if math.isnan(score):
         return [f"{metric}{where} is not a number: the model gives NaN scores"]
     reasons = []
     if requirement.min is not None:
-        relation = "is at least" if found >= requirement.min else "is below"
-        reasons.append(f"{metric} {found:.4f}{where} {relation} the required {requirement.min:g}")
+        relation = "is at least" if score >= requirement.min else "is below"
+        reasons.append(f"{metric} {score:.4f}{where} {relation} the required {requirement.min:g}")
     if requirement.max is not None:
-        relation = "is at most" if found <= requirement.max else "is above"
-        reasons.append(f"{metric} {found:.4f}{where} {relation} the allowed {requirement.max:g}")
+        relation = "is at most" if score <= requirement.max else "is above"
+        reasons.append(f"{metric} {score:.4f}{where} {relation} the allowed {requirement.max:g}")
     if requirement.min_change is not None and champion_version:
         reasons.append(_change(requirement, part, champion_version))
     return reasons
@@ -172,14 +173,14 @@ def _reasons(requirement: Requirement, slices: list[Slice], champion_version: st
 
 def _change(requirement: Requirement, part: Slice, version: str) -> str:
     metric = requirement.metric
-    found, champion = part.scores[metric], part.champion.get(metric)
+    score, champion = part.scores[metric], part.champion.get(metric)
     if champion is None:
         return f"the champion has no {metric}{requirement.where} to compare with"
-    change = champion - found if metric == LOWER_IS_BETTER else found - champion
+    change = champion - score if metric == LOWER_IS_BETTER else score - champion
     assert requirement.min_change is not None
     relation = "is at least" if change >= requirement.min_change else "is below"
     text = (
-        f"{metric} {found:.4f}{requirement.where} against the champion's {champion:.4f} (version {version}): the "
+        f"{metric} {score:.4f}{requirement.where} against the champion's {champion:.4f} (version {version}): the "
         f"change {change:+.4f} {relation} the required {requirement.min_change:+g}"
     )
     if metric not in part.changes:

@@ -3,6 +3,8 @@
 import json
 import logging
 import shutil
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import apache_beam as beam
@@ -25,14 +27,14 @@ from models.features import Level
 # Packed records are as large as raw ones; the video level is written a second time as Transform's features.
 DISK_FACTOR = {"frame": 1.05, "video": 2.2}
 
-# Beside the quarantines of runs that went on: what the last refused one has listed.
+# Folder beside the quarantines: the list of the last run that was refused.
 REFUSED = "refused"
 
 _logger = logging.getLogger(__name__)
 
 
 class Quarantine(tfx.dsl.Artifact):
-    """What could not be used: `records-*.jsonl` (file, record, reason) and `summary.json` with all counts."""
+    """Rejected records: `records-*.jsonl` (file, record, reason), and `summary.json` with all counts."""
 
     TYPE_NAME = "Quarantine"
 
@@ -60,15 +62,18 @@ class ExampleGenSpec(component_spec.ComponentSpec):
 
 
 class ExampleGenDriver(ResolvingDriver):
-    """Finds the newest spans and fingerprints the shards; refuses the wrong level."""
+    """Finds the newest spans and fingerprints the shards; refuses another level."""
 
     def resolve(self, input_dict: dict[str, list[tfx.dsl.Artifact]], exec_properties: dict[str, Any]) -> dict[str, Any]:
-        """See the function `resolve`."""
-        return resolve(exec_properties)
+        """Pins the data to the shards that are there now."""
+        keys = ("data", "test_data", "spans", "split", "seed", "level")
+        resolved = resolve_data(**{key: exec_properties[key] for key in keys})
+        # The patterns hold all spans.
+        return {**exec_properties, **asdict(resolved), "spans": 1}
 
 
 class ExampleGenExecutor(base_beam_executor.BaseBeamExecutor):
-    """Runs the ingest and refuses its result when too many records are bad."""
+    """Runs the ingest; refuses its result where too many records were rejected."""
 
     def Do(
         self,
@@ -79,11 +84,11 @@ class ExampleGenExecutor(base_beam_executor.BaseBeamExecutor):
         """Writes the splits and the quarantine.
 
         Raises:
-            InputError: too little disk space, more bad records than `quarantine_limit`, or an empty split.
+            InputError: too little disk space, more rejected records than `quarantine_limit`, or an empty split.
         """
         examples = artifact_utils.get_single_instance(output_dict["examples"])
         quarantine = artifact_utils.get_single_instance(output_dict["quarantine"])
-        data, test_data = _input_files(exec_properties)
+        data, test_data = _find_shards(exec_properties["data"], exec_properties["test_data"], exec_properties["spans"])
         policy = SplitPolicy.parse(exec_properties["split"], test_data is not None)
         shards = plan_shards(data, test_data, policy, exec_properties["seed"])
         level: Level = exec_properties["level"]
@@ -109,7 +114,7 @@ class ExampleGenExecutor(base_beam_executor.BaseBeamExecutor):
         except InputError as error:
             if not summary.quarantined:
                 raise
-            raise InputError(f"{error}; all of them are listed in {_keep(quarantine.uri)}") from None
+            raise InputError(f"{error}; all of them are listed in {_keep_lists(quarantine.uri)}") from None
         examples.split_names = artifact_utils.encode_split_names(list(SPLITS))
         examples.set_string_custom_property("payload_format", "FORMAT_TF_EXAMPLE")
         examples.set_int_custom_property("span", exec_properties.get("span", data.span))
@@ -122,14 +127,14 @@ class ExampleGen(base_beam_component.BaseBeamComponent):
 
     Args:
         data: folder, glob or `{SPAN}` pattern of the shards (local, gs://, s3://).
+        split: split policy, see SplitPolicy.
+        level: what the records must hold.
+        classes: size of the vocabulary.
         test_data: pattern whose videos all go to the test split, or "".
         spans: how many of the newest spans are ingested together.
-        split: split policy, see SplitPolicy.
         seed: shuffles the files.
-        level: what the records must hold, "video" or "frame".
-        classes: size of the vocabulary.
-        kept_features: JSON list of features of the records that are kept as they are, for slices.
-        quarantine_limit: share of bad records above which the run fails.
+        kept_features: features of the records that are kept as they are, for slices.
+        quarantine_limit: share of rejected records above which the run fails.
         sources: fingerprint of the code, so that an edit runs the step again.
     """
 
@@ -137,56 +142,92 @@ class ExampleGen(base_beam_component.BaseBeamComponent):
     EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(ExampleGenExecutor)
     DRIVER_CLASS = ExampleGenDriver
 
-    def __init__(self, **parameters: Any):
-        outputs = {
-            "examples": tfx.dsl.Channel(type=tfx.types.standard_artifacts.Examples),
-            "quarantine": tfx.dsl.Channel(type=Quarantine),
-        }
-        super().__init__(spec=ExampleGenSpec(**parameters, **outputs))
+    def __init__(
+        self,
+        data: str,
+        split: str,
+        level: Level,
+        classes: int,
+        *,
+        test_data: str = "",
+        spans: int = 1,
+        seed: int = 0,
+        kept_features: Sequence[str] = (),
+        quarantine_limit: float = 0.0,
+        sources: str = "",
+    ):
+        spec = ExampleGenSpec(
+            data=data,
+            test_data=test_data,
+            spans=spans,
+            split=split,
+            seed=seed,
+            level=level,
+            classes=classes,
+            kept_features=json.dumps(list(kept_features)),
+            quarantine_limit=quarantine_limit,
+            sources=sources,
+            examples=tfx.dsl.Channel(type=tfx.types.standard_artifacts.Examples),
+            quarantine=tfx.dsl.Channel(type=Quarantine),
+        )
+        super().__init__(spec=spec)
 
 
-def resolve(exec_properties: dict[str, Any]) -> dict[str, Any]:
-    """Fills in what only a look at the files can tell; called before the cache is asked.
+@dataclass(frozen=True)
+class ResolvedData:
+    """The shards that are there now.
+
+    Attributes:
+        data: pattern with its {SPAN} filled in.
+        test_data: the same of the test data, "" where there are none.
+        span: the newest one.
+        fingerprint: changes with the shards, and with whether they are known to be synthetic.
+    """
+
+    data: str
+    test_data: str
+    span: int
+    fingerprint: str
+
+
+def resolve_data(data: str, test_data: str, *, spans: int, split: str, seed: int, level: Level) -> ResolvedData:
+    """Looks at the shards, before TFX looks for a cached result; the arguments are ExampleGen's.
 
     Raises:
         InputError: nothing matches, the records have another level than the experiment, or the split cannot be made.
     """
-    data, test_data = _input_files(exec_properties)
-    policy = SplitPolicy.parse(exec_properties["split"], test_data is not None)
-    plan_shards(data, test_data, policy, exec_properties["seed"])
-    for option, files in (("data", data), ("test_data", test_data)):
-        if files and (found := detect_level(files)) != exec_properties["level"]:
+    shards, test_shards = _find_shards(data, test_data, spans)
+    plan_shards(shards, test_shards, SplitPolicy.parse(split, test_shards is not None), seed)
+    for option, files in (("data", shards), ("test_data", test_shards)):
+        if files and (actual := detect_level(files)) != level:
             raise InputError(
-                f"{option}: {files.files[0].path} holds {found}-level records, the experiment reads "
-                f"{exec_properties['level']}-level ones"
+                f"{option}: {files.files[0].path} holds {actual}-level records, the experiment reads {level}-level ones"
             )
-    if len(data.spans) < exec_properties["spans"]:
-        _logger.info("data.spans is %d, there are fewer: %s", exec_properties["spans"], data.pattern)
-    synthetic = describe_synthetic(data)  # later steps say so on their pages
-    return {
-        **exec_properties,
-        "data": data.pattern,
-        "test_data": test_data.pattern if test_data else "",
-        "spans": 1,  # the patterns hold all of them
-        "span": data.span,
-        "fingerprint": "".join(
+    if len(shards.spans) < spans:
+        _logger.info("data.spans is %d, there are fewer: %s", spans, shards.pattern)
+    synthetic = describe_synthetic(shards)  # later steps say so on their pages
+    return ResolvedData(
+        data=shards.pattern,
+        test_data=test_shards.pattern if test_shards else "",
+        span=shards.span,
+        fingerprint="".join(
             [
-                data.fingerprint,
-                test_data.fingerprint if test_data else "",
+                shards.fingerprint,
+                test_shards.fingerprint if test_shards else "",
                 synthetic.model_dump_json() if synthetic else "",
             ]
         ),
-    }
+    )
 
 
 def read_summary(quarantine_uri: str) -> Summary:
-    """The counts that an ingest left beside its bad records."""
+    """The counts that an ingest wrote beside its rejected records."""
     with FileSystems.open(f"{quarantine_uri}/summary.json") as file:
         return Summary(**json.load(file))
 
 
-def _keep(quarantine_uri: str) -> str:
-    """Copies the lists of bad records to where TFX, which removes the outputs of a failed step, leaves them alone."""
+def _keep_lists(quarantine_uri: str) -> str:
+    """Copies the lists of rejected records out of the outputs, which TFX removes when a step fails."""
     kept = f"{quarantine_uri.rpartition('/')[0]}/{REFUSED}"
     if fileio.exists(kept):
         fileio.rmtree(kept)
@@ -194,11 +235,8 @@ def _keep(quarantine_uri: str) -> str:
     return kept
 
 
-def _input_files(exec_properties: dict[str, Any]) -> tuple[InputFiles, InputFiles | None]:
-    spans, test_pattern = exec_properties["spans"], exec_properties["test_data"]
-    data = find_files(exec_properties["data"], spans=spans)
-    test_data = find_files(test_pattern, "test_data", spans) if test_pattern else None
-    return data, test_data
+def _find_shards(data: str, test_data: str, spans: int) -> tuple[InputFiles, InputFiles | None]:
+    return find_files(data, spans=spans), find_files(test_data, "test_data", spans) if test_data else None
 
 
 def _require_disk_space(uri: str, input_bytes: int, level: Level) -> None:

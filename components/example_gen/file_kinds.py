@@ -1,4 +1,4 @@
-"""What a file seems to be that is no TFRecord."""
+"""What kind of file is given in place of TFRecords."""
 
 from google.protobuf.message import DecodeError
 from tensorflow.core.example import example_pb2
@@ -23,7 +23,7 @@ _KINDS = (
 
 
 def looks_like(content: bytes) -> str:
-    """The kind of a file in words, "" where nobody knows.
+    """The kind of a file in words, "" where it is unknown.
 
     Args:
         content: all of it, or its first megabytes.

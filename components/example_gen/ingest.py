@@ -1,4 +1,4 @@
-"""Shards read, checked and packed, and the Beam transform that writes each of them once."""
+"""Reads, checks and packs shards; the Beam transform that writes each of them once."""
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,19 +17,19 @@ from components.publishing import Attempt, write_whole
 from models.errors import InputError, quote
 from models.features import Level
 
-# Slices of a feature: each has scores, intervals and a row on a page.
+# Most slices of a feature: each has scores, intervals and a row on a page.
 MOST_SLICES = 1000
 
-# So many videos that list a label twice, all of them, are no accident.
+# From so many videos on it is no accident that every one lists a label twice.
 FEWEST_TO_JUDGE = 10
 
-# What a summary lists by name; the quarantine files hold all of them.
+# Rejected records that a summary lists; the quarantine files list all of them.
 EXAMPLES_SHOWN = 10
 
 
 @dataclass(frozen=True)
 class RejectedRecord:
-    """A record that cannot be used, or a stretch of a file in which no record is whole."""
+    """A record that cannot be used, or a damaged part of a file without a whole record."""
 
     file: str
     record: int
@@ -46,10 +46,10 @@ class RejectedRecord:
 
 @dataclass
 class Summary:
-    """What became of the records: of one shard, or merged over all.
+    """Counts of a shard's records, or of all shards'.
 
-    Of features that were kept, `kept_kinds` names a file for each kind that occurs, and `kept_values` has hashes of
-    their first values, one more than MOST_SLICES at most.
+    For each kept feature `kept_kinds` names a file for each kind of values that occurs, and `kept_values` has hashes
+    of its values, at most one more than MOST_SLICES.
     """
 
     videos: dict[str, int] = field(default_factory=dict)
@@ -66,7 +66,7 @@ class Summary:
 
     @property
     def records(self) -> int:
-        """All records; a damaged stretch, which may have held several, is one of them."""
+        """All records; a damaged part of a file, which may have held several, counts as one."""
         return sum(self.videos.values()) + self.quarantined
 
     def add(self, video: PackedVideo, split: str, file: str) -> None:
@@ -80,11 +80,11 @@ class Summary:
         for name, (kind, values) in video.kept.items():
             self._keep(name, {kind: file} if kind else {}, values)
 
-    def refuse(self, refused: RejectedRecord) -> None:
-        """Counts what could not be used."""
+    def add_rejected(self, record: RejectedRecord) -> None:
+        """Counts one rejected record."""
         self.quarantined += 1
         if len(self.first_quarantined) < EXAMPLES_SHOWN:
-            self.first_quarantined.append(str(refused))
+            self.first_quarantined.append(str(record))
 
     def merge(self, other: "Summary") -> "Summary":
         """The sum of two summaries."""
@@ -102,10 +102,10 @@ class Summary:
         return self
 
     def require_usable(self) -> None:
-        """Looks for what only all records together tell.
+        """Checks what only all records together show.
 
         Raises:
-            InputError: labels that are no ids, or kept features that can make no slices.
+            InputError: labels are vectors instead of ids, or kept features cannot make slices.
         """
         videos = sum(self.videos.values())
         if videos and self.label_vectors == videos:
@@ -142,8 +142,8 @@ class Shard:
 def plan_shards(data: InputFiles, test_data: InputFiles | None, policy: SplitPolicy, seed: int) -> list[Shard]:
     """The files that the split policy uses, each with its split.
 
-    Each span is split by itself: its files have the splits that they have without the other spans, so no model that was
-    trained on one span is tested on the same videos with the next.
+    Each span is split by itself, as it is without the other spans: no model is tested with a later span on videos that
+    it was trained on with an earlier one.
 
     Raises:
         InputError: the policy cannot split these files.
@@ -159,7 +159,7 @@ def plan_shards(data: InputFiles, test_data: InputFiles | None, policy: SplitPol
 def read_shard(
     file: InputFile, level: Level, classes: int | None, kept_features: Sequence[str] = ()
 ) -> Iterator[PackedVideo | RejectedRecord]:
-    """Each record of a file: packed, or why it cannot be used; see `pack`."""
+    """Each record of a file, packed by `pack` or rejected."""
     with _open(file.path) as source:
         for number, record in enumerate(read_records(source)):
             if isinstance(record, Damage):
@@ -174,19 +174,17 @@ def read_shard(
 
 
 def repeated(id_and_splits: tuple[Any, Iterable[str]]) -> Iterator[str]:
-    """Where an id occurs more than once, in words; nothing for an id that occurs once."""
+    """The splits in which an id occurs more than once, in words; nothing for an id that occurs once."""
     splits = sorted(id_and_splits[1])
     if len(splits) > 1:
         yield " and ".join(sorted(set(splits))) if len(set(splits)) > 1 else f"within {splits[0]}"
 
 
 class IngestShards(beam.PTransform):
-    """Shards -> `Split-<name>/` files under `examples`, `summary.json` and bad records under `quarantine`.
+    """Shards -> `Split-<name>/` files under `examples`, `summary.json` and rejected records under `quarantine`.
 
-    All are written under `scratch` first.
-
-    A full record never leaves the function that read it: memory does not grow with the data, and only ids cross a
-    shuffle, to find the ones that occur twice.
+    Unfinished files lie under `scratch`. A record never leaves the function that reads it: memory does not grow with
+    the data, and only ids are shuffled, to find the ones that occur twice.
     """
 
     def __init__(
@@ -204,7 +202,7 @@ class IngestShards(beam.PTransform):
         self.ingest = _IngestShard(examples, quarantine, scratch, policy, level, classes, kept_features)
 
     def expand(self, shards: beam.PCollection) -> beam.PCollection:
-        """Returns the path of `summary.json` once all is written."""
+        """The path of `summary.json`, written last."""
         outputs = shards | beam.ParDo(self.ingest).with_outputs("summary", main="ids")
         summary = outputs.summary | beam.CombineGlobally(_merge)
         duplicates = (
@@ -240,7 +238,7 @@ class _IngestShard(beam.DoFn):
         with Attempt(self.scratch) as attempt:
             for video in read_shard(shard.file, self.level, self.classes, self.kept_features):
                 if isinstance(video, RejectedRecord):
-                    summary.refuse(video)
+                    summary.add_rejected(video)
                     attempt.open(f"{self.quarantine}/records-{shard.number:05d}.jsonl").write(video.line)
                     continue
                 split = shard.split or self.policy.of_id(video.id)

@@ -1,4 +1,4 @@
-"""The raw shards behind a pattern, of one span or of several."""
+"""The raw shards that a pattern matches, of one or several spans."""
 
 import hashlib
 import os
@@ -22,10 +22,10 @@ __all__ = ["SPAN", "InputFile", "InputFiles", "detect_level", "find_files"]
 
 SPAN = re.compile(r"\{SPAN(?::([1-9][0-9]?))?\}")
 
-# Several spans in place of {SPAN}.
+# Several spans filled in for {SPAN}.
 _LIST = re.compile(r"\{(\d+(?:,\d+)+)\}")
 
-# Blocks of a local shard, spread over it, that are part of the fingerprint: the whole of a small one.
+# Blocks of a local shard, spread over it, that are part of the fingerprint; a small shard is read whole.
 _BLOCKS, _BLOCK = 8, 64 * 1024
 
 
@@ -34,9 +34,9 @@ class InputFiles:
     """The shards of a data set.
 
     Attributes:
-        spans: the shards of each span, the newest first; one group where the pattern has no spans.
+        spans: the shards of each span, newest first; one group where the pattern has no spans.
         pattern: with its {SPAN} filled in, with several as in `span-{4,3}/*`.
-        span: the newest one, 0 where there is none.
+        span: the newest span, 0 where the pattern has none.
     """
 
     spans: tuple[tuple[InputFile, ...], ...]
@@ -57,13 +57,13 @@ class InputFiles:
     def fingerprint(self) -> str:
         """Changes when a shard is added, removed, resized or rewritten.
 
-        A local shard rewritten with the same size and time is noticed by 8 blocks of 64 KiB; object stores keep the
-        time and a checksum of each object themselves.
+        A local shard rewritten with the same size and time is noticed by 8 blocks of 64 KiB; object stores keep time
+        and checksum of each object.
 
         Raises:
             InputError: a shard cannot be read.
         """
-        with ThreadPoolExecutor(16) as pool:  # a network volume answers each after a while
+        with ThreadPoolExecutor(16) as pool:  # a network volume takes a while for each
             samples = list(pool.map(_sample, self.files))
         lines = "\n".join(
             f"{file.path} {file.size} {file.changed} {file.version} {sample}"
@@ -76,15 +76,15 @@ def find_files(pattern: str, option: str = "data", spans: int = 1) -> InputFiles
     """Lists the shards of a folder, of a glob (see `list_shards`), or of the newest {SPAN}s.
 
     Args:
-        pattern: folder, file or glob; local, gs:// or s3://. `{SPAN}` stands for a whole number and the largest ones
-            are taken; `{SPAN:4}` for one of 4 digits. A pattern that was filled in gives the same shards again.
+        pattern: folder, file or glob; local, gs:// or s3://. `{SPAN}` stands for a whole number, of which the
+            largest are used; `{SPAN:4}` for one of 4 digits. A filled-in pattern gives the same shards again.
         option: the setting that the pattern came from, for the error message.
-        spans: how many to take; fewer where there are fewer.
+        spans: how many spans to use, all where there are fewer.
 
     Raises:
-        InputError: nothing matches, what matches cannot be read or is no file, or a file is there twice.
+        InputError: nothing matches, a match cannot be read or is not a file, or a file matches twice.
     """
-    # Beam sets options when a pipeline starts; s3:// cannot be read before without any.
+    # Beam sets options when a pipeline starts, and cannot read s3:// before without any.
     FileSystems.set_options(PipelineOptions([]))
     if not pattern:
         raise InputError(f"{option} is empty, expected a folder, a file or a glob")
@@ -92,21 +92,21 @@ def find_files(pattern: str, option: str = "data", spans: int = 1) -> InputFiles
     start, rest = _existing(pattern, option)
     span, groups = 0, []
     if SPAN.search(rest):
-        found: dict[str, list[InputFile]] = {}
+        by_span: dict[str, list[InputFile]] = {}
         for number, text in _spans(start, rest, option):
             if files := list_shards(start + _fill(rest, [text]), option):
-                found[text] = files
+                by_span[text] = files
                 span = max(span, number)
-            if len(found) == spans:
+            if len(by_span) == spans:
                 break
-        if not found:
+        if not by_span:
             raise InputError(f"{option}: no file matches {pattern!r} with any whole number for {{SPAN}}")
-        groups, rest = list(found.values()), _fill(rest, list(found))
+        groups, rest = list(by_span.values()), _fill(rest, list(by_span))
     else:
-        for of_span in _of_each_span(rest, option):
-            groups.append(list_shards(start + of_span, option))
+        for span_pattern in _of_each_span(rest, option):
+            groups.append(list_shards(start + span_pattern, option))
             if not groups[-1]:
-                raise InputError(f"{option}: {_nothing(start + of_span)}")
+                raise InputError(f"{option}: {_no_match(start + span_pattern)}")
     in_order = (tuple(sorted(files, key=lambda file: file.path)) for files in groups)
     result = InputFiles(tuple(in_order), start + rest, span)
     _refuse_repeated(result, option)
@@ -114,7 +114,7 @@ def find_files(pattern: str, option: str = "data", spans: int = 1) -> InputFiles
 
 
 def detect_level(files: InputFiles) -> Level:
-    """Reads records until one says whether the data set holds frames or means.
+    """Whether a data set holds frames or means, by its first readable record.
 
     Raises:
         InputError: no file has a readable record.
@@ -133,7 +133,7 @@ def detect_level(files: InputFiles) -> Level:
 
 
 def _existing(pattern: str, option: str) -> tuple[str, str]:
-    """The longest beginning, of whole names, that exists as it is, and the rest; of an object store its bucket."""
+    """Splits a pattern after its longest prefix of names that exist literally; in an object store after the bucket."""
     if "://" in pattern:
         end = pattern.find("/", pattern.index("://") + 3) + 1 or len(pattern)
         return pattern[:end], pattern[end:]
@@ -145,8 +145,8 @@ def _existing(pattern: str, option: str) -> tuple[str, str]:
     return pattern[:end], pattern[end:]
 
 
-def _nothing(pattern: str) -> str:
-    """That a pattern matches no shard, and of a folder what it holds instead."""
+def _no_match(pattern: str) -> str:
+    """The message that a pattern matches no shard, with the content of a folder."""
     if not os.path.isdir(pattern):
         return f"no file matches {pattern!r} (a folder of *.tfrecord files, a file or a glob)"
     held = sorted(os.listdir(pattern))
@@ -155,7 +155,7 @@ def _nothing(pattern: str) -> str:
 
 
 def _refuse_repeated(files: InputFiles, option: str) -> None:
-    """Raises InputError where links make one file two shards: its videos would count twice, in two splits perhaps."""
+    """Raises InputError where links make one file two shards: its videos would count twice, perhaps in two splits."""
     seen: dict[tuple[int, int], str] = {}
     for file in files.files:
         if "://" in file.path:
@@ -181,26 +181,26 @@ def _sample(file: InputFile) -> str:
 
 
 def _spans(start: str, pattern: str, option: str) -> list[tuple[int, str]]:
-    """The numbers that files or folders have in place of {SPAN}, and how they are written there; the largest first.
+    """The numbers that files or folders have in place of {SPAN}, and their text there; largest first.
 
     Raises:
-        InputError: a number is written in two ways, or is none that metadata could hold.
+        InputError: a number is written in two ways, or is too large for metadata.
     """
     parts = pattern.split("/")
     parts = parts[: 1 + max(number for number, part in enumerate(parts) if SPAN.search(part))]
     expression = re.compile("/".join(map(_with_span, parts)) + "(/|$)", re.DOTALL)
-    found: dict[int, str] = {}
+    texts_by_number: dict[int, str] = {}
     for path in list_paths(start + SPAN.sub("*", "/".join(parts)), option):
         match = expression.match(path[len(start) :])
         texts = match.groups()[:-1] if match else ()
         if len({int(text) for text in texts}) != 1:  # each {SPAN} is the same number
             continue
         number, text = int(texts[0]), texts[0]
-        if (other := found.setdefault(number, text)) != text:
+        if (other := texts_by_number.setdefault(number, text)) != text:
             raise InputError(f"{option}: {pattern!r} has the span {number} twice, as {other} and as {text}")
         if number >= 2**63:
             raise InputError(f"{option}: {path!r} has {text} for {{SPAN}}, expected less than 2^63")
-    return sorted(found.items(), reverse=True)
+    return sorted(texts_by_number.items(), reverse=True)
 
 
 def _with_span(part: str) -> str:
@@ -225,7 +225,7 @@ def _fill(pattern: str, spans: Sequence[str]) -> str:
 
 
 def _of_each_span(pattern: str, option: str) -> list[str]:
-    """The pattern of each span of `span-{4,3}/*`; the first of a list goes with the first of another."""
+    """The pattern of each span of `span-{4,3}/*`; lists are paired by position."""
     text, *rest = _LIST.split(pattern)
     lists = [numbers.split(",") for numbers in rest[::2]]
     if not lists:

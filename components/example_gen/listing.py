@@ -1,4 +1,4 @@
-"""Which files a folder, a glob or a path means as shards: on local disks and volumes, in s3:// and in gs://."""
+"""The shards that a folder, a glob or a path stands for: on disks and volumes, in s3:// and in gs://."""
 
 import os
 import re
@@ -18,12 +18,12 @@ from components.example_gen.local_files import exists, file_state, require_file,
 from components.object_stores import StoredObject, find_object, list_objects
 from models.errors import InputError
 
-# What a shard is called: train0000.tfrecord, a.tfrecords.gz, b.tfrec, train-00000-of-00100 and mixtures of these. Not
-# checkpoints, which are model.data-00000-of-00001.
+# Names of shards: train0000.tfrecord, a.tfrecords.gz, b.tfrec, train-00000-of-00100 and mixtures of these; not of
+# checkpoints, say model.data-00000-of-00001.
 _SHARD = re.compile(r".+(\.tfrec(ords?)?|(?<!\.data)-\d{5,}-of-\d{5,})(\.gz|\.gzip|\.zlib|-\d{5,}-of-\d{5,})*", re.I)
 NAMES = "*.tfrecord, *.tfrecords or *.tfrec, perhaps with .gz, or *-00000-of-00100"
 
-# What lies beside shards and is none: a glob such as data/* doesn't mean it.
+# Names of other files beside shards, which a glob such as data/* leaves out.
 _COMPANION = re.compile(
     r"(README|LICEN[CS]E|NOTICE|MANIFEST|\w*SUMS?)(\..*)?"
     r"|events\.out\.tfevents\..*"  # TensorBoard's
@@ -31,8 +31,7 @@ _COMPANION = re.compile(
     re.I,
 )
 
-
-# What a run writes into its folder, which may lie in that of the data: packed records among it.
+# What a run writes into its folder, packed records among it; the folder may lie in that of the data.
 _RUN_HOLDS = ("pipeline_root", "steps.json")
 _OF_A_RUN = ("pipeline_root", "serving", "checkpoints", "search", "hyperparameters", "logs", "report")
 
@@ -44,10 +43,10 @@ class InputFile:
     """One shard.
 
     Attributes:
-        path: where it lies.
+        path: local, gs:// or s3://.
         size: in bytes.
-        changed: when it was last changed, seconds since 1970.
-        version: in an object store, what changes with its content.
+        changed: time of its last change, in seconds since 1970.
+        version: in an object store its checksum or generation.
     """
 
     path: str
@@ -57,18 +56,18 @@ class InputFile:
 
 
 def list_shards(pattern: str, option: str) -> list[InputFile]:
-    """The shards that a pattern means; none where nothing matches.
+    """The shards that a pattern stands for; empty where nothing matches.
 
-    A path that exists is taken as it is, whatever its name; else `*`, `?`, `[...]` and `**` (any depth) have their
-    meanings. Of a folder, and of folders that a glob matches, all files at any depth with the name of a shard are
-    taken; of files that a glob matches all but companions such as vocabulary.csv. Hidden names are left out.
+    A path that exists stands for itself, whatever its name; else `*`, `?`, `[...]` and `**` (any depth) match names. A
+    folder, also one that a glob matches, stands for all files below it with the name of a shard; a glob for all files
+    that it matches except companions such as vocabulary.csv. Hidden names are left out.
 
     Args:
         pattern: folder, file or glob.
         option: the setting that it came from, for the error message.
 
     Raises:
-        InputError: what matches cannot be read or is no file, or a folder holds TFRecords that are not named as shards.
+        InputError: a match cannot be read or is not a file, or a folder holds TFRecords without the name of a shard.
     """
     if "://" in pattern:
         return _list_objects(pattern, option)
@@ -76,23 +75,23 @@ def list_shards(pattern: str, option: str) -> list[InputFile]:
     for path in _expand("", pattern.split("/"), option):
         if os.path.isdir(path):
             files += _shards_of(list(_walk(path, (), option)), option)
-        elif _is_meant(path, pattern):
+        elif _is_shard(path, pattern):
             files.append(path)
     return [_input_file(path, option) for path in files]
 
 
 def list_paths(pattern: str, option: str) -> list[str]:
-    """What a glob matches, files and folders; of an object store all objects that may lie there. See `list_shards`."""
+    """Files and folders that a glob matches; in an object store all objects with its prefix. See `list_shards`."""
     if "://" in pattern:
-        return [found.path for found in list_objects(_GLOB.split(pattern)[0], option)]
+        return [stored.path for stored in list_objects(_GLOB.split(pattern)[0], option)]
     return list(_expand("", pattern.split("/"), option))
 
 
 def glob_expression(glob: str) -> str:
-    """The regular expression of a glob, from its first character to its last.
+    """The regular expression of a glob, to be matched in full.
 
     Raises:
-        InputError: a set of characters that is none.
+        InputError: a set of characters is malformed.
     """
     expression = FileSystem.translate_pattern(glob).removeprefix("(?ms)").removesuffix(r"\Z")
     try:
@@ -103,7 +102,7 @@ def glob_expression(glob: str) -> str:
 
 
 def read_file(path: str, option: str) -> bytes | None:
-    """The content of a small file; None if there is none.
+    """The content of a small file; None where it doesn't exist.
 
     Args:
         path: local, gs:// or s3://.
@@ -119,7 +118,7 @@ def read_file(path: str, option: str) -> bytes | None:
         return None
     else:
         require_file(path, option)
-    FileSystems.set_options(PipelineOptions([]))  # without any, Beam reads no s3://
+    FileSystems.set_options(PipelineOptions([]))  # without any, Beam cannot read s3://
     try:
         with FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED) as file:
             return file.read()
@@ -134,7 +133,7 @@ def _input_file(path: str, option: str) -> InputFile:
 
 
 def _expand(folder: str, parts: list[str], option: str) -> Iterator[str]:
-    """The paths below `folder` (empty or ending in /) that match the parts of a pattern, sorted by name."""
+    """The paths below `folder` ("" or ending with /) that match the parts of a pattern, sorted by name."""
     if not parts:
         yield folder if folder == "/" else folder.rstrip("/")
         return
@@ -156,10 +155,10 @@ def _expand(folder: str, parts: list[str], option: str) -> Iterator[str]:
 
 
 def _walk(folder: str, above: tuple[tuple[int, int], ...], option: str) -> Iterator[str]:
-    """All files below a folder without hidden names and what a run has written; links are followed.
+    """All files below a folder except hidden ones and those that a run has written; links are followed.
 
     Raises:
-        InputError: a folder cannot be listed, or links back to one that it lies in; a link leads nowhere.
+        InputError: a folder cannot be listed, or links to one that it lies in; a link is broken.
     """
     state = file_state(folder or ".", option)
     here = (state.st_dev, state.st_ino)
@@ -192,24 +191,24 @@ def _is_folder(path: str, option: str) -> bool:
 
 
 def _is_hidden(name: str, part: str = "") -> bool:
-    """Whether a pattern's part doesn't mean a file of this name: macOS, Spark and downloads leave such files.
+    """Whether a part of a pattern leaves out this name: macOS, Spark and downloads leave such files.
 
     Volumes have a folder lost+found, which only root may list.
     """
     return (name[:1] in (".", "_") and part[:1] != name[:1]) or (name == "lost+found" and name != part)
 
 
-def _is_meant(path: str, pattern: str) -> bool:
-    """Whether a glob means a file that it matches: not what lies beside shards, unless it asks for such names."""
+def _is_shard(path: str, pattern: str) -> bool:
+    """Whether a file that a glob matches counts as a shard; a companion does where the glob's last part names one."""
     name, part = path.rpartition("/")[2], pattern.rpartition("/")[2]
     return bool(_SHARD.fullmatch(name) or not _COMPANION.fullmatch(name) or _COMPANION.fullmatch(part))
 
 
 def _shards_of(paths: list[str], option: str) -> list[str]:
-    """Of the files below a folder those with the name of a shard.
+    """The files below a folder that have the name of a shard.
 
     Raises:
-        InputError: another one seems to be a shard by its name or, on a disk, by what it holds.
+        InputError: another file seems to be a shard by its name or, on a disk, by its content.
     """
     shards = []
     for path in paths:
@@ -225,7 +224,7 @@ def _shards_of(paths: list[str], option: str) -> list[str]:
 
 
 def _holds_tfrecords(path: str) -> bool:
-    """Whether a local file begins as a TFRecord does (its length and the checksum of that), compressed or not."""
+    """Whether a local file begins with the header of a TFRecord (a length and its checksum), compressed or not."""
     if "://" in path or not os.path.isfile(path) or not os.access(path, os.R_OK):
         return False
     with open(path, "rb") as file:
@@ -242,10 +241,10 @@ def _holds_tfrecords(path: str) -> bool:
 
 def _list_objects(pattern: str, option: str) -> list[InputFile]:
     is_glob = _GLOB.search(pattern)
-    if not is_glob and (found := find_object(pattern, option)):
-        return [_of_object(found)]
+    if not is_glob and (stored := find_object(pattern, option)):
+        return [_as_input_file(stored)]
     prefix = _GLOB.split(pattern)[0] if is_glob else f"{pattern.rstrip('/')}/"
-    objects = {it.path: _of_object(it) for it in list_objects(prefix, option)}
+    objects = {stored.path: _as_input_file(stored) for stored in list_objects(prefix, option)}
     if pattern in objects:
         return [objects[pattern]]
     expression = re.compile(_expression(pattern.rstrip("/"), list(objects)) + "(?P<below>/.+)?", re.DOTALL)
@@ -254,7 +253,7 @@ def _list_objects(pattern: str, option: str) -> list[InputFile]:
         if (match := expression.fullmatch(path)) and not _is_below_hidden(path, pattern):
             if match["below"]:
                 below.append(path)
-            elif _is_meant(path, pattern):
+            elif _is_shard(path, pattern):
                 files.append(path)
     shards = files + _shards_of(below, option)
     if shards and not find_object(shards[0], option):
@@ -263,7 +262,7 @@ def _list_objects(pattern: str, option: str) -> list[InputFile]:
 
 
 def _expression(pattern: str, paths: list[str]) -> str:
-    """The regular expression of a pattern, of which parts that exist as they are stand for themselves."""
+    """The regular expression of a pattern, in which leading parts that exist literally stand for themselves."""
     start, rest = "", pattern
     while rest:
         part, slash, after = rest.partition("/")
@@ -278,5 +277,5 @@ def _is_below_hidden(path: str, pattern: str) -> bool:
     return any(_is_hidden(name, part) for name, part in zip_longest(path.split("/"), parts, fillvalue=""))
 
 
-def _of_object(found: StoredObject) -> InputFile:
-    return InputFile(found.path, found.size, found.written, found.version)
+def _as_input_file(stored: StoredObject) -> InputFile:
+    return InputFile(stored.path, stored.size, stored.written, stored.version)

@@ -1,4 +1,4 @@
-"""What is at a local path: found out before it is opened, in words where it cannot be used."""
+"""Checks of local paths before they are opened, with the reason where one cannot be used."""
 
 import os
 import stat
@@ -7,10 +7,10 @@ from models.errors import InputError
 
 
 def exists(path: str, option: str) -> bool:
-    """Whether a local path is there, if only as a link to nothing.
+    """Whether a local path exists, if only as a broken link.
 
     Raises:
-        InputError: that cannot be found out.
+        InputError: the disk doesn't answer that.
     """
     try:
         os.lstat(path)
@@ -22,7 +22,7 @@ def exists(path: str, option: str) -> bool:
 
 
 def file_state(path: str, option: str) -> os.stat_result:
-    """What the disk knows of a file or folder, links followed.
+    """The status of a file or folder, links followed.
 
     Raises:
         InputError: it cannot be reached; names the target of a link.
@@ -36,10 +36,10 @@ def file_state(path: str, option: str) -> os.stat_result:
 
 
 def require_file(path: str, option: str) -> os.stat_result:
-    """The state of a local file that can be read: opening a pipe would wait for ever.
+    """The status of a local file that can be read; opening a pipe would wait for ever.
 
     Raises:
-        InputError: it is none.
+        InputError: it is no such file.
     """
     state = file_state(path, option)
     if not stat.S_ISREG(state.st_mode):

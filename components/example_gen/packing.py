@@ -1,4 +1,4 @@
-"""One raw YouTube-8M record checked and packed into the pipeline's tf.Example."""
+"""Checks a raw YouTube-8M record and packs it into the pipeline's tf.Example."""
 
 import hashlib
 import math
@@ -25,31 +25,31 @@ from models.features import (
     Level,
 )
 
-# Files of 2017 (version 1) name the id so, and count 4,716 classes.
+# The id's name in files of 2017 (version 1), which have 4,716 classes.
 V1_ID = "video_id"
 
-# Codes stand for -1.992 to 2.008, so do their means; none of the published lies outside. What lies beyond this is no
-# mean of such frames, and a few of them make a training diverge.
+# Codes stand for -1.992 to 2.008, and so do their means, all published ones among them. A value beyond this is no mean
+# of such frames, and a few of them make a training diverge.
 LARGEST_MEAN = 2.5
 
 _BYTES, _FLOATS, _NUMBERS = "bytes_list", "float_list", "int64_list"
 _KINDS = {_BYTES: "bytes", _FLOATS: "floats", _NUMBERS: "whole numbers"}
 
-# Of a record that holds nothing that is looked for.
+# Features that a message lists of a record that has none of the expected ones.
 SHOWN = 4
 
 
 class BadRecord(ValueError):
-    """A record that cannot be used; the message says why, without naming its file."""
+    """A record that cannot be used; the message has the reason, without the file."""
 
 
 @dataclass(frozen=True)
 class PackedVideo:
-    """A record as the pipeline keeps it, and what was mended to get there.
+    """A record as the pipeline keeps it, and what was changed in it.
 
     Attributes:
-        label_vector: its labels are a 0 or 1 for each class, as if they were no ids.
-        kept: of each feature that was kept, its kind and hashes of its values.
+        label_vector: whether its labels seem to be a 0 or 1 for each class instead of ids.
+        kept: kind and hashes of the values of each kept feature.
     """
 
     id: bytes
@@ -63,7 +63,7 @@ class PackedVideo:
 
 
 def level_of(record: bytes) -> Level:
-    """Says whether a raw record holds frames or their means.
+    """Whether a raw record holds frames or their means.
 
     Raises:
         BadRecord: it holds neither, or is no tf.Example or tf.SequenceExample.
@@ -77,20 +77,21 @@ def pack(record: bytes, level: Level, classes: int | None, kept_features: Sequen
     Args:
         record: serialized tf.SequenceExample (or tf.Example for the video level) as published.
         level: what the data set holds.
-        classes: size of the vocabulary; labels lie in 0 .. classes - 1, one at least. None: any labels, or none.
-        kept_features: of the record's own features, those that are kept as they are, where it has them.
+        classes: size of the vocabulary; a record needs a label, and labels lie in 0 .. classes - 1. None: any or no
+            labels.
+        kept_features: names of further features that are kept as they are, where the record has them.
 
     Returns:
         The video: `id`, `labels` (sorted, each once), and `mean_rgb`, `mean_audio` (video level) or `rgb`, `audio`
         (bytes of the first 300 frames, one after another) and `num_frames` (frame level).
 
     Raises:
-        BadRecord: says what is wrong, the value seen and what is allowed.
+        BadRecord: with the problem, the value and what is allowed.
     """
     sequence = _parse(record)
-    found = _level(sequence)
-    if found != level:
-        raise BadRecord(f"{found}-level record in a {level}-level data set")
+    actual = _level(sequence)
+    if actual != level:
+        raise BadRecord(f"{actual}-level record in a {level}-level data set")
     context = sequence.context.feature
     video_id, v1 = _id(context)
     labels = _labels(context, classes, v1)
@@ -129,7 +130,7 @@ def pack(record: bytes, level: Level, classes: int | None, kept_features: Sequen
 
 
 def _parse(record: bytes) -> example_pb2.SequenceExample:
-    # An Example is on the wire a SequenceExample without feature lists, so one parse serves both levels.
+    # A serialized Example is a SequenceExample without feature lists, so one parse serves both levels.
     try:
         return example_pb2.SequenceExample.FromString(record)
     except DecodeError:
@@ -180,14 +181,14 @@ def _labels(context: Mapping[str, feature_pb2.Feature], classes: int | None, v1:
 
 
 def _values(feature: feature_pb2.Feature, name: str, kind: str, expected: str) -> Any:
-    """The values of a feature; none where it has no kind.
+    """The values of a feature; empty where it has no kind.
 
     Raises:
         BadRecord: they are of another kind.
     """
-    found = feature.WhichOneof("kind")
-    if found and found != kind:
-        raise BadRecord(f"{name} is a list of {_KINDS[found]}, expected {expected}")
+    actual = feature.WhichOneof("kind")
+    if actual and actual != kind:
+        raise BadRecord(f"{name} is a list of {_KINDS[actual]}, expected {expected}")
     return getattr(feature, kind).value
 
 

@@ -30,10 +30,10 @@ class SplitPolicy:
 
         Args:
             text: the policy; shares are positive whole numbers of any sum.
-            has_test_data: the test split has files of its own, so two shares are left to give.
+            has_test_data: whether the test split has files of its own; then there are two shares.
 
         Raises:
-            InputError: an unknown policy, or shares that don't fit.
+            InputError: an unknown policy, or another number of shares.
         """
         if text in ("thesis-video", "thesis-frame"):
             if has_test_data:
@@ -58,8 +58,8 @@ class SplitPolicy:
         """The split of each file, or None where its videos are split by id.
 
         Raises:
-            InputError: fewer files than splits, or files without the names that the thesis' policies go by; `test*`,
-                whose videos have no labels, are left out.
+            InputError: fewer files than splits, or files without the names that the thesis' policies need. Files
+                `test*`, whose videos have no labels, are left out.
         """
         files = sorted(files)
         if self.kind == "id":
@@ -73,9 +73,9 @@ class SplitPolicy:
                 f"split {self.kind} needs files named train* and validate*, found {len(train)} and {len(validate)}"
             )
         known = {*train, *validate}
-        if others := [file for file in files if file not in known and not PurePosixPath(file).name.startswith("test")]:
+        if unnamed := [file for file in files if file not in known and not PurePosixPath(file).name.startswith("test")]:
             raise InputError(
-                f"split {self.kind} goes by the names train* and validate*, found {others[0]!r} too: use file: or id:"
+                f"split {self.kind} goes by the names train* and validate*, found {unnamed[0]!r} too: use file: or id:"
             )
         if self.kind == "thesis-video":
             test: dict[str, Split | None] = dict.fromkeys(validate, SPLITS[2])
@@ -90,7 +90,7 @@ class SplitPolicy:
             )
         shuffled = list(files)
         random.Random(seed).shuffle(shuffled)
-        # Every split gets a file at least; the first takes what rounding leaves.
+        # Every split gets at least one file; the first gets the remainder of the rounding.
         counts = [max(1, round(len(files) * share / sum(self.shares))) for share in self.shares[1:]]
         counts = [len(files) - sum(counts), *counts]
         while counts[0] < 1:

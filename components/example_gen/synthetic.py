@@ -1,4 +1,4 @@
-"""Whether raw shards were synthesized: their results are called synthetic wherever they are shown."""
+"""Whether raw shards are synthetic: results on them are called so wherever they are shown."""
 
 import os
 from typing import Literal
@@ -11,21 +11,21 @@ from components.example_gen.listing import read_file
 
 
 class OracleScores(BaseModel):
-    """Micro F1 of a classifier that knows how synthetic videos are drawn, and on how many it was measured."""
+    """Micro F1 of a predictor that knows how synthetic videos are drawn, and the number of videos scored."""
 
     micro_f1: float
     videos: int
 
 
 class SyntheticData(BaseModel):
-    """What `oracle.json` beside synthetic shards says."""
+    """The content of `oracle.json` beside synthetic shards."""
 
     synthetic: Literal[True]
     oracle: OracleScores | None = None
 
 
 def read_synthetic(pattern: str) -> SyntheticData | None:
-    """What says that the shards behind a pattern are synthetic; None where nothing does.
+    """The `oracle.json` of the shards behind a pattern; None where they are not known to be synthetic.
 
     Args:
         pattern: of the shards, see `find_files`.
@@ -40,10 +40,10 @@ def describe_synthetic(files: InputFiles) -> SyntheticData | None:
     """Reads `oracle.json` in the folder of the shards; None where they are not known to be synthetic.
 
     Raises:
-        InputError: it is there and cannot be read.
+        InputError: the file exists and cannot be read.
     """
     content = read_file(FileSystems.join(os.path.dirname(files.files[0].path), "oracle.json"), "data")
     try:
         return SyntheticData.model_validate_json(content) if content is not None else None
-    except ValidationError:  # a file of that name that means something else
+    except ValidationError:  # another file of that name
         return None

@@ -14,10 +14,11 @@ from components.example_gen.file_kinds import looks_like
 # Bytes read at a time.
 CHUNK = 2**20
 
-# No longer record is read, so that a length that somebody made up takes no memory: 15 hours of video, a frame a second.
+# The longest record that is read, 15 hours of frames: a made-up length must not allocate memory.
 LONGEST_RECORD = 2**26
 
-# Bytes of payloads checked in vain while the next record is looked for: made-up lengths could make it millions.
+# Most bytes of payloads checked without success while the next record is looked for; made-up lengths could cause any
+# number of checks.
 MOST_IN_VAIN = 2**30
 
 _HEADER, _FOOTER = 12, 4
@@ -25,17 +26,17 @@ _HEADER, _FOOTER = 12, 4
 
 @dataclass(frozen=True)
 class Damage:
-    """What is there in place of one record or more; `lost_bytes` were passed over to the next that is whole."""
+    """Damage in place of one or more records; `lost_bytes` were skipped to reach the next whole record."""
 
     reason: str
     lost_bytes: int
 
 
 def read_records(file: BinaryIO) -> Iterator[bytes | Damage]:
-    """Yields each payload of an open TFRecord file, compressed with gzip or zlib or not, or what is wrong in its place.
+    """Yields each payload of an open TFRecord file, plain or compressed with gzip or zlib, and Damage between them.
 
-    After damage the next whole record is looked for: what follows a damaged one is read. (Then a payload
-    that holds TFRecords is taken for them.)
+    After damage reading continues with the next whole record, wherever it begins: TFRecords inside a damaged payload
+    are read as records.
     """
     source = _Source(file)
     if not source.need(1):
@@ -46,7 +47,7 @@ def read_records(file: BinaryIO) -> Iterator[bytes | Damage]:
     seen = False
     try:
         while source.need(1):
-            payload = source.take()
+            payload = source.read_payload()
             if isinstance(payload, bytes):
                 seen = True
                 yield payload
@@ -79,10 +80,10 @@ class _Readable(Protocol):
 
 
 class _Source:
-    """A stream and what was read of it ahead of the next record; no more than a record and a chunk are held.
+    """A stream of records that reads ahead; it holds no more than a record and a chunk.
 
     Attributes:
-        claimed: bytes that the newest record that could not be taken has, 0 where nobody knows.
+        claimed: size in bytes of the last damaged record by its header, 0 where that is unknown.
     """
 
     def __init__(self, file: _Readable) -> None:
@@ -91,7 +92,7 @@ class _Source:
         self.claimed = 0
 
     def need(self, size: int) -> bool:
-        """Whether so many bytes are left."""
+        """Reads ahead; whether at least `size` bytes are left."""
         while len(self._data) - self._at < size and not self._ended:
             more = self._file.read(max(CHUNK, size - len(self._data) + self._at))
             self._ended = not more
@@ -99,24 +100,24 @@ class _Source:
         return len(self._data) - self._at >= size
 
     def head(self) -> bytes:
-        """What comes next, as much as a record may be long."""
+        """The next bytes, up to the longest record."""
         self.need(LONGEST_RECORD)
         return self._data[self._at :]
 
     def rest(self) -> "_Prefixed":
-        """The stream with what was read of it."""
+        """The stream from the next byte on."""
         return _Prefixed(self._data[self._at :], self._file)
 
     def header(self, at: int = 0) -> int | None:
-        """The length of a record that begins some bytes on; None where none does."""
+        """The length of the record that begins `at` bytes ahead; None where none begins there."""
         if not self.need(at + _HEADER):
             return None
         start = self._at + at
         length, crc = struct.unpack("<QI", self._data[start : start + _HEADER])
         return length if crc == _masked_crc(self._data[start : start + 8]) else None
 
-    def take(self) -> bytes | str:
-        """The next payload, which is then behind; else why it cannot be taken."""
+    def read_payload(self) -> bytes | str:
+        """Reads the next payload; the reason, and nothing read, where it is damaged."""
         self.claimed = 0
         length = self.header()
         if length is None:
@@ -137,7 +138,7 @@ class _Source:
         return payload
 
     def skip_to_next(self) -> int:
-        """Passes over damage to the next whole record, or to the end; returns the bytes passed over."""
+        """Skips damage up to the next whole record or the end; returns the bytes skipped."""
         if self.claimed and (self._is_whole(self.claimed) or not self.need(self.claimed + 1)):
             self._at += self.claimed
             return self.claimed
@@ -145,21 +146,21 @@ class _Source:
         skipped = 1
         while self.need(_HEADER + _FOOTER) and self._in_vain <= MOST_IN_VAIN:
             self.need(CHUNK)
-            # Checking a place may read on: what comes then has its turn after these.
-            passed = len(self._data) - self._at - (_HEADER + _FOOTER - 1)
+            # Checking a place may read more: the new bytes are checked in the next round.
+            checked = len(self._data) - self._at - (_HEADER + _FOOTER - 1)
             for place in self._candidates():
                 if self._is_whole(int(place)):
                     self._at += int(place)
                     return skipped + int(place)
-            self._at += passed
-            skipped += passed
+            self._at += checked
+            skipped += checked
         while self.need(1):
             skipped += len(self._data) - self._at
             self._at = len(self._data)
         return skipped
 
     def _candidates(self) -> np.ndarray:
-        # Lengths below 2**32, not followed by zeros: of a million positions in frames a few are left.
+        # Lengths below 2**32 with a checksum other than 0: a few of a million positions in frames.
         data = np.frombuffer(self._data, np.uint8)[self._at :]
         last = len(data) - (_HEADER + _FOOTER) + 1
         high = data[4 : last + 4] | data[5 : last + 5] | data[6 : last + 6] | data[7 : last + 7]
@@ -182,7 +183,7 @@ class _Source:
 
 
 class _Prefixed:
-    """A stream of which the beginning was read already."""
+    """A stream whose first bytes were read already."""
 
     def __init__(self, begin: bytes, file: _Readable) -> None:
         self._begin, self._file = begin, file
@@ -193,7 +194,7 @@ class _Prefixed:
 
 
 class _Inflated:
-    """What gzip (of one member or more) or a zlib stream holds, inflated as it is read."""
+    """The content of a gzip (of one or more members) or zlib stream, decompressed as it is read."""
 
     def __init__(self, file: _Readable) -> None:
         self._file, self._inflate, self._waiting = file, _inflater(), b""
@@ -207,10 +208,10 @@ class _Inflated:
                 self._inflate = _inflater()
             elif not self._waiting:
                 raise EOFError("the end is missing")
-            found = self._inflate.decompress(self._waiting, size)
+            content = self._inflate.decompress(self._waiting, size)
             self._waiting = self._inflate.unconsumed_tail or self._inflate.unused_data
-            if found:
-                return found
+            if content:
+                return content
 
 
 def _inflater() -> Any:
@@ -218,7 +219,7 @@ def _inflater() -> Any:
 
 
 def _inflated(source: _Source) -> _Source:
-    """The same source, or what is in it where it begins as gzip and zlib do."""
+    """The same source, decompressed where it begins as gzip or zlib does."""
     source.need(2)
     begin = source.rest()
     first = begin.read(2)

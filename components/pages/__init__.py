@@ -1,7 +1,7 @@
-"""HTML pages that are read offline and load nothing.
+"""HTML pages that work offline and load nothing.
 
-Their common frame is page.html. run.html adds what pages of a run show: a title (`subject`), links to the other pages
-(`navigation`: texts by file name without ending, `page` being the current one; may be empty), and that data are
+Their common frame is page.html. run.html adds the parts of a run's pages: a title (`subject`), links to the other pages
+(`navigation`: texts by file name without ending, `page` being the current one; may be empty), and a note where data are
 `synthetic`.
 """
 
@@ -17,7 +17,7 @@ def page_templates(folder: Path) -> Environment:
     """
     environment = Environment(
         loader=FileSystemLoader([folder, Path(__file__).parent]),
-        autoescape=True,  # whatever a page was told is text, never markup
+        autoescape=True,  # values are text, never markup
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

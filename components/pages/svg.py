@@ -1,4 +1,4 @@
-"""Plots as SVG inside a page: they take on its colour of text, in light and in dark."""
+"""Plots as SVG inside a page, with the page's text colour in light and dark mode."""
 
 import io
 import re
@@ -12,12 +12,12 @@ from matplotlib.figure import Figure
 # Readable on white and on near-black.
 COLOURS = ("#3b7dd8", "#e0761a", "#2f9e57", "#d64550", "#9067c6", "#a0704f", "#d65fa4", "#1fa2a6", "#7f8896")
 
-# A stand-in for the colour of the page's text, which matplotlib has no name for.
+# Replaced by the page's text colour, which matplotlib has no name for.
 TEXT = "#010203"
 
 _STYLE = {
     "svg.fonttype": "none",
-    "text.parse_math": False,  # names are text, whatever they hold
+    "text.parse_math": False,  # a $ in a name is no formula
     "font.family": "sans-serif",
     "font.size": 9,
     "axes.spines.top": False,
@@ -36,12 +36,12 @@ def svg_plot(title: str, alt_text: str, size: tuple[float, float], paint: Callab
     """A plot as an <svg> element.
 
     Args:
-        title: above the plot; no other plot of the page has the same.
-        alt_text: what the plot shows, for those who cannot see it.
+        title: above the plot, unique on the page.
+        alt_text: description of the plot for screen readers.
         size: width and height in inches, of 72 points each.
-        paint: draws it. What is drawn in TEXT gets the page's colour of text.
+        paint: draws the plot; TEXT stands for the page's text colour.
     """
-    # The salt makes ids differ between plots, which share a page, and be the same in every run.
+    # The salt makes ids unique among the plots of a page, and the same in every run.
     with matplotlib.rc_context({**_STYLE, "svg.hashsalt": title}):
         figure = Figure(size, layout="constrained")
         axes = figure.subplots()
@@ -55,7 +55,7 @@ def svg_plot(title: str, alt_text: str, size: tuple[float, float], paint: Callab
 
 
 def _inline(svg: str, alt_text: str) -> Markup:
-    """The element alone, without the ids that only name groups: they would be there once for every plot."""
+    """The <svg> element without the ids of groups, which would repeat for every plot."""
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r'<g id="[^"]*"', "<g", svg).replace(TEXT, "currentColor")
     # Matplotlib escapes the texts it draws.

@@ -1,4 +1,4 @@
-"""ImportSchemaGen: TFX's, of a curated schema, run again when the schema is edited."""
+"""ImportSchemaGen: TFX's, of a curated schema; it runs again when the schema is edited."""
 
 import hashlib
 from pathlib import Path
@@ -14,7 +14,7 @@ SCHEMAS: dict[Level, str] = {"video": "video.pbtxt", "frame": "frame.pbtxt"}
 
 
 class ImportSchemaGenDriver(ResolvingDriver):
-    """Adds what the schema says to the cache key, where TFX has only the name of its file."""
+    """Adds the content of the schema to the cache key, where TFX has only the name of its file."""
 
     def resolve(self, input_dict: dict[str, list[tfx.dsl.Artifact]], exec_properties: dict[str, Any]) -> dict[str, Any]:
         """Adds a hash of the file."""

@@ -1,15 +1,17 @@
-"""What Trainer and Tuner read: batches of the files that TFX names."""
+"""The batches that Trainer and Tuner read, from the files that TFX names."""
 
 import hashlib
 import json
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
 import tensorflow_transform as tft
 from tfx import v1 as tfx
 
+from components.trainer.task import TrainingTask
 from models.features import AUDIO, FRAMES, LABELS, NUM_FRAMES, RGB
 from models.input.batches import Batch, batches, packed_frames, parse_means
 from models.input.frame_sampling import sample_frames
@@ -18,42 +20,41 @@ from models.video_classifier import reads_frames
 
 
 def training_data(
-    fn_args: tfx.components.FnArgs, model: ModelSettings, training: TrainingSettings
+    fn_args: tfx.components.FnArgs, task: TrainingTask, model: ModelSettings, training: TrainingSettings
 ) -> tuple[Callable[[int], tf.data.Dataset], tf.data.Dataset]:
-    """The (inputs, labels) batches of an epoch, by its number, and those of the validation split.
+    """The (inputs, labels) batches of the epoch with a given number, and those of the validation split.
 
     Args:
         fn_args: from TFX. `train_files` and `eval_files` are Transform's examples for the average encoder and
-            ExampleGen's for those that read frames; `custom_config` holds `level`, `names` and `seed`.
-        model: decides what is read; an ensemble is fitted to the validation split.
+            ExampleGen's for those that read frames.
+        task: level, labels and seed.
+        model: its encoder decides which features are read; an ensemble is fitted to the validation split.
         training: sizes, order and sampling.
     """
-    classes, seed = len(fn_args.custom_config["names"]), fn_args.custom_config["seed"]
-    frames = reads_frames(model, fn_args.custom_config["level"])
-    parse = _parse_frames(fn_args.transform_graph_path, classes) if frames else partial(parse_means, classes=classes)
+    classes = len(task.names)
+    frames = reads_frames(model, task.level)
+    parse = _parse_frames(fn_args.transform_graph_path) if frames else partial(parse_means, classes=classes)
     read = partial(batches, parse=parse, batch_size=training.batch_size)
     train_files, validation_files = _files(fn_args.train_files), _files(fn_args.eval_files)
     if isinstance(model.encoder, EnsembleSettings):
-        train_files = validation_files  # the members were fitted to the training split
+        train_files = validation_files  # the members were trained on the training split
     sample = partial(sample_frames, settings=training)
 
     def epoch_batches(epoch: int) -> tf.data.Dataset:
-        return read(train_files, shuffle_videos=training.shuffle_videos, seed=f"{seed}-{epoch}", sample=sample)
+        return read(train_files, shuffle_videos=training.shuffle_videos, seed=f"{task.seed}-{epoch}", sample=sample)
 
     return epoch_batches, read(validation_files)
 
 
-def fingerprint(fn_args: tfx.components.FnArgs) -> str:
-    """Names the files that a training or a search keeps: other data, settings, seed or source have another name."""
-    # Where files are kept, how many search at a time and what a page shows of it changes no result.
-    left_out = ("checkpoint_dir", "log_dir", "tune_dir", "workers", "executor_sources")
-    config = {key: value for key, value in fn_args.custom_config.items() if key not in left_out}
-    identity = [fn_args.train_files, fn_args.eval_files, fn_args.transform_graph_path, fn_args.hyperparameters, config]
-    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
+def state_folder(fn_args: tfx.components.FnArgs, task: TrainingTask) -> Path:
+    """Where a training or a search keeps its state: other data, settings, seed or code have another folder."""
+    files = [fn_args.train_files, fn_args.eval_files, fn_args.transform_graph_path]
+    identity = json.dumps([*files, fn_args.hyperparameters, task.identity()], sort_keys=True)
+    return Path(task.state_dir) / hashlib.sha256(identity.encode()).hexdigest()[:16]
 
 
-def _parse_frames(transform_graph: str, classes: int) -> Any:
-    """Packed records -> frames as bytes, which are dequantized on the device: a quarter of the floats to move."""
+def _parse_frames(transform_graph: str) -> Any:
+    """Packed records -> frames as bytes: a quarter of the floats to copy to the device, which dequantizes them."""
     transform = tft.TFTransformOutput(transform_graph)
     layer, spec = transform.transform_features_layer(), transform.raw_feature_spec()
 

@@ -1,21 +1,20 @@
-"""The SavedModel that is evaluated and served: four signatures and, in assets.extra/, what explains it."""
+"""The SavedModel that is evaluated and served: four signatures, and its description in assets.extra/."""
 
 import hashlib
 import json
 from pathlib import Path
-from typing import Any
 
 import keras
 import tensorflow as tf
 import tensorflow_transform as tft
 
-from components.served_models import EXTRA, KERAS_FILE, LABELS_FILE
+from components.served_models import EXTRA, KERAS_FILE, LABELS_FILE, ModelCard
 from models.encoders.average import mean_of_frames
-from models.features import AUDIO, FRAMES, LABELS, MEAN, NUM_FRAMES, RGB, WIDTH, Level
+from models.features import AUDIO, FRAMES, LABELS, MEAN, NUM_FRAMES, RGB, WIDTH
 from models.input.batches import packed_frames
 from models.input.raw_records import parse_raw_frames, parse_raw_means
 
-# Labels that an answer lists, as GAP@20 and the challenge's submissions do.
+# Labels in an answer, as many as in GAP@20 and in the challenge's submissions.
 TOP = 20
 
 # Upper bounds (inclusive) of the evaluation's slices.
@@ -23,13 +22,11 @@ FRAME_BOUNDS = (60, 120, 180, 240, 299)
 LABEL_BOUNDS = (1, 2, 3, 4)
 
 
-def export(
-    model: keras.Model, transform_graph: str, names: tuple[str, ...], level: Level, folder: str, about: dict[str, Any]
-) -> None:
+def export(model: keras.Model, transform_graph: str, names: tuple[str, ...], card: ModelCard, folder: str) -> None:
     """Writes the SavedModel.
 
     Signatures:
-        serving_default: examples string[B], raw records as they lie in the files -> labels string[B, 20], indices
+        serving_default: examples string[B], raw records as published -> labels string[B, 20], indices
             int32[B, 20], scores float32[B, 20], best first (all C of them where C < 20). The average encoder answers
             records of both levels.
         packed_examples: examples string[B] of ExampleGen -> probabilities float32[B, C].
@@ -42,9 +39,8 @@ def export(
         model: maps frames or means to probabilities.
         transform_graph: folder of the Transform graph.
         names: label names in the order of their ids.
-        level: of the records the model was trained on.
+        card: of the model.
         folder: the SavedModel's.
-        about: goes into `assets.extra/model_card.json`, with `model_id`, a hash of the weights.
     """
     transform = tft.TFTransformOutput(transform_graph)
     layer = transform.transform_features_layer()
@@ -80,7 +76,7 @@ def export(
             LABELS: features[LABELS],
             "num_labels": _range_names(tf.reduce_sum(features[LABELS], axis=-1), LABEL_BOUNDS),
         }
-        if level == "frame":
+        if card.level == "frame":
             outputs[NUM_FRAMES] = _range_names(features[NUM_FRAMES], FRAME_BOUNDS)
         return outputs
 
@@ -94,29 +90,33 @@ def export(
     archive.track(layer)
     archive.add_endpoint("serving_default", serving_default, examples)
     archive.add_endpoint("packed_examples", packed_examples, examples)
-    if level == "frame":
+    if card.level == "frame":
         archive.add_endpoint("raw_tensors", raw_frames, frames)
     else:
         archive.add_endpoint("raw_tensors", raw_means, [tf.TensorSpec([None, WIDTH], tf.float32, name=MEAN)])
     archive.add_endpoint("transform_features", transform_features, examples)
     archive.write_out(folder, verbose=False)
-    _write_extra(model, names, folder, about)
+    _write_extra(model, names, card, folder)
 
 
-def _write_extra(model: keras.Model, names: tuple[str, ...], folder: str, about: dict[str, Any]) -> None:
-    extra = Path(folder) / EXTRA
-    extra.mkdir()
-    model.save(extra / KERAS_FILE)
+def hash_weights(model: keras.Model) -> str:
+    """SHA-256 of the weights: the `model_id` of a model card."""
     digest = hashlib.sha256()
     for weight in model.weights:
         digest.update(keras.ops.convert_to_numpy(weight).tobytes())
-    card = {"model_id": digest.hexdigest(), "parameters": model.count_params(), **about}
-    (extra / "model_card.json").write_text(json.dumps(card, indent=1))
+    return digest.hexdigest()
+
+
+def _write_extra(model: keras.Model, names: tuple[str, ...], card: ModelCard, folder: str) -> None:
+    extra = Path(folder) / EXTRA
+    extra.mkdir()
+    model.save(extra / KERAS_FILE)
+    card.write(folder)
     (extra / LABELS_FILE).write_text(json.dumps(names, indent=0))
 
 
 def _range_names(values: tf.Tensor, bounds: tuple[int, ...]) -> tf.Tensor:
-    """The name of the range that each number lies in: "1", "2-4", "5+"; padded with zeros, so that they sort."""
+    """The range of each number by name: "1", "2-4", "5+"; padded with zeros to sort as text."""
     width = len(str(bounds[-1] + 1))
     names, low = [], 1
     for high in bounds:

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Sequence
 
-from components.served_models import find_model, read_label_names, read_model_card, require_keras_model
+from components.served_models import ModelCard, find_model, read_label_names, require_keras_model
 from models.errors import InputError
 from models.features import Level
 
@@ -12,12 +12,12 @@ def find_members(paths: Sequence[str], level: Level, names: Sequence[str]) -> li
     """The folders of the members' versions, the newest where a path doesn't name one.
 
     Args:
-        paths: runs' folders, push directories (`<run>/serving`) or versions in them.
-        level: that the ensemble reads.
+        paths: run folders, push directories (`<run>/serving`) or versions in them.
+        level: of the ensemble.
         names: of its labels.
 
     Raises:
-        InputError: there are fewer than two members, or one isn't there, is damaged, reads another level or has other
+        InputError: there are fewer than two members, or a member is missing or damaged, or has another level or other
             labels.
     """
     if len(paths) < 2:
@@ -34,12 +34,12 @@ def _find_member(path: str, level: Level, names: Sequence[str]) -> str:
 
     try:
         folder = find_model(path)
-        found_level, found_names = read_model_card(folder)["level"], read_label_names(folder)
+        card, labels = ModelCard.read(folder), read_label_names(folder)
         require_keras_model(folder)
     except InputError as error:
         raise InputError(f"model.encoder.members: {error}") from None
-    if found_level != level:
-        raise refuse(f"reads {found_level}-level records, the ensemble {level}-level ones (--set level={found_level})")
-    if found_names != list(names):
-        raise refuse(f"has other labels ({len(found_names)}, the data have {len(names)})")
+    if card.level != level:
+        raise refuse(f"reads {card.level}-level records, the ensemble {level}-level ones (--set level={card.level})")
+    if labels != list(names):
+        raise refuse(f"has other labels ({len(labels)}, the data have {len(names)})")
     return folder

@@ -1,4 +1,4 @@
-"""run_fn: what TFX's Trainer calls."""
+"""run_fn, which TFX's Trainer calls."""
 
 from functools import partial
 from pathlib import Path
@@ -10,9 +10,10 @@ import tensorflow as tf
 from tfx import v1 as tfx
 from tfx.utils import path_utils
 
-from components.served_models import EXTRA, load_keras_model
-from components.trainer.data import fingerprint, training_data
-from components.trainer.export import export
+from components.served_models import EXTRA, ArchitectureCard, ModelCard, load_keras_model
+from components.trainer.data import state_folder, training_data
+from components.trainer.export import export, hash_weights
+from components.trainer.task import TrainingTask
 from components.trainer.warm_start import load_weights, require_same_architecture
 from models.ensemble import build_ensemble
 from models.errors import InputError
@@ -33,42 +34,48 @@ def run_fn(fn_args: tfx.components.FnArgs) -> None:
 
     Args:
         fn_args: from TFX. `train_files` and `eval_files` are Transform's examples for the average encoder and
-            ExampleGen's for those that read frames. `custom_config` holds `experiment`, `level`, `model` and `training`
-            (settings as JSON-able dicts; `warm_start` names the version to begin with, or is false), `names` (of the
-            labels), `seed`, `data`, `checkpoint_dir`, `log_dir` and `sources`. `hyperparameters` are KerasTuner's, if
-            any: their values replace settings.
+            ExampleGen's for those that read frames. `custom_config` is a TrainingTask's. `hyperparameters` are
+            KerasTuner's, if any: their values replace settings.
 
     Raises:
-        InputError: the loss is not finite, a checkpoint is damaged, hyperparameters are none of this model's, or the
-            model to begin with is another one.
+        InputError: the loss is not finite, a checkpoint is damaged, hyperparameters don't fit the model, or the
+            model of a warm start has another architecture.
     """
-    keras.backend.clear_session()  # frees what an earlier training in this process has left
-    config: dict[str, Any] = fn_args.custom_config
-    model_settings = ModelSettings.model_validate(config["model"])
-    settings = TrainingSettings.model_validate(config["training"])
+    keras.backend.clear_session()  # frees the memory of an earlier training in this process
+    task = TrainingTask.read(fn_args.custom_config)
+    model_settings, settings = task.model, task.training
     if fn_args.hyperparameters:
         model_settings, settings = _tuned(model_settings, settings, fn_args.hyperparameters)
-    names, level, seed, start = tuple(config["names"]), config["level"], config["seed"], settings.warm_start
+    start = settings.warm_start
     if start:
-        assert isinstance(start, str), "warm_start names no version: the settings were not prepared"
-        require_same_architecture(start, model_settings, level, names)  # with what a search has found
-    epoch_batches, validation = training_data(fn_args, model_settings, settings)
+        assert isinstance(start, str), "warm_start is not the folder of a version: the settings were not prepared"
+        require_same_architecture(start, model_settings, task.level, task.names)  # with the hyperparameters of a search
+    epoch_batches, validation = training_data(fn_args, task, model_settings, settings)
     model, log = train(
-        partial(_build, model_settings, level, len(names), seed, start or ""),
+        partial(_build, model_settings, task.level, len(task.names), task.seed, start or ""),
         epoch_batches,
         validation,
         settings,
-        seed=seed,
-        checkpoint_dir=Path(config["checkpoint_dir"]) / fingerprint(fn_args),
-        log_dir=Path(config["log_dir"] or fn_args.model_run_dir),
+        seed=task.seed,
+        checkpoint_dir=state_folder(fn_args, task),
+        log_dir=Path(task.log_dir or fn_args.model_run_dir),
     )
-    about = {name: config[name] for name in ("experiment", "data", "level", "seed")}
-    about |= {"model": model_settings.model_dump(mode="json"), "training": settings.model_dump(mode="json")}
-    about |= {"training_data": {"train": log.epochs[0].videos, "validation": log.validation_videos}}
     scores = score(model, validation)
     threshold = scores.best_threshold()
-    about |= {"threshold": threshold, "validation": scores.scores(threshold)}
-    export(model, fn_args.transform_graph_path, names, level, fn_args.serving_model_dir, about)
+    card = ModelCard(
+        level=task.level,
+        model_id=hash_weights(model),
+        parameters=model.count_params(),
+        experiment=task.experiment,
+        data=task.data,
+        seed=task.seed,
+        model=ArchitectureCard.model_validate(model_settings.model_dump(mode="json")),
+        training=settings.model_dump(mode="json"),
+        training_data={"train": log.epochs[0].videos, "validation": log.validation_videos},
+        threshold=threshold,
+        validation=scores.scores(threshold),
+    )
+    export(model, fn_args.transform_graph_path, task.names, card, fn_args.serving_model_dir)
     (Path(fn_args.serving_model_dir) / EXTRA / TRAINING_LOG).write_text(log.to_json())
 
 

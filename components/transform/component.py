@@ -1,4 +1,4 @@
-"""Transform: the TFX component, writing only the small outputs of its graph."""
+"""Transform: TFX's, storing only the small outputs of its graph."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -24,9 +24,9 @@ BATCH_SIZE = 128
 
 
 class TransformExecutor(executor.Executor):
-    """Lets TFX write the graph, then materializes `id`, `label_ids`, `num_frames` and `mean`: 5 KB a video.
+    """Lets TFX write the graph, then stores `id`, `label_ids`, `num_frames` and `mean`: 5 KB a video.
 
-    TFX itself would store every output of the graph, the frames a second time among them.
+    TFX would store every output of the graph, the frames a second time.
     """
 
     def Do(
@@ -87,7 +87,7 @@ class _Materialize(beam.DoFn):
 
 
 def _examples(features: dict[str, tf.Tensor]) -> Iterator[bytes]:
-    # Python floats: protobuf takes a list of them seven times faster than an array (35 against 245 us).
+    # Python floats: protobuf copies a list of them seven times faster than an array (35 against 245 us).
     ids, means = features[ID].numpy(), features[MEAN].numpy().tolist()
     labels = tf.RaggedTensor.from_sparse(features[LABEL_IDS])
     bounds, values = labels.row_splits.numpy(), labels.values.numpy()

@@ -1,4 +1,4 @@
-"""The one TensorFlow Transform graph: from packed records to what models, slices and people read."""
+"""The TensorFlow Transform graph: from packed records to the features of models and slices."""
 
 from typing import Any
 
@@ -31,8 +31,8 @@ def preprocessing_fn(inputs: dict[str, Any], custom_config: dict[str, Any]) -> d
 
     Returns:
         `id` string[B], `label_ids` sparse int64, `labels` float32[B, classes], `mean` float32[B, 1152]; at the frame
-        level also `num_frames` int64[B], `rgb` and `audio` as they came (TFT refuses uint8, so training decodes them
-        and dequantizes on the device) and `frames` float32[B, 300, 1152], dequantized, zero after the last frame.
+        level also `num_frames` int64[B], `rgb` and `audio` unchanged (TFT does not accept uint8, so training decodes
+        them and dequantizes on the device) and `frames` float32[B, 300, 1152], dequantized, zero after the last frame.
     """
     outputs = {
         ID: inputs[ID],

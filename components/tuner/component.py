@@ -1,6 +1,5 @@
-"""Tuner: TFX's, with a search that can be killed, and its trials for people."""
+"""Tuner: TFX's, with a search that resumes after a kill, and a page of its trials."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -12,18 +11,19 @@ from tfx.types import artifact_utils
 from components.example_gen.synthetic import read_synthetic
 from components.tuner.hparams import write_hparams
 from components.tuner.page import trials_page
+from components.tuner.task import SearchTask
 from components.tuner.tuner_fn import tuner_fn
 from components.tuner.workers import search_with_workers
 from models.whole_files import write_file
 from tuner.search import is_worker
 from tuner.trials import SearchResult, read_search
 
-# In the artifact of the results.
+# Files of the artifact `tuner_results`.
 TRIALS, PAGE = "trials.json", "trials.html"
 
 
 class TunerExecutor(executor.Executor):
-    """What TFX's executor does, and the trials beside its results."""
+    """TFX's executor, which also writes the trials."""
 
     def Do(
         self,
@@ -31,21 +31,21 @@ class TunerExecutor(executor.Executor):
         output_dict: dict[str, list[tfx.dsl.Artifact]],
         exec_properties: dict[str, Any],
     ) -> None:
-        """Searches; `best_hyperparameters` are what the Trainer trains with. Another's worker writes no results."""
-        config = json.loads(exec_properties["custom_config"])
-        if config["workers"] > 1:
-            search = search_with_workers(input_dict, exec_properties, tuner_fn, config["workers"])
+        """Searches, and writes the results; a worker of another process' search writes none."""
+        task = SearchTask.model_validate_json(exec_properties["custom_config"])
+        if task.tune.workers > 1:
+            search = search_with_workers(input_dict, exec_properties, tuner_fn, task.tune.workers)
         else:
             search = executor.search(input_dict, exec_properties, working_dir=None, print_tuning_summary=False)
         if is_worker():
             return
         executor.write_best_hyperparameters(search, output_dict)
-        found = read_search(Path(search.project_dir), search.settings)
+        trials = read_search(Path(search.project_dir), search.settings)
         results = Path(artifact_utils.get_single_uri(output_dict["tuner_results"]))
-        write_file(results / TRIALS, found.model_dump_json(indent=1))
-        page = trials_page(found, config["experiment"], read_synthetic(config["data"]), navigation={})
+        write_file(results / TRIALS, trials.model_dump_json(indent=1))
+        page = trials_page(trials, task.experiment, read_synthetic(task.data), navigation={})
         write_file(results / PAGE, page)
-        write_hparams(found, Path(config["log_dir"] or results, "trials"))
+        write_hparams(trials, Path(task.log_dir or results, "trials"))
 
 
 class Tuner(tfx.components.Tuner):
@@ -55,5 +55,5 @@ class Tuner(tfx.components.Tuner):
 
 
 def read_trials(results_uri: str) -> SearchResult:
-    """What TunerExecutor wrote."""
+    """Reads the trials that TunerExecutor wrote."""
     return SearchResult.model_validate_json(Path(results_uri, TRIALS).read_text())

@@ -1,4 +1,4 @@
-"""The tuning page: what each trial of a search tried, and what it reached."""
+"""The tuning page: hyperparameters and scores of each trial of a search."""
 
 import json
 import math
@@ -27,24 +27,24 @@ ORACLES = {
     "grid": "Grid search",
 }
 
-# Numbers whose largest is more than so many times the smallest are drawn as logarithms.
+# An axis is logarithmic where the largest number is more than so many times the smallest.
 LOG_FROM = 20
 
-# Up to so many numbers are each a tick; and the least distance of theirs, in lengths of the axis.
+# Most distinct numbers that each get a tick, and the least distance of ticks as a share of the axis.
 EACH_A_TICK, TICK_DISTANCE = 6, 0.11
 
-# Below a plot, so many letters have room beside each other.
+# Letters that fit side by side below a plot.
 LETTERS = 30
 
-# Inches of the plots of a single parameter, and of a trial's lines: from one axis to the next, at least, and height.
+# Inches: size of a parameter's plot; of the trials' lines least distance of axes, least width and height.
 SIZE, GAP, WIDTH, HEIGHT = (3.4, 2.3), 1.4, 9.6, 3.4
 
-# From the worst trial to the best. By rank, so that a single bad trial leaves the others their differences.
+# From the worst trial to the best; by rank, so that one bad trial doesn't hide the differences of the others.
 RAMP = LinearSegmentedColormap.from_list("rank", (COLOURS[0], COLOURS[8], COLOURS[1]))
 
 
 def trials_page(
-    found: SearchResult,
+    result: SearchResult,
     subject: str,
     synthetic: SyntheticData | None,
     navigation: Mapping[str, str],
@@ -53,30 +53,30 @@ def trials_page(
     """The page as HTML.
 
     Args:
-        found: the trials of a search, at least one of them scored.
-        subject: what was searched for, say the experiment.
-        synthetic: what describes the data if they were generated.
-        navigation: texts of links by file name, may be empty.
-        page: the file name of this one.
+        result: the trials of a search, at least one of them scored.
+        subject: the page's title, say the experiment.
+        synthetic: description of synthetic data; None for other data.
+        navigation: links to other pages, see `components.pages`.
+        page: file name of this page without ending.
     """
-    names = _short_names(dict.fromkeys(key for trial in found.trials for key in trial.values))
-    scores = {name: SCORES[name] for name in sorted(SCORES, key=lambda name: name != found.objective)}
-    # What is no number has no place in a plot.
-    drawn = [trial for trial in found.ranked if math.isfinite(trial.scores.get(found.objective, math.nan))]
+    names = _short_names(dict.fromkeys(key for trial in result.trials for key in trial.values))
+    scores = {name: SCORES[name] for name in sorted(SCORES, key=lambda name: name != result.objective)}
+    # NaN has no place in a plot.
+    drawn = [trial for trial in result.ranked if math.isfinite(trial.scores.get(result.objective, math.nan))]
     return (
         page_templates(Path(__file__).parent)
         .get_template("trials.html")
         .render(
-            found=found,
+            result=result,
             names=names,
             scores=scores,
-            oracle=ORACLES[found.oracle],
-            scored=sum(bool(trial.scores) for trial in found.trials),
-            time=_duration(sum(trial.seconds for trial in found.trials)),
+            oracle=ORACLES[result.oracle],
+            scored=sum(bool(trial.scores) for trial in result.trials),
+            time=_duration(sum(trial.seconds for trial in result.trials)),
             text=_as_text,
-            lines=_lines(found, names, drawn) if drawn else None,
+            lines=_lines(result, names, drawn) if drawn else None,
             plots=[
-                _points(found, key, name, drawn) for key, name in names.items() if any(key in t.values for t in drawn)
+                _points(result, key, name, drawn) for key, name in names.items() if any(key in t.values for t in drawn)
             ],
             subject=subject,
             synthetic=synthetic,
@@ -87,18 +87,18 @@ def trials_page(
 
 
 def _short_names(keys: Sequence[str] | Mapping[str, Any]) -> dict[str, str]:
-    """By key its last part, where no other key has the same."""
+    """The last part of each key, or the whole key where another one ends with the same part."""
     last = [key.rpartition(".")[2] for key in keys]
     return {key: name if last.count(name) == 1 else key for key, name in zip(keys, last, strict=True)}
 
 
 def _as_text(value: Any) -> str:
-    """A hyperparameter's value as one types it into an experiment; numbers to four digits."""
+    """A hyperparameter's value as it is written in an experiment; numbers to four digits."""
     return f"{value:.4g}" if isinstance(value, float) else value if isinstance(value, str) else json.dumps(value)
 
 
 def _duration(seconds: float) -> str:
-    """Hours and minutes, or what there is of them."""
+    """Hours and minutes, without leading zero parts; seconds below a minute."""
     if seconds < 60:
         return f"{seconds:.0f} s"
     hours, minutes = divmod(round(seconds / 60), 60)
@@ -106,10 +106,10 @@ def _duration(seconds: float) -> str:
 
 
 class Scale:
-    """Places from 0 to 1 of values on an axis: numbers by size, anything else evenly.
+    """Places from 0 to 1 of values on an axis: numbers by size, other values evenly spaced.
 
     Args:
-        values: that are to have a place.
+        values: all values on the axis.
     """
 
     def __init__(self, values: Sequence[Any]) -> None:
@@ -120,8 +120,8 @@ class Scale:
             shown = sorted(set(values))
             if len(shown) > EACH_A_TICK:
                 locator = LogLocator(subs=(1, 2, 5)) if self._is_log else MaxNLocator(5, steps=(1, 2, 2.5, 5, 10))
-                found = locator.tick_values(self._low, self._high)
-                shown = [tick for tick in found if self._low <= tick <= self._high]
+                ticks = locator.tick_values(self._low, self._high)
+                shown = [tick for tick in ticks if self._low <= tick <= self._high]
         else:
             shown = _sorted({_as_text(value): value for value in values})
             self._kinds = [_as_text(value) for value in shown]
@@ -132,7 +132,7 @@ class Scale:
                 self.ticks[place] = _as_text(value)
 
     def place(self, value: Any) -> float:
-        """Where a value lies; half way if there is no other."""
+        """The place of a value; 0.5 where it is the only one."""
         if self._kinds:
             index, last = self._kinds.index(_as_text(value)), len(self._kinds) - 1
             return index / last if last else 0.5
@@ -145,15 +145,15 @@ class Scale:
 def _sorted(values: Mapping[str, Any]) -> list[Any]:
     try:
         return sorted(values.values())
-    except TypeError:  # of several kinds
+    except TypeError:  # of several types
         return [values[text] for text in sorted(values)]
 
 
-def _lines(found: SearchResult, names: Mapping[str, str], drawn: Sequence[TrialResult]) -> Markup:
-    """Parallel coordinates (Inselberg 1985): an axis a parameter, the objective the last one, a line a trial."""
-    rows = [{**trial.values, "": trial.scores[found.objective]} for trial in drawn]
+def _lines(result: SearchResult, names: Mapping[str, str], drawn: Sequence[TrialResult]) -> Markup:
+    """Parallel coordinates (Inselberg 1985): an axis for each parameter and the objective, a line for each trial."""
+    rows = [{**trial.values, "": trial.scores[result.objective]} for trial in drawn]
     titles = {key: name for key, name in names.items() if any(key in row for row in rows)}
-    titles[""] = SCORES[found.objective]
+    titles[""] = SCORES[result.objective]
     scales = {key: Scale([row[key] for row in rows if key in row]) for key in titles}
 
     def paint(axes: Axes) -> None:
@@ -164,7 +164,7 @@ def _lines(found: SearchResult, names: Mapping[str, str], drawn: Sequence[TrialR
             for place, label in scale.ticks.items():
                 axes.text(x - 0.04, place, label, ha="right", va="center", fontsize=8)
         for colour, row in reversed(list(zip(_colours(len(rows)), rows, strict=True))):
-            # Straight past the axes of parameters that the trial does not have.
+            # A line skips the axes of parameters that its trial does not have.
             places = [(x, scale.place(row[key])) for x, (key, scale) in enumerate(scales.items()) if key in row]
             best = row is rows[0]
             axes.plot(
@@ -180,18 +180,18 @@ def _lines(found: SearchResult, names: Mapping[str, str], drawn: Sequence[TrialR
         axes.set_yticks([])
         axes.tick_params(length=0)
 
-    alt_text = f"The values of {len(rows)} trials as a line each; the best: {_alt_text(found, drawn[0])}"
+    alt_text = f"The values of {len(rows)} trials as a line each; the best: {_alt_text(result, drawn[0])}"
     return svg_plot("All scored trials", alt_text, (max(WIDTH, GAP * len(scales)), HEIGHT), paint)
 
 
-def _points(found: SearchResult, key: str, name: str, drawn: Sequence[TrialResult]) -> Markup:
-    """Values of a parameter against the objective, a point a trial."""
+def _points(result: SearchResult, key: str, name: str, drawn: Sequence[TrialResult]) -> Markup:
+    """Values of a parameter against the objective, a point for each trial."""
     scale = Scale([trial.values[key] for trial in drawn if key in trial.values])
 
     def paint(axes: Axes) -> None:
         for colour, trial in reversed(list(zip(_colours(len(drawn)), drawn, strict=True))):
             if key in trial.values:
-                x, y = scale.place(trial.values[key]), trial.scores[found.objective]
+                x, y = scale.place(trial.values[key]), trial.scores[result.objective]
                 axes.plot(x, y, "o", color=colour, markersize=4.5, alpha=0.85)
                 if trial is drawn[0]:
                     axes.plot(x, y, "o", color="none", markeredgecolor=TEXT, markersize=9)
@@ -199,9 +199,9 @@ def _points(found: SearchResult, key: str, name: str, drawn: Sequence[TrialResul
         crowded = sum(map(len, scale.ticks.values())) > LETTERS
         turned: dict[str, Any] = {"rotation": 25, "ha": "right", "rotation_mode": "anchor"} if crowded else {}
         axes.set_xticks(list(scale.ticks), scale.ticks.values(), **turned)
-        axes.set_ylabel(SCORES[found.objective])
+        axes.set_ylabel(SCORES[result.objective])
 
-    return svg_plot(name, f"{SCORES[found.objective]} by {name}; the best: {_alt_text(found, drawn[0])}", SIZE, paint)
+    return svg_plot(name, f"{SCORES[result.objective]} by {name}; the best: {_alt_text(result, drawn[0])}", SIZE, paint)
 
 
 def _colours(count: int) -> list[tuple[float, ...]]:
@@ -209,6 +209,6 @@ def _colours(count: int) -> list[tuple[float, ...]]:
     return [RAMP(1 - rank / max(count - 1, 1)) for rank in range(count)]
 
 
-def _alt_text(found: SearchResult, trial: TrialResult) -> str:
+def _alt_text(result: SearchResult, trial: TrialResult) -> str:
     values = ", ".join(f"{key} {_as_text(value)}" for key, value in trial.values.items())
-    return f"{SCORES[found.objective]} {trial.scores[found.objective]:.4f} with {values}"
+    return f"{SCORES[result.objective]} {trial.scores[result.objective]:.4f} with {values}"

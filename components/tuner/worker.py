@@ -11,7 +11,7 @@ from components.progress import show_progress
 
 
 def main() -> None:
-    """Reads its task from standard input and runs trials; ends at once when whoever started it is gone."""
+    """Reads its task from standard input and runs trials; ends at once when the process that started it has ended."""
     task = json_utils.loads(sys.stdin.buffer.readline().decode())
     threading.Thread(target=_exit_with_chief, daemon=True).start()
     show_progress(f"  {os.environ['KERASTUNER_TUNER_ID']}: ")
@@ -19,8 +19,8 @@ def main() -> None:
 
 
 def _exit_with_chief() -> None:
-    # Otherwise it would train on, beside the worker that takes up the same trial when the search is begun again.
-    while os.read(sys.stdin.fileno(), 1):  # not of the buffer: Python aborts where its lock is held at the end
+    # Otherwise it would train on beside the worker that resumes the same trial when the search is started again.
+    while os.read(sys.stdin.fileno(), 1):  # not sys.stdin.read(): Python aborts if the buffer's lock is held at exit
         pass
     os._exit(1)
 

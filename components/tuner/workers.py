@@ -1,4 +1,4 @@
-"""Trials at a time: worker processes on this machine that share one oracle by KerasTuner's protocol."""
+"""Parallel trials: worker processes on this machine that share one oracle by KerasTuner's protocol."""
 
 import logging
 import os
@@ -26,7 +26,7 @@ from tuner.search import Search
 
 HOST = "127.0.0.1"
 
-# How often to see whether a worker has ended.
+# Seconds between two checks whether a worker has ended.
 POLL_SECONDS = 0.2
 
 _logger = logging.getLogger("tuner.workers")
@@ -38,21 +38,20 @@ def search_with_workers(
     tuner_fn: Callable[[tfx.components.FnArgs], TunerFnResult],
     workers: int,
 ) -> Search:
-    """Searches in other processes. A worker that dies is replaced, its trial has failed.
+    """Searches in worker processes. A worker that crashes is replaced, and its trial has failed.
 
     Args:
         input_dict: of TFX's Tuner.
-        exec_properties: the same.
-        tuner_fn: the same.
-        workers: how many trials run at a time.
+        exec_properties: of TFX's Tuner.
+        tuner_fn: of TFX's Tuner.
+        workers: number of parallel trials.
 
     Returns:
-        The search, which has ended.
+        The finished search.
 
     Raises:
-        InputError: KerasTuner's variables say that workers come from elsewhere; there are fewer GPUs; or no trial could
-            be scored.
-        RuntimeError: a worker dies without a trial.
+        InputError: KerasTuner's variables configure other workers, there are fewer GPUs, or no trial could be scored.
+        RuntimeError: a worker crashes without a trial.
     """
     if "KERASTUNER_ORACLE_IP" in os.environ:
         raise InputError(f"tune.workers is {workers}, allowed where KERASTUNER_ORACLE_IP is set: 1")
@@ -89,7 +88,7 @@ def search_with_workers(
 
 
 def _devices(workers: int) -> dict[str, dict[str, str]]:
-    """The variables by which each worker sees its GPU alone; none where there is no GPU."""
+    """The variables that give each worker one GPU of its own; empty where there is no GPU."""
     names = [f"worker{number}" for number in range(workers)]
     count = len(tf.config.list_physical_devices("GPU"))
     if not count:
@@ -102,7 +101,7 @@ def _devices(workers: int) -> dict[str, dict[str, str]]:
 
 @contextmanager
 def _served(search: Search) -> Iterator[int]:
-    """Serves the oracle at a free port. (KerasTuner's own server may wait for 20 s after the last trial.)"""
+    """Serves the oracle at a free port. (KerasTuner's own server may wait 20 s after the last trial.)"""
     server = grpc.server(ThreadPoolExecutor(max_workers=1))
     protos.get_service_grpc().add_OracleServicer_to_server(OracleServicer(search.oracle), server)
     port = server.add_insecure_port(f"{HOST}:0")
@@ -115,15 +114,15 @@ def _served(search: Search) -> Iterator[int]:
 
 
 def _start(name: str, port: int, device: dict[str, str], task: bytes) -> subprocess.Popen[bytes]:
-    where = {"KERASTUNER_TUNER_ID": name, "KERASTUNER_ORACLE_IP": HOST, "KERASTUNER_ORACLE_PORT": str(port)}
-    # -P: a folder `components` or `models` where the user stands is not ours.
+    address = {"KERASTUNER_TUNER_ID": name, "KERASTUNER_ORACLE_IP": HOST, "KERASTUNER_ORACLE_PORT": str(port)}
+    # -P: modules are not searched in the working directory, which may have folders `components` or `models`.
     command: Sequence[str] = (sys.executable, "-P", "-m", "components.tuner.worker")
-    # A session of its own: Ctrl-C would end it before this process can ask it to save its trial.
-    environment = {**os.environ, **where, **device}
+    # A session of its own: Ctrl-C would end it before this process asks it to save its trial.
+    environment = {**os.environ, **address, **device}
     process = subprocess.Popen(command, stdin=subprocess.PIPE, env=environment, start_new_session=True)
     assert process.stdin is not None
     process.stdin.write(task + b"\n")
-    process.stdin.flush()  # and stays open: its end tells the worker that this process is gone
+    process.stdin.flush()  # and stays open: its end shows the worker that this process has ended
     return process
 
 
@@ -134,9 +133,9 @@ def _close(process: subprocess.Popen[bytes]) -> None:
 
 
 def _record_crash(search: Search, name: str, code: int) -> None:
-    how = f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
-    lost = search.oracle.ongoing_trials.get(name)
-    if lost is None:
-        raise RuntimeError(f"{name} of the search died ({how}) without a trial")
-    _logger.info("%s died (%s)", name, how)
-    search.give_up(lost, f"{name} died ({how})")
+    cause = f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+    trial = search.oracle.ongoing_trials.get(name)
+    if trial is None:
+        raise RuntimeError(f"{name} of the search died ({cause}) without a trial")
+    _logger.info("%s died (%s)", name, cause)
+    search.give_up(trial, f"{name} died ({cause})")

@@ -102,7 +102,7 @@ def predict(
     if metrics:
         if not metrics.videos:
             raise InputError(f"--evaluate: none of {prediction.videos:,} videos carries labels")
-        scores = Scores.of(metrics, prediction.without_labels, asked.card.get("threshold"))
+        scores = Scores.of(metrics, prediction.without_labels, asked.card.threshold)
         done |= asdict(scores)
         if not as_json:
             scores.print(console)

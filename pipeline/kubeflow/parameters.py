@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from components.drift_detector.settings import DriftSettings
-from components.example_gen.component import resolve
+from components.example_gen.component import resolve_data
 from components.source_fingerprint import source_fingerprint
 from models.errors import InputError, quote
 from models.settings import AverageSettings, ModelSettings, Settings
@@ -104,25 +104,21 @@ def resolve_parameters(
         InputError: the parameters are wrong, the data cannot be used, or they need another graph.
     """
     settings = read_parameters(data, experiment, overrides)
-    found = resolve(
-        {
-            "data": settings.data.pattern,
-            "test_data": settings.data.test_data,
-            "spans": settings.data.spans,
-            "split": settings.data.split,
-            "seed": settings.seed,
-            "level": settings.level,
-        }
+    resolved = resolve_data(
+        settings.data.pattern,
+        settings.data.test_data,
+        spans=settings.data.spans,
+        split=settings.data.split,
+        seed=settings.seed,
+        level=settings.level,
     )
-    pinned = settings.data.model_copy(
-        update={"pattern": found["data"], "test_data": found["test_data"], "spans": found["spans"]}
-    )
+    pinned = settings.data.model_copy(update={"pattern": resolved.data, "test_data": resolved.test_data, "spans": 1})
     settings, vocabulary = prepare(settings.model_copy(update={"data": pinned}), places.push_directory)
     _refuse_another_graph(edges(build_pipeline(settings, vocabulary, places)), graph, settings.experiment)
     return ResolvedSettings(
         settings=settings,
-        span=found["span"],
-        shards=found["fingerprint"],
+        span=resolved.span,
+        shards=resolved.fingerprint,
         vocabulary=_fingerprint(vocabulary),
         sources=_sources(MODULES),
     )

@@ -15,7 +15,7 @@ from components.progress import show_progress
 from components.tuner.component import PAGE, TunerExecutor, read_trials
 from models.errors import InputError
 from models.whole_files import write_file
-from pipeline.create_pipeline import EVAL_ARGS, TRAIN_ARGS, TUNER_FN, read_by, tuner_config
+from pipeline.create_pipeline import EVAL_ARGS, TRAIN_ARGS, TUNER_FN, search_task, training_examples
 from pipeline.local.ingested import Ingested
 from pipeline.local.leftovers import SEARCH, exclusive
 from pipeline.local.run import HYPERPARAMETERS
@@ -51,11 +51,11 @@ def tune(settings: RunSettings, ingested: Ingested, console: Console) -> SearchR
 def _tune(settings: RunSettings, ingested: Ingested, console: Console, out: Path) -> SearchResult | None:
     results, best = standard_artifacts.TunerResults(), standard_artifacts.HyperParameters()
     results.uri, best.uri = str(out), str(out / HYPERPARAMETERS)
-    config = tuner_config(settings, ingested.names, tune_dir=str(out / SEARCH), log_dir=str(out / "logs"))
+    task = search_task(settings, ingested.names, state_dir=str(out / SEARCH), log_dir=str(out / "logs"))
     show_progress()
     TunerExecutor().Do(
         {
-            "examples": [read_by(settings, ingested.examples, ingested.transformed)],
+            "examples": [training_examples(settings, ingested.examples, ingested.transformed)],
             "transform_graph": [ingested.transform_graph],
         },
         {"best_hyperparameters": [best], "tuner_results": [results]},
@@ -63,7 +63,7 @@ def _tune(settings: RunSettings, ingested: Ingested, console: Console, out: Path
             "tuner_fn": TUNER_FN,
             "train_args": proto_utils.proto_to_json(TRAIN_ARGS),
             "eval_args": proto_utils.proto_to_json(EVAL_ARGS),
-            "custom_config": json_utils.dumps(config),
+            "custom_config": json_utils.dumps(task.custom_config()),
         },
     )
     if is_worker():

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
-from components.served_models import find_model, load_saved_model, read_label_names, read_model_card
+from components.served_models import ModelCard, find_model, load_saved_model, read_label_names
 from models.encoders.average import mean_of_frames
 from models.errors import InputError
 from models.features import (
@@ -50,7 +50,7 @@ class PushedModel:
     Attributes:
         folder: of the SavedModel.
         names: of the labels, in the order of their ids.
-        card: what its model card says.
+        card: its model card.
         all_probabilities: whether an answer holds more than the 20 best labels.
 
     Raises:
@@ -59,11 +59,11 @@ class PushedModel:
 
     def __init__(self, path: str, level: Level) -> None:
         self.folder = find_model(path)
-        self.card, self.names = read_model_card(self.folder), read_label_names(self.folder)
+        self.card, self.names = ModelCard.read(self.folder), read_label_names(self.folder)
         self._level: Level = level
-        self._of_frames = self.card["level"] == "frame"
+        self._of_frames = self.card.level == "frame"
         self.all_probabilities = level == "frame" or not self._of_frames
-        if not self.all_probabilities and self.card["model"]["encoder"]["name"] != "average":
+        if not self.all_probabilities and self.card.model.encoder.name != "average":
             raise InputError(f"{self.folder} holds a model of frames, the data are video-level records (no frames)")
         # Kept: a signature alone doesn't keep the variables alive.
         self._saved_model = load_saved_model(self.folder)

@@ -18,7 +18,7 @@ from tfx.dsl.components.base.base_beam_executor import BaseBeamExecutor
 from tfx.utils import json_utils
 
 import components.schema
-from components.example_gen.component import ExampleGenExecutor, Quarantine, resolve
+from components.example_gen.component import ExampleGenDriver, ExampleGenExecutor, Quarantine
 from components.transform.component import TransformExecutor
 
 Examples, TransformGraph = tfx.types.standard_artifacts.Examples, tfx.types.standard_artifacts.TransformGraph
@@ -67,7 +67,8 @@ class Steps:
         } | properties
         examples = self.artifact(Examples, "examples")
         quarantine = self.artifact(Quarantine, "quarantine")
-        self.execute(ExampleGenExecutor, {}, {"examples": examples, "quarantine": quarantine}, resolve(settings))
+        resolved = ExampleGenDriver(None).resolve({}, settings)
+        self.execute(ExampleGenExecutor, {}, {"examples": examples, "quarantine": quarantine}, resolved)
         return examples, quarantine
 
     def transform(self, examples: Any, level: str, classes: int) -> tuple[Any, Any]:

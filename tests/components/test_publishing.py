@@ -26,7 +26,8 @@ def write_model(folder, model_id, level="video", labels=("a", "b")):
     extra.mkdir(parents=True)
     (folder / "variables").mkdir()
     (folder / "saved_model.pb").write_text(model_id)
-    (extra / "model_card.json").write_text(json.dumps({"model_id": model_id, "level": level}))
+    card = {"level": level, "model_id": model_id, "model": {"encoder": {"name": "average"}}}
+    (extra / "model_card.json").write_text(json.dumps(card))
     (extra / "labels.txt").write_text("".join(f"{label}\n" for label in labels))
 
 

@@ -7,7 +7,7 @@ import json
 import pytest
 import yaml
 
-from components.served_models import read_model_card, versions
+from components.served_models import ModelCard, versions
 from models.errors import InputError
 from pipeline.cli import yt8m
 
@@ -61,7 +61,7 @@ def test_a_warm_start_reaches_in_fewer_epochs_what_a_cold_one_does(first, spans,
     assert start(out) == served
     newest = versions(str(out / "serving"))[-1]
     assert newest != champion
-    assert read_model_card(f"{out}/serving/{newest}")["training"]["warm_start"] == served
+    assert ModelCard.read(f"{out}/serving/{newest}").training["warm_start"] == served
     best = max(cold)  # on as many videos of the same labels
     assert next(epoch for epoch, f1 in enumerate(warm) if f1 >= best) < cold.index(best)
 

@@ -173,7 +173,8 @@ def serve(tmp_path):
         extra = tmp_path / "serving" / version / "assets.extra"
         extra.mkdir(parents=True)
         (extra.parent / "saved_model.pb").touch()
-        (extra / "model_card.json").write_text(json.dumps({"model_id": version, "level": "video"}))
+        card = {"level": "video", "model_id": version, "model": {"encoder": {"name": "average"}}}
+        (extra / "model_card.json").write_text(json.dumps(card))
         (extra / "labels.txt").write_text("".join(f"{name}\n" for name in names))
         if statistics:
             statistics.write(str(extra))

@@ -3,7 +3,7 @@
 import json
 import re
 import shutil
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
 
@@ -32,6 +32,7 @@ from components.evaluator.label_groups import label_groups
 from components.evaluator.requirements import parse_requirements
 from components.evaluator.verdict import CANDIDATE, CHAMPION, Verdict, judge
 from components.example_gen.ingest import Summary
+from components.served_models import ModelCard
 from components.trainer.export import export
 from models.input.batches import parse_means
 from models.settings import ModelSettings
@@ -69,7 +70,8 @@ def model(transformed_means, steps):
         built.get_layer("logits").bias.assign(np.full(CLASSES, bias))
         made = steps.artifact(tfx.types.standard_artifacts.Model, name)
         folder = f"{made.uri}/Format-Serving"
-        export(built, transformed_means.graph.uri, NAMES, "video", folder, {"level": "video", **about})
+        card = ModelCard(level="video", model_id=name, model=settings.model_dump(), **about)
+        export(built, transformed_means.graph.uri, NAMES, card, folder)
         return made
 
     return make
@@ -97,6 +99,7 @@ class Evaluation:
 @pytest.fixture(scope="module")
 def evaluate(transformed_means, statistics, steps):
     def run(candidate, champion=None, slices=(), **thresholds):
+        requirements = parse_requirements(thresholds or {"f1": {"min": 0.0, "min_change": 0.0}})
         baseline = champion or steps.artifact(tfx.types.standard_artifacts.Model, "none")
         baseline.set_string_custom_property(VERSION, "17" if champion else "")
         evaluation = steps.artifact(tfx.types.standard_artifacts.ModelEvaluation, "evaluation")
@@ -112,7 +115,7 @@ def evaluate(transformed_means, statistics, steps):
             {"evaluation": evaluation, "blessing": blessing},
             {
                 "example_splits": json.dumps(["test"]),
-                "thresholds": json.dumps(thresholds or {"f1": {"min": 0.0, "min_change": 0.0}}),
+                "requirements": json.dumps([asdict(requirement) for requirement in requirements]),
                 "slices": json.dumps(slices),
                 "verticals": json.dumps(VERTICALS),
                 "sources": "",

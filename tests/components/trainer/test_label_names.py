@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from components.served_models import EXTRA, read_label_names
+from components.served_models import EXTRA, ModelCard, read_label_names
 from components.trainer.export import export
 from models.settings import ModelSettings
 from models.video_classifier import build_video_classifier
@@ -14,8 +14,10 @@ LINE_ENDS = ["\n", "\r", "\r\n", "\u2028", "\u2029", "\x85", "\x0b", "\x0c", "\x
 
 def test_names_with_line_ends_stay_with_their_labels(transformed_means, tmp_path):
     names = tuple(f"Late{end}Night Show" for end in LINE_ENDS)
-    model = build_video_classifier(ModelSettings(encoder={"name": "average"}), len(names), seed=1)
-    export(model, transformed_means.graph.uri, names, "video", str(tmp_path / "model"), {})
+    settings = ModelSettings(encoder={"name": "average"})
+    model = build_video_classifier(settings, len(names), seed=1)
+    card = ModelCard(level="video", model_id="x", model=settings.model_dump())
+    export(model, transformed_means.graph.uri, names, card, str(tmp_path / "model"))
     assert tuple(read_label_names(str(tmp_path / "model"))) == names
     served = tf.saved_model.load(str(tmp_path / "model")).signatures["serving_default"]
     [file, *_] = tf.io.gfile.glob(f"{transformed_means.examples.uri}/Split-test/*")

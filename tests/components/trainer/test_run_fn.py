@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from tfx import v1 as tfx
 
-from components.served_models import read_model_card
+from components.served_models import ModelCard
+from components.trainer.task import TrainingTask
 from components.trainer.trainer import read_training_log, run_fn
 from models.errors import InputError
 from models.settings import ModelSettings, TrainingSettings
@@ -29,24 +30,24 @@ def trained(transformed_frames: Any, tmp_path_factory: pytest.TempPathFactory) -
         serving = str(folder / "Format-Serving")
         settings = TrainingSettings(learning_rate=1e-12, batch_size=8, max_epochs=1, **training)
         model = ModelSettings(encoder={"name": "netvlad", "clusters": clusters})
-        config = {
-            "experiment": "netvlad",
-            "level": "frame",
-            "model": model.model_dump(mode="json"),
-            "training": settings.model_dump(mode="json"),
-            "names": [str(label) for label in range(transformed_frames.classes)],
-            "seed": seed,
-            "data": "",
-            "checkpoint_dir": str(folder / "checkpoints"),
-            "log_dir": str(folder / "logs"),
-            "sources": "",
-        }
+        task = TrainingTask(
+            experiment="netvlad",
+            data="",
+            level="frame",
+            model=model,
+            training=settings,
+            names=tuple(str(label) for label in range(transformed_frames.classes)),
+            seed=seed,
+            state_dir=str(folder / "checkpoints"),
+            log_dir=str(folder / "logs"),
+            sources="",
+        )
         fn_args = tfx.components.FnArgs(
             train_files=[f"{transformed_frames.examples.uri}/Split-train/*"],
             eval_files=[f"{transformed_frames.examples.uri}/Split-validation/*"],
             transform_graph_path=transformed_frames.graph.uri,
             serving_model_dir=serving,
-            custom_config=config,
+            custom_config=task.custom_config(),
         )
         run_fn(fn_args)
         [epoch] = read_training_log(str(folder)).epochs
@@ -68,7 +69,7 @@ def test_a_warm_start_begins_with_the_weights_of_another_model_which_the_card_na
     serving, warm = trained(warm_start=start)
     assert warm.val_loss == pytest.approx(other.val_loss, abs=1e-6)
     assert abs(warm.val_loss - cold.val_loss) > 1e-4
-    assert read_model_card(serving)["training"]["warm_start"] == start
+    assert ModelCard.read(serving).training["warm_start"] == start
 
 
 def test_weights_of_another_architecture_are_refused(trained: Trained) -> None:

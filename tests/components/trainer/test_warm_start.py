@@ -22,7 +22,7 @@ def push(tmp_path):
         extra.mkdir(parents=True)
         (extra.parent / "saved_model.pb").touch()
         settings = ModelSettings.model_validate(NETVLAD | model).model_dump(mode="json")
-        (extra / "model_card.json").write_text(json.dumps({"level": level, "model": settings}))
+        (extra / "model_card.json").write_text(json.dumps({"level": level, "model_id": "x", "model": settings}))
         with zipfile.ZipFile(extra / "model.keras", "w") as file:
             for part in ("config.json", "model.weights.h5"):
                 file.writestr(part, "")

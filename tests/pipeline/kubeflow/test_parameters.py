@@ -96,7 +96,7 @@ def test_the_first_step_finds_the_model_that_training_begins_with(shards):
         extra = shards / "serving" / version / "assets.extra"
         extra.mkdir(parents=True)
         (extra.parent / "saved_model.pb").touch()
-        (extra / "model_card.json").write_text(json.dumps({"level": "frame", "model": model}))
+        (extra / "model_card.json").write_text(json.dumps({"level": "frame", "model_id": version, "model": model}))
         with zipfile.ZipFile(extra / "model.keras", "w") as file:
             for part in ("config.json", "model.weights.h5"):
                 file.writestr(part, "")

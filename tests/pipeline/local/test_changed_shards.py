@@ -31,10 +31,7 @@ def rewrite(path, old, new):
 
 def test_a_shard_rewritten_with_its_size_and_time_is_ingested_again(shards, tmp_path):
     def state():
-        node = ExampleGen(
-            data=str(shards), test_data="", spans=1, split="id:60/20/20", seed=0, level="video", classes=7,
-            kept_features="[]", quarantine_limit=1.0, sources="",
-        )  # fmt: skip
+        node = ExampleGen(data=str(shards), split="id:60/20/20", level="video", classes=7, quarantine_limit=1.0)
         pipeline = tfx.dsl.Pipeline(
             "changes",
             str(tmp_path / "root"),

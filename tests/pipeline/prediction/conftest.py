@@ -13,6 +13,7 @@ from google.protobuf import text_format
 from tensorflow_metadata.proto.v0 import schema_pb2
 
 import components.schema
+from components.served_models import ModelCard
 from components.trainer.export import export
 from components.transform.preprocessing import preprocessing_fn
 from models.features import Level
@@ -62,7 +63,7 @@ def runs(once: Callable[..., Path]) -> Path:
                 hidden[:, :2].assign(np.eye(1152, 1) * [2, 2])
                 logits[:2].assign([[1] * len(NAMES), [-1] * len(NAMES)])
             assert reads_frames(settings, level) == (name == "netvlad")
-            about = {"level": level, "model": settings.model_dump(mode="json"), "threshold": THRESHOLD}
-            export(model, str(graphs[level]), NAMES, level, str(folder / name / "serving" / "7"), about)
+            card = ModelCard(level=level, model_id=name, model=settings.model_dump(mode="json"), threshold=THRESHOLD)
+            export(model, str(graphs[level]), NAMES, card, str(folder / name / "serving" / "7"))
 
     return once("models-of-25-labels", build)

@@ -1,0 +1,52 @@
+"""What the Trainer is given beside its files: TFX's `custom_config` as one object."""
+
+from collections.abc import Mapping
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict
+
+from models.features import Level
+from models.settings import ModelSettings, TrainingSettings
+
+
+class TrainingTask(BaseModel):
+    """What is trained, how, and where its files are kept.
+
+    Attributes:
+        experiment: its name; "" where it has none.
+        data: pattern of the raw shards.
+        level: of the records.
+        model: settings of the model.
+        training: settings of the training; `warm_start` is the folder of a version, or false.
+        names: of the labels, in the order of their ids.
+        seed: of the run.
+        state_dir: what a killed training needs to resume; outside the artifacts, so that another attempt finds it.
+        log_dir: TensorBoard's; "" for a folder among the artifacts.
+        sources: fingerprint of the code.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    experiment: str
+    data: str
+    level: Level
+    model: ModelSettings
+    training: TrainingSettings
+    names: tuple[str, ...]
+    seed: int
+    state_dir: str
+    log_dir: str
+    sources: str
+
+    @classmethod
+    def read(cls, custom_config: Mapping[str, Any]) -> Self:
+        """The task that `custom_config()` wrote."""
+        return cls.model_validate(custom_config)
+
+    def custom_config(self) -> dict[str, Any]:
+        """The task as TFX's components take it."""
+        return self.model_dump(mode="json")
+
+    def identity(self) -> dict[str, Any]:
+        """All that changes the result: not where files are kept."""
+        return self.model_dump(mode="json", exclude={"state_dir", "log_dir"})
