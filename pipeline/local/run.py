@@ -1,10 +1,8 @@
 """Local runs from settings to scores: what `yt8m run` does."""
 
-import json
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import yaml
 from rich.box import SIMPLE
@@ -28,18 +26,16 @@ from pipeline.local.leftovers import CHECKPOINTS, SEARCH, SERVING, exclusive
 from pipeline.local.metadata_file import ARTIFACTS, METADATA, require_metadata
 from pipeline.local.runner import LocalRunner
 from pipeline.reports.run import write_report
-from pipeline.reports.run.split_scores import split_scores
+from pipeline.reports.scores import SCORES_FILE, RunScores, Splits
 from pipeline.settings import RunSettings
 from pipeline.steps import PER_EXPERIMENT, Step, StepRun
 from tuner.hyperparameters import require_found
-
-SCORES_FILE = "scores.json"
 
 # What a search leaves in a run's folder, for other runs to start from.
 HYPERPARAMETERS, BEST = "hyperparameters", "best_hyperparameters.txt"
 
 
-def run(settings: RunSettings, console: Console, from_node: str = "", workspace: Path | None = None) -> dict[str, Any]:
+def run(settings: RunSettings, console: Console, from_node: str = "", workspace: Path | None = None) -> RunScores:
     """Runs the pipeline and writes the run's folder.
 
     Args:
@@ -49,7 +45,7 @@ def run(settings: RunSettings, console: Console, from_node: str = "", workspace:
         workspace: holds artifacts and metadata, for runs that share their data; the run's folder by default.
 
     Returns:
-        What `scores.json` holds.
+        The scores of the three splits.
 
     Raises:
         InputError: data or settings that cannot be used, most of it found before any work is done; or another process
@@ -61,7 +57,7 @@ def run(settings: RunSettings, console: Console, from_node: str = "", workspace:
         return _run(settings, console, from_node, out, (workspace or out).resolve())
 
 
-def _run(settings: RunSettings, console: Console, from_node: str, out: Path, workspace: Path) -> dict[str, Any]:
+def _run(settings: RunSettings, console: Console, from_node: str, out: Path, workspace: Path) -> RunScores:
     show_progress()
     require_metadata(workspace)
     settings, vocabulary = prepare(settings, str(out / SERVING))
@@ -95,7 +91,7 @@ def _run(settings: RunSettings, console: Console, from_node: str, out: Path, wor
         shutil.copy(Path(steps[Step.TUNER].outputs["best_hyperparameters"], BEST), out / HYPERPARAMETERS)
         shutil.copy(Path(steps[Step.TUNER].outputs["tuner_results"], TRIALS), out)
     scores = _scores(settings, steps, log, out)
-    write_file(out / SCORES_FILE, json.dumps(scores, indent=1))
+    write_file(out / SCORES_FILE, scores.to_json())
     report = write_report(settings, scores, runner.steps, out)
     _print_scores(scores, console)
     _print_steps(runner.steps, console)
@@ -136,7 +132,7 @@ def run_all(runs: Sequence[RunSettings], console: Console, workspace: Path, from
                 failures[settings.experiment] = str(error)
                 table.add_row(settings.experiment, "failed")
                 continue
-            table.add_row(settings.experiment, *(f"{split['f1']:.4f}" for split in scores["splits"].values()))
+            table.add_row(settings.experiment, *(f"{split.f1:.4f}" for _, split in scores.splits))
             if from_node not in PER_EXPERIMENT:
                 from_node = ""  # done, once for all
     console.print(table)
@@ -157,27 +153,26 @@ def _tell(step: StepRun, console: Console) -> None:
         console.print(f"  {line}", markup=False, highlight=False)
 
 
-def _scores(settings: RunSettings, steps: dict[str, StepRun], log: TrainingLog, out: Path) -> dict[str, Any]:
+def _scores(settings: RunSettings, steps: dict[str, StepRun], log: TrainingLog, out: Path) -> RunScores:
     verdict = Verdict.read(steps[Step.EVALUATOR].outputs["evaluation"])
     serving = newest(str(out / "serving"))
-    synthetic = read_synthetic(settings.data.pattern)
-    return {
-        "experiment": settings.experiment,
-        "data": settings.data.pattern,
-        "level": settings.level,
-        "synthetic": synthetic is not None,
-        "model_version": serving[0] if serving else None,
-        "blessed": verdict.blessed,
-        "splits": split_scores(log, verdict),
-    }
+    return RunScores(
+        experiment=settings.experiment,
+        data=settings.data.pattern,
+        level=settings.level,
+        synthetic=read_synthetic(settings.data.pattern) is not None,
+        model_version=serving[0] if serving else None,
+        blessed=verdict.blessed,
+        splits=Splits.of(log, verdict),
+    )
 
 
-def _print_scores(scores: dict[str, Any], console: Console) -> None:
-    title = f"Scores of {scores['experiment']}" + (" on synthetic data" if scores["synthetic"] else "")
+def _print_scores(scores: RunScores, console: Console) -> None:
+    title = f"Scores of {scores.experiment}" + (" on synthetic data" if scores.synthetic else "")
     table = Table("split", "videos", "F1", "precision", "recall", "source", title=title, box=SIMPLE)
-    for split, row in scores["splits"].items():
-        numbers = [f"{row[name]:.4f}" if name in row else "" for name in ("f1", "precision", "recall")]
-        table.add_row(split, f"{row['videos']:,}", *numbers, row["source"])
+    for split, row in scores.splits:
+        numbers = ["" if score is None else f"{score:.4f}" for score in (row.f1, row.precision, row.recall)]
+        table.add_row(split, f"{row.videos:,}", *numbers, row.source)
     console.print(table)
 
 

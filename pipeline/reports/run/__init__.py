@@ -17,16 +17,17 @@ from models.whole_files import write_file
 from pipeline.reports.run.anomalies import read_anomalies
 from pipeline.reports.run.overview import overview
 from pipeline.reports.run.training import training
+from pipeline.reports.scores import RunScores
 from pipeline.settings import RunSettings
 from pipeline.steps import PAGES, Step, StepRun
 
 
-def write_report(settings: RunSettings, scores: dict[str, Any], steps: list[StepRun], out: Path) -> Path:
+def write_report(settings: RunSettings, scores: RunScores, steps: list[StepRun], out: Path) -> Path:
     """Writes OUT/report/ and returns the path of its index.html.
 
     Args:
         settings: of the run.
-        scores: what `scores.json` holds.
+        scores: what it reached.
         steps: all steps of the finished run, with their artifacts.
         out: the run's folder.
     """

@@ -31,6 +31,7 @@ from models.training.log import EpochLog, TrainingLog
 from pipeline.experiments import find_experiment
 from pipeline.reports.run import render_page, write_report
 from pipeline.reports.run.overview import overview
+from pipeline.reports.scores import RunScores, Splits, SplitScores
 from pipeline.settings import RunSettings, resolve_settings
 from pipeline.steps import StepRun
 
@@ -92,7 +93,7 @@ class Run:
     """A finished run: what `write_report` is given."""
 
     settings: RunSettings
-    scores: dict[str, Any]
+    scores: RunScores
     steps: list[StepRun]
     out: Path
 
@@ -247,18 +248,20 @@ def finished_run(folder: Path, level: Level, experiment: str) -> Run:
     steps.insert(1, StepRun("DatasetStatistics", "done", 12.34, 2345, {"statistics": str(uris["data_statistics"])}))
     steps[-1].properties = {"pushed_model": {"pushed": 1, "pushed_version": "1700000000"}}
     source = "training log, epoch 2 of 3"
-    scores = {
-        "experiment": settings.experiment,
-        "data": settings.data.pattern,
-        "level": level,
-        "model_version": "1700000000",
-        "blessed": True,
-        "splits": {
-            "train": {"videos": 4, "f1": 0.41, "source": source},
-            "validation": {"videos": 2, "f1": 0.51, "source": source},
-            "test": {"videos": 2, "f1": 0.8123, "precision": 0.7123, "recall": 0.9123, "source": "Evaluator"},
-        },
-    }
+    splits = Splits(
+        train=SplitScores(videos=4, f1=0.41, source=source),
+        validation=SplitScores(videos=2, f1=0.51, source=source),
+        test=SplitScores(videos=2, f1=0.8123, precision=0.7123, recall=0.9123, source="Evaluator"),
+    )
+    scores = RunScores(
+        experiment=settings.experiment,
+        data=settings.data.pattern,
+        level=level,
+        synthetic=False,
+        model_version="1700000000",
+        blessed=True,
+        splits=splits,
+    )
     return Run(settings, scores, steps, settings.out)
 
 

@@ -45,7 +45,7 @@ def test_the_first_page_says_what_was_pushed(frame_run, properties, expected):
 def test_a_model_that_is_not_blessed_is_shown_with_the_reasons(frame_run):
     reasons = ["f1 0.8123 is below the required 0.9", "no other model serves yet, so there is none to compare with"]
     frame_run.change_verdict(blessed=False, reasons=reasons)
-    frame_run.scores |= {"blessed": False, "model_version": None}
+    frame_run.scores = frame_run.scores.model_copy(update={"blessed": False, "model_version": None})
     first = frame_run.first_page()
     for page in (first, frame_run.evaluation_page()):
         assert f"Not blessed {' '.join(reasons)}" in page.text
