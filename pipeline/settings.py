@@ -186,6 +186,22 @@ def resolve_settings(experiment: Experiment, options: Mapping[str, Any], overrid
         raise InputError(explain(error, RunSettings)) from None
 
 
+def resolve_data(options: Mapping[str, Any]) -> DataSettings:
+    """The settings of data without a run.
+
+    Args:
+        options: dotted keys, say `data.pattern`; None means not given.
+
+    Raises:
+        InputError: names the key, the value and what is allowed.
+    """
+    content = {key.removeprefix("data."): value for key, value in options.items() if value is not None}
+    try:
+        return DataSettings.model_validate(content)
+    except ValidationError as error:
+        raise InputError(explain(error, DataSettings)) from None
+
+
 def apply_overrides(content: dict[str, Any], overrides: Sequence[str]) -> None:
     """Sets `key=value` of `--set` in nested dicts; values are read as YAML.
 

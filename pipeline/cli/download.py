@@ -7,10 +7,12 @@ from typing import Any
 
 import click
 
+from pipeline.cli.options import LEVEL
+
 
 @click.command()
 @click.argument("out", type=click.Path(path_type=Path))
-@click.option("--level", type=click.Choice(["video", "frame"]), required=True, help="What a record holds.")
+@LEVEL
 @click.option(
     "--part",
     "parts",

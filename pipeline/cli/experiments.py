@@ -8,13 +8,13 @@ import click
 
 from models.features import MAX_FRAMES, YT8M_CLASSES
 from pipeline.cli.columns import print_columns
-from pipeline.cli.options import EXPERIMENT_FILE
+from pipeline.cli.options import AS_JSON, EXPERIMENT_FILE
 
 
 @click.group(invoke_without_command=True)
 @click.option("--table", type=int, metavar="N", help="Those of one of the thesis' tables only.")
 @click.option("--encoder", metavar="NAME", help="Those of one encoder only, say netvlad.")
-@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+@AS_JSON
 @EXPERIMENT_FILE
 @click.pass_context
 def experiments(
@@ -48,7 +48,7 @@ def experiments(
 @click.option(
     "--classes", type=click.IntRange(min=1), default=YT8M_CLASSES, show_default=True, help="Number of labels."
 )
-@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+@AS_JSON
 @EXPERIMENT_FILE
 def show(name: str, classes: int, as_json: bool, experiment_file: Path | None) -> None:
     """Print what was published for an experiment, its costs and all settings.

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from pipeline.cli.options import AS_JSON
 from pipeline.cli.quiet import stderr_to
 
 
@@ -13,7 +14,7 @@ from pipeline.cli.quiet import stderr_to
 @click.argument("folders", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--keep-versions", type=click.IntRange(min=1), help="Only so many of the newest (default: all).")
 @click.option("--delete", is_flag=True, help="Remove what is listed.")
-@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+@AS_JSON
 def gc(folders: tuple[Path, ...], keep_versions: int | None, delete: bool, as_json: bool) -> None:
     """List what may go from FOLDERS: of runs, searches or several of them, push or work directories.
 

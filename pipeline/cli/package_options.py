@@ -1,13 +1,13 @@
 """The options that make a package, for `yt8m compile` and the commands that send one."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipeline.cli.options import EXPERIMENT_FILE
+from pipeline.cli.options import EXPERIMENT_FILE, SEED, TUNE, Command, set_option, with_options, with_split
 from pipeline.cli.quiet import stderr_to
 
 if TYPE_CHECKING:
@@ -20,14 +20,10 @@ _OPTIONS = (
     click.option("--data", help="Raw shards as the steps see them: on a volume, gs:// or s3://."),
     click.option("--experiment", metavar="NAME", help="See `yt8m experiments`."),
     EXPERIMENT_FILE,
-    click.option("--test-data", help="Pattern of shards that all go to the test split."),
-    click.option("--split", help="file:80/10/10 (default), id:80/10/10, thesis-video or thesis-frame."),
-    click.option("--seed", type=int, help="Of the split, the weights and the order of training (default 0)."),
-    click.option("--vocabulary", help="CSV with Index and Name (default: vocabulary.csv beside the shards)."),
-    click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Any setting, cluster.KEY too."),
-    click.option(
-        "--tune", is_flag=True, help="Search the hyperparameters first (the experiment's `tune`, see README)."
-    ),
+    with_split,
+    SEED,
+    set_option("Any setting, cluster.KEY too."),
+    TUNE,
     click.option("--hyperparameters", metavar="URI", help="Train with what a search found: its artifact in the store."),
 )
 
@@ -38,11 +34,9 @@ PACKAGE = click.option(
 )
 
 
-def with_package_options(command: Callable[..., Any]) -> Callable[..., Any]:
+def with_package_options(command: Command) -> Command:
     """Adds the options of `compiled`."""
-    for option in reversed(_OPTIONS):
-        command = option(command)
-    return command
+    return with_options(command, *_OPTIONS)
 
 
 def compiled(options: Mapping[str, Any]) -> str:

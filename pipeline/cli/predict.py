@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from models.errors import InputError
+from pipeline.cli.options import DATA
 from pipeline.cli.quiet import stderr_to
 from pipeline.files.disk import writing
 
@@ -21,7 +22,7 @@ SHOWN = 10
 
 @click.command()
 @click.argument("model")
-@click.option("--data", required=True, help="Folder, glob or {SPAN} pattern of raw shards; local, gs:// or s3://.")
+@DATA
 @click.option("--out", type=click.Path(path_type=Path), help="File to write (default: standard output).")
 @click.option(
     "--format",

@@ -7,13 +7,14 @@ from typing import Any
 import click
 
 from models.errors import InputError
-from pipeline.cli.options import with_access
+from pipeline.cli.options import out_folder, with_access
+from pipeline.files.out_folder import writing_folder
 
 
 @click.command()
 @click.argument("runs", nargs=-1, type=click.Path(path_type=Path))
 @click.option("--kfp-experiment", "group", help="Also the runs of this experiment of Kubeflow Pipelines.")
-@click.option("--out", type=click.Path(path_type=Path), default="report", show_default=True, help="Folder to write.")
+@out_folder("report")
 @click.option("--json", "as_json", is_flag=True, help="Print what the tables hold as JSON.")
 @with_access
 def report(runs: tuple[Path, ...], group: str | None, out: Path, as_json: bool, **access: Any) -> None:
@@ -37,10 +38,8 @@ def report(runs: tuple[Path, ...], group: str | None, out: Path, as_json: bool, 
         if not found.finished:
             raise InputError(f"--kfp-experiment is {group!r}: no run of it has finished and still has its log")
     comparison = compare(found)
-    try:
+    with writing_folder(out):
         page = write_comparison(comparison, out)
-    except OSError as error:
-        raise InputError(f"--out is {str(out)!r}: {error.strerror}, expected a folder") from None
     if as_json:
         click.echo(json.dumps(comparison.as_json(), indent=1))
         return

@@ -1,13 +1,12 @@
 """`yt8m schedule`."""
 
 import json
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from pipeline.cli.columns import print_columns
-from pipeline.cli.options import AS_JSON, GROUP, SERVICE_ACCOUNT, with_access
+from pipeline.cli.options import AS_JSON, GROUP, SERVICE_ACCOUNT, Command, with_access, with_options
 from pipeline.cli.package_options import PACKAGE, package_from_options, with_package_options
 
 if TYPE_CHECKING:
@@ -22,9 +21,10 @@ def schedule() -> None:
     """
 
 
-def _with_what_to_run(command: Callable[..., Any]) -> Callable[..., Any]:
-    cron = click.option("--cron", required=True, help="5 fields, or 6 with seconds first; UTC, unless KFP says else.")
-    return click.argument("name")(cron(with_package_options(PACKAGE(GROUP(SERVICE_ACCOUNT(with_access(command)))))))
+def _with_what_to_run(command: Command) -> Command:
+    name = click.argument("name")
+    cron = click.option("--cron", required=True, help="5 fields, or 6 with seconds first; UTC unless KFP is set else.")
+    return with_options(command, name, cron, with_package_options, PACKAGE, GROUP, SERVICE_ACCOUNT, with_access)
 
 
 @schedule.command()

@@ -7,12 +7,13 @@ from typing import Any
 
 import click
 
+from pipeline.cli.options import LEVEL
 from pipeline.cli.quiet import stderr_to
 
 
 @click.command()
 @click.argument("out", type=click.Path(path_type=Path))
-@click.option("--level", type=click.Choice(["video", "frame"]), required=True, help="What a record holds.")
+@LEVEL
 @click.option("--videos", type=click.IntRange(min=1), required=True)
 @click.option("--labels", type=click.IntRange(min=1), required=True, help="Size of the vocabulary.")
 @click.option("--seed", type=int, default=0, show_default=True)

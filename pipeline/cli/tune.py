@@ -7,7 +7,7 @@ import click
 
 from models.errors import InputError
 from models.settings import MAX_SEED
-from pipeline.cli.options import EXPERIMENT_FILE, absolute
+from pipeline.cli.options import EXPERIMENT_FILE, absolute, set_option
 from pipeline.cli.quiet import failures_to, stderr_to
 from pipeline.files.out_folder import make_folder
 
@@ -26,7 +26,7 @@ SETTABLE = ("level", "model", "training", "tune")
     help="Of a run: what it has ingested is searched with.",
 )
 @EXPERIMENT_FILE
-@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Any setting: tune.max_trials=5.")
+@set_option("Any setting: tune.max_trials=5.")
 @click.option("--seed", type=click.IntRange(0, MAX_SEED), help="Of the search and the weights (default: the run's).")
 @click.option(
     "--workers", type=click.IntRange(min=1), help="Trials at a time (default: the experiment's tune.workers)."

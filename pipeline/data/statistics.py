@@ -17,6 +17,7 @@ from components.example_gen.input_files import detect_level, find_files
 from components.example_gen.splits import SplitPolicy
 from components.example_gen.synthetic import read_synthetic
 from models.errors import InputError
+from pipeline.data.ingest_findings import describe_ingest
 from pipeline.data.vocabulary import find_vocabulary
 from pipeline.settings import DataSettings
 
@@ -71,20 +72,9 @@ def print_statistics(statistics: Statistics, console: Console) -> None:
     for name, cells in table(statistics).items():
         shown.add_row(name, *map(Text, cells))
     console.print(shown)
-    ingest = statistics.ingest
     lines = []
     if statistics.agreement.distances:
         lines.append("Jensen-Shannon distances of the splits' labels (0: equal shares, 1: none in common):")
         lines += [f"  {sentence}" for sentence in describe_agreement(statistics.agreement)]
-    if ingest.quarantined:
-        lines.append(
-            f"{ingest.quarantined:,} of {ingest.records:,} records are bad, all in {statistics.bad_records}, first:"
-        )
-        lines += [f"  {reason}" for reason in ingest.first_quarantined]
-    if ingest.cut_to_max_frames:
-        lines.append(f"{ingest.cut_to_max_frames:,} videos have more than 300 frames, the first 300 count")
-    if ingest.repeated_labels:
-        lines.append(f"{ingest.repeated_labels:,} videos list a label twice, it counts once")
-    lines += [f"{count:,} ids occur more than once: {where}" for where, count in ingest.duplicates.items()]
-    for line in lines:
+    for line in [*lines, *describe_ingest(statistics.ingest, statistics.bad_records)]:
         console.print(line, markup=False, highlight=False)

@@ -6,6 +6,7 @@ from components.drift_detector.drift import Drift
 from components.evaluator.verdict import Verdict
 from components.example_gen.component import read_summary
 from components.tuner.component import read_trials
+from pipeline.data.ingest_findings import describe_ingest
 from pipeline.reports.run.anomalies import describe_anomalies
 from pipeline.steps import Step, StepRun
 
@@ -18,16 +19,7 @@ def findings(step: StepRun) -> list[str]:
 def _example_gen(step: StepRun) -> list[str]:
     summary = read_summary(step.outputs["quarantine"])
     counts = ", ".join(f"{count:,} {split}" for split, count in summary.videos.items())
-    lines = [f"videos: {counts}"]
-    if summary.quarantined:
-        lines.append(f"{summary.quarantined} bad records in {step.outputs['quarantine']}, first:")
-        lines += [f"  {reason}" for reason in summary.first_quarantined]
-    if summary.cut_to_max_frames:
-        lines.append(f"{summary.cut_to_max_frames} videos cut to 300 frames")
-    if summary.repeated_labels:
-        lines.append(f"{summary.repeated_labels} videos with a label listed twice, kept once")
-    lines += [f"{count} ids occur more than once: {where}" for where, count in summary.duplicates.items()]
-    return lines
+    return [f"videos: {counts}", *describe_ingest(summary, step.outputs["quarantine"])]
 
 
 def _example_validator(step: StepRun) -> list[str]:
