@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.table import Table
 from tfx import v1 as tfx
 
+from components.dataset_statistics.statistics import Statistics
 from components.evaluator.verdict import Verdict
-from components.example_gen.synthetic import read_synthetic
 from components.progress import show_progress
 from components.served_models import newest
 from components.trainer.trainer import TRAINING_LOG, read_training_log
@@ -155,12 +155,13 @@ def _tell(step: StepRun, console: Console) -> None:
 
 def _scores(settings: RunSettings, steps: dict[str, StepRun], log: TrainingLog, out: Path) -> RunScores:
     verdict = Verdict.read(steps[Step.EVALUATOR].outputs["evaluation"])
-    serving = newest(str(out / "serving"))
+    statistics = Statistics.read(steps[Step.DATASET_STATISTICS].outputs["statistics"])
+    serving = newest(str(out / SERVING))
     return RunScores(
         experiment=settings.experiment,
         data=settings.data.pattern,
         level=settings.level,
-        synthetic=read_synthetic(settings.data.pattern) is not None,
+        synthetic=statistics.synthetic is not None,
         model_version=serving[0] if serving else None,
         blessed=verdict.blessed,
         splits=Splits.of(log, verdict),

@@ -1,6 +1,5 @@
 """The smallest finished runs, and their reports as a person and a browser read them."""
 
-import json
 import math
 from dataclasses import dataclass, replace
 from html.parser import HTMLParser
@@ -22,7 +21,7 @@ from components.evaluator.details import Details
 from components.evaluator.page import evaluation_page
 from components.evaluator.verdict import Interval, Slice, Verdict
 from components.example_gen.ingest import Summary
-from components.example_gen.synthetic import read_synthetic
+from components.example_gen.synthetic import SyntheticData
 from models.features import ID, LABELS, MAX_FRAMES, NUM_FRAMES, Level
 from models.metrics.bootstrap import REPLICATES
 from models.metrics.findings import Findings
@@ -119,12 +118,14 @@ class Run:
         found.model_copy(update={"ingest": replace(found.ingest, **changes)}).write(uri)
 
     def describe_data(self, content: Any) -> None:
-        """Writes the file beside the shards that says whether they are synthetic."""
-        (Path(self.settings.data.pattern) / "oracle.json").write_text(json.dumps(content))
+        """Makes the statistics those of synthetic data; `content` is that of oracle.json."""
+        uri = self.outputs("DatasetStatistics")["statistics"]
+        synthetic = SyntheticData.model_validate(content)
+        Statistics.read(uri).model_copy(update={"synthetic": synthetic}).write(uri)
 
     def first_page(self) -> Page:
         """The page without plots, alone."""
-        synthetic = read_synthetic(self.settings.data.pattern)
+        synthetic = Statistics.read(self.outputs("DatasetStatistics")["statistics"]).synthetic
         content = overview(self.settings, self.scores, self.steps)
         links = dict.fromkeys(PAGES, "a page")
         return Page(render_page("index", subject="", synthetic=synthetic, navigation=links, **content))
@@ -212,8 +213,6 @@ def part(feature: str, name: str, videos: int, **scores: float) -> Slice:
 def finished_run(folder: Path, level: Level, experiment: str) -> Run:
     """The smallest run: its artifacts as the components write them, its settings as the command line makes them."""
     data = folder / "data"
-    data.mkdir()
-    (data / "train0000.tfrecord").touch()
     settings = resolve_settings(
         find_experiment(experiment),
         {"data.pattern": str(data), "data.split": "file:80/10/10", "out": str(folder / "run")},

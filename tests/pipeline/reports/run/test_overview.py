@@ -1,7 +1,5 @@
 """The first page: scores and their sources, the verdict, what was pushed; and the banner of synthetic data."""
 
-from pathlib import Path
-
 import pytest
 
 
@@ -66,9 +64,3 @@ def test_synthetic_data_without_an_oracle_are_called_so(frame_run):
 
 def test_real_data_are_not_called_synthetic(report):
     assert all("Synthetic" not in page.text for page in report.values())
-
-
-@pytest.mark.parametrize("content", ['{"synthetic": false}', "not JSON", "[1]"])
-def test_data_with_a_file_that_says_nothing_of_the_kind_are_not_called_synthetic(frame_run, content):
-    (Path(frame_run.settings.data.pattern) / "oracle.json").write_text(content)
-    assert "Synthetic" not in frame_run.first_page().text
