@@ -17,15 +17,15 @@ LEVEL = click.option(
     "--level",
     type=click.Choice(["video", "frame"]),
     required=True,
-    help="What a record holds: all frames, or their means (video).",
+    help="What a record holds: the means over a video's frames (video), or all frames (frame).",
 )
-SEED = click.option("--seed", type=int, help="Of the split, the weights and the order of training (default 0).")
+SEED = click.option("--seed", type=int, help="Seed of the split, the weights and the order of training (default 0).")
 
 EXPERIMENT_FILE = click.option(
-    "--experiment-file", metavar="FILE", type=click.Path(path_type=Path), help="YAML with experiments of your own."
+    "--experiment-file", metavar="FILE", type=click.Path(path_type=Path), help="YAML with your own experiments."
 )
 TUNE = click.option(
-    "--tune", is_flag=True, help="Search the hyperparameters first (the experiment's `tune`, see README)."
+    "--tune", is_flag=True, help="Search hyperparameters before training (the experiment's `tune`, see README)."
 )
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
@@ -61,7 +61,7 @@ _ACCESS = (
         type=click.Path(path_type=Path),
         help="File with a bearer token (default: the token in the variable KF_PIPELINES_TOKEN).",
     ),
-    click.option("--namespace", help="Yours, where Kubeflow Pipelines serves several users."),
+    click.option("--namespace", help="Your namespace, where Kubeflow Pipelines has several users."),
 )
 
 
@@ -104,10 +104,10 @@ def data_settings(data: str, test_data: str | None, split: str | None, vocabular
 
 
 def absolute(pattern: str | None) -> str | None:
-    """A pattern that still means the same files from another folder."""
+    """An absolute pattern: it means the same files from any working directory."""
     if not pattern or "://" in pattern:
         return pattern
     above, up, rest = f"/{pattern}/".rpartition("/../")
-    if up:  # the folder above is that of a link's target, not that of the link
+    if up:  # `..` after a link is the parent of its target
         pattern = os.path.join(os.path.realpath(f"{above}/..".removeprefix("/")), rest)
     return os.path.abspath(pattern)

@@ -21,19 +21,23 @@ from pipeline.files.out_folder import make_folder
 
 @click.command()
 @DATA
-@click.option("--experiment", metavar="NAME[,NAME]", help="One or several experiments, see `yt8m experiments`.")
-@click.option("--table", type=int, metavar="N", help="Instead: all experiments of one of the thesis' tables.")
+@click.option("--experiment", metavar="NAME[,NAME]", help="One or several experiments; `yt8m experiments` lists them.")
+@click.option(
+    "--table", type=int, metavar="N", help="All experiments of this table of the thesis, instead of --experiment."
+)
 @EXPERIMENT_FILE
 @with_split
 @SEED
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
-    help="Folder of the run (default runs/<experiment>); of several, it holds theirs (default runs).",
+    help="Run folder (default runs/<experiment>); for several experiments, the folder around theirs (default runs).",
 )
-@set_option("Any setting: training.max_epochs=3.")
+@set_option("Any setting, for example training.max_epochs=3; repeatable.")
 @TUNE
-@click.option("--hyperparameters", metavar="FOLDER", help="Train with what a search found: its run's hyperparameters/.")
+@click.option(
+    "--hyperparameters", metavar="FOLDER", help="Train with the result of a search: hyperparameters/ in its folder."
+)
 @click.option("--from-node", default="", help="Run this step and those after it even if their results are cached.")
 def run(
     data: str,
@@ -50,9 +54,9 @@ def run(
     hyperparameters: str | None,
     from_node: str,
 ) -> None:
-    """Run the pipeline here: ingest, validate, train, evaluate and push.
+    """Run the pipeline on this machine: ingest, validate, train, evaluate and push.
 
-    Several experiments read the same data: what comes before their training runs once.
+    Several experiments share their data: the steps before training run once.
     """
     from pipeline.experiments import find_experiment, list_experiments
     from pipeline.settings import resolve_settings

@@ -14,9 +14,11 @@ from pipeline.files.out_folder import make_folder
 @click.command()
 @DATA
 @with_split
-@click.option("--seed", type=click.IntRange(0, MAX_SEED), default=0, show_default=True, help="Of the split by file.")
+@click.option(
+    "--seed", type=click.IntRange(0, MAX_SEED), default=0, show_default=True, help="Seed of the split by file."
+)
 @out_folder("statistics")
-@click.option("--json", "as_json", is_flag=True, help="Print what statistics.json holds.")
+@click.option("--json", "as_json", is_flag=True, help="Print the content of statistics.json.")
 def stats(
     data: str,
     test_data: str | None,
@@ -26,9 +28,9 @@ def stats(
     out: Path,
     as_json: bool,
 ) -> None:
-    """Count videos, labels, frames and features of raw shards in the splits that a run would make.
+    """Count videos, labels, frames and features of raw shards, for each split that a run would make.
 
-    Writes statistics.json, a page (statistics.html) and a figure of each split's label frequencies.
+    Writes statistics.json, a page (statistics.html) and figures of the label frequencies in each split.
     """
     from pipeline.settings import resolve_data
 
@@ -41,17 +43,17 @@ def stats(
 
         from pipeline.data.statistics import measure, print_statistics
 
-        # Drawn when a shard is done: a thread that draws could hold a lock when processes are forked.
+        # Drawn after each shard: a drawing thread could hold a lock when processes are forked.
         columns = (BarColumn(), DownloadColumn(), TimeRemainingColumn())
         hidden = as_json or not sys.stdout.isatty()
         with Progress(*columns, auto_refresh=False, transient=True, disable=hidden) as progress:
             task = progress.add_task("shards", total=None)
 
-            def show(done: int, total: int) -> None:
-                progress.update(task, completed=done, total=total, refresh=True)
+            def show(bytes_read: int, total: int) -> None:
+                progress.update(task, completed=bytes_read, total=total, refresh=True)
 
             statistics = measure(settings, seed, out, show)
-    log.unlink(missing_ok=True)  # nothing but what TensorFlow says when it starts
+    log.unlink(missing_ok=True)  # holds only what TensorFlow logs when it starts
     if as_json:
         click.echo(statistics.model_dump_json(indent=1))
         return

@@ -1,4 +1,4 @@
-"""What a run prints of a step that has ended."""
+"""What a run prints about a finished step."""
 
 from collections.abc import Callable, Mapping
 
@@ -12,7 +12,7 @@ from pipeline.steps import Step, StepRun
 
 
 def findings(step: StepRun) -> list[str]:
-    """Lines on what a step found; none for most."""
+    """Lines about the results of a step; none for most steps."""
     return _FINDINGS[Step(step.name)](step) if step.name in _FINDINGS else []
 
 

@@ -31,25 +31,25 @@ from pipeline.settings import RunSettings
 from pipeline.steps import PER_EXPERIMENT, Step, StepRun
 from tuner.hyperparameters import require_found
 
-# What a search leaves in a run's folder, for other runs to start from.
+# The result of a search in a run folder, for other runs to train with.
 HYPERPARAMETERS, BEST = "hyperparameters", "best_hyperparameters.txt"
 
 
 def run(settings: RunSettings, console: Console, from_node: str = "", workspace: Path | None = None) -> RunScores:
-    """Runs the pipeline and writes the run's folder.
+    """Runs the pipeline and writes the run folder.
 
     Args:
         settings: of the run.
-        console: what a person reads is printed there.
-        from_node: this node and those after it run even if their results are cached.
-        workspace: holds artifacts and metadata, for runs that share their data; the run's folder by default.
+        console: for progress and results.
+        from_node: this step and those after it run even if their results are cached.
+        workspace: folder of artifacts and metadata that several runs share; the run folder by default.
 
     Returns:
         The scores of the three splits.
 
     Raises:
-        InputError: data or settings that cannot be used, most of it found before any work is done; or another process
-            runs in the same folder.
+        InputError: data or settings cannot be used, mostly noticed before any work is done; or another process runs in
+            the same folder.
     """
     out = settings.out.resolve()
     out.mkdir(parents=True, exist_ok=True)
@@ -79,8 +79,8 @@ def _run(settings: RunSettings, console: Console, from_node: str, out: Path, wor
 
     def on_step(step: StepRun) -> None:
         if step.name == Step.EXAMPLE_GEN and step.state in ("done", "cached"):
-            _begin(settings, out)
-        _tell(step, console)
+            _replace_results(settings, out)
+        _print_step(step, console)
 
     runner = LocalRunner(out / "steps.json", on_step)
     steps = {step.name: step for step in runner.run(pipeline, from_node)}
@@ -99,8 +99,8 @@ def _run(settings: RunSettings, console: Console, from_node: str, out: Path, wor
     return scores
 
 
-def _begin(settings: RunSettings, out: Path) -> None:
-    """Puts the settings in place of earlier ones and removes their results, once the data are known to be usable."""
+def _replace_results(settings: RunSettings, out: Path) -> None:
+    """Removes the results of an earlier run and writes the new settings, once the data are known to be usable."""
     for result in (SCORES_FILE, TRAINING_LOG):
         (out / result).unlink(missing_ok=True)
     write_file(out / "settings.yaml", yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False))
@@ -109,16 +109,16 @@ def _begin(settings: RunSettings, out: Path) -> None:
 def run_all(runs: Sequence[RunSettings], console: Console, workspace: Path, from_node: str = "") -> None:
     """Runs experiments on the same data one after another: what comes before the Trainer runs once.
 
-    An experiment that fails, say because it diverges, doesn't keep the others from running.
+    An experiment that fails, for example because it diverges, does not stop the others.
 
     Args:
-        runs: equal but for experiment, model, training and folder.
-        console: what a person reads is printed there.
+        runs: settings that differ in experiment, model, training and folder only.
+        console: for progress and results.
         workspace: holds the artifacts and metadata that the runs share.
         from_node: see `run`.
 
     Raises:
-        InputError: the first reason for which experiments failed, after all have run.
+        InputError: experiments failed; raised after all have run, with the first reason.
     """
     table = Table("experiment", "train F1", "validation F1", "test F1", title="All experiments", box=SIMPLE)
     failures: dict[str, str] = {}
@@ -134,15 +134,15 @@ def run_all(runs: Sequence[RunSettings], console: Console, workspace: Path, from
                 continue
             table.add_row(settings.experiment, *(f"{split.f1:.4f}" for _, split in scores.splits))
             if from_node not in PER_EXPERIMENT:
-                from_node = ""  # done, once for all
+                from_node = ""  # the shared steps have run again
     console.print(table)
     if failures:
         name, reason = next(iter(failures.items()))
         raise InputError(f"{len(failures)} of {len(runs)} experiments failed, first {name}: {reason}")
 
 
-def _tell(step: StepRun, console: Console) -> None:
-    """Prints what a person wants to know of a step as it starts and ends."""
+def _print_step(step: StepRun, console: Console) -> None:
+    """Prints a step when it starts and, with its results, when it has ended."""
     if step.state == "running":
         console.print(f"[bold]{step.name}[/bold] ...")
         return
