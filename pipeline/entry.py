@@ -1,4 +1,4 @@
-"""Where `yt8m` begins: makes sure that the packages it will import are its own."""
+"""Entry point of `yt8m`: checks that the packages it imports are its own."""
 
 import sys
 from importlib.util import find_spec
@@ -19,17 +19,17 @@ def main() -> None:
 
 
 def clash() -> str:
-    """Which package of ours another one hides, in words; "" where none does."""
+    """A sentence about a package of ours that another one hides; "" where none is hidden."""
     home = Path(__file__).parents[1]
     for name in PACKAGES:
         spec = find_spec(name)
         places = [Path(place) for place in (spec.submodule_search_locations or ())] if spec else []
         if not places or places[0].parent != home:
-            found = spec.origin or places if spec else "nothing"
+            hidden_by = spec.origin or places if spec else "nothing"
             return (
-                f"the package {name} of this installation in {home} is hidden by {found}: take that away from "
-                "PYTHONPATH, or install the two in environments of their own"
+                f"the package {name} of this installation in {home} is hidden by {hidden_by}: remove that from "
+                "PYTHONPATH, or install the two in separate environments"
             )
         if spec and spec.origin is None:
-            return f"{places[0]} has no __init__.py: another distribution has the package {name} too, install anew"
+            return f"{places[0]} has no __init__.py: another distribution has the package {name} too, reinstall"
     return ""

@@ -30,10 +30,10 @@ from tuner.space import extremes
 
 ALIASES = {"thesis-best": "netvlad-100-gated-6000-3000-dropout35"}
 
-# What a trial's other values belong to, what the search sets itself, and what no trial does.
+# The encoder decides which settings there are, the search sets the epochs, and trials start from random weights.
 UNTUNABLE = ("model.encoder.name", "training.max_epochs", "training.warm_start")
 
-# A run's folder has the name of its experiment.
+# Also the name of a run folder.
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
@@ -60,7 +60,7 @@ class Recipe(Settings):
     published: Published | None = None
 
     @model_validator(mode="after")
-    def _encoder_finds_its_frames(self) -> Self:
+    def _encoder_has_its_frames(self) -> Self:
         encoder = self.model.encoder
         if self.level == "video" and not isinstance(encoder, AverageSettings | EnsembleSettings):
             needs = "which needs level: frame; level video allows: average, ensemble"
@@ -68,16 +68,16 @@ class Recipe(Settings):
         return self
 
     @model_validator(mode="after")
-    def _sampled_frames_are_read(self) -> Self:
-        how, encoder = self.training.frame_sampling, self.model.encoder
-        if how != "all" and (self.level == "video" or isinstance(encoder, AverageSettings)):
+    def _frame_sampling_fits_the_encoder(self) -> Self:
+        sampling, encoder = self.training.frame_sampling, self.model.encoder
+        if sampling != "all" and (self.level == "video" or isinstance(encoder, AverageSettings)):
             raise ValueError(
-                f"training.frame_sampling is {how!r}, allowed with encoder {encoder.name}, which reads means: all"
+                f"training.frame_sampling is {sampling!r}, allowed with encoder {encoder.name}, which reads means: all"
             )
         return self
 
     @model_validator(mode="after")
-    def _an_ensemble_starts_from_its_members(self) -> Self:
+    def _an_ensemble_has_no_warm_start(self) -> Self:
         if self.training.warm_start and isinstance(self.model.encoder, EnsembleSettings):
             start = self.training.warm_start
             raise ValueError(f"training.warm_start is {quote(start)}, allowed with encoder ensemble: false")
@@ -114,7 +114,7 @@ class Experiment(Recipe):
     name: str
 
     def as_yaml(self) -> str:
-        """All settings, as an entry of an experiment file; without what was published."""
+        """All settings as an entry of an experiment file, without the published results."""
         left_out = {"name", "published"} | ({"tune"} if self.tune is None else set())
         content = self.model_dump(mode="json", exclude=left_out)
         return yaml.dump({self.name: content}, Dumper=_ListsOnOneLine, sort_keys=False)
@@ -138,38 +138,38 @@ def catalogue(file: Path | None = None) -> dict[str, Experiment]:
 
 
 def find_experiment(name: str, file: Path | None = None) -> Experiment:
-    """The experiment of a name or alias.
+    """Finds an experiment by its name or alias.
 
     Args:
         name: of the catalogue or of the file.
         file: a user's own experiments, see `catalogue`.
 
     Raises:
-        InputError: there is none; names the closest. Or the file is not valid.
+        InputError: no experiment has the name (lists the closest names), or the file is not valid.
     """
     experiments = catalogue(file)
-    found = experiments.get(ALIASES.get(name, name))
-    if found is None:
+    experiment = experiments.get(ALIASES.get(name, name))
+    if experiment is None:
         close = ", ".join(closest(name, [*experiments, *ALIASES])[:3])
         raise InputError(f"experiment is {quote(name)}, allowed: {close}, ... (`yt8m experiments` lists all)")
-    return found
+    return experiment
 
 
 def parse_experiment(text: str) -> Experiment:
-    """The experiment of a name, or of an entry of an experiment file.
+    """Reads the name of an experiment, or an entry of an experiment file.
 
     Args:
-        text: a name of the catalogue, or YAML such as `as_yaml` gives.
+        text: a name of the catalogue, or YAML as `as_yaml` writes it.
 
     Raises:
-        InputError: there is none of the name, or the entry is not valid.
+        InputError: no experiment has the name, or the entry is not valid.
     """
-    if ":" not in text:  # no name has one
+    if ":" not in text:  # a name has none
         return find_experiment(text)
-    found = list(_read("experiment", load_yaml("experiment", text), _shipped()).values())
-    if len(found) != 1:
+    entries = list(_read("experiment", load_yaml("experiment", text), _shipped()).values())
+    if len(entries) != 1:
         raise InputError(f"experiment is {quote(text)}, expected a name or one entry of an experiment file")
-    return found[0]
+    return entries[0]
 
 
 def list_experiments(
@@ -183,18 +183,18 @@ def list_experiments(
         encoder: name of an encoder.
 
     Raises:
-        InputError: the file is not valid; or no experiment is of the table or of the encoder: names those that are.
+        InputError: the file is not valid, or no experiment has the table or encoder (lists those that exist).
     """
-    found = list(catalogue(file).values())
-    tables = sorted({entry.published.table for entry in found if entry.published})
-    encoders = sorted({entry.model.encoder.name for entry in found})
+    entries = list(catalogue(file).values())
+    tables = sorted({entry.published.table for entry in entries if entry.published})
+    encoders = sorted({entry.model.encoder.name for entry in entries})
     if table is not None and table not in tables:
         raise InputError(f"--table is {table}, allowed: {', '.join(map(str, tables))}")
     if encoder is not None and encoder not in encoders:
         raise InputError(f"--encoder is {quote(encoder)}, allowed: {', '.join(encoders)}")
     if table is not None:
-        found = [entry for entry in found if entry.published and entry.published.table == table]
-    return [entry for entry in found if encoder in (None, entry.model.encoder.name)]
+        entries = [entry for entry in entries if entry.published and entry.published.table == table]
+    return [entry for entry in entries if encoder in (None, entry.model.encoder.name)]
 
 
 @cache
@@ -204,7 +204,7 @@ def _shipped() -> dict[str, Experiment]:
 
 
 def _read(source: str, entries: Any, known: Mapping[str, Experiment]) -> dict[str, Experiment]:
-    """The experiments of an experiment file, by name; `known` ones may be bases, and their names are taken."""
+    """The experiments of an experiment file, by name; `known` ones may be bases, and their names are not free."""
     if not isinstance(entries, dict):
         raise InputError(f"{source}: holds {quote(entries)}, expected names of experiments with their settings")
 
@@ -228,13 +228,15 @@ def _experiment(place: str, name: str, entry: dict[Any, Any], bases: Mapping[str
         if key not in allowed:
             raise InputError(f"{place}: {plain(key)} is no setting, allowed: {', '.join(closest(str(key), allowed))}")
     if "base" in entry:
-        base = entry["base"]
-        found = bases.get(ALIASES.get(base, base)) if isinstance(base, str) else None
-        if found is None:
-            close = ", ".join(closest(str(base), [*bases, *ALIASES])[:3])
-            raise InputError(f"{place}: base is {quote(base)}, allowed: earlier experiments, say {close or 'none'}")
+        name_of_base = entry["base"]
+        base = bases.get(ALIASES.get(name_of_base, name_of_base)) if isinstance(name_of_base, str) else None
+        if base is None:
+            close = ", ".join(closest(str(name_of_base), [*bases, *ALIASES])[:3])
+            raise InputError(
+                f"{place}: base is {quote(name_of_base)}, allowed: earlier experiments, say {close or 'none'}"
+            )
         own = {key: value for key, value in entry.items() if key != "base"}
-        entry = _merged(found.model_dump(mode="json", exclude={"name", "published"}), own)
+        entry = _merged(base.model_dump(mode="json", exclude={"name", "published"}), own)
     try:
         return Experiment.model_validate({**entry, "name": name})
     except ValidationError as error:
@@ -242,7 +244,7 @@ def _experiment(place: str, name: str, entry: dict[Any, Any], bases: Mapping[str
 
 
 def _merged(base: Mapping[Any, Any], own: Mapping[Any, Any]) -> dict[Any, Any]:
-    """`own` over `base`, mapping by mapping; one that gives another `name` has nothing of the base's."""
+    """Merges `own` over `base`, key by key; a mapping with another `name` replaces the base's."""
     if own.get("name", base.get("name")) != base.get("name"):
         return dict(own)
     merged = dict(base)

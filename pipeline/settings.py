@@ -22,14 +22,14 @@ Share = Annotated[float, Field(ge=0, le=1)]
 
 Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
 
-# What records hold for the model; the numbers of labels and frames make slices of their own.
+# The model reads these; slices by the numbers of labels and frames are always made.
 OWN_FEATURES = {ID, LABELS, RGB, AUDIO, MEAN_RGB, MEAN_AUDIO}
 
 
 class DataSettings(Settings):
-    """Which records, and how they are split; `classes` counts only where there is no vocabulary.
+    """Which records, and how they are split; `classes` is used only without a vocabulary.
 
-    A pattern with `{SPAN}` stands for the newest of its `spans`.
+    A pattern with `{SPAN}` stands for its newest `spans`.
     """
 
     pattern: str
@@ -43,10 +43,10 @@ class DataSettings(Settings):
 
     @model_validator(mode="before")
     @classmethod
-    def _split_by_file(cls, given: Any) -> Any:
-        if not isinstance(given, dict) or given.get("split"):
-            return given
-        return given | {"split": "file:90/10" if given.get("test_data") else "file:80/10/10"}
+    def _default_split(cls, content: Any) -> Any:
+        if not isinstance(content, dict) or content.get("split"):
+            return content
+        return content | {"split": "file:90/10" if content.get("test_data") else "file:80/10/10"}
 
     @model_validator(mode="after")
     def _the_split_is_known(self) -> Self:
@@ -61,14 +61,14 @@ class DataSettings(Settings):
 
 
 class Threshold(Settings):
-    """Bounds of a score; `min_change` is to the champion's, for the better."""
+    """Bounds of a score; `min_change` is the least improvement on the champion's."""
 
     min: Share | None = None
     max: Share | None = None
     min_change: Annotated[float, Field(ge=-1, le=1)] | None = None
 
     @model_validator(mode="after")
-    def _some_score_will_do(self) -> Self:
+    def _bounds_are_in_order(self) -> Self:
         if self.min is not None and self.max is not None and self.min > self.max:
             raise ValueError(f"min is {self.min} and max {self.max}, expected min <= max")
         return self
@@ -77,8 +77,8 @@ class Threshold(Settings):
 class EvaluationSettings(Settings):
     """What a model must reach on the test split to be pushed, by `METRIC` or, for a slice, `METRIC@FEATURE:VALUE`.
 
-    An F1 below the champion's is refused unless `f1` has another `min_change`. `slices` names further features of the
-    records whose values make slices.
+    A model with an F1 below the champion's is not blessed unless `f1` has another `min_change`. `slices` names further
+    features of the records to slice by.
     """
 
     thresholds: Annotated[dict[str, Threshold], Field(validate_default=True)] = {}
@@ -88,15 +88,15 @@ class EvaluationSettings(Settings):
     @classmethod
     def _slices_are_of_other_features(cls, slices: tuple[str, ...]) -> tuple[str, ...]:
         if own := sorted(OWN_FEATURES & set(slices)):
-            raise ValueError(f"{own[0]} makes no slices, allowed: features of your own in the records")
+            raise ValueError(f"{own[0]} is read by the model, allowed: other features of the records")
         return slices
 
     @field_validator("thresholds", mode="before")
     @classmethod
-    def _no_worse_than_the_champion(cls, given: Any) -> Any:
-        if not isinstance(given, dict) or not isinstance(given.get("f1", {}), dict):
-            return given  # refused by its type
-        return given | {"f1": {"min_change": 0.0} | given.get("f1", {})}
+    def _no_worse_than_the_champion(cls, content: Any) -> Any:
+        if not isinstance(content, dict) or not isinstance(content.get("f1", {}), dict):
+            return content  # refused by its type
+        return content | {"f1": {"min_change": 0.0} | content.get("f1", {})}
 
     @field_validator("thresholds")
     @classmethod
@@ -109,12 +109,12 @@ class EvaluationSettings(Settings):
         made = ["num_labels", NUM_FRAMES, *self.slices]
         for feature in {requirement.feature for requirement in self.requirements()} - {"", *made}:
             raise InputError(
-                f"thresholds: {quote(feature)} makes no slices, allowed: {', '.join(made)}; add it to slices"
+                f"thresholds: there are no slices by {quote(feature)}, allowed: {', '.join(made)}; or add it to slices"
             )
         return self
 
     def requirements(self) -> list[Requirement]:
-        """The thresholds, read."""
+        """The thresholds, parsed."""
         return _requirements(self.thresholds)
 
 
@@ -123,7 +123,7 @@ def _requirements(thresholds: Mapping[str, Threshold]) -> list[Requirement]:
 
 
 class BeamSettings(Settings):
-    """Where Beam runs: in process (DirectRunner means that too), with more than one worker in threads or processes."""
+    """How Beam runs: in this process (DirectRunner too), with several workers in threads or processes."""
 
     runner: Literal["DirectRunner", "FnApiRunner"] = "DirectRunner"
     workers: Annotated[int, Field(gt=0, le=1000)] = 1
@@ -133,7 +133,7 @@ class BeamSettings(Settings):
 class RunSettings(Recipe):
     """Everything that decides what a run does.
 
-    `search` runs the Tuner before the Trainer; `hyperparameters` is the folder of what an earlier one has found.
+    `search` runs the Tuner before the Trainer; `hyperparameters` is the folder with the result of an earlier one.
     """
 
     experiment: Annotated[str, Field(pattern=f"^({NAME.pattern})?$")]
@@ -155,20 +155,22 @@ class RunSettings(Recipe):
     def _one_source_of_hyperparameters(self) -> Self:
         if self.search and self.hyperparameters:
             raise ValueError(
-                "search and hyperparameters exclude each other: search anew or take what a search has found"
+                "search and hyperparameters exclude each other: search again, or train with the result of a search"
             )
         if self.search and self.training.warm_start:
-            raise ValueError("search is true, allowed with training.warm_start: false (trials begin anew)")
+            raise ValueError(
+                "search is true, allowed with training.warm_start: false (trials start from random weights)"
+            )
         if self.search and not self.tuner.space:
             raise ValueError(f"search is true, allowed with encoder {self.model.encoder.name}: false")
         return self
 
 
 def resolve_settings(experiment: Experiment, options: Mapping[str, Any], overrides: Sequence[str] = ()) -> RunSettings:
-    """Joins an experiment, the options of the command line and `key=value` overrides, the last winning.
+    """Merges an experiment, the options of the command line and `key=value` overrides; later ones win.
 
     Args:
-        experiment: gives level, model, training.
+        experiment: gives level, model and training.
         options: dotted keys, say `data.pattern`; None means not given.
         overrides: `training.max_epochs=3`; values are read as YAML.
 
@@ -186,11 +188,27 @@ def resolve_settings(experiment: Experiment, options: Mapping[str, Any], overrid
         raise InputError(explain(error, RunSettings)) from None
 
 
+def resolve_data(options: Mapping[str, Any]) -> DataSettings:
+    """The settings of data without a run.
+
+    Args:
+        options: dotted keys, say `data.pattern`; None means not given.
+
+    Raises:
+        InputError: names the key, the value and what is allowed.
+    """
+    content = {key.removeprefix("data."): value for key, value in options.items() if value is not None}
+    try:
+        return DataSettings.model_validate(content)
+    except ValidationError as error:
+        raise InputError(explain(error, DataSettings)) from None
+
+
 def apply_overrides(content: dict[str, Any], overrides: Sequence[str]) -> None:
     """Sets `key=value` of `--set` in nested dicts; values are read as YAML.
 
     Raises:
-        InputError: one has another form, no value in YAML, or names a part of what has none.
+        InputError: an override is not key=value, its value is not YAML, or its key names a part of a plain value.
     """
     for override in overrides:
         key, equals, text = override.partition("=")

@@ -1,4 +1,4 @@
-"""The steps of the pipeline: their names, and what runners, caches and reports make of each."""
+"""The steps of the pipeline: their names, and what runners, caches and reports need to know of each."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -29,11 +29,11 @@ class Traits:
     """What is true of a step on every runner.
 
     Attributes:
-        page: of the report that shows its results, a key of PAGES; "": none does.
-        per_experiment: its results differ between experiments on the same data.
-        gpu: it computes on an accelerator where there is one.
-        cached: on Kubeflow Pipelines; it depends on nothing that the cache there doesn't know: the shards, and what
-            serves.
+        page: the page of the report with its results, a key of PAGES; "" without one.
+        per_experiment: whether its results differ between experiments on the same data.
+        gpu: whether it uses an accelerator where there is one.
+        cached: whether Kubeflow Pipelines may cache it; not if it depends on the model that serves, which is no part of
+            the cache key there.
     """
 
     page: str = ""
@@ -75,13 +75,13 @@ State = Literal["running", "done", "cached", "failed", "stopped"]
 
 @dataclass
 class StepRun:
-    """A step's part in a run.
+    """A step in a run.
 
     Attributes:
         name: of the step.
-        seconds: that it took.
+        seconds: wall time.
         outputs: URIs of its artifacts by name.
-        properties: of its artifacts, by their name and the property's.
+        properties: custom properties of its artifacts, by the names of artifact and property.
     """
 
     name: str

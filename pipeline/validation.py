@@ -1,4 +1,4 @@
-"""What pydantic found wrong, as one line that names the key, the value and what is allowed."""
+"""Pydantic's errors as one line that names the key, the value and what is allowed."""
 
 import difflib
 import inspect
@@ -12,14 +12,14 @@ from models.errors import plain, quote
 
 
 def explain(error: ValidationError, model: type[BaseModel]) -> str:
-    """One line for the first of the errors, with the number of the others.
+    """Describes the first error in one line, with the number of the others.
 
     Args:
         error: from validating `model`.
-        model: whose keys are allowed; the discriminated unions within are told apart by literals.
+        model: gives the allowed keys; members of its discriminated unions differ by a literal.
     """
     # Unknown keys first: a mistyped one explains why another is missing.
-    first, *others = sorted(error.errors(include_url=False), key=lambda found: found["type"] != "extra_forbidden")
+    first, *others = sorted(error.errors(include_url=False), key=lambda error: error["type"] != "extra_forbidden")
     key, allowed = _locate(model, first["loc"])
     key = plain(key) if first["loc"] else ""
     value, context = quote(first["input"]), first.get("ctx", {})
@@ -43,12 +43,12 @@ def explain(error: ValidationError, model: type[BaseModel]) -> str:
 
 
 def closest(name: str, allowed: Sequence[str]) -> Sequence[str]:
-    """The allowed names that look most like a wrong one; where none does, all."""
+    """The allowed names most similar to a wrong one; all of them where none is similar."""
     return difflib.get_close_matches(name, allowed, n=3) or allowed
 
 
 def _locate(model: type[BaseModel], location: Sequence[int | str]) -> tuple[str, Sequence[str]]:
-    """The dotted key as its author wrote it, and the keys that the model knows where it lies."""
+    """The dotted key as its author wrote it, and the keys that are allowed in its place."""
     keys: list[str] = []
     allowed: Sequence[str] = ()
     parts = iter(location)
@@ -61,7 +61,7 @@ def _locate(model: type[BaseModel], location: Sequence[int | str]) -> tuple[str,
         kinds = [kind for kind in get_args(field.annotation) or [field.annotation] if inspect.isclass(kind)]
         inner = [kind for kind in kinds if issubclass(kind, BaseModel)]
         if isinstance(field.discriminator, str):
-            # Pydantic puts the tag of the union's member, no key of the author's, into the location.
+            # Pydantic adds the tag of the union's member to the location; the author wrote no such key.
             tag = next(parts, None)
             inner = [kind for kind in inner if tag in get_args(kind.model_fields[field.discriminator].annotation)]
         if get_origin(field.annotation) in (dict, tuple):

@@ -1,4 +1,7 @@
-"""The command `yt8m`, a module a command. TFX takes seconds to import, so each imports what it needs when it runs."""
+"""The command `yt8m`, with a module for each subcommand.
+
+TFX takes seconds to import, so a subcommand imports what it needs when it runs.
+"""
 
 import os
 import sys
@@ -24,14 +27,14 @@ from pipeline.files.temporary import temporary_folder
 
 USER_MISTAKE, FAILURE = 2, 1
 
-# What a command that was stopped says of what it had done; others begin anew.
+# What a stopped command prints about its work; other commands start over.
 KEPT = {
-    "run": "finished steps and checkpoints are kept: the same command goes on from them",
-    "tune": "finished trials and checkpoints are kept: the same command goes on from them",
-    "download": "files that have come are kept: the same command goes on from them",
-    "submit": "what was sent to the cluster goes on there: `yt8m status` shows it",
-    "status": "what runs on the cluster goes on",
-    "logs": "what runs on the cluster goes on",
+    "run": "finished steps and checkpoints are kept: the same command resumes from them",
+    "tune": "finished trials and checkpoints are kept: the same command resumes from them",
+    "download": "downloaded files are kept: the same command resumes from them",
+    "submit": "a started run continues on the cluster: `yt8m status` shows it",
+    "status": "runs on the cluster continue",
+    "logs": "runs on the cluster continue",
 }
 
 
@@ -49,8 +52,8 @@ for _command in (
 
 
 def main() -> None:
-    """Entry point: the user's mistakes are one line and exit code 2, a signal ends every command."""
-    # A folder `components` or `models` where the user stands is not ours; for Beam's processes.
+    """Entry point: a user's mistake ends in one line and exit code 2, a signal ends every command."""
+    # A folder `components` or `models` in the working directory is not ours; also for Beam's processes.
     os.environ["PYTHONSAFEPATH"] = "1"
     with interruptible() as interruption:
         interruption.kept = KEPT.get(next(iter(sys.argv[1:]), ""), interruption.kept)
@@ -63,7 +66,7 @@ def _run() -> None:
             yt8m(standalone_mode=False)
     except click.exceptions.Abort:
         sys.exit(130)
-    except BrokenPipeError:  # `| head` has seen enough
+    except BrokenPipeError:  # `| head` has exited
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(FAILURE)
     except OSError as error:

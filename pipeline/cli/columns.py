@@ -1,4 +1,4 @@
-"""Tables as plain text: as wide as they are, so that what they hold can be cut and searched."""
+"""Tables as plain text, never wrapped, so that `cut` and `grep` work on them."""
 
 from collections.abc import Sequence
 
@@ -6,7 +6,7 @@ import click
 
 
 def print_columns(rows: Sequence[Sequence[str]]) -> None:
-    """Prints rows, the first of them a heading, with their cells under each other."""
+    """Prints rows with aligned columns; the first row is the heading."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())

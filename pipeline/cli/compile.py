@@ -14,12 +14,12 @@ from pipeline.files.output_file import open_output
 @click.command()
 @with_package_options
 @click.option(
-    "--out", type=click.Path(path_type=Path), default="package.yaml", show_default=True, help="The package to write."
+    "--out", type=click.Path(path_type=Path), default="package.yaml", show_default=True, help="File to write."
 )
 def compile(out: Path, **options: Any) -> None:
     """Write the pipeline as a package for Kubeflow Pipelines.
 
-    Data, experiment and settings are the defaults of its runs' parameters.
+    Data, experiment and settings become the default parameters of its runs.
     """
     with writing(out), open_output(out) as file:
         file.write(compiled(options))
@@ -29,7 +29,7 @@ def compile(out: Path, **options: Any) -> None:
 @click.command()
 @click.argument("package", type=click.Path(path_type=Path, exists=True, dir_okay=False))
 def lint(package: Path) -> None:
-    """Say what Kubeflow Pipelines would refuse in a package, or get wrong later."""
+    """Check a package for what Kubeflow Pipelines would refuse or run wrongly."""
     from pipeline.files.yaml_text import read_text
     from pipeline.kubeflow.compile.lint import lint as problems_of
 

@@ -7,32 +7,32 @@ from typing import Any
 
 import click
 
+from pipeline.cli.options import LEVEL
+
 
 @click.command()
 @click.argument("out", type=click.Path(path_type=Path))
-@click.option("--level", type=click.Choice(["video", "frame"]), required=True, help="What a record holds.")
+@LEVEL
 @click.option(
     "--part",
     "parts",
     type=click.Choice(["train", "validate", "test"]),
     multiple=True,
     required=True,
-    help="Once or several times; the labels of test were never published.",
+    help="Repeatable; the labels of test were never published.",
 )
-@click.option(
-    "--shard", default="1/1", show_default=True, metavar="X/Y", help="Share X of Y of the files of each part."
-)
-@click.option("--mirror", type=click.Choice(["us", "eu", "asia"]), help="The nearest is the fastest (default us).")
+@click.option("--shard", default="1/1", show_default=True, metavar="X/Y", help="Share X of Y of each part's files.")
+@click.option("--mirror", type=click.Choice(["us", "eu", "asia"]), help="Server to download from (default us).")
 @click.option(
     "--version",
     type=click.Choice(["2", "3"]),
     default="2",
     show_default=True,
-    help="3: validate and test of 2019, frame level, with rated segments.",
+    help="2: all videos (2018); 3: validate and test with rated segments, frame level (2019).",
 )
-@click.option("--workers", type=click.IntRange(1, 64), default=8, show_default=True, help="Connections at a time.")
-@click.option("--base-url", metavar="URL", help="Instead of --mirror: a private mirror that has the same paths.")
-@click.option("--json", "as_json", is_flag=True, help="Print what was done as JSON.")
+@click.option("--workers", type=click.IntRange(1, 64), default=8, show_default=True, help="Parallel connections.")
+@click.option("--base-url", metavar="URL", help="A private mirror with the same paths, instead of --mirror.")
+@click.option("--json", "as_json", is_flag=True, help="Print a summary as JSON.")
 def download(
     out: Path,
     level: Any,
@@ -46,8 +46,8 @@ def download(
 ) -> None:
     """Download YouTube-8M, or a share of it, and its vocabulary to OUT.
 
-    Every file is checked against its published MD5. The same command again goes on where the last one ended, and
-    fetches nothing that is there. The data is Google's, licensed CC BY 4.0.
+    Every file is checked against its published MD5. Running the command again resumes the download: complete files are
+    not fetched again. The data are Google's, licensed CC BY 4.0.
     """
     from pipeline.data.download.client import DownloadError, RetryPolicy
     from pipeline.data.download.download import download as download_files
@@ -74,7 +74,7 @@ def download(
         for name, reason in summary.failed.items():
             click.echo(f"failed: {name}: {reason}")
     if summary.failed:
-        elsewhere = "" if base_url else ", --mirror another server"
+        elsewhere = "" if base_url else ", --mirror NAME tries another server"
         raise click.ClickException(
-            f"{len(summary.failed)} of {summary.files} files failed; the same command tries them again{elsewhere}"
+            f"{len(summary.failed)} of {summary.files} files failed; the same command retries them{elsewhere}"
         )

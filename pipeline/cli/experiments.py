@@ -8,13 +8,13 @@ import click
 
 from models.features import MAX_FRAMES, YT8M_CLASSES
 from pipeline.cli.columns import print_columns
-from pipeline.cli.options import EXPERIMENT_FILE
+from pipeline.cli.options import AS_JSON, EXPERIMENT_FILE
 
 
 @click.group(invoke_without_command=True)
-@click.option("--table", type=int, metavar="N", help="Those of one of the thesis' tables only.")
-@click.option("--encoder", metavar="NAME", help="Those of one encoder only, say netvlad.")
-@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+@click.option("--table", type=int, metavar="N", help="Only those of this table of the thesis.")
+@click.option("--encoder", metavar="NAME", help="Only those with this encoder, for example netvlad.")
+@AS_JSON
 @EXPERIMENT_FILE
 @click.pass_context
 def experiments(
@@ -22,7 +22,7 @@ def experiments(
 ) -> None:
     """List the experiments, or show one of them.
 
-    `thesis-best` is another name of table 15, row 2.
+    `thesis-best` is an alias of table 15, row 2.
     """
     from pipeline.experiments import list_experiments
 
@@ -48,30 +48,30 @@ def experiments(
 @click.option(
     "--classes", type=click.IntRange(min=1), default=YT8M_CLASSES, show_default=True, help="Number of labels."
 )
-@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+@AS_JSON
 @EXPERIMENT_FILE
 def show(name: str, classes: int, as_json: bool, experiment_file: Path | None) -> None:
-    """Print what was published for an experiment, its costs and all settings.
+    """Print an experiment: its published results, its cost and all its settings.
 
-    The settings are an entry for an experiment file, to be changed under a new name.
+    Copy the settings into an experiment file, under a new name, to change them.
     """
     from models.cost import cost
     from pipeline.experiments import find_experiment
 
     entry = find_experiment(name, experiment_file)
-    needed = cost(entry.model, classes)
+    required = cost(entry.model, classes)
     if as_json:
         costs = {"classes": classes, "frames": MAX_FRAMES, "parameters": None, "flops": None}
-        costs |= dataclasses.asdict(needed) if needed else {}
+        costs |= dataclasses.asdict(required) if required else {}
         click.echo(json.dumps(entry.model_dump(mode="json") | costs, indent=1))
         return
-    if found := entry.published:
-        click.echo(f"# Published: table {found.table}, row {found.row} of the thesis")
-        click.echo(f"#   F1 {found.f1_test:.3f} on test, {found.f1_train:.3f} on train")
-        if found.precision is not None and found.recall is not None:
-            click.echo(f"#   precision {found.precision:.3f}, recall {found.recall:.3f} on test")
-        click.echo(f"#   {found.epochs} epochs of {found.minutes_per_epoch:g} minutes")
-    if needed:
-        click.echo(f"# Size: {needed.parameters:,} parameters with {classes} labels")
-        click.echo(f"# Work: {needed.flops / 1e9:.3g} GFLOPs to classify a video of {MAX_FRAMES} frames")
+    if published := entry.published:
+        click.echo(f"# Published: table {published.table}, row {published.row} of the thesis")
+        click.echo(f"#   F1 {published.f1_test:.3f} on test, {published.f1_train:.3f} on train")
+        if published.precision is not None and published.recall is not None:
+            click.echo(f"#   precision {published.precision:.3f}, recall {published.recall:.3f} on test")
+        click.echo(f"#   {published.epochs} epochs of {published.minutes_per_epoch:g} minutes")
+    if required:
+        click.echo(f"# Size: {required.parameters:,} parameters with {classes} labels")
+        click.echo(f"# Work: {required.flops / 1e9:.3g} GFLOPs to classify a video of {MAX_FRAMES} frames")
     click.echo(entry.as_yaml(), nl=False)

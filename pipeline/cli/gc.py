@@ -6,32 +6,37 @@ from pathlib import Path
 
 import click
 
+from pipeline.cli.options import AS_JSON
 from pipeline.cli.quiet import stderr_to
 
 
 @click.command()
 @click.argument("folders", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--keep-versions", type=click.IntRange(min=1), help="Only so many of the newest (default: all).")
+@click.option(
+    "--keep-versions", type=click.IntRange(min=1), help="Keep this many of the newest pushed models (default: all)."
+)
 @click.option("--delete", is_flag=True, help="Remove what is listed.")
-@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+@AS_JSON
 def gc(folders: tuple[Path, ...], keep_versions: int | None, delete: bool, as_json: bool) -> None:
-    """List what may go from FOLDERS: of runs, searches or several of them, push or work directories.
+    """List what nothing needs any more in FOLDERS: run folders, searches, push or work directories, folders of these.
 
-    These are leftovers of killed runs, checkpoints of finished trainings, trials of finished searches, bad records of
-    refused runs and, with --keep-versions, older pushed models. What serves stays, and all that is younger than a day.
+    That is: leftovers of killed runs, checkpoints of finished trainings, trials of finished searches, rejected records
+    of refused runs and, with --keep-versions, older pushed models. The serving model and whatever is younger than a day
+    are kept.
     """
-    with stderr_to(Path(os.devnull)):  # TensorFlow talks when it starts
+    with stderr_to(Path(os.devnull)):  # TensorFlow logs when it starts
         from pipeline.local.leftovers import removable
 
-    found = {leftover.path: leftover for folder in folders for leftover in removable(folder, keep_versions)}
-    sizes = {path: leftover.size for path, leftover in found.items()}
-    for leftover in found.values() if delete else ():
+    leftovers = {leftover.path: leftover for folder in folders for leftover in removable(folder, keep_versions)}
+    sizes = {path: leftover.size for path, leftover in leftovers.items()}
+    for leftover in leftovers.values() if delete else ():
         leftover.remove()
     if as_json:
-        rows = [{"path": str(path), "why": found[path].why, "bytes": size} for path, size in sizes.items()]
+        rows = [{"path": str(path), "why": leftovers[path].why, "bytes": size} for path, size in sizes.items()]
         click.echo(json.dumps({"removed": delete, "leftovers": rows}, indent=1))
         return
     for path, size in sizes.items():
-        click.echo(f"{size:>15,} bytes  {path}  ({found[path].why})")
-    verdict = "removed" if delete else "may go: --delete removes them"
-    click.echo(f"{len(sizes)} of {sum(sizes.values()) / 1e6:,.1f} MB {verdict}" if sizes else "nothing to remove")
+        click.echo(f"{size:>15,} bytes  {path}  ({leftovers[path].why})")
+    action = "removed" if delete else "--delete removes them"
+    total = f"{len(sizes)} leftovers, {sum(sizes.values()) / 1e6:,.1f} MB: {action}"
+    click.echo(total if sizes else "nothing to remove")

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: acknowledged at once, obeyed within seconds, and no process left behind."""
+"""Ctrl-C and SIGTERM: acknowledged at once, every process ended within seconds."""
 
 import os
 import signal
@@ -11,22 +11,22 @@ from typing import NoReturn
 
 from models.training.stopping import SIGNALS
 
-# Python handles a signal when the main thread comes back from C++, which may take minutes. So long is waited for it.
+# Python handles a signal when the main thread returns from C++, which may take minutes: the longest wait for it.
 SECONDS_TO_UNWIND = 2.0
 
 _NAMES = {signal.SIGINT: "Ctrl-C"}
 
 
 class Interruption:
-    """What to do when a signal comes.
+    """Reaction to a signal.
 
     Attributes:
-        kept: what the last line says of the work that was begun.
-        signal: the first that came, None before.
+        kept: for the last line, what remains of the work.
+        signal: the first one received, None before.
     """
 
     def __init__(self) -> None:
-        self.kept = "the same command begins anew"
+        self.kept = "the same command starts over"
         self.signal: int | None = None
         self.acknowledged = threading.Event()
         self._console = os.dup(2)  # standard error may go to a log later
@@ -45,7 +45,7 @@ class Interruption:
         """Acknowledges signals, also while the main thread is busy; ends the process where that takes too long.
 
         Args:
-            signals: gets each number, see `signal.set_wakeup_fd`; closed when there is nothing to watch any more.
+            signals: receives each signal number, see `signal.set_wakeup_fd`; closed at the end.
         """
         while numbers := signals.recv(1):
             number = numbers[0]
@@ -55,16 +55,16 @@ class Interruption:
                 self.end()
             self.signal = number
             if signal.getsignal(number) == self.raise_exit:
-                self._say(f"{_name(number)}: stopping")
+                self._print(f"{_name(number)}: stopping")
                 timer = threading.Timer(SECONDS_TO_UNWIND, self.end)
                 timer.daemon = True
                 timer.start()
-            else:  # a training has put its own in place
-                self._say(f"{_name(number)}: stopping after this step, with a checkpoint; once more stops at once")
+            else:  # a training has installed its own handler
+                self._print(f"{_name(number)}: stopping after this step, with a checkpoint; once more stops at once")
             self.acknowledged.set()
 
     def end(self) -> NoReturn:
-        """Says what is kept and ends this process and those that it has started."""
+        """Prints what is kept, and ends this process and its children."""
         with self._lock:
             assert self.signal is not None
             import psutil
@@ -73,16 +73,16 @@ class Interruption:
                 with suppress(psutil.Error):
                     child.kill()
             if os.isatty(self._console):
-                self._say("\x1b[?25h", end="")  # a progress bar has hidden the cursor
-            self._say(f"stopped by {_name(self.signal)}; {self.kept}")
-            # Not sys.exit: threads that libraries have left could keep the process.
+                self._print("\x1b[?25h", end="")  # a progress bar has hidden the cursor
+            self._print(f"stopped by {_name(self.signal)}; {self.kept}")
+            # Not sys.exit: threads of libraries could keep the process alive.
             os._exit(128 + self.signal)
 
     def close(self) -> None:
-        """Gives up the console, once nothing more is to be said."""
+        """Closes the console; nothing is printed afterwards."""
         os.close(self._console)
 
-    def _say(self, text: str, end: str = "\n") -> None:
+    def _print(self, text: str, end: str = "\n") -> None:
         with suppress(OSError):  # the terminal is gone
             os.write(self._console, (text + end).encode())
 
@@ -95,10 +95,10 @@ def interruptible() -> Iterator[Interruption]:
     writer.setblocking(False)
     before = {number: signal.getsignal(number) for number in SIGNALS}
     for number, handler in before.items():
-        if handler != signal.SIG_IGN:  # of nohup, and of a shell's background job
+        if handler != signal.SIG_IGN:  # under nohup, and in a shell's background job
             signal.signal(number, interruption.raise_exit)
     wakeup = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
-    # A signal that reached a child before its handlers are reset would be taken for one to this process.
+    # A signal to a child whose handlers are not reset yet would count as one to this process.
     os.register_at_fork(
         before=lambda: signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS),
         after_in_parent=lambda: signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS),
@@ -124,7 +124,7 @@ def interruptible() -> Iterator[Interruption]:
 
 
 def _default_signals(interruption: Interruption) -> None:
-    """In a forked child: a signal ends it without a word, and doesn't wake the process that it was forked from."""
+    """In a forked child: a signal ends it silently and does not wake its parent."""
     if signal.getsignal(signal.SIGTERM) == interruption.raise_exit:
         signal.set_wakeup_fd(-1)
         for number in SIGNALS:

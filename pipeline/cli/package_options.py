@@ -1,13 +1,13 @@
-"""The options that make a package, for `yt8m compile` and the commands that send one."""
+"""Options that define a package, for `yt8m compile` and the commands that upload one."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipeline.cli.options import EXPERIMENT_FILE
+from pipeline.cli.options import EXPERIMENT_FILE, SEED, TUNE, Command, set_option, with_options, with_split
 from pipeline.cli.quiet import stderr_to
 
 if TYPE_CHECKING:
@@ -16,40 +16,34 @@ if TYPE_CHECKING:
 _NEEDED = ("cluster", "data", "experiment")
 
 _OPTIONS = (
-    click.option("--cluster", type=click.Path(path_type=Path), help="YAML with the cluster's settings."),
-    click.option("--data", help="Raw shards as the steps see them: on a volume, gs:// or s3://."),
+    click.option("--cluster", type=click.Path(path_type=Path), help="YAML with the settings of the cluster."),
+    click.option("--data", help="Raw shards, at their path in the cluster: on a volume, gs:// or s3://."),
     click.option("--experiment", metavar="NAME", help="See `yt8m experiments`."),
     EXPERIMENT_FILE,
-    click.option("--test-data", help="Pattern of shards that all go to the test split."),
-    click.option("--split", help="file:80/10/10 (default), id:80/10/10, thesis-video or thesis-frame."),
-    click.option("--seed", type=int, help="Of the split, the weights and the order of training (default 0)."),
-    click.option("--vocabulary", help="CSV with Index and Name (default: vocabulary.csv beside the shards)."),
-    click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Any setting, cluster.KEY too."),
-    click.option(
-        "--tune", is_flag=True, help="Search the hyperparameters first (the experiment's `tune`, see README)."
-    ),
-    click.option("--hyperparameters", metavar="URI", help="Train with what a search found: its artifact in the store."),
+    with_split,
+    SEED,
+    set_option("Any setting, also cluster.KEY; repeatable."),
+    TUNE,
+    click.option("--hyperparameters", metavar="URI", help="Train with the result of a search: URI of its artifact."),
 )
 
 PACKAGE = click.option(
     "--package",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="Take this one; --data, --experiment and --set are then the run's parameters.",
+    help="Use this compiled package; --data, --experiment and --set become parameters of the run.",
 )
 
 
-def with_package_options(command: Callable[..., Any]) -> Callable[..., Any]:
+def with_package_options(command: Command) -> Command:
     """Adds the options of `compiled`."""
-    for option in reversed(_OPTIONS):
-        command = option(command)
-    return command
+    return with_options(command, *_OPTIONS)
 
 
 def compiled(options: Mapping[str, Any]) -> str:
-    """The package that the options ask for, linted.
+    """Compiles and lints the package that the options define.
 
     Raises:
-        InputError: settings that are wrong or that the cluster could not read.
+        InputError: settings are wrong, or the cluster could not read them.
     """
     for name in _NEEDED:
         if options[name] is None:
@@ -58,12 +52,13 @@ def compiled(options: Mapping[str, Any]) -> str:
 
     of_cluster = [override for override in options["overrides"] if override.startswith("cluster.")]
     cluster = read_cluster(options["cluster"], of_cluster)
-    given = _run_parameters(options)
-    with stderr_to(Path("/dev/null")):  # TensorFlow says that it starts
+    parameters = _run_parameters(options)
+    with stderr_to(Path("/dev/null")):  # TensorFlow logs when it starts
         from pipeline.kubeflow.compile.lint import lint
         from pipeline.kubeflow.compile.package import compile_package
 
-        package = compile_package(cluster, given["data"], given["experiment"], json.loads(given["overrides"]))
+        overrides = json.loads(parameters["overrides"])
+        package = compile_package(cluster, parameters["data"], parameters["experiment"], overrides)
     if problems := lint(package):
         raise click.ClickException("the package would not run: " + "; ".join(problems))
     if not cluster.work_directory:
@@ -74,10 +69,10 @@ def compiled(options: Mapping[str, Any]) -> str:
 
 
 def package_from_options(options: Mapping[str, Any]) -> "Package":
-    """The package of `--package` with the parameters that the options give, or the one that they compile.
+    """The package of `--package` with the parameters of the options, or the one that the options define.
 
     Raises:
-        InputError: the file is no package, or settings are wrong.
+        InputError: the file is not a package, or settings are wrong.
     """
     from pipeline.files.yaml_text import read_text
     from pipeline.kubeflow.api.submit import Package
@@ -87,13 +82,14 @@ def package_from_options(options: Mapping[str, Any]) -> "Package":
     if options["cluster"] or any(override.startswith("cluster.") for override in options["overrides"]):
         raise click.UsageError("--package is compiled, so --cluster and --set cluster.KEY would change nothing")
     package = Package.parse(read_text("--package", options["package"], "a compiled package"), str(options["package"]))
-    given = _run_parameters(options)
-    if own := json.loads(given.pop("overrides")):
-        given["overrides"] = json.dumps([*json.loads(package.parameters.get("overrides") or "[]"), *own])
-    return package.given(given)
+    parameters = _run_parameters(options)
+    if overrides := json.loads(parameters.pop("overrides")):
+        parameters["overrides"] = json.dumps([*json.loads(package.parameters.get("overrides") or "[]"), *overrides])
+    return package.given(parameters)
 
 
 def _run_parameters(options: Mapping[str, Any]) -> dict[str, str]:
+    """Parameters of a run by name, from the options that are set."""
     from pipeline.experiments import catalogue, find_experiment
 
     settings = {
@@ -104,14 +100,14 @@ def _run_parameters(options: Mapping[str, Any]) -> dict[str, str]:
         "search": options["tune"] or None,
         "hyperparameters": options["hyperparameters"],
     }
-    # JSON is YAML, so a value is read as it was given.
-    own = [f"{key}={json.dumps(value)}" for key, value in settings.items() if value is not None]
-    own += [override for override in options["overrides"] if not override.startswith("cluster.")]
-    given = {"overrides": json.dumps(own)}
+    # JSON is YAML, so every value keeps its type.
+    overrides = [f"{key}={json.dumps(value)}" for key, value in settings.items() if value is not None]
+    overrides += [override for override in options["overrides"] if not override.startswith("cluster.")]
+    parameters = {"overrides": json.dumps(overrides)}
     if options["data"] is not None:
-        given["data"] = options["data"]
+        parameters["data"] = options["data"]
     if options["experiment"] is not None:
         chosen = find_experiment(options["experiment"], options["experiment_file"])
-        # One that the image does not have travels in the package.
-        given["experiment"] = chosen.name if chosen.name in catalogue() else chosen.as_yaml()
-    return given
+        # The package carries an experiment that the image does not have.
+        parameters["experiment"] = chosen.name if chosen.name in catalogue() else chosen.as_yaml()
+    return parameters

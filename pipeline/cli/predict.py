@@ -10,18 +10,19 @@ from typing import Any
 import click
 
 from models.errors import InputError
+from pipeline.cli.options import DATA
 from pipeline.cli.quiet import stderr_to
 from pipeline.files.disk import writing
 
 SKIPPED = 3
 
-# Bad records shown; the others are counted.
+# Rejected records to print; the others are only counted.
 SHOWN = 10
 
 
 @click.command()
 @click.argument("model")
-@click.option("--data", required=True, help="Folder, glob or {SPAN} pattern of raw shards; local, gs:// or s3://.")
+@DATA
 @click.option("--out", type=click.Path(path_type=Path), help="File to write (default: standard output).")
 @click.option(
     "--format",
@@ -29,26 +30,26 @@ SHOWN = 10
     type=click.Choice(["csv", "jsonl"]),
     default="csv",
     show_default=True,
-    help="csv: that of the YouTube-8M challenges, label ids; jsonl: with the labels' names.",
+    help="csv: the format of the YouTube-8M challenges, with label ids; jsonl: with label names.",
 )
-@click.option("--top", type=click.IntRange(1, 20), default=20, show_default=True, help="Labels a video.")
-@click.option("--evaluate", is_flag=True, help="Score the model on the records that carry labels.")
-@click.option("--batch", type=click.IntRange(min=1), default=64, show_default=True, help="Videos asked for at once.")
-@click.option("--json", "as_json", is_flag=True, help="With --out: print what was done, and the scores, as JSON.")
+@click.option("--top", type=click.IntRange(1, 20), default=20, show_default=True, help="Labels for each video.")
+@click.option("--evaluate", is_flag=True, help="Score the model on the records with labels.")
+@click.option("--batch", type=click.IntRange(min=1), default=64, show_default=True, help="Videos in a batch.")
+@click.option("--json", "as_json", is_flag=True, help="With --out: print a summary and the scores as JSON.")
 def predict(
     model: str, data: str, out: Path | None, form: str, top: int, evaluate: bool, batch: int, as_json: bool
 ) -> None:
-    """Label raw records with MODEL: a run's folder, its serving/ or a version in that.
+    """Predict labels for raw records with MODEL: a run folder, its serving/ or a version in there.
 
-    MODEL is loaded as TensorFlow loads it, and can run whatever code its author put into it: use models that you trust.
+    Loading MODEL can run code that its author put into it: use only models that you trust.
 
-    Records need no labels. Answers come in the order of the files' names and of the records in them, best label first.
-    A record that cannot be used is named on standard error and left out (with --evaluate also one with labels that the
-    model doesn't know); the exit code is then 3.
+    Records need no labels. Predictions come in the order of the file names and of the records in each file, best label
+    first. A record that cannot be used is reported on standard error and left out; with --evaluate, so is a record with
+    labels that the model does not know. The exit code is then 3.
     """
     if as_json and out is None:
-        raise click.UsageError("--json needs --out: standard output holds the answers")
-    with stderr_to(Path(os.devnull)):  # TensorFlow talks when it starts
+        raise click.UsageError("--json needs --out: standard output holds the predictions")
+    with stderr_to(Path(os.devnull)):  # TensorFlow logs when it starts
         from rich.console import Console
         from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -64,14 +65,14 @@ def predict(
 
         files = find_files(data)
         level = detect_level(files)
-        asked = PushedModel(model, level)
-    if evaluate and not asked.all_probabilities:
-        raise InputError(f"--evaluate: {asked.folder} knows only the 20 best labels of video-level records")
-    metrics = VideoMetrics(len(asked.names), REPLICATES) if evaluate else None
+        pushed = PushedModel(model, level)
+    if evaluate and not pushed.all_probabilities:
+        raise InputError(f"--evaluate: {pushed.folder} gives only the 20 best labels of video-level records")
+    metrics = VideoMetrics(len(pushed.names), REPLICATES) if evaluate else None
     console = Console(stderr=True)
     shown: list[str] = []
     columns = BarColumn(), DownloadColumn(), TextColumn("{task.fields[videos]:,} videos"), TimeRemainingColumn()
-    # On a terminal that gets the answers a bar would be among them.
+    # On a terminal that shows the predictions, a bar would mix with them.
     hidden = not console.is_terminal or (out is None and sys.stdout.isatty())
     try:
         with (
@@ -81,32 +82,32 @@ def predict(
         ):
             task = progress.add_task("", total=files.size, videos=0)
 
-            def refuse(refused: RejectedRecord) -> None:
+            def report_rejected(rejected: RejectedRecord) -> None:
                 if len(shown) < SHOWN:
-                    shown.append(str(refused))
-                    progress.console.print(f"skipped: {refused}", markup=False, highlight=False, soft_wrap=True)
+                    shown.append(str(rejected))
+                    progress.console.print(f"skipped: {rejected}", markup=False, highlight=False, soft_wrap=True)
 
-            def advance(done: int) -> None:
-                progress.update(task, completed=done, videos=prediction.videos)
+            def show_progress(bytes_read: int) -> None:
+                progress.update(task, completed=bytes_read, videos=prediction.videos)
 
-            prediction = Prediction(asked, files, level, batch, top, metrics, refuse, advance)
+            prediction = Prediction(pushed, files, level, batch, top, metrics, report_rejected, show_progress)
             file.write(CSV_HEADER if form == "csv" else "")
             for answer in prediction.answers():
-                file.write(csv_line(answer) if form == "csv" else json_line(answer, asked.names))
-    except BrokenPipeError:  # `| head` has seen enough
+                file.write(csv_line(answer) if form == "csv" else json_line(answer, pushed.names))
+    except BrokenPipeError:  # `| head` has exited
         sys.exit(1)
 
-    done: dict[str, Any] = {"model": asked.folder, "videos": prediction.videos, "skipped": prediction.skipped}
+    summary: dict[str, Any] = {"model": pushed.folder, "videos": prediction.videos, "skipped": prediction.skipped}
     if prediction.skipped:
-        click.echo("{skipped:,} records skipped, {videos:,} videos answered".format(**done), err=True)
+        click.echo("{skipped:,} records skipped, {videos:,} videos answered".format(**summary), err=True)
     if metrics:
         if not metrics.videos:
             raise InputError(f"--evaluate: none of {prediction.videos:,} videos carries labels")
-        scores = Scores.of(metrics, prediction.without_labels, asked.card.threshold)
-        done |= asdict(scores)
+        scores = Scores.of(metrics, prediction.without_labels, pushed.card.threshold)
+        summary |= asdict(scores)
         if not as_json:
             scores.print(console)
     if as_json:
-        click.echo(json.dumps(done | {"first_skipped": shown}, indent=1))
+        click.echo(json.dumps(summary | {"first_skipped": shown}, indent=1))
     if prediction.skipped:
         sys.exit(SKIPPED)

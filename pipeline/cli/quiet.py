@@ -1,4 +1,4 @@
-"""Keeps what libraries say off the console."""
+"""Keeps the output of libraries off the console."""
 
 import logging
 import os
@@ -18,7 +18,7 @@ from pipeline.files.disk import disk_trouble
 def stderr_to(log: Path) -> Iterator[None]:
     """Sends what libraries write to standard error into a file, from C++ too, so that the console stays readable.
 
-    But for what an object store is waited for: a command that says nothing for a minute seems to hang.
+    Except waits for an object store: a command that is silent for a minute seems to hang.
 
     Raises:
         InputError: the file cannot be written.
@@ -46,9 +46,9 @@ def stderr_to(log: Path) -> Iterator[None]:
 
 @contextmanager
 def failures_to(log: Path) -> Iterator[None]:
-    """Turns what is nobody's mistake into one line, about the disk of the log or else with the log's name.
+    """Turns an unexpected failure into one line: on the log's disk where that is the reason, else with the log's name.
 
-    The stack trace is in the log.
+    The log has the stack trace.
     """
     try:
         yield

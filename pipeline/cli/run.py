@@ -5,28 +5,39 @@ from pathlib import Path
 import click
 
 from models.errors import InputError
-from pipeline.cli.options import EXPERIMENT_FILE, absolute
+from pipeline.cli.options import (
+    DATA,
+    EXPERIMENT_FILE,
+    SEED,
+    TUNE,
+    absolute,
+    data_settings,
+    set_option,
+    with_split,
+)
 from pipeline.cli.quiet import failures_to, stderr_to
 from pipeline.files.out_folder import make_folder
 
 
 @click.command()
-@click.option("--data", required=True, help="Folder, glob or {SPAN} pattern of raw shards; local, gs:// or s3://.")
-@click.option("--experiment", metavar="NAME[,NAME]", help="One or several experiments, see `yt8m experiments`.")
-@click.option("--table", type=int, metavar="N", help="Instead: all experiments of one of the thesis' tables.")
+@DATA
+@click.option("--experiment", metavar="NAME[,NAME]", help="One or several experiments; `yt8m experiments` lists them.")
+@click.option(
+    "--table", type=int, metavar="N", help="All experiments of this table of the thesis, instead of --experiment."
+)
 @EXPERIMENT_FILE
-@click.option("--test-data", help="Pattern of shards that all go to the test split.")
-@click.option("--split", help="file:80/10/10 (default), id:80/10/10, thesis-video or thesis-frame.")
-@click.option("--seed", type=int, help="Of the split, the weights and the order of training (default 0).")
-@click.option("--vocabulary", help="CSV with Index and Name (default: vocabulary.csv beside the shards).")
+@with_split
+@SEED
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
-    help="Folder of the run (default runs/<experiment>); of several, it holds theirs (default runs).",
+    help="Run folder (default runs/<experiment>); for several experiments, the folder around theirs (default runs).",
 )
-@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Any setting: training.max_epochs=3.")
-@click.option("--tune", is_flag=True, help="Search the hyperparameters first (the experiment's `tune`, see README).")
-@click.option("--hyperparameters", metavar="FOLDER", help="Train with what a search found: its run's hyperparameters/.")
+@set_option("Any setting, for example training.max_epochs=3; repeatable.")
+@TUNE
+@click.option(
+    "--hyperparameters", metavar="FOLDER", help="Train with the result of a search: hyperparameters/ in its folder."
+)
 @click.option("--from-node", default="", help="Run this step and those after it even if their results are cached.")
 def run(
     data: str,
@@ -43,9 +54,9 @@ def run(
     hyperparameters: str | None,
     from_node: str,
 ) -> None:
-    """Run the pipeline here: ingest, validate, train, evaluate and push.
+    """Run the pipeline on this machine: ingest, validate, train, evaluate and push.
 
-    Several experiments read the same data: what comes before their training runs once.
+    Several experiments share their data: the steps before training run once.
     """
     from pipeline.experiments import find_experiment, list_experiments
     from pipeline.settings import resolve_settings
@@ -62,10 +73,7 @@ def run(
         raise InputError(f"{', '.join(f'{e.name} ({e.level})' for e in chosen)}: one run reads records of one level")
     folder = out or (Path("runs") if several else Path("runs") / chosen[0].name)
     options = {
-        "data.pattern": absolute(data),
-        "data.test_data": absolute(test_data),
-        "data.split": split,
-        "data.vocabulary": absolute(vocabulary),
+        **data_settings(data, test_data, split, vocabulary),
         "seed": seed,
         "search": tune or None,
         "hyperparameters": absolute(hyperparameters),

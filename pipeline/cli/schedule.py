@@ -1,13 +1,12 @@
 """`yt8m schedule`."""
 
 import json
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from pipeline.cli.columns import print_columns
-from pipeline.cli.options import AS_JSON, GROUP, SERVICE_ACCOUNT, with_access
+from pipeline.cli.options import AS_JSON, GROUP, SERVICE_ACCOUNT, Command, with_access, with_options
 from pipeline.cli.package_options import PACKAGE, package_from_options, with_package_options
 
 if TYPE_CHECKING:
@@ -16,28 +15,31 @@ if TYPE_CHECKING:
 
 @click.group()
 def schedule() -> None:
-    """Run the pipeline on Kubeflow Pipelines again and again, on the newest {SPAN} each time.
+    """Run the pipeline on Kubeflow Pipelines on a schedule, each time on the newest {SPAN}.
 
-    Saying a command twice changes nothing.
+    Every command is idempotent.
     """
 
 
-def _with_what_to_run(command: Callable[..., Any]) -> Callable[..., Any]:
-    cron = click.option("--cron", required=True, help="5 fields, or 6 with seconds first; UTC, unless KFP says else.")
-    return click.argument("name")(cron(with_package_options(PACKAGE(GROUP(SERVICE_ACCOUNT(with_access(command)))))))
+def _with_what_to_run(command: Command) -> Command:
+    name = click.argument("name")
+    cron = click.option(
+        "--cron", required=True, help="5 fields, or 6 with seconds first; UTC unless KFP is configured otherwise."
+    )
+    return with_options(command, name, cron, with_package_options, PACKAGE, GROUP, SERVICE_ACCOUNT, with_access)
 
 
 @schedule.command()
 @_with_what_to_run
 def create(**options: Any) -> None:
-    """Make the schedule NAME: one run at a time, and times that were missed are not made up for."""
+    """Create the schedule NAME: one run at a time, and missed times are skipped."""
     _put(options, replace=False)
 
 
 @schedule.command()
 @_with_what_to_run
 def replace(**options: Any) -> None:
-    """Put another schedule in the place of NAME; one that was paused stays so."""
+    """Replace the schedule NAME; a paused schedule stays paused."""
     _put(options, replace=True)
 
 
@@ -48,14 +50,15 @@ def list_(as_json: bool, **access: Any) -> None:
     """List the schedules."""
     from pipeline.kubeflow.api.schedule import schedules
 
-    found = list(schedules(_connect(access)))
+    listed = list(schedules(_connect(access)))
     if as_json:
-        click.echo(json.dumps([one.as_json() for one in found], indent=1))
+        click.echo(json.dumps([schedule.as_json() for schedule in listed], indent=1))
         return
     rows = [("name", "cron", "state", "experiment", "data")]
-    for one in found:
-        experiment, data = (str(one.parameters.get(key, "")) for key in ("experiment", "data"))
-        rows.append((one.name, one.cron, "paused" if one.paused else "on", experiment.partition(":")[0], data))
+    for schedule in listed:
+        experiment, data = (str(schedule.parameters.get(key, "")) for key in ("experiment", "data"))
+        state = "paused" if schedule.paused else "on"
+        rows.append((schedule.name, schedule.cron, state, experiment.partition(":")[0], data))
     print_columns(rows)
 
 
@@ -63,7 +66,7 @@ def list_(as_json: bool, **access: Any) -> None:
 @click.argument("name")
 @with_access
 def pause(name: str, **access: Any) -> None:
-    """Keep NAME from starting runs."""
+    """Pause NAME: it starts no runs until `resume`."""
     from pipeline.kubeflow.api.schedule import pause_schedule
 
     click.echo(f"{name}: {'paused' if pause_schedule(_connect(access), name) else 'is paused already'}")
@@ -73,7 +76,7 @@ def pause(name: str, **access: Any) -> None:
 @click.argument("name")
 @with_access
 def resume(name: str, **access: Any) -> None:
-    """Let NAME start runs again."""
+    """Resume NAME: it starts runs again."""
     from pipeline.kubeflow.api.schedule import pause_schedule
 
     resumed = pause_schedule(_connect(access), name, pause=False)
@@ -84,7 +87,7 @@ def resume(name: str, **access: Any) -> None:
 @click.argument("name")
 @with_access
 def delete(name: str, **access: Any) -> None:
-    """Delete NAME; its runs stay."""
+    """Delete NAME and keep its runs."""
     from pipeline.kubeflow.api.schedule import delete_schedule
 
     click.echo(f"{name}: {'deleted' if delete_schedule(_connect(access), name) else 'is not there'}")

@@ -5,23 +5,20 @@ from pathlib import Path
 
 import click
 
-from components.example_gen.splits import SplitPolicy
 from models.settings import MAX_SEED
-from pipeline.cli.options import absolute
+from pipeline.cli.options import DATA, data_settings, out_folder, with_split
 from pipeline.cli.quiet import failures_to, stderr_to
 from pipeline.files.out_folder import make_folder
 
 
 @click.command()
-@click.option("--data", required=True, help="Folder, glob or {SPAN} pattern of raw shards; local, gs:// or s3://.")
-@click.option("--test-data", help="Pattern of shards that all go to the test split.")
-@click.option("--split", help="file:80/10/10 (default), id:80/10/10, thesis-video or thesis-frame.")
-@click.option("--seed", type=click.IntRange(0, MAX_SEED), default=0, show_default=True, help="Of the split by file.")
-@click.option("--vocabulary", help="CSV with Index and Name (default: vocabulary.csv beside the shards).")
+@DATA
+@with_split
 @click.option(
-    "--out", type=click.Path(path_type=Path), default="statistics", show_default=True, help="Folder to write."
+    "--seed", type=click.IntRange(0, MAX_SEED), default=0, show_default=True, help="Seed of the split by file."
 )
-@click.option("--json", "as_json", is_flag=True, help="Print what statistics.json holds.")
+@out_folder("statistics")
+@click.option("--json", "as_json", is_flag=True, help="Print the content of statistics.json.")
 def stats(
     data: str,
     test_data: str | None,
@@ -31,18 +28,13 @@ def stats(
     out: Path,
     as_json: bool,
 ) -> None:
-    """Count videos, labels, frames and features of raw shards in the splits that a run would make.
+    """Count videos, labels, frames and features of raw shards, for each split that a run would make.
 
-    Writes statistics.json, a page (statistics.html) and a figure of each split's label frequencies.
+    Writes statistics.json, a page (statistics.html) and figures of the label frequencies in each split.
     """
-    split = split or ("file:90/10" if test_data else "file:80/10/10")
-    SplitPolicy.parse(split, bool(test_data))  # refused before seconds of imports
-    settings = {
-        "pattern": absolute(data),
-        "test_data": absolute(test_data) or "",
-        "split": split,
-        "vocabulary": absolute(vocabulary) or "",
-    }
+    from pipeline.settings import resolve_data
+
+    settings = resolve_data(data_settings(data, test_data, split, vocabulary))
     make_folder(out)
     log = out / "stats.log"
     with stderr_to(log), failures_to(log):
@@ -50,19 +42,18 @@ def stats(
         from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn
 
         from pipeline.data.statistics import measure, print_statistics
-        from pipeline.settings import DataSettings
 
-        # Drawn when a shard is done: a thread that draws could hold a lock when processes are forked.
+        # Drawn after each shard: a drawing thread could hold a lock when processes are forked.
         columns = (BarColumn(), DownloadColumn(), TimeRemainingColumn())
         hidden = as_json or not sys.stdout.isatty()
         with Progress(*columns, auto_refresh=False, transient=True, disable=hidden) as progress:
             task = progress.add_task("shards", total=None)
 
-            def show(done: int, total: int) -> None:
-                progress.update(task, completed=done, total=total, refresh=True)
+            def show(bytes_read: int, total: int) -> None:
+                progress.update(task, completed=bytes_read, total=total, refresh=True)
 
-            statistics = measure(DataSettings.model_validate(settings), seed, out, show)
-    log.unlink(missing_ok=True)  # nothing but what TensorFlow says when it starts
+            statistics = measure(settings, seed, out, show)
+    log.unlink(missing_ok=True)  # holds only what TensorFlow logs when it starts
     if as_json:
         click.echo(statistics.model_dump_json(indent=1))
         return

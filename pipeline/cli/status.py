@@ -13,14 +13,14 @@ from pipeline.cli.options import AS_JSON, with_access
 if TYPE_CHECKING:
     from pipeline.kubeflow.api.status import Status
 
-# The scores in a table; --json has them all.
+# Scores in the table; --json has all of them.
 SHOWN = ("f1", "gap")
 
 
 @click.command()
 @click.argument("run", required=False)
-@click.option("--kfp-experiment", "group", help="Only the runs of this experiment of Kubeflow Pipelines.")
-@click.option("--last", type=click.IntRange(min=1), default=10, show_default=True, help="So many runs.")
+@click.option("--kfp-experiment", "group", help="Only the runs of this KFP experiment.")
+@click.option("--last", type=click.IntRange(min=1), default=10, show_default=True, help="Number of runs.")
 @AS_JSON
 @with_access
 def status(
@@ -32,7 +32,7 @@ def status(
     token_file: Path | None,
     namespace: str | None,
 ) -> None:
-    """Show the last runs on Kubeflow Pipelines, or the steps of RUN (an id), with what they scored. Times are UTC."""
+    """Show the last runs on Kubeflow Pipelines, or the steps of RUN (an id), with scores. Times are UTC."""
     from models.errors import InputError
     from pipeline.kubeflow.api.client import connect
     from pipeline.kubeflow.api.status import read_status
@@ -40,24 +40,24 @@ def status(
 
     connection = connect(endpoint, token_file, namespace)
     if run:
-        found = read_status(connection, run)
+        status = read_status(connection, run)
         if as_json:
-            click.echo(json.dumps(found.as_json(), indent=1))
+            click.echo(json.dumps(status.as_json(), indent=1))
         else:
-            show(found)
+            show(status)
         return
     group_id = find_experiment(connection, group) if group else None
     if group and group_id is None:
         raise InputError(f"--kfp-experiment is {group!r}: {connection.endpoint} has no such experiment")
-    listed = [read_status(connection, found.run_id) for found in islice(runs(connection, group_id), last)]
+    statuses = [read_status(connection, listed.run_id) for listed in islice(runs(connection, group_id), last)]
     if as_json:
-        click.echo(json.dumps([found.as_json() for found in listed], indent=1))
+        click.echo(json.dumps([status.as_json() for status in statuses], indent=1))
         return
     rows: list[tuple[str, ...]] = [("run", "name", "experiment", "created", "time", "state", *SHOWN)]
-    for found in listed:
-        scores = [_score(found.scores.get(name)) for name in SHOWN]
-        time = _duration(found.seconds)
-        rows.append((found.run_id, found.name, found.experiment, found.created, time, found.state, *scores))
+    for status in statuses:
+        scores = [_score(status.scores.get(name)) for name in SHOWN]
+        time = _duration(status.seconds)
+        rows.append((status.run_id, status.name, status.experiment, status.created, time, status.state, *scores))
     print_columns(rows)
 
 
@@ -66,7 +66,7 @@ def status(
 @click.argument("step")
 @with_access
 def logs(run: str, step: str, endpoint: str | None, token_file: Path | None, namespace: str | None) -> None:
-    """Print what a STEP (Trainer, Evaluator, ...) of RUN (an id) wrote, in its last attempt."""
+    """Print the log of a STEP (Trainer, Evaluator, ...) of RUN (an id), of its last attempt."""
     from pipeline.kubeflow.api.client import connect
     from pipeline.kubeflow.api.status import read_log, read_status
 

@@ -14,12 +14,16 @@ from pipeline.cli.package_options import PACKAGE, package_from_options, with_pac
 @click.command()
 @with_package_options
 @PACKAGE
-@click.option("--name", help="Of the run, in the UI (default: the experiment and the time).")
+@click.option("--name", help="Name of the run in the UI (default: the experiment and the time).")
 @GROUP
 @SERVICE_ACCOUNT
-@click.option("--if-new-data", is_flag=True, help="Only if no run has learned from the newest {SPAN} of the data.")
-@click.option("--wait", is_flag=True, help="Follow the run; exit code 1 if it fails.")
-@click.option("--interval", type=click.FloatRange(min=0), default=10.0, help="Seconds between looks, with --wait.")
+@click.option(
+    "--if-new-data", is_flag=True, help="Start a run only if none was trained on the newest {SPAN} of the data."
+)
+@click.option("--wait", is_flag=True, help="Wait until the run ends; exit code 1 if it fails.")
+@click.option(
+    "--interval", type=click.FloatRange(min=0), default=10.0, help="Seconds between status requests, with --wait."
+)
 @AS_JSON
 @with_access
 def submit(
@@ -37,8 +41,8 @@ def submit(
 ) -> None:
     """Run the pipeline on Kubeflow Pipelines.
 
-    The package becomes a version of the pipeline, unless its bytes are one. While a run with the same parameters is
-    under way no other is started: saying it again finds that one.
+    The package is uploaded as a version of the pipeline, unless an identical version exists. While a run with the same
+    parameters is under way, the command starts no other and reports that one.
     """
     from pipeline.cli.status import show
     from pipeline.kubeflow.api.client import connect
@@ -51,11 +55,11 @@ def submit(
     group_id = make_experiment(connection, group)
     description = ""
     if if_new_data:
-        found = describe_new_data(connection, group_id, package.parameters)
-        if found is None:
+        new_data = describe_new_data(connection, group_id, package.parameters)
+        if new_data is None:
             click.echo("null" if as_json else f"no new data: {package.parameters['data']}")
             return
-        description = found
+        description = new_data
     version, uploaded = upload(connection, package)
     title = name or f"{package.experiment} {datetime.now(UTC):%Y-%m-%d %H:%M:%S}"
     run, started = start(connection, version, group_id, title, package.parameters, description, service_account)
@@ -73,8 +77,8 @@ def submit(
     elif as_json:
         status = read_status(connection, run.run_id)
     if as_json:
-        made = {"version": package.version, "uploaded": uploaded, "started": started}
-        click.echo(json.dumps(made | status.as_json(), indent=1))
+        summary = {"version": package.version, "uploaded": uploaded, "started": started}
+        click.echo(json.dumps(summary | status.as_json(), indent=1))
     if wait and status.state != "SUCCEEDED":
         raise click.ClickException(
             f"run {status.run_id} is {status.state}{f': {status.error}' if status.error else ''}"

@@ -7,19 +7,20 @@ from typing import Any
 
 import click
 
+from pipeline.cli.options import LEVEL
 from pipeline.cli.quiet import stderr_to
 
 
 @click.command()
 @click.argument("out", type=click.Path(path_type=Path))
-@click.option("--level", type=click.Choice(["video", "frame"]), required=True, help="What a record holds.")
-@click.option("--videos", type=click.IntRange(min=1), required=True)
+@LEVEL
+@click.option("--videos", type=click.IntRange(min=1), required=True, help="Number of videos.")
 @click.option("--labels", type=click.IntRange(min=1), required=True, help="Size of the vocabulary.")
-@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the videos; the labels stay the same.")
 def synth(out: Path, level: Any, videos: int, labels: int, seed: int) -> None:
     """Write a learnable synthetic data set to OUT, in the wire format of YouTube-8M.
 
-    The same command again makes up for a killed one, and leaves a finished set as it is.
+    Running the command again after it was killed starts over; a finished data set is left as it is.
     """
     with stderr_to(Path(os.devnull)):
         from rich.progress import Progress

@@ -7,11 +7,11 @@ import click
 
 from models.errors import InputError
 from models.settings import MAX_SEED
-from pipeline.cli.options import EXPERIMENT_FILE, absolute
+from pipeline.cli.options import EXPERIMENT_FILE, absolute, set_option
 from pipeline.cli.quiet import failures_to, stderr_to
 from pipeline.files.out_folder import make_folder
 
-# What decides a search; the rest is the run's, or happens after a training.
+# Settings that matter to a search; the others come from the run or matter only after training.
 SETTABLE = ("level", "model", "training", "tune")
 
 
@@ -23,14 +23,14 @@ SETTABLE = ("level", "model", "training", "tune")
     required=True,
     metavar="FOLDER",
     type=click.Path(path_type=Path),
-    help="Of a run: what it has ingested is searched with.",
+    help="Run folder; trials are trained on the data that it has ingested.",
 )
 @EXPERIMENT_FILE
-@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Any setting: tune.max_trials=5.")
-@click.option("--seed", type=click.IntRange(0, MAX_SEED), help="Of the search and the weights (default: the run's).")
+@set_option("Any setting of a search, for example tune.max_trials=5; repeatable.")
 @click.option(
-    "--workers", type=click.IntRange(min=1), help="Trials at a time (default: the experiment's tune.workers)."
+    "--seed", type=click.IntRange(0, MAX_SEED), help="Seed of the search and the weights (default: the run's)."
 )
+@click.option("--workers", type=click.IntRange(min=1), help="Parallel trials (default: the experiment's tune.workers).")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder of the search (default searches/NAME).")
 def tune(
     name: str,
@@ -41,10 +41,10 @@ def tune(
     workers: int | None,
     out: Path | None,
 ) -> None:
-    """Search the hyperparameters of the experiment NAME without a pipeline, over what a run has ingested.
+    """Search hyperparameters for the experiment NAME on the data that a run has ingested.
 
-    A killed search, given the same command, goes on. With KERASTUNER_TUNER_ID, KERASTUNER_ORACLE_IP and
-    KERASTUNER_ORACLE_PORT set it is the chief or a worker of a search in several places.
+    Running the command again resumes a killed search. With KERASTUNER_TUNER_ID, KERASTUNER_ORACLE_IP and
+    KERASTUNER_ORACLE_PORT set, the process is the chief or a worker of a search on several machines.
     """
     from pipeline.experiments import find_experiment
     from pipeline.settings import resolve_settings

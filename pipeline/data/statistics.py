@@ -15,8 +15,9 @@ from components.dataset_statistics.statistics import Statistics, describe
 from components.example_gen.ingest import plan_shards
 from components.example_gen.input_files import detect_level, find_files
 from components.example_gen.splits import SplitPolicy
-from components.example_gen.synthetic import read_synthetic
+from components.example_gen.synthetic import describe_synthetic
 from models.errors import InputError
+from pipeline.data.ingest_findings import describe_ingest
 from pipeline.data.vocabulary import find_vocabulary
 from pipeline.settings import DataSettings
 
@@ -33,14 +34,14 @@ def measure(data: DataSettings, seed: int, out: Path, progress: Callable[[int, i
     Raises:
         InputError: data that cannot be found or split, two levels, or no record that can be used.
     """
-    found = find_files(data.pattern, spans=data.spans)
-    test_found = find_files(data.test_data, "test_data", data.spans) if data.test_data else None
-    policy = SplitPolicy.parse(data.split, test_found is not None)
-    shards = plan_shards(found, test_found, policy, seed)
-    level = detect_level(found)
-    if test_found and (other := detect_level(test_found)) != level:
-        raise InputError(f"test_data: {test_found.pattern} holds {other}-level records, data {level}-level ones")
-    names = find_vocabulary(data).names
+    files = find_files(data.pattern, spans=data.spans)
+    test_files = find_files(data.test_data, "test_data", data.spans) if data.test_data else None
+    policy = SplitPolicy.parse(data.split, test_files is not None)
+    shards = plan_shards(files, test_files, policy, seed)
+    level = detect_level(files)
+    if test_files and (test_level := detect_level(test_files)) != level:
+        raise InputError(f"test_data: {test_files.pattern} holds {test_level}-level records, data {level}-level ones")
+    names = find_vocabulary(data, files).names
     sizes, done = sum(shard.file.size for shard in shards), 0
 
     def count(size: int) -> None:
@@ -57,7 +58,7 @@ def measure(data: DataSettings, seed: int, out: Path, progress: Callable[[int, i
         raise InputError(f"none of {summary.records} records can be used, first: {summary.first_quarantined[0]}")
     summary.require_usable()
     listed = str(bad_records) if summary.quarantined else ""
-    statistics = describe(counts, names, data.pattern, level, read_synthetic(data.pattern), summary, listed)
+    statistics = describe(counts, names, data.pattern, level, describe_synthetic(files), summary, listed)
     statistics.write(str(out))
     write_for_people(statistics, str(out))
     return statistics
@@ -71,20 +72,9 @@ def print_statistics(statistics: Statistics, console: Console) -> None:
     for name, cells in table(statistics).items():
         shown.add_row(name, *map(Text, cells))
     console.print(shown)
-    ingest = statistics.ingest
     lines = []
     if statistics.agreement.distances:
         lines.append("Jensen-Shannon distances of the splits' labels (0: equal shares, 1: none in common):")
         lines += [f"  {sentence}" for sentence in describe_agreement(statistics.agreement)]
-    if ingest.quarantined:
-        lines.append(
-            f"{ingest.quarantined:,} of {ingest.records:,} records are bad, all in {statistics.bad_records}, first:"
-        )
-        lines += [f"  {reason}" for reason in ingest.first_quarantined]
-    if ingest.cut_to_max_frames:
-        lines.append(f"{ingest.cut_to_max_frames:,} videos have more than 300 frames, the first 300 count")
-    if ingest.repeated_labels:
-        lines.append(f"{ingest.repeated_labels:,} videos list a label twice, it counts once")
-    lines += [f"{count:,} ids occur more than once: {where}" for where, count in ingest.duplicates.items()]
-    for line in lines:
+    for line in [*lines, *describe_ingest(statistics.ingest, statistics.bad_records)]:
         console.print(line, markup=False, highlight=False)

@@ -1,10 +1,10 @@
-"""Where the labels of a data set have their names from."""
+"""Where the names of a data set's labels come from."""
 
 import os
 
 from apache_beam.io.filesystems import FileSystems
 
-from components.example_gen.input_files import find_files
+from components.example_gen.input_files import InputFiles, find_files
 from components.example_gen.listing import read_file
 from components.object_stores import require_access
 from models.errors import InputError
@@ -12,8 +12,12 @@ from models.vocabulary import Vocabulary, read_vocabulary
 from pipeline.settings import DataSettings
 
 
-def find_vocabulary(data: DataSettings) -> Vocabulary:
-    """The vocabulary given, else `vocabulary.csv` beside the shards or in the folder of the data, else the ids.
+def find_vocabulary(data: DataSettings, files: InputFiles | None = None) -> Vocabulary:
+    """The vocabulary of the settings, else `vocabulary.csv` beside the shards or in the folder of the data, else ids.
+
+    Args:
+        data: names the shards and perhaps the vocabulary.
+        files: the shards, where they have been listed already.
 
     Raises:
         InputError: the vocabulary cannot be read.
@@ -24,7 +28,7 @@ def find_vocabulary(data: DataSettings) -> Vocabulary:
             require_access(path, "vocabulary")
             raise InputError(f"vocabulary: cannot read {path!r}: there is no such file")
         return read_vocabulary(_decode(content, path), path)
-    files = find_files(data.pattern)
+    files = files or find_files(data.pattern)
     folders = [os.path.dirname(files.files[0].path)]
     if files.files[0].path.startswith(f"{files.pattern.rstrip('/')}/"):  # a folder, whose shards may lie deeper
         folders.append(files.pattern.rstrip("/"))

@@ -1,4 +1,4 @@
-"""What a run prints of a step that has ended."""
+"""What a run prints about a finished step."""
 
 from collections.abc import Callable, Mapping
 
@@ -6,28 +6,20 @@ from components.drift_detector.drift import Drift
 from components.evaluator.verdict import Verdict
 from components.example_gen.component import read_summary
 from components.tuner.component import read_trials
+from pipeline.data.ingest_findings import describe_ingest
 from pipeline.reports.run.anomalies import describe_anomalies
 from pipeline.steps import Step, StepRun
 
 
 def findings(step: StepRun) -> list[str]:
-    """Lines on what a step found; none for most."""
+    """Lines about the results of a step; none for most steps."""
     return _FINDINGS[Step(step.name)](step) if step.name in _FINDINGS else []
 
 
 def _example_gen(step: StepRun) -> list[str]:
     summary = read_summary(step.outputs["quarantine"])
     counts = ", ".join(f"{count:,} {split}" for split, count in summary.videos.items())
-    lines = [f"videos: {counts}"]
-    if summary.quarantined:
-        lines.append(f"{summary.quarantined} bad records in {step.outputs['quarantine']}, first:")
-        lines += [f"  {reason}" for reason in summary.first_quarantined]
-    if summary.cut_to_max_frames:
-        lines.append(f"{summary.cut_to_max_frames} videos cut to 300 frames")
-    if summary.repeated_labels:
-        lines.append(f"{summary.repeated_labels} videos with a label listed twice, kept once")
-    lines += [f"{count} ids occur more than once: {where}" for where, count in summary.duplicates.items()]
-    return lines
+    return [f"videos: {counts}", *describe_ingest(summary, step.outputs["quarantine"])]
 
 
 def _example_validator(step: StepRun) -> list[str]:

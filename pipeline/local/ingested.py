@@ -1,4 +1,4 @@
-"""What a run has ingested, found by its metadata."""
+"""What a run has ingested, read from its metadata."""
 
 import json
 from dataclasses import dataclass
@@ -20,16 +20,16 @@ from pipeline.steps import Step
 
 @dataclass(frozen=True)
 class Ingested:
-    """The newest data that a run's folder holds, ready to be trained on.
+    """The newest ingested data in a run folder, ready for training.
 
     Attributes:
         data: pattern of the raw shards.
         level: of the records.
         seed: of the run that split them.
-        names: of the labels.
-        examples: what ExampleGen wrote.
-        transformed: what Transform wrote of it.
-        transform_graph: how.
+        names: of the labels, in the order of their ids.
+        examples: written by ExampleGen.
+        transformed: written by Transform.
+        transform_graph: the graph that transformed them.
     """
 
     data: str
@@ -45,10 +45,10 @@ class Ingested:
         """Reads the metadata of a run.
 
         Args:
-            run: folder of a run, or the one that several runs on the same data share.
+            run: run folder, or the folder that several runs on the same data share.
 
         Raises:
-            InputError: there are no such data.
+            InputError: the folder holds no complete ingest.
         """
         path = run.resolve() / METADATA
         if not path.exists():
@@ -57,16 +57,16 @@ class Ingested:
         require_metadata(path.parent)
         config = tfx.orchestration.metadata.sqlite_metadata_connection_config(str(path))
         with metadata.Metadata(config) as store:
-            found = {
+            executions = {
                 name: _newest(store, run, name) for name in (Step.EXAMPLE_GEN, Step.DATASET_STATISTICS, Step.TRANSFORM)
             }
-            outputs = {name: execution_lib.get_output_artifacts(store, node.id) for name, node in found.items()}
+            outputs = {name: execution_lib.get_output_artifacts(store, node.id) for name, node in executions.items()}
             [examples] = outputs[Step.EXAMPLE_GEN]["examples"]
             for name in (Step.DATASET_STATISTICS, Step.TRANSFORM):
-                [read] = execution_lib.get_input_artifacts(store, found[name].id)["examples"]
+                [read] = execution_lib.get_input_artifacts(store, executions[name].id)["examples"]
                 if read.id != examples.id:
-                    raise InputError(f"--run is {str(run)!r}: its newest ingest has not come to {name}: run it again")
-        ingest = found[Step.EXAMPLE_GEN].custom_properties
+                    raise InputError(f"--run is {str(run)!r}: its newest ingest has not reached {name}: run it again")
+        ingest = executions[Step.EXAMPLE_GEN].custom_properties
         [transformed], [graph] = (
             outputs[Step.TRANSFORM]["transformed_examples"],
             outputs[Step.TRANSFORM]["transform_graph"],
@@ -78,7 +78,7 @@ class Ingested:
             data=ingest["data"].string_value,
             level=ingest["level"].string_value,
             seed=ingest["seed"].int_value,
-            names=tuple(json.loads(found[Step.DATASET_STATISTICS].custom_properties["names"].string_value)),
+            names=tuple(json.loads(executions[Step.DATASET_STATISTICS].custom_properties["names"].string_value)),
             examples=examples,
             transformed=transformed,
             transform_graph=graph,
@@ -86,10 +86,10 @@ class Ingested:
 
 
 def _newest(store: Any, run: Path, node: str) -> mlmd.proto.Execution:
-    """The newest execution of a node that ended well, perhaps by taking its results from the cache."""
+    """The newest execution of a node that succeeded, perhaps from the cache."""
     context = store.store.get_context_by_type_and_name("node", f"{PIPELINE_NAME}.{node}")
     executions = store.store.get_executions_by_context(context.id) if context else []
     complete = [execution for execution in executions if execution_lib.is_execution_successful(execution)]
     if not complete:
-        raise InputError(f"--run is {str(run)!r}: its {node} has never come to an end: run it again")
+        raise InputError(f"--run is {str(run)!r}: its {node} has never finished: run it again")
     return max(complete, key=lambda execution: int(execution.id))

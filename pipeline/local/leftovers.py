@@ -1,4 +1,4 @@
-"""What runs leave that nothing needs any more: of killed ones at once, of others when somebody asks for the space."""
+"""Files that nothing needs any more: the next run removes those of killed runs, `yt8m gc` those of finished ones."""
 
 import json
 import os
@@ -27,23 +27,23 @@ SECONDS_A_DAY = 24 * 3600
 
 @dataclass(frozen=True)
 class Leftover:
-    """A file or folder that may go, and why."""
+    """A file or folder that can be removed, and why."""
 
     path: Path
     why: str
 
     @property
     def size(self) -> int:
-        """Bytes of all that is in it."""
-        return sum(status.st_size for status in _all_in(self.path))
+        """Total size in bytes."""
+        return sum(status.st_size for status in _statuses(self.path))
 
     @property
     def changed(self) -> float:
-        """When anything in it was last changed, in seconds since 1970."""
-        return max((status.st_mtime for status in _all_in(self.path)), default=time.time())
+        """Time of the last change of anything in it, in seconds since 1970."""
+        return max((status.st_mtime for status in _statuses(self.path)), default=time.time())
 
     def remove(self) -> None:
-        """Deletes it with all that is in it."""
+        """Deletes it with its content."""
         if self.path.is_dir() and not self.path.is_symlink():
             shutil.rmtree(self.path, ignore_errors=True)
         else:
@@ -51,25 +51,25 @@ class Leftover:
 
 
 def leftovers_of_killed_runs(folder: Path) -> Iterator[Leftover]:
-    """What killed processes left in the folder of a run, a search or several runs; only while no other works there."""
+    """Leftovers of killed processes in the folder of a run, a search or several runs, which the caller has locked."""
     for place in (folder, folder / "report"):
-        yield from (Leftover(path, "half a file") for path in place.glob(f"{PARTIAL}*"))
+        yield from (Leftover(path, "partial file") for path in place.glob(f"{PARTIAL}*"))
     for place in (folder, folder / SERVING):
-        yield from (Leftover(path, "half a pushed model") for path in place.glob(f"{PUSHING}*"))
+        yield from (Leftover(path, "partial pushed model") for path in place.glob(f"{PUSHING}*"))
     artifacts = folder / ARTIFACTS
-    yield from (Leftover(path, "scratch of a step") for path in artifacts.glob("*/.system/*/*"))
+    yield from (Leftover(path, "temporary files of a step") for path in artifacts.glob("*/.system/*/*"))
     try:
         known = known_artifacts(folder)
-    except sqlite3.Error:  # damaged or missing: nobody knows what is needed
+    except sqlite3.Error:  # damaged or missing: which artifacts are needed is unknown
         return
     for path in kept_artifacts(folder):
         if path.relative_to(artifacts).parts not in known:
-            yield Leftover(path, "result of a step that never ended")
+            yield Leftover(path, "artifact of a step that never finished")
 
 
 @contextmanager
 def exclusive(folder: Path) -> Iterator[None]:
-    """Locks a folder for a run or a search, and removes what killed ones have left there.
+    """Locks a folder for a run or a search, and removes the leftovers of killed ones.
 
     Raises:
         InputError: another process is at work there.
@@ -81,7 +81,7 @@ def exclusive(folder: Path) -> Iterator[None]:
 
 
 def leftovers_of_finished_runs(folder: Path, kept_versions: int | None) -> Iterator[Leftover]:
-    """What only a new run, training or search would make again.
+    """Files of finished runs and searches that nothing reads any more.
 
     Args:
         folder: of a run, a search or several runs, a push directory, or a cluster's work directory.
@@ -95,7 +95,7 @@ def leftovers_of_finished_runs(folder: Path, kept_versions: int | None) -> Itera
     )
     refused = folder / ARTIFACTS / Step.EXAMPLE_GEN / "quarantine" / REFUSED
     if refused.exists():
-        yield Leftover(refused, "bad records of a refused run")
+        yield Leftover(refused, "rejected records of a refused run")
     if kept_versions is not None:
         for place in (folder, folder / SERVING):
             older = versions(str(place))[: -max(kept_versions, 1)]
@@ -103,21 +103,23 @@ def leftovers_of_finished_runs(folder: Path, kept_versions: int | None) -> Itera
 
 
 def removable(folder: Path, kept_versions: int | None) -> list[Leftover]:
-    """All that may go from a folder and the folders in it; nothing younger than a day, nothing where a run is at work.
+    """All leftovers in a folder and its subfolders, except those younger than a day or in a folder that is in use.
 
     Raises:
         InputError: there is no such folder.
     """
     if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder, expected that of a run, a search, runs, or a push directory")
+        raise InputError(
+            f"{folder}: no such folder, expected the folder of a run, a search or runs, or a push directory"
+        )
     yesterday = time.time() - SECONDS_A_DAY
     if _in_use(folder):
         return []
-    found = []
+    old = []
     for place in (folder, *sorted(path for path in folder.iterdir() if path.is_dir() and not _in_use(path))):
         leftovers = (*leftovers_of_killed_runs(place), *leftovers_of_finished_runs(place, kept_versions))
-        found += [leftover for leftover in leftovers if leftover.changed < yesterday]
-    return found
+        old += [leftover for leftover in leftovers if leftover.changed < yesterday]
+    return old
 
 
 def _is_finished(checkpoint: Path) -> bool:
@@ -137,7 +139,7 @@ def _in_use(folder: Path) -> bool:
     return False
 
 
-def _all_in(path: Path) -> Iterator[os.stat_result]:
+def _statuses(path: Path) -> Iterator[os.stat_result]:
     yield path.lstat()
     if path.is_dir() and not path.is_symlink():
         for parent, folders, files in os.walk(path):

@@ -1,4 +1,4 @@
-"""The file in which ML Metadata remembers the results of runs."""
+"""The SQLite file of ML Metadata, which describes the artifacts of runs."""
 
 import sqlite3
 from contextlib import closing
@@ -12,13 +12,13 @@ METADATA, ARTIFACTS = "metadata.sqlite", "pipeline_root"
 
 
 def known_artifacts(folder: Path) -> set[tuple[str, ...]]:
-    """Node, output and number of the artifacts that a run's folder, which may have been moved, has by its metadata.
+    """Node, output and number of each artifact in the metadata of a run folder; the folder may have been moved.
 
     Raises:
         sqlite3.Error: the file is damaged.
     """
-    # Read directly: ML Metadata would write to the file when it opens it. Not read-only, so that what a killed process
-    # had begun to write is rolled back.
+    # Read directly: ML Metadata would write to the file when it opens it. Not read-only, so that an unfinished write of
+    # a killed process is rolled back.
     with closing(sqlite3.connect(f"{(folder / METADATA).absolute().as_uri()}?mode=rw", uri=True)) as connection:
         [(state,), *_] = connection.execute("PRAGMA quick_check").fetchall()
         if state != "ok":
@@ -30,15 +30,15 @@ def known_artifacts(folder: Path) -> set[tuple[str, ...]]:
 
 
 def kept_artifacts(folder: Path) -> list[Path]:
-    """Folders of the artifacts that lie there, known or not."""
+    """Folders of all artifacts on disk, in the metadata or not."""
     return [path for path in (folder / ARTIFACTS).glob("[!.]*/[!.]*/*") if path.name.isdigit()]
 
 
 def require_metadata(folder: Path) -> None:
-    """Looks whether the results in a run's folder can be gone on with.
+    """Checks that a run can reuse the artifacts in its folder.
 
     Raises:
-        InputError: there are results, but the file that says what they are is missing or damaged.
+        InputError: there are artifacts, but the file that describes them is missing or damaged.
     """
     path = folder / METADATA
     if not kept_artifacts(folder) and not path.exists():
@@ -47,8 +47,8 @@ def require_metadata(folder: Path) -> None:
         known_artifacts(folder)
     except sqlite3.Error as error:
         if path.exists() and not path.stat().st_size and not kept_artifacts(folder):
-            return  # a first run was killed as it began
+            return  # the first run was killed when it started
         state = f"damaged ({error})" if path.exists() else "missing"
         raise InputError(
-            f"{path} is {state}; it says what the results in {ARTIFACTS} are: put it back, or delete both to begin anew"
+            f"{path} is {state}; it describes the artifacts in {ARTIFACTS}: restore it, or delete both to start over"
         ) from None

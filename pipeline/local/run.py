@@ -1,10 +1,8 @@
 """Local runs from settings to scores: what `yt8m run` does."""
 
-import json
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import yaml
 from rich.box import SIMPLE
@@ -12,8 +10,8 @@ from rich.console import Console
 from rich.table import Table
 from tfx import v1 as tfx
 
+from components.dataset_statistics.statistics import Statistics
 from components.evaluator.verdict import Verdict
-from components.example_gen.synthetic import read_synthetic
 from components.progress import show_progress
 from components.served_models import newest
 from components.trainer.trainer import TRAINING_LOG, read_training_log
@@ -28,32 +26,30 @@ from pipeline.local.leftovers import CHECKPOINTS, SEARCH, SERVING, exclusive
 from pipeline.local.metadata_file import ARTIFACTS, METADATA, require_metadata
 from pipeline.local.runner import LocalRunner
 from pipeline.reports.run import write_report
-from pipeline.reports.run.split_scores import split_scores
+from pipeline.reports.scores import SCORES_FILE, RunScores, Splits
 from pipeline.settings import RunSettings
 from pipeline.steps import PER_EXPERIMENT, Step, StepRun
 from tuner.hyperparameters import require_found
 
-SCORES_FILE = "scores.json"
-
-# What a search leaves in a run's folder, for other runs to start from.
+# The result of a search in a run folder, for other runs to train with.
 HYPERPARAMETERS, BEST = "hyperparameters", "best_hyperparameters.txt"
 
 
-def run(settings: RunSettings, console: Console, from_node: str = "", workspace: Path | None = None) -> dict[str, Any]:
-    """Runs the pipeline and writes the run's folder.
+def run(settings: RunSettings, console: Console, from_node: str = "", workspace: Path | None = None) -> RunScores:
+    """Runs the pipeline and writes the run folder.
 
     Args:
         settings: of the run.
-        console: what a person reads is printed there.
-        from_node: this node and those after it run even if their results are cached.
-        workspace: holds artifacts and metadata, for runs that share their data; the run's folder by default.
+        console: for progress and results.
+        from_node: this step and those after it run even if their results are cached.
+        workspace: folder of artifacts and metadata that several runs share; the run folder by default.
 
     Returns:
-        What `scores.json` holds.
+        The scores of the three splits.
 
     Raises:
-        InputError: data or settings that cannot be used, most of it found before any work is done; or another process
-            runs in the same folder.
+        InputError: data or settings cannot be used, mostly noticed before any work is done; or another process runs in
+            the same folder.
     """
     out = settings.out.resolve()
     out.mkdir(parents=True, exist_ok=True)
@@ -61,7 +57,7 @@ def run(settings: RunSettings, console: Console, from_node: str = "", workspace:
         return _run(settings, console, from_node, out, (workspace or out).resolve())
 
 
-def _run(settings: RunSettings, console: Console, from_node: str, out: Path, workspace: Path) -> dict[str, Any]:
+def _run(settings: RunSettings, console: Console, from_node: str, out: Path, workspace: Path) -> RunScores:
     show_progress()
     require_metadata(workspace)
     settings, vocabulary = prepare(settings, str(out / SERVING))
@@ -83,8 +79,8 @@ def _run(settings: RunSettings, console: Console, from_node: str, out: Path, wor
 
     def on_step(step: StepRun) -> None:
         if step.name == Step.EXAMPLE_GEN and step.state in ("done", "cached"):
-            _begin(settings, out)
-        _tell(step, console)
+            _replace_results(settings, out)
+        _print_step(step, console)
 
     runner = LocalRunner(out / "steps.json", on_step)
     steps = {step.name: step for step in runner.run(pipeline, from_node)}
@@ -95,7 +91,7 @@ def _run(settings: RunSettings, console: Console, from_node: str, out: Path, wor
         shutil.copy(Path(steps[Step.TUNER].outputs["best_hyperparameters"], BEST), out / HYPERPARAMETERS)
         shutil.copy(Path(steps[Step.TUNER].outputs["tuner_results"], TRIALS), out)
     scores = _scores(settings, steps, log, out)
-    write_file(out / SCORES_FILE, json.dumps(scores, indent=1))
+    write_file(out / SCORES_FILE, scores.to_json())
     report = write_report(settings, scores, runner.steps, out)
     _print_scores(scores, console)
     _print_steps(runner.steps, console)
@@ -103,8 +99,8 @@ def _run(settings: RunSettings, console: Console, from_node: str, out: Path, wor
     return scores
 
 
-def _begin(settings: RunSettings, out: Path) -> None:
-    """Puts the settings in place of earlier ones and removes their results, once the data are known to be usable."""
+def _replace_results(settings: RunSettings, out: Path) -> None:
+    """Removes the results of an earlier run and writes the new settings, once the data are known to be usable."""
     for result in (SCORES_FILE, TRAINING_LOG):
         (out / result).unlink(missing_ok=True)
     write_file(out / "settings.yaml", yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False))
@@ -113,16 +109,16 @@ def _begin(settings: RunSettings, out: Path) -> None:
 def run_all(runs: Sequence[RunSettings], console: Console, workspace: Path, from_node: str = "") -> None:
     """Runs experiments on the same data one after another: what comes before the Trainer runs once.
 
-    An experiment that fails, say because it diverges, doesn't keep the others from running.
+    An experiment that fails, for example because it diverges, does not stop the others.
 
     Args:
-        runs: equal but for experiment, model, training and folder.
-        console: what a person reads is printed there.
+        runs: settings that differ in experiment, model, training and folder only.
+        console: for progress and results.
         workspace: holds the artifacts and metadata that the runs share.
         from_node: see `run`.
 
     Raises:
-        InputError: the first reason for which experiments failed, after all have run.
+        InputError: experiments failed; raised after all have run, with the first reason.
     """
     table = Table("experiment", "train F1", "validation F1", "test F1", title="All experiments", box=SIMPLE)
     failures: dict[str, str] = {}
@@ -136,17 +132,17 @@ def run_all(runs: Sequence[RunSettings], console: Console, workspace: Path, from
                 failures[settings.experiment] = str(error)
                 table.add_row(settings.experiment, "failed")
                 continue
-            table.add_row(settings.experiment, *(f"{split['f1']:.4f}" for split in scores["splits"].values()))
+            table.add_row(settings.experiment, *(f"{split.f1:.4f}" for _, split in scores.splits))
             if from_node not in PER_EXPERIMENT:
-                from_node = ""  # done, once for all
+                from_node = ""  # the shared steps have run again
     console.print(table)
     if failures:
         name, reason = next(iter(failures.items()))
         raise InputError(f"{len(failures)} of {len(runs)} experiments failed, first {name}: {reason}")
 
 
-def _tell(step: StepRun, console: Console) -> None:
-    """Prints what a person wants to know of a step as it starts and ends."""
+def _print_step(step: StepRun, console: Console) -> None:
+    """Prints a step when it starts and, with its results, when it has ended."""
     if step.state == "running":
         console.print(f"[bold]{step.name}[/bold] ...")
         return
@@ -157,27 +153,27 @@ def _tell(step: StepRun, console: Console) -> None:
         console.print(f"  {line}", markup=False, highlight=False)
 
 
-def _scores(settings: RunSettings, steps: dict[str, StepRun], log: TrainingLog, out: Path) -> dict[str, Any]:
+def _scores(settings: RunSettings, steps: dict[str, StepRun], log: TrainingLog, out: Path) -> RunScores:
     verdict = Verdict.read(steps[Step.EVALUATOR].outputs["evaluation"])
-    serving = newest(str(out / "serving"))
-    synthetic = read_synthetic(settings.data.pattern)
-    return {
-        "experiment": settings.experiment,
-        "data": settings.data.pattern,
-        "level": settings.level,
-        "synthetic": synthetic is not None,
-        "model_version": serving[0] if serving else None,
-        "blessed": verdict.blessed,
-        "splits": split_scores(log, verdict),
-    }
+    statistics = Statistics.read(steps[Step.DATASET_STATISTICS].outputs["statistics"])
+    serving = newest(str(out / SERVING))
+    return RunScores(
+        experiment=settings.experiment,
+        data=settings.data.pattern,
+        level=settings.level,
+        synthetic=statistics.synthetic is not None,
+        model_version=serving[0] if serving else None,
+        blessed=verdict.blessed,
+        splits=Splits.of(log, verdict),
+    )
 
 
-def _print_scores(scores: dict[str, Any], console: Console) -> None:
-    title = f"Scores of {scores['experiment']}" + (" on synthetic data" if scores["synthetic"] else "")
+def _print_scores(scores: RunScores, console: Console) -> None:
+    title = f"Scores of {scores.experiment}" + (" on synthetic data" if scores.synthetic else "")
     table = Table("split", "videos", "F1", "precision", "recall", "source", title=title, box=SIMPLE)
-    for split, row in scores["splits"].items():
-        numbers = [f"{row[name]:.4f}" if name in row else "" for name in ("f1", "precision", "recall")]
-        table.add_row(split, f"{row['videos']:,}", *numbers, row["source"])
+    for split, row in scores.splits:
+        numbers = ["" if score is None else f"{score:.4f}" for score in (row.f1, row.precision, row.recall)]
+        table.add_row(split, f"{row.videos:,}", *numbers, row.source)
     console.print(table)
 
 

@@ -1,4 +1,4 @@
-"""Runs the pipeline on this machine, node by node, and says what each took."""
+"""Runs the pipeline on this machine, node by node, and records time and memory of each."""
 
 import contextlib
 import json
@@ -30,7 +30,7 @@ class LocalRunner:
     """Runs a pipeline's nodes in this process, one after another; TFX caches those whose inputs did not change.
 
     Args:
-        steps_file: gets the state, seconds and peak memory of every node that has ended, written anew after each.
+        steps_file: rewritten after each step, with state, seconds and peak memory of all that have ended.
         on_step: called with each step when it starts and when it has ended.
     """
 
@@ -46,20 +46,20 @@ class LocalRunner:
             from_node: this node and those that read from it run even if TFX has their results.
 
         Raises:
-            InputError: what a node found wrong with data or settings.
+            InputError: a node cannot use its data or settings.
         """
         plan = compiler.Compiler().compile(pipeline)
         runtime_parameter_utils.substitute_runtime_parameter(
-            # TFX takes a second run of the same name for the first one, taken up again.
+            # TFX would resume the first run instead of starting a second one of the same name.
             plan,
             {constants.PIPELINE_RUN_ID_PARAMETER_NAME: datetime.now(UTC).isoformat()},
         )
         nodes = [node.pipeline_node for node in plan.nodes]
-        _forget(nodes, from_node)
+        _disable_cache(nodes, from_node)
         for node in nodes:
             step = StepRun(node.node_info.id)
             self.steps.append(step)
-            self._publish(step)
+            self._record(step)
             memory, started = _PeakMemory(), time.monotonic()
             try:
                 with memory:
@@ -71,7 +71,7 @@ class LocalRunner:
                 if step.state == "running":
                     step.state = "failed"
                 step.seconds, step.peak_memory_mb = round(time.monotonic() - started, 2), memory.peak_mb
-                self._publish(step)
+                self._record(step)
         return self.steps
 
     def _launch(self, plan: pipeline_pb2.Pipeline, node: pipeline_pb2.PipelineNode, step: StepRun) -> None:
@@ -97,21 +97,21 @@ class LocalRunner:
         cached = execution.last_known_state == metadata_store_pb2.Execution.CACHED
         step.state = "cached" if cached else "done"
 
-    def _publish(self, step: StepRun) -> None:
+    def _record(self, step: StepRun) -> None:
         shown = ("name", "state", "seconds", "peak_memory_mb")
-        # Not the one that runs: whoever reads the file could not tell it from one that was killed.
-        ended = [row for row in self.steps if row.state != "running"]
-        rows = [{key: value for key, value in asdict(row).items() if key in shown} for row in ended]
+        # Without the running step: a reader could not distinguish it from a killed one.
+        ended = [run for run in self.steps if run.state != "running"]
+        rows = [{key: value for key, value in asdict(run).items() if key in shown} for run in ended]
         write_file(self.steps_file, json.dumps(rows, indent=1))
         self.on_step(step)
 
 
-def _forget(nodes: list[pipeline_pb2.PipelineNode], from_node: str) -> None:
+def _disable_cache(nodes: list[pipeline_pb2.PipelineNode], from_node: str) -> None:
     """Turns the cache off for the Pusher, whose result depends on what serves, and from `from_node` on."""
-    again = {from_node, Step.PUSHER}
+    uncached = {from_node, Step.PUSHER}
     for node in nodes:
-        if again & {node.node_info.id, *node.upstream_nodes}:
-            again.add(node.node_info.id)
+        if uncached & {node.node_info.id, *node.upstream_nodes}:
+            uncached.add(node.node_info.id)
             node.execution_options.caching_options.enable_cache = False
 
 
@@ -136,7 +136,7 @@ class _PeakMemory:
         while True:
             resident = 0
             for member in (process, *process.children(recursive=True)):
-                with contextlib.suppress(psutil.NoSuchProcess):  # a child may end while it is looked at
+                with contextlib.suppress(psutil.NoSuchProcess):  # a child may end in the meantime
                     resident += member.memory_info().rss
             self.peak_mb = max(self.peak_mb, resident // 2**20)
             if self._stop.wait(SAMPLE_SECONDS):

@@ -25,18 +25,18 @@ from tuner.trials import SearchResult
 
 
 def tune(settings: RunSettings, ingested: Ingested, console: Console) -> SearchResult | None:
-    """Searches with the executor of the pipeline's Tuner and writes what a run with a search leaves.
+    """Searches with the executor of the pipeline's Tuner and writes the same files as a run with a search.
 
     Args:
-        settings: of the search; `out` gets its trials, its page, `hyperparameters/` and TensorBoard's logs.
-        ingested: the data.
-        console: what a person reads is printed there.
+        settings: of the search; `out` receives its trials, page, `hyperparameters/` and TensorBoard logs.
+        ingested: the data of a run.
+        console: for progress and results.
 
     Returns:
-        The trials; None where this process was a worker of another's search.
+        The trials; None where this process was a worker.
 
     Raises:
-        InputError: the data are of another level than the experiment, or no trial could be scored.
+        InputError: the data have another level than the experiment, or no trial could be scored.
     """
     if settings.level != ingested.level:
         raise InputError(
@@ -69,23 +69,23 @@ def _tune(settings: RunSettings, ingested: Ingested, console: Console, out: Path
     if is_worker():
         return None
     write_file(out / "settings.yaml", yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False))
-    found = read_trials(str(out))
-    _print_trials(found, settings.experiment, console)
-    console.print(found.describe(), markup=False, highlight=False)
+    result = read_trials(str(out))
+    _print_trials(result, settings.experiment, console)
+    console.print(result.describe(), markup=False, highlight=False)
     console.print(f"page: {out / PAGE}", soft_wrap=True)
     console.print(f"train with the winner: yt8m run --hyperparameters {best.uri} ...", soft_wrap=True)
-    return found
+    return result
 
 
-def _print_trials(found: SearchResult, experiment: str, console: Console) -> None:
-    keys = list(dict.fromkeys(key for trial in found.trials for key in trial.values))
+def _print_trials(result: SearchResult, experiment: str, console: Console) -> None:
+    keys = list(dict.fromkeys(key for trial in result.trials for key in trial.values))
     names = [key.rpartition(".")[2] for key in keys]
     table = Table(
-        "trial", *names, found.objective, "epochs", "seconds", "", title=f"Trials of {experiment}", box=SIMPLE
+        "trial", *names, result.objective, "epochs", "seconds", "", title=f"Trials of {experiment}", box=SIMPLE
     )
-    for trial in found.ranked:
+    for trial in result.ranked:
         values = [json.dumps(trial.values[key]) if key in trial.values else "" for key in keys]
-        score = f"{trial.scores[found.objective]:.4f}" if trial.scores else ""
+        score = f"{trial.scores[result.objective]:.4f}" if trial.scores else ""
         remark = trial.reason or ("hopeless" if trial.stopped_by == "hopeless" else "")
         table.add_row(trial.id, *values, score, str(trial.epochs), f"{trial.seconds:.1f}", remark)
     console.print(table)

@@ -39,7 +39,7 @@ def test_a_stopped_run_says_what_is_kept_and_a_second_one_is_refused(command, tm
     assert first.returncode == 143
     assert words.splitlines() == [
         "SIGTERM: stopping",
-        "stopped by SIGTERM; finished steps and checkpoints are kept: the same command goes on from them",
+        "stopped by SIGTERM; finished steps and checkpoints are kept: the same command resumes from them",
     ]
     steps = {row["name"]: row["state"] for row in json.loads((tmp_path / "out" / "steps.json").read_text())}
     assert steps["ExampleGen"] == "done" and "running" not in steps.values()

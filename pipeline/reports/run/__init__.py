@@ -9,7 +9,6 @@ from components.drift_detector.drift import Drift
 from components.evaluator.page import evaluation_page
 from components.evaluator.verdict import Verdict
 from components.example_gen.splits import SPLITS
-from components.example_gen.synthetic import read_synthetic
 from components.pages import page_templates
 from components.tuner.component import read_trials
 from components.tuner.page import trials_page
@@ -17,20 +16,22 @@ from models.whole_files import write_file
 from pipeline.reports.run.anomalies import read_anomalies
 from pipeline.reports.run.overview import overview
 from pipeline.reports.run.training import training
+from pipeline.reports.scores import RunScores
 from pipeline.settings import RunSettings
 from pipeline.steps import PAGES, Step, StepRun
 
 
-def write_report(settings: RunSettings, scores: dict[str, Any], steps: list[StepRun], out: Path) -> Path:
+def write_report(settings: RunSettings, scores: RunScores, steps: list[StepRun], out: Path) -> Path:
     """Writes OUT/report/ and returns the path of its index.html.
 
     Args:
         settings: of the run.
-        scores: what `scores.json` holds.
+        scores: what it reached.
         steps: all steps of the finished run, with their artifacts.
         out: the run's folder.
     """
     outputs = {step.name: step.outputs for step in steps}
+    statistics = Statistics.read(outputs[Step.DATASET_STATISTICS]["statistics"])
     anomalies = read_anomalies(outputs[Step.EXAMPLE_VALIDATOR]["anomalies"])
     pages = {
         "index": overview(settings, scores, steps),
@@ -39,14 +40,13 @@ def write_report(settings: RunSettings, scores: dict[str, Any], steps: list[Step
     }
     shared: dict[str, Any] = {
         "subject": settings.experiment,
-        "synthetic": read_synthetic(settings.data.pattern),
+        "synthetic": statistics.synthetic,
         "navigation": {name: title for name, title in PAGES.items() if name != "tuning" or Step.TUNER in outputs},
     }
     folder = out / "report"
     folder.mkdir(parents=True, exist_ok=True)
     for name, content in pages.items():
         write_file(folder / f"{name}.html", render_page(name, **shared, **content))
-    statistics = Statistics.read(outputs[Step.DATASET_STATISTICS]["statistics"])
     write_file(folder / "statistics.html", render(statistics, page="statistics", **shared))
     verdict = Verdict.read(outputs[Step.EVALUATOR]["evaluation"])
     evaluation = evaluation_page(verdict, statistics.names, page="evaluation", **shared)

@@ -5,11 +5,12 @@ from typing import Any
 import yaml
 
 from components.evaluator.verdict import Verdict
+from pipeline.reports.scores import RunScores
 from pipeline.settings import RunSettings
 from pipeline.steps import Step, StepRun
 
 
-def overview(settings: RunSettings, scores: dict[str, Any], steps: list[StepRun]) -> dict[str, Any]:
+def overview(settings: RunSettings, scores: RunScores, steps: list[StepRun]) -> dict[str, Any]:
     """The variables of index.html, see `write_report`."""
     by_name = {step.name: step for step in steps}
     return {

@@ -8,14 +8,15 @@ from pipeline.kubeflow.api.client import ApiError, Connection
 from pipeline.kubeflow.api.status import read_log, read_status
 from pipeline.kubeflow.api.submit import find_experiment, runs
 from pipeline.kubeflow.log_lines import RESULT, find_line
-from pipeline.reports.thesis.runs import RecordedSettings, Run, Runs, Scores
+from pipeline.reports.scores import RunScores
+from pipeline.reports.thesis.runs import RecordedSettings, Run, Runs
 from pipeline.steps import Step
 from pipeline.validation import explain
 
 
 class _Result(BaseModel):
     settings: RecordedSettings
-    scores: Scores
+    scores: RunScores
     training_log: TrainingLog
 
 

@@ -13,9 +13,10 @@ from models.errors import InputError
 from models.features import Level
 from models.training.log import TrainingLog
 from pipeline.files.yaml_text import load_yaml
+from pipeline.reports.scores import SCORES_FILE, RunScores
 from pipeline.validation import explain
 
-SETTINGS, SCORES, TRAINING_LOG = "settings.yaml", "scores.json", "training_log.json"
+SETTINGS, TRAINING_LOG = "settings.yaml", "training_log.json"
 
 # A folder of runs may group them, say by data set.
 DEPTH = 2
@@ -41,37 +42,13 @@ class RecordedSettings(BaseModel):
     seed: int
 
 
-class SplitScores(BaseModel):
-    """Videos and scores of a split; precision and recall are the test split's."""
-
-    videos: int
-    f1: float
-    precision: float | None = None
-    recall: float | None = None
-
-
-class Splits(BaseModel):
-    """The three splits."""
-
-    train: SplitScores
-    validation: SplitScores
-    test: SplitScores
-
-
-class Scores(BaseModel):
-    """What a comparison needs of scores.json."""
-
-    synthetic: bool
-    splits: Splits
-
-
 @dataclass(frozen=True)
 class Run:
     """A finished run; `name` tells a reader where it is."""
 
     name: str
     settings: RecordedSettings
-    scores: Scores
+    scores: RunScores
     log: TrainingLog
 
     @property
@@ -104,12 +81,14 @@ def find_runs(paths: Iterable[Path]) -> Runs:
     for path in paths:
         folders = list(_run_folders(path, DEPTH))
         if not folders:
-            raise InputError(f"RUNS: {str(path)!r} has no run in it, expected folders with {SETTINGS} and {SCORES}")
+            raise InputError(
+                f"RUNS: {str(path)!r} has no run in it, expected folders with {SETTINGS} and {SCORES_FILE}"
+            )
         for folder in folders:
             if folder.resolve() in seen:
                 continue
             seen.add(folder.resolve())
-            missing = [name for name in (SETTINGS, SCORES, TRAINING_LOG) if not (folder / name).is_file()]
+            missing = [name for name in (SETTINGS, SCORES_FILE, TRAINING_LOG) if not (folder / name).is_file()]
             if missing:
                 runs.left_out[str(folder)] = f"no {', '.join(missing)}"
             else:
@@ -132,12 +111,14 @@ def read_run(folder: Path) -> Run:
         raise InputError(f"{log}: not a training log: {_first(error)}") from None
     if not 0 <= training.best_epoch < len(training.epochs):
         raise InputError(f"{log}: best_epoch is {training.best_epoch}, expected one of {len(training.epochs)} epochs")
-    return Run(str(folder), _read(folder / SETTINGS, RecordedSettings), _read(folder / SCORES, Scores), training)
+    return Run(
+        str(folder), _read(folder / SETTINGS, RecordedSettings), _read(folder / SCORES_FILE, RunScores), training
+    )
 
 
 def _run_folders(path: Path, depth: int) -> Iterator[Path]:
     """The run folders at or below a path, in the order of their names; nothing is looked for inside a run."""
-    if (path / SETTINGS).is_file() or (path / SCORES).is_file():
+    if (path / SETTINGS).is_file() or (path / SCORES_FILE).is_file():
         yield path
     elif depth:
         try:

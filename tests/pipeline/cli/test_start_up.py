@@ -49,7 +49,7 @@ MISTAKES = [
     ("download --level video --part train --shard 3/2 out", "error: --shard is '3/2', expected X/Y"),
     ("stats --data x --split half", "error: split is 'half', allowed: file:80/10/10"),
     ("report nowhere", "error: RUNS: 'nowhere': No such file or directory, expected a folder of runs"),
-    ("predict x --data y --json", "--json needs --out: standard output holds the answers"),
+    ("predict x --data y --json", "--json needs --out: standard output holds the predictions"),
     ("compile --data x --experiment netvlad-8", "Missing option '--cluster'"),
     ("lint nowhere", "File 'nowhere' does not exist"),
     ("submit --data x --experiment netvlad-8 --interval -1", "-1.0 is not in the range x>=0"),

@@ -13,6 +13,7 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from components.example_gen.synthetic import read_synthetic
 from models.errors import InputError
 from models.features import Level
 from pipeline.data.synthetic_data import RECORD_BYTES, _video_id, write_dataset
@@ -266,3 +267,10 @@ def test_the_disk_space_asked_for_is_what_records_take(folders: dict[Level, Path
     written = sum(map(len, records_of(folders["frame"])))
     assert written * 230 / seconds == pytest.approx(RECORD_BYTES["frame"], rel=0.01)
     assert sum(map(len, records_of(folders["video"]))) / VIDEOS == pytest.approx(RECORD_BYTES["video"], rel=0.01)
+
+
+@pytest.mark.parametrize("content", ['{"synthetic": false}', "not JSON", "[1]"])
+def test_data_with_another_oracle_json_are_not_called_synthetic(tmp_path, content):
+    (tmp_path / "train0000.tfrecord").touch()
+    (tmp_path / "oracle.json").write_text(content)
+    assert read_synthetic(str(tmp_path)) is None

@@ -60,7 +60,7 @@ def test_a_disk_that_has_room_again_is_still_the_reason(tmp_path, statvfs):
 
 def test_a_folder_that_has_vanished_is_named(tmp_path):
     line = disk_trouble(FileNotFoundError(errno.ENOENT, "No such file"), tmp_path / "gone")
-    assert line == f"{tmp_path}/gone has vanished: the same command begins anew"
+    assert line == f"{tmp_path}/gone has vanished: the same command starts over"
 
 
 def test_other_failures_are_left_to_others(tmp_path):

@@ -76,7 +76,7 @@ def test_gc_lists_first_and_removes_when_told(run, litter, yt8m):
     assert answer.code == 0 and files(folder) == there
     for path in ("serving/.pushing-1700000000-abc", ".writing-abc", "pipeline_root/Transform/transformed_examples/99"):
         assert f"{folder / path}  (" in answer.out
-    assert "may go: --delete removes them" in answer.out
+    assert "--delete removes them" in answer.out
     for checkpoint in (folder / "checkpoints").iterdir():
         assert f"{checkpoint}  (checkpoint of a finished training)" in answer.out
 
@@ -156,7 +156,7 @@ def test_a_run_folder_whose_metadata_are_damaged_keeps_its_artifacts(run, litter
     for command in (start, ("tune", "netvlad-8", "--run", folder)):
         answer = yt8m(*command)
         assert answer.code == 2 and "metadata.sqlite" in answer.err and answer.err.count("\n") == 1
-        assert command is not start or f"error: {folder}/metadata.sqlite is {state}; it says what" in answer.err
+        assert command is not start or f"error: {folder}/metadata.sqlite is {state}; it describes" in answer.err
     assert {path for path in before if ".system" not in path} == files(folder / "pipeline_root")
 
 

@@ -36,10 +36,10 @@ def test_what_ingest_found_is_told(tmp_path):
     (tmp_path / "summary.json").write_text(json.dumps(asdict(summary)))
     assert findings(StepRun("ExampleGen", "done", outputs={"quarantine": str(tmp_path)})) == [
         "videos: 1,200 train, 3 test",
-        f"2 bad records in {tmp_path}, first:",
+        f"2 of 1,205 records rejected, all in {tmp_path}, first:",
         "  a.tfrecord, record 7: has no labels, expected at least one",
-        "4 videos cut to 300 frames",
-        "5 videos with a label listed twice, kept once",
+        "4 videos have more than 300 frames: the first 300 are used",
+        "5 videos list a label twice: it counts once",
         "6 ids occur more than once: test and train",
     ]
 

@@ -82,7 +82,7 @@ def test_a_stopped_download_does_not_wait_for_its_connections_says_so_and_goes_o
     words = held.communicate()[1]
     assert held.returncode == code
     name = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM"}[number]
-    kept = "files that have come are kept: the same command goes on from them"
+    kept = "downloaded files are kept: the same command resumes from them"
     assert words.splitlines()[-2:] == [f"{name}: stopping", f"stopped by {name}; {kept}"] and "Traceback" not in words
     assert "no byte in" not in words  # what a connection says that was waited for, after 30 s
     assert_goes_on()
@@ -114,7 +114,7 @@ def test_failed_files_are_listed_with_exit_code_1(mirror, download, tmp_path):
     answer = download(tmp_path / "out")
     assert answer.code == 1
     assert answer.out.splitlines()[1:] == [f"failed: train0001.tfrecord: {reason}"]
-    assert answer.err.splitlines()[-1] == "error: 1 of 4 files failed; the same command tries them again"
+    assert answer.err.splitlines()[-1] == "error: 1 of 4 files failed; the same command retries them"
     answer = download(tmp_path / "out", "--json")
     assert answer.code == 1
     summary = json.loads(answer.out)

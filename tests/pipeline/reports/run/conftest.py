@@ -1,6 +1,5 @@
 """The smallest finished runs, and their reports as a person and a browser read them."""
 
-import json
 import math
 from dataclasses import dataclass, replace
 from html.parser import HTMLParser
@@ -22,7 +21,7 @@ from components.evaluator.details import Details
 from components.evaluator.page import evaluation_page
 from components.evaluator.verdict import Interval, Slice, Verdict
 from components.example_gen.ingest import Summary
-from components.example_gen.synthetic import read_synthetic
+from components.example_gen.synthetic import SyntheticData
 from models.features import ID, LABELS, MAX_FRAMES, NUM_FRAMES, Level
 from models.metrics.bootstrap import REPLICATES
 from models.metrics.findings import Findings
@@ -31,6 +30,7 @@ from models.training.log import EpochLog, TrainingLog
 from pipeline.experiments import find_experiment
 from pipeline.reports.run import render_page, write_report
 from pipeline.reports.run.overview import overview
+from pipeline.reports.scores import RunScores, Splits, SplitScores
 from pipeline.settings import RunSettings, resolve_settings
 from pipeline.steps import StepRun
 
@@ -92,7 +92,7 @@ class Run:
     """A finished run: what `write_report` is given."""
 
     settings: RunSettings
-    scores: dict[str, Any]
+    scores: RunScores
     steps: list[StepRun]
     out: Path
 
@@ -118,12 +118,14 @@ class Run:
         found.model_copy(update={"ingest": replace(found.ingest, **changes)}).write(uri)
 
     def describe_data(self, content: Any) -> None:
-        """Writes the file beside the shards that says whether they are synthetic."""
-        (Path(self.settings.data.pattern) / "oracle.json").write_text(json.dumps(content))
+        """Makes the statistics those of synthetic data; `content` is that of oracle.json."""
+        uri = self.outputs("DatasetStatistics")["statistics"]
+        synthetic = SyntheticData.model_validate(content)
+        Statistics.read(uri).model_copy(update={"synthetic": synthetic}).write(uri)
 
     def first_page(self) -> Page:
         """The page without plots, alone."""
-        synthetic = read_synthetic(self.settings.data.pattern)
+        synthetic = Statistics.read(self.outputs("DatasetStatistics")["statistics"]).synthetic
         content = overview(self.settings, self.scores, self.steps)
         links = dict.fromkeys(PAGES, "a page")
         return Page(render_page("index", subject="", synthetic=synthetic, navigation=links, **content))
@@ -211,8 +213,6 @@ def part(feature: str, name: str, videos: int, **scores: float) -> Slice:
 def finished_run(folder: Path, level: Level, experiment: str) -> Run:
     """The smallest run: its artifacts as the components write them, its settings as the command line makes them."""
     data = folder / "data"
-    data.mkdir()
-    (data / "train0000.tfrecord").touch()
     settings = resolve_settings(
         find_experiment(experiment),
         {"data.pattern": str(data), "data.split": "file:80/10/10", "out": str(folder / "run")},
@@ -247,18 +247,20 @@ def finished_run(folder: Path, level: Level, experiment: str) -> Run:
     steps.insert(1, StepRun("DatasetStatistics", "done", 12.34, 2345, {"statistics": str(uris["data_statistics"])}))
     steps[-1].properties = {"pushed_model": {"pushed": 1, "pushed_version": "1700000000"}}
     source = "training log, epoch 2 of 3"
-    scores = {
-        "experiment": settings.experiment,
-        "data": settings.data.pattern,
-        "level": level,
-        "model_version": "1700000000",
-        "blessed": True,
-        "splits": {
-            "train": {"videos": 4, "f1": 0.41, "source": source},
-            "validation": {"videos": 2, "f1": 0.51, "source": source},
-            "test": {"videos": 2, "f1": 0.8123, "precision": 0.7123, "recall": 0.9123, "source": "Evaluator"},
-        },
-    }
+    splits = Splits(
+        train=SplitScores(videos=4, f1=0.41, source=source),
+        validation=SplitScores(videos=2, f1=0.51, source=source),
+        test=SplitScores(videos=2, f1=0.8123, precision=0.7123, recall=0.9123, source="Evaluator"),
+    )
+    scores = RunScores(
+        experiment=settings.experiment,
+        data=settings.data.pattern,
+        level=level,
+        synthetic=False,
+        model_version="1700000000",
+        blessed=True,
+        splits=splits,
+    )
     return Run(settings, scores, steps, settings.out)
 
 

@@ -11,8 +11,9 @@ def test_names_reasons_and_paths_are_text_and_never_markup(frame_run):
     frame_run.change_summary(quarantined=1, first_quarantined=[SCRIPT])
     frame_run.set_champion(SCRIPT, f1=0, precision=0, recall=0)
     frame_run.change_verdict(reasons=[SCRIPT])
-    frame_run.scores |= {"data": SCRIPT, "model_version": SCRIPT}
-    frame_run.scores["splits"]["test"]["source"] = SCRIPT
+    splits = frame_run.scores.splits
+    splits = splits.model_copy(update={"test": splits.test.model_copy(update={"source": SCRIPT})})
+    frame_run.scores = frame_run.scores.model_copy(update={"data": SCRIPT, "model_version": SCRIPT, "splits": splits})
     frame_run.settings = frame_run.settings.model_copy(update={"experiment": SCRIPT})
     frame_run.steps[-1].properties["pushed_model"]["pushed_version"] = SCRIPT
     for page in frame_run.report().values():
