@@ -19,7 +19,7 @@ from pipeline.kubeflow.api import client
     ],
 )
 def test_what_the_api_refuses_is_one_line(kfp, api_server, package, status, path, message):
-    api_server.trouble("", path, status=status, times=9)
+    api_server.inject_error("", path, status=status, times=9)
     code, _, err = kfp("submit", "--package", package)
     assert code == 2 and message in err and "broken on purpose" in err and len(err.splitlines()) == 1
 

@@ -51,11 +51,11 @@ def test_every_command_of_schedule_said_twice_changes_nothing(kfp, api_server):
             assert found == then
 
 
-@pytest.mark.parametrize("lose", ["request", "answer"])
+@pytest.mark.parametrize("drop", ["request", "response"])
 @pytest.mark.parametrize("method", ["POST", "DELETE"])
-def test_a_schedule_is_replaced_by_one_although_the_connection_breaks(kfp, api_server, method, lose):
+def test_a_schedule_is_replaced_by_one_although_the_connection_breaks(kfp, api_server, method, drop):
     kfp("schedule", "create", "weekly", *WEEKLY)
-    api_server.trouble(method, "/recurringruns", lose=lose)
+    api_server.inject_error(method, "/recurringruns", drop=drop)
     assert kfp("schedule", "replace", "weekly", *WEEKLY, "--cron", "0 4 * * 1")[0] == 0
     [recurring] = api_server.state.recurring_runs.values()
     assert recurring["trigger"]["cron_schedule"]["cron"] == "0 0 4 * * 1"

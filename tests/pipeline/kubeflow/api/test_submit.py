@@ -75,10 +75,10 @@ def test_what_is_compiled_is_submitted(kfp, api_server, cluster_file):
     assert again.splitlines()[0] == f"{out.splitlines()[0]} (there already)"
 
 
-@pytest.mark.parametrize("lose", ["request", "answer"])
+@pytest.mark.parametrize("drop", ["request", "response"])
 @pytest.mark.parametrize("path", ["/pipelines$", "/upload_version$", "/experiments$", "/runs$"])
-def test_a_lost_connection_makes_nothing_twice(submit, api_server, lose, path):
-    api_server.trouble("POST", path, lose=lose)
+def test_a_lost_connection_makes_nothing_twice(submit, api_server, drop, path):
+    api_server.inject_error("POST", path, drop=drop)
     submit("--kfp-experiment", "videos")
     state = api_server.state
     made = [len(kind) for kind in (state.pipelines, state.versions, state.experiments, state.runs)]
@@ -87,7 +87,7 @@ def test_a_lost_connection_makes_nothing_twice(submit, api_server, lose, path):
 
 def test_wait_tells_the_steps_the_scores_and_how_it_ended(kfp, api_server, package, evaluated):
     api_server.advance_when_read(evaluated, "SUCCEEDED")
-    api_server.trouble("GET", f"/runs/{evaluated}", status=503)
+    api_server.inject_error("GET", f"/runs/{evaluated}", status=503)
     code, out, err = kfp("submit", "--package", package, "--wait", "--interval", 0)
     assert code == 0, err
     assert out.count("Trainer: SUCCEEDED") == 1 and out.count("answers 503: broken on purpose; asking again") == 1
@@ -102,7 +102,7 @@ def test_a_run_that_fails_says_why_with_exit_code_1(kfp, api_server, package, ev
 
 
 def test_waiting_ends_when_the_connection_is_gone_for_good(kfp, api_server, package):
-    api_server.trouble("GET", "/runs/", status=503, times=1000)
+    api_server.inject_error("GET", "/runs/", status=503, times=1000)
     code, _, err = kfp("submit", "--package", package, "--wait", "--interval", 0)
     assert code == 2 and err.count("error: cannot read the run") == 1
 
