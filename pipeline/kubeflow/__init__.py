@@ -1,1 +1,1 @@
-"""The pipeline on open-source Kubeflow Pipelines v2: one package, and what its containers run."""
+"""The pipeline on open-source Kubeflow Pipelines v2: compile a package, run its containers, call the API."""

@@ -1,4 +1,4 @@
-"""The pipeline as a cluster runs it, and what a package fixes of it: who reads what from whom."""
+"""The pipeline as a cluster runs it, and its graph, which a package fixes."""
 
 import hashlib
 from dataclasses import dataclass
@@ -10,17 +10,17 @@ from pipeline.create_pipeline import create_pipeline
 from pipeline.data.preparation import beam_args
 from pipeline.settings import RunSettings
 
-# Of the edges in a container's argument.
+# Between edges in a container's argument.
 SEPARATOR = "; "
 
 
 @dataclass(frozen=True)
 class Places:
-    """What a package fixes beside the graph.
+    """The directories that a package fixes.
 
     Attributes:
         push_directory: where blessed models are published.
-        work_directory: holds what a killed training or search goes on from, and TensorBoard's logs.
+        work_directory: checkpoints and trials from which a killed training or search resumes, and TensorBoard's logs.
     """
 
     push_directory: str
@@ -28,7 +28,7 @@ class Places:
 
 
 def build_pipeline(settings: RunSettings, vocabulary: Vocabulary, places: Places) -> tfx.dsl.Pipeline:
-    """The pipeline that `yt8m run` runs. KFP says where artifacts lie; a training's logs have a folder of their own."""
+    """The pipeline of `yt8m run`, with each training's logs in a folder of their own. KFP sets the artifacts' paths."""
     training = f"{settings.experiment}-{hashlib.sha256(settings.model_dump_json().encode()).hexdigest()[:8]}"
     return create_pipeline(
         settings,
@@ -43,7 +43,7 @@ def build_pipeline(settings: RunSettings, vocabulary: Vocabulary, places: Places
 
 
 def edges(pipeline: tfx.dsl.Pipeline) -> list[str]:
-    """Sorted lines such as `Trainer.model -> Evaluator.model`, `DriftDetector -> Trainer`, `s3://a/b -> Importer`."""
+    """The edges, sorted: `Trainer.model -> Evaluator.model`, `DriftDetector -> Trainer`, `s3://a/b -> Importer`."""
     lines = set()
     for node in pipeline.components:
         sources = {name: channel.producer_component_id for name, channel in node.inputs.items()}

@@ -1,4 +1,4 @@
-"""Outputs that a package adds to a step's own, for the UI of Kubeflow Pipelines to show."""
+"""Outputs that a package adds to a step, for the UI of Kubeflow Pipelines to show."""
 
 from pipeline.steps import TRAITS, Step
 
@@ -6,7 +6,7 @@ PAGE, SCORES = "page", "scores"
 
 
 def shown_outputs(step: str) -> dict[str, str]:
-    """The KFP types of a step's added outputs by name."""
+    """KFP types of the outputs that are added to a step, by name."""
     return {
         **({PAGE: "system.HTML"} if TRAITS[Step(step)].page else {}),
         **({SCORES: "system.Metrics"} if step == Step.EVALUATOR else {}),

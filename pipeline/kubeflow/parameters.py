@@ -1,4 +1,4 @@
-"""The parameters of a run (data, experiment, overrides) and the settings that a container makes of them."""
+"""The parameters of a run (data, experiment, overrides), and the settings that the first step resolves them to."""
 
 import hashlib
 import json
@@ -18,22 +18,22 @@ from pipeline.kubeflow.graph import Places, build_pipeline, edges
 from pipeline.settings import EvaluationSettings, RunSettings, resolve_settings
 from pipeline.steps import PER_EXPERIMENT, Step
 
-# The first step: makes settings of a run's parameters, for all others.
+# The first step: resolves a run's parameters to settings for all other steps.
 RESOLVER = "ResolveSettings"
 
-# Its outputs: for the steps before training, and for the others.
+# Its outputs: settings for the steps before training, and for the others.
 OF_THE_DATA, OF_THE_RUN = "data_settings", "settings"
 
 
 class ResolvedSettings(Settings):
-    """What the first step tells the others; a change runs a step again.
+    """Output of the first step and input of all others: a change makes KFP run a step again.
 
     Attributes:
-        settings: of the run, with the newest spans in its pattern.
-        span: the newest one.
+        settings: settings of the run, with the newest spans in its pattern.
+        span: number of the newest span.
         shards: fingerprint of the shards.
         vocabulary: fingerprint of the labels.
-        sources: fingerprint of the code of the steps, for images that keep their name.
+        sources: fingerprint of the steps' code, as an image may change under the same name.
     """
 
     settings: RunSettings
@@ -43,11 +43,11 @@ class ResolvedSettings(Settings):
     sources: str
 
     def for_steps(self) -> dict[str, str]:
-        """As JSON by the name of the first step's outputs."""
+        """JSON by output of the first step."""
         return {OF_THE_DATA: self._of_the_data().model_dump_json(), OF_THE_RUN: self.model_dump_json()}
 
     def _of_the_data(self) -> "ResolvedSettings":
-        # Nothing of the experiment: the steps before training are the same for all, and so found in KFP's cache.
+        # Without the experiment: the steps before training are the same for all experiments and come from KFP's cache.
         settings = self.settings
         shared = RunSettings(
             experiment="",
@@ -63,25 +63,25 @@ class ResolvedSettings(Settings):
 
 
 def read_parameters(data: str, experiment: str, overrides: str) -> RunSettings:
-    """The settings that `yt8m run` would make of them.
+    """The settings of a run, as `yt8m run` would resolve them.
 
     Args:
         data: pattern of the raw shards.
-        experiment: of the catalogue, or an entry of an experiment file.
+        experiment: name in the catalogue, or an entry of an experiment file.
         overrides: JSON, a list of `key=value` or an object of keys and values.
 
     Raises:
-        InputError: names the parameter, the value and what is allowed.
+        InputError: a parameter is wrong; names it, its value and what is allowed.
     """
     try:
-        given: Any = json.loads(overrides or "[]")
+        changes: Any = json.loads(overrides or "[]")
     except (ValueError, RecursionError) as error:  # also a number of thousands of digits, or a thousand brackets
-        raise InputError(f"overrides is {quote(overrides)}: no JSON: {error}") from None
+        raise InputError(f"overrides is {quote(overrides)}: not JSON: {error}") from None
     options = {"data.pattern": data}
-    if isinstance(given, dict):
-        return resolve_settings(parse_experiment(experiment), options | given)
-    if isinstance(given, list) and all(isinstance(item, str) for item in given):
-        return resolve_settings(parse_experiment(experiment), options, given)
+    if isinstance(changes, dict):
+        return resolve_settings(parse_experiment(experiment), options | changes)
+    if isinstance(changes, list) and all(isinstance(change, str) for change in changes):
+        return resolve_settings(parse_experiment(experiment), options, changes)
     raise InputError(
         f"overrides is {quote(overrides)}, expected a JSON list of key=value or an object, "
         'say ["training.max_epochs=3"] or {"training.max_epochs": 3}'
@@ -91,17 +91,17 @@ def read_parameters(data: str, experiment: str, overrides: str) -> RunSettings:
 def resolve_parameters(
     data: str, experiment: str, overrides: str, places: Places, graph: Sequence[str]
 ) -> ResolvedSettings:
-    """Looks at the data and refuses, before any work, what the package cannot do.
+    """Resolves the settings from parameters and data; refuses, before any work, what the package cannot do.
 
     Args:
         data: see `read_parameters`.
-        experiment: the same.
-        overrides: the same.
-        places: of the package.
-        graph: the edges that the package was compiled with.
+        experiment: see `read_parameters`.
+        overrides: see `read_parameters`.
+        places: directories of the package.
+        graph: edges that the package was compiled with.
 
     Raises:
-        InputError: the parameters are wrong, the data cannot be used, or they need another graph.
+        InputError: a parameter is wrong, the data cannot be used, or the settings need another graph.
     """
     settings = read_parameters(data, experiment, overrides)
     resolved = resolve_data(
@@ -125,12 +125,13 @@ def resolve_parameters(
 
 
 def _refuse_another_graph(needed: Sequence[str], compiled: Sequence[str], experiment: str) -> None:
-    lacks, has = (sorted(set(one) - set(other)) for one, other in ((needed, compiled), (compiled, needed)))
-    if lacks or has:
+    missing, unneeded = sorted(set(needed) - set(compiled)), sorted(set(compiled) - set(needed))
+    if missing or unneeded:
         raise InputError(
             f"{experiment} with these overrides needs another graph than this package has (missing: "
-            f"{', '.join(lacks) or 'nothing'}; too much: {', '.join(has) or 'nothing'}): what a model reads, a search "
-            "and found hyperparameters are fixed, compile anew with this experiment and these overrides"
+            f"{', '.join(missing) or 'nothing'}; not needed: {', '.join(unneeded) or 'nothing'}): a package fixes what "
+            "a model reads, whether there is a search, and imported hyperparameters; compile one for this experiment "
+            "and these overrides"
         )
 
 

@@ -1,4 +1,4 @@
-"""What the API server, the compiler and the driver of KFP 2.15 to 2.17 do before a container starts.
+"""The API server, compiler and driver of KFP 2.15 to 2.17: what they do before a container starts.
 
 Each function names the Go code whose rule it mirrors (kubeflow/pipelines, backend/src).
 """
@@ -22,12 +22,12 @@ ARGO_NAME = re.compile(r"[a-zA-Z0-9][-a-zA-Z0-9]*")
 SUPPORTED_TASK_FIELDS = {"taskInfo", "componentRef", "inputs", "dependentTasks", "cachingOptions", "retryPolicy"}
 
 
-class Refused(ValueError):
-    """The cluster does not accept the package or its parameters: no run comes to be."""
+class InvalidInputError(ValueError):
+    """The package or its parameters are invalid (NewInvalidInputError of common/util/error.go): no run is created."""
 
 
 class DriverError(RuntimeError):
-    """The driver fails: the run's task fails before its container starts."""
+    """The driver fails, and its task with it, before a container starts."""
 
 
 @dataclass
@@ -57,48 +57,48 @@ class Package:
 
 
 def load_package(path: Path) -> Package:
-    """A package that a run can be made of: accepted by upload and by the compiler to Argo."""
+    """Reads a package that both an upload and the compiler to Argo accept."""
     package = parse_package(path.read_text())
     check_tasks(package)
     return package
 
 
 def parse_package(text: str) -> Package:
-    """NewV2SpecTemplate of apiserver/template/v2_template.go: what the API server checks of an upload."""
+    """NewV2SpecTemplate of apiserver/template/v2_template.go: how the API server checks an upload."""
     try:
         documents = [document for document in yaml.load_all(text, yaml.CSafeLoader) if document is not None]
     except yaml.YAMLError as error:
-        raise Refused(f"unable to decode yaml document: {error}") from error
+        raise InvalidInputError(f"unable to decode yaml document: {error}") from error
     return check_documents(documents)
 
 
 def check_documents(documents: Iterable[Any]) -> Package:
-    """The rest of NewV2SpecTemplate, for documents that are decoded."""
+    """The rest of NewV2SpecTemplate, for decoded documents."""
     spec: dict[str, Any] = {}
     platform: dict[str, dict[str, Any]] = {}
     for document in documents:
         if not isinstance(document, dict):
-            raise Refused(f"unable to decode yaml document: {document!r} is no mapping")
+            raise InvalidInputError(f"unable to decode yaml document: {document!r} is not a mapping")
         try:
             if "platforms" in document:
                 json_format.ParseDict(document, PlatformSpec())
                 platform = _executor_configs(document["platforms"].get("kubernetes", {}))
             elif spec:
-                raise Refused("multiple pipeline specs provided")
+                raise InvalidInputError("multiple pipeline specs provided")
             else:
                 json_format.ParseDict(document, PipelineSpec())
                 spec = document
         except json_format.ParseError as error:
-            raise Refused(f"invalid v2 pipeline spec: {error}") from error
+            raise InvalidInputError(f"invalid v2 pipeline spec: {error}") from error
     if not spec:
-        raise Refused("no pipeline spec is provided")
+        raise InvalidInputError("no pipeline spec is provided")
     if spec.get("schemaVersion") != "2.1.0":
         version = spec.get("schemaVersion")
-        raise Refused(f"KFP only supports schema version 2.1.0, but the pipeline spec has version {version}")
+        raise InvalidInputError(f"KFP only supports schema version 2.1.0, but the pipeline spec has version {version}")
     if not spec.get("pipelineInfo", {}).get("name"):
-        raise Refused("invalid v2 pipeline spec: name is empty")
+        raise InvalidInputError("invalid v2 pipeline spec: name is empty")
     if "root" not in spec:
-        raise Refused("invalid v2 pipeline spec: root component is empty")
+        raise InvalidInputError("invalid v2 pipeline spec: root component is empty")
     return Package(spec, platform)
 
 
@@ -111,40 +111,41 @@ def _executor_configs(kubernetes: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def check_tasks(package: Package) -> None:
-    """What v2/compiler/argocompiler and Argo itself refuse when a run is created.
+    """What v2/compiler/argocompiler and Argo itself check when a run is created.
 
-    A platform configuration without executor is not refused there, only without effect; here it is a mistake.
+    They ignore a platform configuration without executor; here it is an error.
     """
-    if strangers := sorted(set(package.platform) - set(package.spec["deploymentSpec"]["executors"])):
-        raise Refused(f"the platform spec configures executors that do not exist: {', '.join(strangers)}")
+    if unknown := sorted(set(package.platform) - set(package.spec["deploymentSpec"]["executors"])):
+        raise InvalidInputError(f"the platform spec configures executors that do not exist: {', '.join(unknown)}")
     for name, task in package.tasks.items():
         if not ARGO_NAME.fullmatch(name):
-            raise Refused(f"task {name}: Argo allows letters, digits and '-' in names")
+            raise InvalidInputError(f"task {name}: Argo allows letters, digits and '-' in names")
         if task["taskInfo"]["name"] != name:
-            raise Refused(f"task {name} calls itself {task['taskInfo']['name']}")
-        if strange := set(task) - SUPPORTED_TASK_FIELDS:
-            raise NotImplementedError(f"task {name}: the emulator does not know {', '.join(sorted(strange))}")
+            raise InvalidInputError(f"task {name} has the name {task['taskInfo']['name']} in its taskInfo")
+        if unsupported := set(task) - SUPPORTED_TASK_FIELDS:
+            raise NotImplementedError(f"task {name}: the emulator does not support {', '.join(sorted(unsupported))}")
         if not {"container", "importer"} & set(package.executor(name)):
-            raise Refused(f"task {name}: non-container and non-importer executor not implemented")
+            raise InvalidInputError(f"task {name}: non-container and non-importer executor not implemented")
 
 
-def run_parameters(package: Package, given: dict[str, Any]) -> dict[str, Any]:
+def run_parameters(package: Package, provided: dict[str, Any]) -> dict[str, Any]:
     """validatePipelineJobInputs of v2_template.go, then the defaults as argocompiler/argo.go fills them in."""
     declared = package.spec["root"].get("inputDefinitions", {}).get("parameters", {})
-    if extra := sorted(set(given) - set(declared)):
-        raise Refused(f"parameter(s) provided are not required by pipeline: {', '.join(extra)}")
+    if extra := sorted(set(provided) - set(declared)):
+        raise InvalidInputError(f"parameter(s) provided are not required by pipeline: {', '.join(extra)}")
     values = {}
     for name, parameter in declared.items():
-        if name in given:
-            if not _has_type(given[name], parameter["parameterType"]):
-                raise Refused(f"input parameter {name} requires type {parameter['parameterType']}")
-            values[name] = given[name]
+        if name in provided:
+            if not _has_type(provided[name], parameter["parameterType"]):
+                raise InvalidInputError(f"input parameter {name} requires type {parameter['parameterType']}")
+            values[name] = provided[name]
         elif "defaultValue" in parameter:
             values[name] = parameter["defaultValue"]
         elif parameter.get("isOptional"):
             values[name] = None
         else:
-            raise Refused(f"parameter {name} is not optional, yet has neither default value nor user provided value")
+            reason = "is not optional, yet has neither default value nor user provided value"
+            raise InvalidInputError(f"parameter {name} {reason}")
     return values
 
 
@@ -160,16 +161,16 @@ def _has_type(value: Any, kind: str) -> bool:
     return isinstance(value, types[kind]) and (kind == "BOOLEAN" or not isinstance(value, bool))
 
 
-def in_order(package: Package) -> list[str]:
-    """The tasks, each after those it needs; Argo's order among equals is open, so ours is alphabetical."""
+def execution_order(package: Package) -> list[str]:
+    """All tasks, each after its upstream tasks; otherwise alphabetically, as Argo promises no order."""
     order: list[str] = []
 
     def visit(task: str, path: tuple[str, ...] = ()) -> None:
         if task in path:
-            raise Refused(f"tasks depend on each other: {' -> '.join([*path, task])}")
+            raise InvalidInputError(f"tasks depend on each other: {' -> '.join([*path, task])}")
         if task not in order:
-            for needed in sorted(needs(package, task)):
-                visit(needed, (*path, task))
+            for upstream in sorted(upstream_tasks(package, task)):
+                visit(upstream, (*path, task))
             order.append(task)
 
     for task in sorted(package.tasks):
@@ -177,36 +178,36 @@ def in_order(package: Package) -> list[str]:
     return order
 
 
-def needs(package: Package, task: str) -> set[str]:
+def upstream_tasks(package: Package, task: str) -> set[str]:
     """The tasks that must succeed first: dependentTasks and producers of inputs."""
     spec = package.tasks[task]
-    found = set(spec.get("dependentTasks", []))
+    upstream = set(spec.get("dependentTasks", []))
     for kind, source in (("artifacts", "taskOutputArtifact"), ("parameters", "taskOutputParameter")):
         for value in spec.get("inputs", {}).get(kind, {}).values():
             if source in value:
-                found.add(value[source]["producerTask"])
-    if missing := sorted(found - set(package.tasks)):
-        raise Refused(f"task {task} depends on {', '.join(missing)}, which no task is")
-    return found
+                upstream.add(value[source]["producerTask"])
+    if missing := sorted(upstream - set(package.tasks)):
+        raise InvalidInputError(f"task {task} depends on tasks that do not exist: {', '.join(missing)}")
+    return upstream
 
 
 def executor_input(
-    package: Package, task: str, root: str, parameters: dict[str, Any], done: dict[str, Any]
+    package: Package, task: str, root: str, parameters: dict[str, Any], finished: dict[str, Any]
 ) -> dict[str, Any]:
-    """What Container of v2/driver/container.go hands to the launcher.
+    """The ExecutorInput that Container of v2/driver/container.go passes to the launcher.
 
     Args:
         package: The package.
         task: The task's name.
         root: The run's folder in the object store.
         parameters: The run's parameters.
-        done: Task -> a thing with `outputs` (key -> Artifact) and `parameters` (key -> value).
+        finished: Task -> an object with `outputs` (key -> Artifact) and `parameters` (key -> value).
     """
     inputs = package.tasks[task].get("inputs", {})
     declared = package.component(task).get("inputDefinitions", {}).get("parameters", {})
     values = {}
     for key, source in inputs.get("parameters", {}).items():
-        value = _parameter(key, source, parameters, done)
+        value = _parameter(key, source, parameters, finished)
         if value is not None:
             values[key] = value
         elif not declared[key].get("isOptional"):
@@ -215,14 +216,12 @@ def executor_input(
     artifacts = {}
     for key, source in inputs.get("artifacts", {}).items():
         if "taskOutputArtifact" not in source:
-            raise NotImplementedError(f"task {task}, input {key}: the emulator knows only taskOutputArtifact")
-        producer, output = (
-            source["taskOutputArtifact"]["producerTask"],
-            source["taskOutputArtifact"]["outputArtifactKey"],
-        )
-        if output not in done[producer].outputs:
+            raise NotImplementedError(f"task {task}, input {key}: the emulator supports only taskOutputArtifact")
+        reference = source["taskOutputArtifact"]
+        producer, output = reference["producerTask"], reference["outputArtifactKey"]
+        if output not in finished[producer].outputs:
             raise DriverError(f"cannot find output artifact key {output!r} in producer task {producer!r}")
-        artifacts[key] = {"artifacts": [done[producer].outputs[output].runtime()]}
+        artifacts[key] = {"artifacts": [finished[producer].outputs[output].runtime()]}
     message = {
         "inputs": {"parameterValues": values, "artifacts": artifacts},
         "outputs": _provision_outputs(package.component(task), f"{root}/{task}/{uuid.uuid4()}"),
@@ -230,7 +229,7 @@ def executor_input(
     return json_format.MessageToDict(json_format.ParseDict(message, ExecutorInput()))
 
 
-def _parameter(key: str, source: dict[str, Any], parameters: dict[str, Any], done: dict[str, Any]) -> Any:
+def _parameter(key: str, source: dict[str, Any], parameters: dict[str, Any], finished: dict[str, Any]) -> Any:
     """resolveInputParameter of v2/driver/resolve.go."""
     match source:
         case {"componentInputParameter": name}:
@@ -238,12 +237,12 @@ def _parameter(key: str, source: dict[str, Any], parameters: dict[str, Any], don
         case {"runtimeValue": {"constant": value}}:
             return value
         case {"taskOutputParameter": {"producerTask": producer, "outputParameterKey": output}}:
-            return done[producer].parameters[output]
+            return finished[producer].parameters[output]
     raise DriverError(f"input parameter {key}: {source} is not implemented by the driver")
 
 
 def _convert(values: dict[str, Any], declared: dict[str, Any]) -> None:
-    """handleParamTypeValidationAndConversion of resolve.go: to text where a string is wanted, else no conversion."""
+    """handleParamTypeValidationAndConversion of resolve.go: converts values to text for STRING parameters only."""
     for key, parameter in declared.items():
         kind = parameter["parameterType"]
         if key not in values:
@@ -270,7 +269,7 @@ def as_text(value: Any) -> str:
 
 
 def _provision_outputs(component: dict[str, Any], root: str) -> dict[str, Any]:
-    """provisionOutputs of v2/driver/driver.go; also the `executor-logs` that no package declares."""
+    """provisionOutputs of v2/driver/driver.go; adds `executor-logs`, which no package declares."""
     declared = component.get("outputDefinitions", {})
     specs = declared.get("artifacts", {}) | {"executor-logs": {"artifactType": {"schemaTitle": "system.Artifact"}}}
     artifacts = {}

@@ -6,16 +6,15 @@
         run.tasks["Evaluator"].outputs["metrics"].metadata["f1"]
         cluster.store.path(run.tasks["Evaluator"].outputs["page"].uri).read_text()
 
-What it keeps apart, because a cluster does: URIs of the object store and paths in a container; one container's files
-from the next one's; the types that a package declares and what a container is told of its inputs. Steps run in a root
-file system of their own: of the host only the system's folders, this checkout and its environment, all read-only;
-/minio, /s3, /gcs and /tmp are there and empty; volumes are mounted where the platform spec says.
+Like a cluster, it separates URIs of the object store from paths in a container, the files of one container from those
+of the next, and the types that a package declares from the untyped inputs that a container gets. Each step has its own
+root file system: the host's system folders, this checkout and its environment, all read-only; /minio, /s3, /gcs and
+/tmp, empty; and volumes, mounted where the platform spec says.
 
 `python -m X` steps are forked from a process that has imported `preload` (once, at the first step). A forked step has
-its own environment variables, but not what a library made of them when it was imported; `fork=False` starts every step
-from nothing.
+its own environment variables, but libraries have read theirs at import; `fork=False` starts a process for each step.
 
-What it cannot do (loops, conditions, nesting) is refused with a NotImplementedError.
+Loops, conditions and nesting are not supported: they raise NotImplementedError.
 """
 
 import json
@@ -30,11 +29,11 @@ from typing import Any, Self
 from kfp_emulator.driver import (
     DriverError,
     Package,
+    execution_order,
     executor_input,
-    in_order,
     load_package,
-    needs,
     run_parameters,
+    upstream_tasks,
 )
 from kfp_emulator.launcher import Launcher, LauncherError, Outputs
 from kfp_emulator.metadata import Artifact, Metadata
@@ -47,19 +46,19 @@ __all__ = ["Artifact", "Emulator", "Fault", "Run", "Task"]
 
 @dataclass
 class Task:
-    """What became of a task.
+    """A task and its outcome.
 
     Attributes:
-        name: Its name.
-        state: SUCCEEDED, FAILED, or SKIPPED after the failure of a task that it needs.
-        attempts: Pods that were started; 0 for an importer, a cached task and one whose driver failed.
-        cached: Whether its outputs are those of an earlier run.
-        seconds: Of all attempts, without the copying.
-        logs: A file for each attempt.
-        outputs: Recorded artifacts by key, `executor-logs` among them; none of a failed task.
+        name: The task's name.
+        state: SUCCEEDED, FAILED, or SKIPPED because an upstream task failed.
+        attempts: Number of pods started; 0 for an importer, a cached task or a failure of the driver.
+        cached: Whether the outputs are those of an earlier run.
+        seconds: Duration of all attempts together.
+        logs: One file per attempt.
+        outputs: Recorded artifacts by key, with `executor-logs`; empty if the task failed.
         parameters: Output parameters.
-        error: Why it failed, as driver or launcher put it.
-        executor_input: What the driver handed to the launcher.
+        error: Message of the driver or launcher if the task failed.
+        executor_input: What the driver passed to the launcher.
     """
 
     name: str
@@ -75,7 +74,7 @@ class Task:
 
     @property
     def log(self) -> str:
-        """All attempts' messages."""
+        """The logs of all attempts."""
         return "".join(path.read_text(errors="replace") for path in self.logs if path.exists())
 
 
@@ -93,7 +92,7 @@ class Run:
         return "SUCCEEDED" if all(task.state == "SUCCEEDED" for task in self.tasks.values()) else "FAILED"
 
     def summary(self) -> str:
-        """A line a task, and the end of the log of each that failed."""
+        """One line per task, and the end of the log of each failed task."""
         lines = []
         for task in self.tasks.values():
             lines.append(f"{task.name}: {task.state}, {task.attempts} attempts, {task.seconds:.1f} s {task.error}")
@@ -102,18 +101,18 @@ class Run:
 
 
 class Emulator:
-    """A cluster with KFP: its object store, metadata and cache live as long as it does, over several runs.
+    """A cluster with KFP: its runs share an object store, metadata and a cache.
 
     Args:
-        folder: Where everything lies: `store/`, `pods/` (gone after each attempt) and `logs/RUN/TASK-ATTEMPT.log`.
-        preload: Modules that steps find imported already.
+        folder: Holds `store/`, `pods/` (removed after each attempt) and `logs/RUN/TASK-ATTEMPT.log`.
+        preload: Modules that are imported before steps are forked.
         fork: Whether `python -m` steps are forked; else each is a new process.
         pipeline_root: A folder in the object store.
         claims: PersistentVolumeClaim -> host folder.
         secrets: Secret -> key -> value.
-        environment: What the image sets; PATH, HOME and LANG are there.
-        strict_outputs: A declared output that a container does not write fails its task.
-        cache: Whether tasks that allow it take outputs of an earlier run; a run can say otherwise.
+        environment: Variables that the image sets, besides PATH, HOME and LANG.
+        strict_outputs: Whether a declared output that a container does not write fails its task.
+        cache: Whether tasks that allow caching take outputs of an earlier run; `run` can override it.
     """
 
     def __init__(
@@ -170,26 +169,26 @@ class Emulator:
 
         Args:
             package: The two-document YAML file.
-            parameters: Of the run.
-            faults: What takes pods away.
-            before: Task -> what happens between its driver and its first pod, for example an artifact being deleted.
-            tasks: Ends when these are done; nothing that they don't need is run.
-            cache: Overrides the emulator's.
+            parameters: Parameters of the run.
+            faults: Pods to kill.
+            before: Task -> called between its driver and its first pod, for example to delete an artifact.
+            tasks: Run only these and their upstream tasks.
+            cache: Overrides the emulator's `cache`.
 
         Raises:
-            driver.Refused: As the API server would: no run comes to be.
+            driver.InvalidInputError: The API server would not create the run.
         """
         loaded = load_package(package)
         values = run_parameters(loaded, dict(parameters or {}))
-        order = in_order(loaded)
-        wanted = set(order) if tasks is None else _with_needs(loaded, tasks)
-        if strangers := ({fault.task for fault in faults} | set(before or {}) | wanted) - set(order):
-            raise ValueError(f"the package has no task {', '.join(sorted(strangers))}")
+        order = execution_order(loaded)
+        wanted = set(order) if tasks is None else _with_upstream_tasks(loaded, tasks)
+        if unknown := ({fault.task for fault in faults} | set(before or {}) | wanted) - set(order):
+            raise ValueError(f"the package has no task {', '.join(sorted(unknown))}")
         run_id = str(uuid.uuid4())
         run = Run(run_id, f"{self._pipeline_root}/{loaded.spec['pipelineInfo']['name']}/{run_id}", values)
         for name in (name for name in order if name in wanted):
             task = run.tasks[name] = Task(name)
-            if all(run.tasks[needed].state == "SUCCEEDED" for needed in needs(loaded, name)):
+            if all(run.tasks[upstream].state == "SUCCEEDED" for upstream in upstream_tasks(loaded, name)):
                 try:
                     self._run_task(loaded, run, task, faults, (before or {}).get(name), cache)
                 except DriverError as error:
@@ -212,16 +211,16 @@ class Emulator:
         task.executor_input = executor_input(package, task.name, run.root, run.parameters, run.tasks)
         fingerprint = _fingerprint(package, task)
         may_cache = package.tasks[task.name].get("cachingOptions", {}).get("enableCache")
-        if may_cache and (self._use_cache if cache is None else cache) and (found := self._cache.get(fingerprint)):
-            task.outputs, task.parameters = dict(found.artifacts), dict(found.parameters)
+        if may_cache and (self._use_cache if cache is None else cache) and (cached := self._cache.get(fingerprint)):
+            task.outputs, task.parameters = dict(cached.artifacts), dict(cached.parameters)
             task.state, task.cached = "SUCCEEDED", True
             return
         if before:
             before(task)
         retries = int(package.tasks[task.name].get("retryPolicy", {}).get("maxRetryCount", 0))
         while task.state != "SUCCEEDED" and task.attempts <= retries:
-            # A retry is a new pod of the same template: the driver does not run again, the output URIs stay. The
-            # backoff between two is not waited for.
+            # A retry is a new pod of the same template: the driver does not run again and the output URIs stay.
+            # There is no backoff here.
             task.attempts += 1
             self._attempt(package, run, task, faults)
         if task.state == "SUCCEEDED":
@@ -244,12 +243,8 @@ class Emulator:
             outputs = self._launcher.execute(
                 package.component(task.name), container, task.executor_input, run.root, pod, fault
             )
-            task.outputs, task.parameters, task.state, task.error = (
-                outputs.artifacts,
-                outputs.parameters,
-                "SUCCEEDED",
-                "",
-            )
+            task.outputs, task.parameters = outputs.artifacts, outputs.parameters
+            task.state, task.error = "SUCCEEDED", ""
         except LauncherError as error:
             task.state, task.error = "FAILED", str(error)
         finally:
@@ -277,15 +272,15 @@ class Emulator:
         task.state = "SUCCEEDED"
 
 
-def _with_needs(package: Package, tasks: Sequence[str]) -> set[str]:
-    found = set(tasks)
+def _with_upstream_tasks(package: Package, tasks: Sequence[str]) -> set[str]:
+    needed = set(tasks)
     for task in tasks:
-        found |= _with_needs(package, sorted(needs(package, task)))
-    return found
+        needed |= _with_upstream_tasks(package, sorted(upstream_tasks(package, task)))
+    return needed
 
 
 def _fingerprint(package: Package, task: Task) -> str:
-    """GenerateCacheKey of v2/cacheutils/cache.go: artifacts count by their id, their contents don't."""
+    """GenerateCacheKey of v2/cacheutils/cache.go: of an artifact only the id counts, not the content."""
     container = package.executor(task.name)["container"]
     outputs = package.component(task.name).get("outputDefinitions", {})
     inputs = task.executor_input.get("inputs", {})

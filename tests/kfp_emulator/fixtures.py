@@ -1,4 +1,4 @@
-"""What the tests of the emulator share with those of a pipeline; a conftest.py imports what it needs."""
+"""Fixtures for tests of the emulator and of a pipeline; a conftest.py imports those that it needs."""
 
 from collections.abc import Iterator
 
@@ -11,7 +11,7 @@ from kfp_emulator.pods import pod
 @pytest.fixture(scope="session")
 def pods_allowed() -> None:
     if not pod.allowed():
-        pytest.skip("steps need mount namespaces: root, or user namespaces for everyone")
+        pytest.skip("steps need mount namespaces: run as root, or allow user namespaces")
 
 
 @pytest.fixture

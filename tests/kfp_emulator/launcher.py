@@ -1,4 +1,4 @@
-"""What the launcher does around the container's command (backend/src/v2/component/launcher_v2.go)."""
+"""KFP's launcher: what it does before and after a container's command (backend/src/v2/component/launcher_v2.go)."""
 
 import json
 import re
@@ -16,12 +16,12 @@ from kfp_emulator.pods.pod import Fault, Pod, PodServer
 
 
 class LauncherError(RuntimeError):
-    """The launcher ends with an error: the attempt has failed."""
+    """The launcher ends with an error, and the attempt has failed."""
 
 
 @dataclass
 class Outputs:
-    """What a successful attempt leaves."""
+    """The outputs of a successful attempt."""
 
     artifacts: dict[str, Artifact] = field(default_factory=dict)
     parameters: dict[str, Any] = field(default_factory=dict)
@@ -35,8 +35,8 @@ class Launcher:
         store: The object store.
         metadata: ML Metadata.
         server: Starts the processes.
-        strict_outputs: A declared output that the container did not write fails the task, as in the releases that no
-            longer use ML Metadata; else it is a warning.
+        strict_outputs: Whether a declared output that the container did not write fails the task, as in releases that
+            no longer use ML Metadata; else it is a warning.
     """
 
     store: ObjectStore
@@ -59,9 +59,9 @@ class Launcher:
             component: The component's spec.
             container: The executor's container spec.
             executor_input: From the driver; not changed.
-            root: The run's folder in the object store: outputs may lie nowhere else.
-            pod: A fresh pod.
-            fault: What takes the pod away meanwhile.
+            root: The run's folder in the object store; outputs must lie in it.
+            pod: A new pod.
+            fault: When and how to kill the pod.
 
         Raises:
             LauncherError: The attempt has failed.
@@ -72,9 +72,9 @@ class Launcher:
                 self.store.download(artifact["uri"], pod.inside(path))
         _prepare_output_folders(executor_input["outputs"], pod)
         command = _substitute([*container.get("command", []), *container.get("args", [])], component, executor_input)
-        status, taken = self.server.run(pod, [_expand(word, pod.environment) for word in command], fault)
-        if taken:
-            raise LauncherError(f"the pod was taken away ({fault.signal.name})")
+        status, killed = self.server.run(pod, [_expand(word, pod.environment) for word in command], fault)
+        if killed:
+            raise LauncherError(f"the pod was killed ({fault.signal.name})")
         if status:
             raise LauncherError(f"the container ended with exit status {status}")
         logs = executor_input["outputs"]["artifacts"]["executor-logs"]["artifacts"][0]
@@ -85,14 +85,14 @@ class Launcher:
         return Outputs(artifacts, parameters)
 
     def _collect(self, declared: dict[str, Any], written: dict[str, Any], root: str, pod: Pod) -> dict[str, Artifact]:
-        """uploadOutputArtifacts: merges the output file's say, uploads, records."""
+        """uploadOutputArtifacts: merges what the output file reports, uploads, records."""
         recorded = {}
         for key, listed in declared.items():
             artifact = listed["artifacts"][0]
-            if said := written.get(key, {}).get("artifacts"):
-                artifact["uri"] = said[0].get("uri") or artifact["uri"]
-                artifact.setdefault("metadata", {}).update(said[0].get("metadata", {}))
-                artifact.update({"customPath": said[0]["customPath"]} if said[0].get("customPath") else {})
+            if reported := written.get(key, {}).get("artifacts"):
+                artifact["uri"] = reported[0].get("uri") or artifact["uri"]
+                artifact.setdefault("metadata", {}).update(reported[0].get("metadata", {}))
+                artifact.update({"customPath": reported[0]["customPath"]} if reported[0].get("customPath") else {})
             if path := _path(artifact):
                 if not artifact["uri"].startswith(root + "/"):
                     raise LauncherError(f"failed to upload output artifact {key!r}: {artifact['uri']} is not in {root}")
@@ -124,14 +124,14 @@ def _path(artifact: dict[str, Any]) -> str | None:
 
 
 def _title(schema: str) -> str:
-    found = re.search(r"^title:\s*(\S+)", schema, re.MULTILINE)
-    if not found:
+    match = re.search(r"^title:\s*(\S+)", schema, re.MULTILINE)
+    if not match:
         raise LauncherError(f"an output's schema has no title: {schema!r}")
-    return found[1]
+    return match[1]
 
 
 def _prepare_output_folders(outputs: dict[str, Any], pod: Pod) -> None:
-    """prepareOutputFolders: the parents only; an artifact may be a file as well as a folder."""
+    """prepareOutputFolders: only the parents, as an artifact may be a file or a folder."""
     paths = [parameter["outputFile"] for parameter in outputs.get("parameters", {}).values()]
     for artifact in _artifacts(outputs):
         if not _path(artifact):
@@ -142,7 +142,7 @@ def _prepare_output_folders(outputs: dict[str, Any], pod: Pod) -> None:
 
 
 def _substitute(words: list[str], component: dict[str, Any], executor_input: dict[str, Any]) -> list[str]:
-    """addDefaultParams and compileCmdAndArgs; the first word gets only the whole ExecutorInput."""
+    """addDefaultParams and compileCmdAndArgs; in the first word only `{{$}}` is replaced."""
     if not words:
         raise LauncherError("command and arguments are empty")
     inputs = executor_input.get("inputs", {})
@@ -170,25 +170,25 @@ def _expand(word: str, environment: dict[str, str]) -> str:
     """Kubernetes replaces $(NAME) in a container's arguments where NAME is set, and $$(NAME) by $(NAME)."""
     return re.sub(
         r"(\$?)\$\(([A-Za-z_][A-Za-z0-9_]*)\)",
-        lambda found: found[0][1:] if found[1] else environment.get(found[2], found[0]),
+        lambda match: match[0][1:] if match[1] else environment.get(match[2], match[0]),
         word,
     )
 
 
 def _read_output_file(path: Path) -> dict[str, Any]:
-    """getExecutorOutputFile: none is fine, a field that ExecutorOutput does not have is not."""
+    """getExecutorOutputFile: the file may be missing, but may have only the fields of ExecutorOutput."""
     if not path.exists():
         return {}
     message = pipeline_spec_pb2.ExecutorOutput()
     try:
-        json_format.ParseDict(json.loads(path.read_text(), parse_constant=_no_json), message)
+        json_format.ParseDict(json.loads(path.read_text(), parse_constant=_reject_constant), message)
     except (json_format.ParseError, ValueError) as error:
         raise LauncherError(f"failed to unmarshall ExecutorOutput in file {path.name}: {error}") from error
     return json_format.MessageToDict(message)
 
 
-def _no_json(constant: str) -> None:
-    """Python reads NaN and Infinity, Go does not."""
+def _reject_constant(constant: str) -> None:
+    """Python's JSON allows NaN and Infinity, Go's does not."""
     raise ValueError(f"invalid value {constant}")
 
 

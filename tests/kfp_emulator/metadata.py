@@ -1,4 +1,4 @@
-"""ML Metadata as KFP uses it: what of an artifact comes back out (backend/src/v2/metadata)."""
+"""ML Metadata as KFP uses it, with what is lost of an artifact on the way (backend/src/v2/metadata)."""
 
 import json
 from dataclasses import dataclass, field
@@ -7,7 +7,7 @@ from typing import Any
 
 @dataclass
 class Artifact:
-    """An artifact as ML Metadata holds it: untyped values in `metadata`, the type beside it."""
+    """An artifact in ML Metadata: untyped values in `metadata`, the type beside them."""
 
     id: int
     key: str
@@ -16,12 +16,12 @@ class Artifact:
     metadata: dict[str, Any] = field(default_factory=dict)
 
     def runtime(self) -> dict[str, Any]:
-        """toRuntimeArtifact of v2/metadata/converter.go: the type is not passed on, the name is the id."""
+        """toRuntimeArtifact of v2/metadata/converter.go: drops the type, and the name is the id."""
         return {"name": str(self.id), "uri": self.uri, "metadata": dict(self.metadata)}
 
 
 class Metadata:
-    """Stands for ML Metadata: keeps artifacts over runs, with the losses of the conversion there and back."""
+    """Keeps artifacts over runs, with the losses of the conversion to ML Metadata and back."""
 
     def __init__(self) -> None:
         self.artifacts: dict[int, Artifact] = {}

@@ -1,4 +1,4 @@
-"""A folder that plays the object store, copied to and from as the launcher does (backend/src/v2/objectstore)."""
+"""An object store in a folder; uploads and downloads as the launcher's (backend/src/v2/objectstore)."""
 
 import shutil
 from pathlib import Path
@@ -7,25 +7,25 @@ SCHEMES = ("minio", "s3", "gs")
 
 
 def local_path(uri: str) -> str | None:
-    """Where a container finds an artifact: LocalPathForURI of launcher_v2.go; None for a store KFP does not know."""
+    """An artifact's path in a container: LocalPathForURI of launcher_v2.go; None for a scheme that KFP lacks."""
     scheme, _, rest = uri.partition("://")
     return f"/{'gcs' if scheme == 'gs' else scheme}/{rest}" if scheme in SCHEMES and rest else None
 
 
 class ObjectStore:
-    """Objects as files under ROOT/SCHEME/BUCKET/KEY; knows no empty folders, like any object store."""
+    """Objects as files ROOT/SCHEME/BUCKET/KEY; like any object store it has no empty folders."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
 
     def path(self, uri: str) -> Path:
-        """The file or folder that holds what lies under a URI."""
+        """The file or folder behind a URI."""
         if local_path(uri) is None:
-            raise ValueError(f"{uri}: not in an object store that KFP knows ({', '.join(SCHEMES)})")
+            raise ValueError(f"{uri}: not in an object store that KFP supports ({', '.join(SCHEMES)})")
         return self.root / uri.replace("://", "/", 1)
 
     def upload(self, source: Path, uri: str) -> None:
-        """UploadBlob: a file, or all files below a folder; FileNotFoundError where there is nothing."""
+        """UploadBlob: a file, or all files in a folder; FileNotFoundError if neither exists."""
         if source.is_dir():
             for file in (path for path in sorted(source.rglob("*")) if path.is_file()):
                 self._copy(file, self.path(uri) / file.relative_to(source))
@@ -33,7 +33,7 @@ class ObjectStore:
             self._copy(source, self.path(uri))
 
     def download(self, uri: str, target: Path) -> None:
-        """DownloadBlob: what is missing in the store is missing in the target, without an error."""
+        """DownloadBlob: an object that does not exist is no error and leaves no target."""
         source = self.path(uri)
         if source.is_file():
             self._copy(source, target)

@@ -7,7 +7,7 @@ from typing import Any
 from kfp_emulator.driver import DriverError
 from kfp_emulator.pods.pod import Pod
 
-# Where a pod runs and what it is called: nothing that a container could notice.
+# Where a pod runs and its name: a container cannot see any of it.
 SCHEDULING = {
     "nodeSelector",
     "tolerations",
@@ -28,12 +28,12 @@ def volumes_and_environment(
     claims: Mapping[str, Path],
     secrets: Mapping[str, Mapping[str, str]],
 ) -> None:
-    """extendPodSpecPatch: what a pod waits for in vain fails here.
+    """extendPodSpecPatch; raises where a real pod would wait forever.
 
     Args:
         config: The executor's KubernetesExecutorConfig, as JSON.
-        pod: Gets the mounts and variables.
-        parameters: Of the run.
+        pod: Receives the mounts and variables.
+        parameters: Parameters of the run.
         claims: PersistentVolumeClaim -> host folder.
         secrets: Secret -> key -> value.
     """
@@ -59,9 +59,11 @@ def volumes_and_environment(
             (folder / key).write_text(value)
     for source in config.get("fieldPathAsEnv", []):
         pod.environment[source["name"]] = pod.environment["KFP_POD_NAME"]
-    known = SCHEDULING | {"pvcMount", "emptyDirMounts", "secretAsEnv", "secretAsVolume", "fieldPathAsEnv"}
-    if strange := sorted(set(config) - known):
-        raise NotImplementedError(f"the emulator does not know {', '.join(strange)} of a KubernetesExecutorConfig")
+    supported = SCHEDULING | {"pvcMount", "emptyDirMounts", "secretAsEnv", "secretAsVolume", "fieldPathAsEnv"}
+    if unsupported := sorted(set(config) - supported):
+        raise NotImplementedError(
+            f"the emulator does not support {', '.join(unsupported)} of a KubernetesExecutorConfig"
+        )
 
 
 def _secret(
@@ -74,7 +76,7 @@ def _secret(
 
 
 def _name(source: dict[str, Any], parameter: str, plain: str, parameters: Mapping[str, Any]) -> str:
-    """resolveK8sParameter: newer packages give names as parameters, older backends read the plain field."""
+    """resolveK8sParameter: newer packages pass names as parameters, older backends read the plain field."""
     match source.get(parameter):
         case {"runtimeValue": {"constant": name}}:
             if source.get(plain, name) != name:

@@ -1,9 +1,9 @@
-"""Runs a compiled package under `kfp.local`: the SDK's own reading of the package, without a cluster.
+"""Runs a compiled package under `kfp.local`, the SDK's own runner, without a cluster.
 
-Its SubprocessRunner refuses containers, because the image would be missing; here the environment is the image, so the
-two checks are left out, and a command runs as a pod of pods/ does: a root file system of its own, forked from a
-process that has imported `preload`. URIs are local paths, types are passed on, retries and the platform spec are
-ignored: what those change is the emulator's business. Volumes are therefore given by hand.
+Its SubprocessRunner rejects containers, as it has no image for them. Here the environment is the image: the checks are
+disabled and commands run as in pods/, each with its own root file system, forked from a process that has imported
+`preload`. URIs are local paths, types are passed on, retries and the platform spec are ignored (the emulator covers
+them), so volumes are arguments.
 """
 
 import sys
@@ -22,7 +22,7 @@ from kfp_emulator.pods.pod import Pod, PodServer
 
 @dataclass
 class LocalRun:
-    """A run that succeeded; its files lie in `root`/TASK/KEY, all messages in `log`."""
+    """A run that succeeded; its files are in `root`/TASK/KEY, the logs of all tasks in `log`."""
 
     root: Path
     log: Path
@@ -64,11 +64,11 @@ def run_locally(
 
     Args:
         package: The two-document YAML file.
-        folder: Gets `outputs/` and `log`.
-        parameters: Of the run.
-        preload: Modules that steps find imported already.
+        folder: Receives `outputs/` and `log`.
+        parameters: Parameters of the run.
+        preload: Modules that are imported before steps are forked.
         mounts: Path in a container -> host folder.
-        environment: Variables of all containers; those of the package are ignored by kfp.local.
+        environment: Variables for all containers; kfp.local ignores those of the package.
 
     Raises:
         RuntimeError: A task failed; the log says why.

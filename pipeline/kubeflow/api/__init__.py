@@ -1,1 +1,1 @@
-"""Talks to the API server of Kubeflow Pipelines."""
+"""Calls the API server of Kubeflow Pipelines."""

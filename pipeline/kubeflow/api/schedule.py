@@ -1,4 +1,4 @@
-"""Schedules: KFP's recurring runs, one of each name."""
+"""Schedules: KFP's recurring runs, one per name."""
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
@@ -20,9 +20,10 @@ from pipeline.kubeflow.api.submit import named_filter, parameters_of
 
 @dataclass(frozen=True)
 class Schedule:
-    """A recurring run: what runs when, and as which account of Kubernetes, empty for the one that KFP is set up with.
+    """A recurring run.
 
-    `schedule_id` is empty until the API has given it one.
+    `service_account` is the Kubernetes service account of the steps, empty for KFP's default. `schedule_id` is empty
+    until the schedule is created.
     """
 
     name: str
@@ -40,21 +41,21 @@ class Schedule:
         return asdict(self)
 
     def does(self, wanted: "Schedule") -> bool:
-        """Whether it runs the same at the same times, when it is not paused."""
-        # The API names the account that it has chosen, too.
+        """Whether both start the same runs at the same times, apart from a pause."""
+        # The API also returns the account that it has chosen itself.
         account = self.service_account if wanted.service_account else ""
         own = replace(self, paused=wanted.paused, schedule_id=wanted.schedule_id, service_account=account)
         return own == wanted
 
 
 def cron_of(text: str) -> str:
-    """KFP's cron: seconds, minutes, hours, day of the month, month, day of the week.
+    """A cron expression in KFP's form: seconds, minutes, hours, day of the month, month, day of the week.
 
     Args:
-        text: that, or the usual five fields without seconds.
+        text: these six fields, or the usual five without seconds.
 
     Raises:
-        InputError: it has neither five nor six fields. What stands in them is for the API to judge.
+        InputError: the text has neither five nor six fields. The API checks their values.
     """
     fields = text.split()
     if len(fields) not in (5, 6):
@@ -63,69 +64,64 @@ def cron_of(text: str) -> str:
 
 
 def schedules(connection: Connection, name: str | None = None) -> Iterator[Schedule]:
-    """All schedules, or those of a name, the oldest first."""
-    only = {"filter": named_filter(name)} if name else {}
-    method = connection.client.recurring_runs.recurring_run_service_list_recurring_runs
-    found = connection.every(
-        "list schedules",
-        method,
-        "recurring_runs",
-        sort_by="created_at",
-        namespace=connection.namespace,
-        **only,
+    """All schedules, or those of a name, oldest first."""
+    by_name = {"filter": named_filter(name)} if name else {}
+    method, space = connection.client.recurring_runs.recurring_run_service_list_recurring_runs, connection.namespace
+    recurring_runs = connection.list_all(
+        "list schedules", method, "recurring_runs", sort_by="created_at", namespace=space, **by_name
     )
-    # The server's database may not tell upper from lower case.
-    return (_schedule(one) for one in found if name in (None, one.display_name))
+    # The server's database may ignore case.
+    return (_schedule(recurring) for recurring in recurring_runs if name in (None, recurring.display_name))
 
 
 def find_schedule(connection: Connection, name: str) -> Schedule:
     """The schedule of a name.
 
     Raises:
-        InputError: there is none.
+        InputError: there is no such schedule.
     """
     for schedule in schedules(connection, name):
         return schedule
-    known = ", ".join(schedule.name for schedule in schedules(connection)) or "there is none"
-    raise InputError(f"NAME is {name!r}, allowed: {known}")
+    names = ", ".join(schedule.name for schedule in schedules(connection)) or "there is none"
+    raise InputError(f"NAME is {name!r}, allowed: {names}")
 
 
 def create_schedule(connection: Connection, wanted: Schedule) -> tuple[Schedule, bool]:
-    """Makes a schedule, unless it is there. One run at a time; times that were missed are not made up for.
+    """Creates a schedule unless it exists. It starts one run at a time and skips missed times.
 
     Returns:
         The schedule, and whether it is new.
 
     Raises:
-        InputError: one of that name is there, and not the same.
-        ApiError: the API refuses it, or cannot be reached.
+        InputError: another schedule has that name.
+        ApiError: the API rejects the schedule, or cannot be reached.
     """
     schedule, new = connection.create(
         lambda: next(schedules(connection, wanted.name), None), lambda: _make(connection, wanted)
     )
     if not schedule.does(wanted):
         raise InputError(
-            f"schedule {wanted.name} is there with another cron, package or parameters (cron {schedule.cron}): "
-            "`yt8m schedule replace` replaces it"
+            f"schedule {wanted.name} exists with another cron, package or parameters (cron {schedule.cron}): "
+            "use `yt8m schedule replace`"
         )
     return schedule, new
 
 
 def replace_schedule(connection: Connection, wanted: Schedule) -> tuple[Schedule, bool]:
-    """Puts a schedule in the place of those of its name, because KFP cannot change one.
+    """Replaces the schedules of a name, as KFP cannot change them.
 
-    The new one is made first, paused if the old one was: a broken connection leaves one too many, which saying it again
-    deletes, never none.
+    The new one is created first, paused if the old one was: a broken connection may leave both, which a second call
+    cleans up, but never none.
 
     Returns:
         The schedule, and whether anything changed.
 
     Raises:
-        ApiError: the API refuses it, or cannot be reached.
+        ApiError: the API rejects the schedule, or cannot be reached.
     """
     paused = any(schedule.paused for schedule in schedules(connection, wanted.name))
     schedule, new = connection.create(
-        lambda: next((found for found in schedules(connection, wanted.name) if found.does(wanted)), None),
+        lambda: next((old for old in schedules(connection, wanted.name) if old.does(wanted)), None),
         lambda: _make(connection, replace(wanted, paused=paused)),
     )
     others = [other for other in schedules(connection, wanted.name) if other.schedule_id != schedule.schedule_id]
@@ -135,7 +131,7 @@ def replace_schedule(connection: Connection, wanted: Schedule) -> tuple[Schedule
 
 
 def pause_schedule(connection: Connection, name: str, pause: bool = True) -> bool:
-    """Keeps a schedule from starting runs, or lets it again; whether that changed anything.
+    """Pauses or resumes a schedule; returns whether that changed anything.
 
     Raises:
         InputError: there is no such schedule.
@@ -145,18 +141,18 @@ def pause_schedule(connection: Connection, name: str, pause: bool = True) -> boo
     if schedule.paused == pause:
         return False
     if pause:
-        connection.ask("pause it", api.recurring_run_service_disable_recurring_run, schedule.schedule_id)
+        connection.call("pause the schedule", api.recurring_run_service_disable_recurring_run, schedule.schedule_id)
     else:
-        connection.ask("resume it", api.recurring_run_service_enable_recurring_run, schedule.schedule_id)
+        connection.call("resume the schedule", api.recurring_run_service_enable_recurring_run, schedule.schedule_id)
     return True
 
 
 def delete_schedule(connection: Connection, name: str) -> bool:
-    """Deletes the schedules of a name, not their runs; whether there was one."""
-    found = list(schedules(connection, name))
-    for schedule in found:
+    """Deletes the schedules of a name, but not their runs; returns whether there was one."""
+    to_delete = list(schedules(connection, name))
+    for schedule in to_delete:
         _delete(connection, schedule)
-    return bool(found)
+    return bool(to_delete)
 
 
 def _make(connection: Connection, wanted: Schedule) -> Schedule:
@@ -174,29 +170,29 @@ def _make(connection: Connection, wanted: Schedule) -> Schedule:
         no_catchup=True,
     )
     method = connection.client.recurring_runs.recurring_run_service_create_recurring_run
-    return _schedule(connection.ask("create the schedule", method, body))
+    return _schedule(connection.call("create the schedule", method, body))
 
 
 def _delete(connection: Connection, schedule: Schedule) -> None:
     method = connection.client.recurring_runs.recurring_run_service_delete_recurring_run
     try:
-        connection.ask("delete the schedule", method, schedule.schedule_id)
+        connection.call("delete the schedule", method, schedule.schedule_id)
     except ApiError as error:
-        if error.status != 404:  # gone already, perhaps by this request's first try
+        if error.status != 404:  # gone, perhaps through the first attempt of this request
             raise
 
 
-def _schedule(found: V2beta1RecurringRun) -> Schedule:
-    version = found.pipeline_version_reference
-    trigger = found.trigger and found.trigger.cron_schedule
+def _schedule(recurring: V2beta1RecurringRun) -> Schedule:
+    version = recurring.pipeline_version_reference
+    trigger = recurring.trigger and recurring.trigger.cron_schedule
     return Schedule(
-        name=found.display_name,
+        name=recurring.display_name,
         cron=(trigger and trigger.cron) or "",
-        experiment_id=found.experiment_id,
+        experiment_id=recurring.experiment_id,
         pipeline_id=(version and version.pipeline_id) or "",
         version_id=(version and version.pipeline_version_id) or "",
-        parameters=dict(parameters_of(found)),
-        service_account=found.service_account or "",
-        paused=found.status != "ENABLED",
-        schedule_id=found.recurring_run_id,
+        parameters=dict(parameters_of(recurring)),
+        service_account=recurring.service_account or "",
+        paused=recurring.status != "ENABLED",
+        schedule_id=recurring.recurring_run_id,
     )

@@ -1,4 +1,4 @@
-"""How runs and their steps are doing, what they scored, and what a step wrote to its log."""
+"""The state, scores and logs of runs and their steps."""
 
 import re
 import time
@@ -15,16 +15,16 @@ from pipeline.kubeflow.api.submit import ENDED, parameters_of
 from pipeline.kubeflow.log_lines import SCORES, find_line
 from pipeline.steps import Step
 
-# Of the pods of a step: one, or one for each attempt.
+# Names of the nodes of a step's pods: one, or one for each attempt.
 _POD = re.compile(r"executor(?:\((\d+)\))?")
 
-# Asking is given up after so many failures in a row.
-PATIENCE = 10
+# follow() gives up after this many failures in a row.
+MAX_FAILURES = 10
 
 
 @dataclass(frozen=True)
 class TaskStatus:
-    """A step of a run; `pod` is the last attempt's, empty where none ran, as for a cached step."""
+    """A step of a run; `pod` is that of the last attempt, empty if none ran, as for a cached step."""
 
     name: str
     state: str
@@ -36,7 +36,7 @@ class TaskStatus:
 
 @dataclass(frozen=True)
 class Status:
-    """A run; `scores` are of all test videos, empty until its Evaluator has them and when its log is gone."""
+    """A run; `scores` are those of all test videos, empty until its Evaluator has finished and once its log is gone."""
 
     run_id: str
     name: str
@@ -60,10 +60,10 @@ class Status:
         return asdict(self)
 
     def step(self, name: str) -> TaskStatus:
-        """One of the steps.
+        """The step of a name.
 
         Raises:
-            InputError: the run has not begun such a step.
+            InputError: the run has not started such a step.
         """
         for step in self.steps:
             if step.name == name:
@@ -72,25 +72,25 @@ class Status:
 
 
 def read_status(connection: Connection, run_id: str) -> Status:
-    """Asks for a run, its steps and its scores.
+    """Reads a run, its steps and its scores.
 
     Raises:
         InputError: there is no such run.
-        ApiError: the API refuses, or cannot be reached.
+        ApiError: the API rejects the request, or cannot be reached.
     """
     try:
-        run = connection.ask("read the run", connection.client.runs.run_service_get_run, run_id)
+        run = connection.call("read the run", connection.client.runs.run_service_get_run, run_id)
     except ApiError as error:
         if error.status == 404:
             raise InputError(f"RUN is {run_id!r}: {connection.endpoint} has no such run, see `yt8m status`") from None
         raise
     steps = _steps((run.run_details and run.run_details.task_details) or [])
-    given = parameters_of(run)
+    parameters = parameters_of(run)
     return Status(
         run_id=run.run_id,
         name=run.display_name,
-        experiment=str(given.get("experiment", "")).partition(":")[0],
-        data=str(given.get("data", "")),
+        experiment=str(parameters.get("experiment", "")).partition(":")[0],
+        data=str(parameters.get("data", "")),
         state=run.state or "PENDING",
         created=_time(run.created_at),
         seconds=_seconds(run.created_at, run.finished_at),
@@ -102,18 +102,18 @@ def read_status(connection: Connection, run_id: str) -> Status:
 
 
 def read_log(connection: Connection, run_id: str, step: TaskStatus) -> str:
-    """What the step's last attempt wrote.
+    """The log of a step's last attempt.
 
     Raises:
-        InputError: no pod of it has run.
-        ApiError: the log is gone, the API refuses, or cannot be reached.
+        InputError: the step has not run a pod.
+        ApiError: the log is gone, or the API rejects the request or cannot be reached.
     """
     if not step.pod:
-        raise InputError(f"STEP is {step.name!r}, which is {step.state} and has no log of its own (cached, or waits)")
+        raise InputError(f"STEP is {step.name!r}, which is {step.state} and has no log (it is cached, or waits)")
     api_client = connection.client.runs.api_client
 
     def get(_request_timeout: Any) -> str:
-        answer = api_client.call_api(
+        response = api_client.call_api(
             f"/apis/v1alpha1/runs/{run_id}/nodes/{step.pod}/log",
             "GET",
             auth_settings=["Bearer"],
@@ -121,46 +121,46 @@ def read_log(connection: Connection, run_id: str, step: TaskStatus) -> str:
             _preload_content=False,
             _request_timeout=_request_timeout,
         )
-        return str(answer.data.decode("utf-8", "replace"))
+        return str(response.data.decode("utf-8", "replace"))
 
-    return str(connection.ask(f"read the log of {step.name}", get))
+    return str(connection.call(f"read the log of {step.name}", get))
 
 
-def follow(connection: Connection, run_id: str, tell: Callable[[str], object], interval: float = 10.0) -> Status:
-    """Waits for the end of a run.
+def follow(connection: Connection, run_id: str, report: Callable[[str], object], interval: float = 10.0) -> Status:
+    """Waits until a run ends.
 
     Args:
-        connection: to the API; it may break for a while.
-        run_id: of the run.
-        tell: is told of each step that begins or ends, and of lost connections, a line each.
-        interval: seconds between two questions.
+        connection: connection to the API; it may break for a while.
+        run_id: id of the run.
+        report: called with one line for each step that starts or ends, and for each failed request.
+        interval: seconds between two requests.
 
     Raises:
-        ApiError: the API refuses, or cannot be reached for long.
+        ApiError: the API rejects the token, or MAX_FAILURES requests in a row have failed.
     """
-    told: dict[str, str] = {}
+    reported: dict[str, str] = {}
     failures = 0
     while True:
         try:
             status = read_status(connection, run_id)
         except ApiError as error:
             failures += 1
-            if error.status in (401, 403) or failures == PATIENCE:
+            if error.status in (401, 403) or failures == MAX_FAILURES:
                 raise
-            tell(f"{error}; asking again")
+            report(f"{error}; retrying")
         else:
             failures = 0
             for step in status.steps:
-                if told.get(step.name) != step.state:
-                    told[step.name] = step.state
-                    tell(f"{_time(datetime.now(UTC))}  {step.name}: {step.state}")
+                if reported.get(step.name) != step.state:
+                    reported[step.name] = step.state
+                    report(f"{_time(datetime.now(UTC))}  {step.name}: {step.state}")
             if status.ended:
                 return status
         time.sleep(interval)
 
 
 def _steps(nodes: Iterable[V2beta1PipelineTaskDetail]) -> tuple[TaskStatus, ...]:
-    """Out of the nodes of Argo's workflow, where a step has one of its own, one of its driver and one a pod."""
+    """The steps among the nodes of Argo's workflow, which has a node for each step, each driver and each pod."""
     by_pod = {node.pod_name: node for node in nodes if node.pod_name}
     names = {node.display_name for node in by_pod.values()}
     steps = [
@@ -176,32 +176,32 @@ def _step(node: V2beta1PipelineTaskDetail, by_pod: dict[str, V2beta1PipelineTask
     parents = [node]
     for parent in parents:
         for child in parent.child_tasks or []:
-            found = by_pod.get(child.pod_name)
-            if found is None or found.state == "SKIPPED":
+            child_node = by_pod.get(child.pod_name)
+            if child_node is None or child_node.state == "SKIPPED":
                 continue
-            if pod := _POD.fullmatch(found.display_name):
-                # A step that may be tried again has a node of all attempts above theirs.
-                attempts[int(pod[1] or -1)] = found.pod_name
-                parents.append(found)
-    tries = sorted(attempts)
+            if pod := _POD.fullmatch(child_node.display_name):
+                # A step with retries has a node for all attempts, whose children are the attempts.
+                attempts[int(pod[1] or -1)] = child_node.pod_name
+                parents.append(child_node)
+    numbers = sorted(attempts)
     return TaskStatus(
         name=node.display_name,
         state=node.state or "PENDING",
         started=_time(node.start_time),
         seconds=_seconds(node.start_time, node.end_time),
-        attempts=len([attempt for attempt in tries if attempt >= 0]) or len(tries),
-        pod=attempts[tries[-1]] if tries else "",
+        attempts=len([number for number in numbers if number >= 0]) or len(numbers),
+        pod=attempts[numbers[-1]] if numbers else "",
     )
 
 
 def _scores(connection: Connection, run_id: str, steps: Iterable[TaskStatus]) -> dict[str, float]:
-    """From the Evaluator's log: the API does not hand out what artifacts say."""
+    """Scores from the Evaluator's log, as the API returns no metadata of artifacts."""
     for step in steps:
         if step.name == Step.EVALUATOR and step.state == "SUCCEEDED" and step.pod:
             try:
                 return find_line(SCORES, read_log(connection, run_id, step))
             except ApiError:
-                return {}  # logs go with their pods
+                return {}  # logs are deleted with their pods
     return {}
 
 
@@ -210,7 +210,7 @@ def _error(run: V2beta1Run) -> str:
 
 
 def _is_set(moment: datetime | None) -> bool:
-    return moment is not None and moment.year > 1970  # sic: what has not happened yet was in 1970
+    return moment is not None and moment.year > 1970  # sic: a time that is not known yet is in 1970
 
 
 def _time(moment: datetime | None) -> str:

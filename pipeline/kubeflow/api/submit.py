@@ -1,4 +1,4 @@
-"""Packages become versions of a pipeline, and versions become runs."""
+"""Uploads packages as versions of a pipeline and starts runs of them."""
 
 import hashlib
 import json
@@ -22,21 +22,21 @@ from models.errors import InputError, quote
 from pipeline.files.yaml_text import load_documents
 from pipeline.kubeflow.api.client import PAGE_SIZE, Connection
 
-# A run in another state goes on.
+# A run in any other state is still running or waiting.
 ENDED = ("SUCCEEDED", "FAILED", "CANCELING", "CANCELED", "SKIPPED")
 
-# Of a run that `--if-new-data` started.
+# Description of a run that `--if-new-data` started.
 _DESCRIPTION = re.compile(r"span (?P<span>\d+) of (?P<pattern>.+)")
 
 
 @dataclass(frozen=True)
 class Package:
-    """What `yt8m compile` writes.
+    """A compiled package, as `yt8m compile` writes it.
 
     Attributes:
         text: the YAML.
         pipeline: name of the pipeline.
-        parameters: of a run of it, with all that have a value.
+        parameters: values of a run's parameters.
     """
 
     text: str
@@ -45,24 +45,24 @@ class Package:
 
     @classmethod
     def parse(cls, text: str, source: str) -> "Package":
-        """Reads a package; whether it would run is for `yt8m lint` and the API to say.
+        """Reads a package without checking it: `yt8m lint` and the API do.
 
         Raises:
-            InputError: it is none.
+            InputError: the text is not a package.
         """
         try:
             spec = load_documents(source, text)[0]
-            known = spec.get("root", {}).get("inputDefinitions", {}).get("parameters", {})
-            defaults = {name: entry["defaultValue"] for name, entry in known.items() if "defaultValue" in entry}
+            parameters = spec.get("root", {}).get("inputDefinitions", {}).get("parameters", {})
+            defaults = {name: entry["defaultValue"] for name, entry in parameters.items() if "defaultValue" in entry}
             return cls(text, spec["pipelineInfo"]["name"], defaults)
         except (InputError, IndexError, AttributeError, KeyError, TypeError):
-            raise InputError(f"{source}: is no compiled package, expected what `yt8m compile` writes") from None
+            raise InputError(f"{source}: not a compiled package, expected what `yt8m compile` writes") from None
 
     def given(self, parameters: Mapping[str, Any]) -> "Package":
-        """With other values of its parameters.
+        """The package with other values of its parameters.
 
         Raises:
-            InputError: it has no such parameter.
+            InputError: the package has no such parameter.
         """
         if unknown := sorted(parameters.keys() - self.parameters.keys()):
             raise InputError(f"the package has no parameter {unknown[0]}, allowed: {', '.join(self.parameters)}")
@@ -70,17 +70,17 @@ class Package:
 
     @property
     def experiment(self) -> str:
-        """Name of the experiment, which may stand there as a whole entry of an experiment file."""
+        """Name of the experiment; the parameter may hold a whole entry of an experiment file."""
         return str(self.parameters.get("experiment", self.pipeline)).partition(":")[0]
 
     @property
     def version(self) -> str:
-        """Name of the version: the same for the same bytes."""
+        """Name of the version, a hash of the package."""
         return f"{self.pipeline}-{hashlib.sha256(self.text.encode()).hexdigest()[:16]}"
 
 
 def upload(connection: Connection, package: Package) -> tuple[V2beta1PipelineVersionReference, bool]:
-    """Makes the package a version of its pipeline, unless it is one.
+    """Uploads the package as a version of its pipeline, unless that version exists.
 
     Returns:
         The version, and whether it is new.
@@ -91,20 +91,18 @@ def upload(connection: Connection, package: Package) -> tuple[V2beta1PipelineVer
     purpose, api, space = "upload the package", connection.client.pipelines, connection.namespace
 
     def find_pipeline() -> Any:
-        named = named_filter(package.pipeline)
-        return next(
-            connection.every(purpose, api.pipeline_service_list_pipelines, "pipelines", namespace=space, filter=named),
-            None,
-        )
+        by_name = named_filter(package.pipeline)
+        method = api.pipeline_service_list_pipelines
+        return next(connection.list_all(purpose, method, "pipelines", namespace=space, filter=by_name), None)
 
     def make_pipeline() -> Any:
         body = V2beta1Pipeline(name=package.pipeline, display_name=package.pipeline, namespace=space)
-        return connection.ask(purpose, api.pipeline_service_create_pipeline, body)
+        return connection.call(purpose, api.pipeline_service_create_pipeline, body)
 
     pipeline_id = connection.create(find_pipeline, make_pipeline)[0].pipeline_id
 
     def find_version() -> Any:
-        versions = connection.every(
+        versions = connection.list_all(
             purpose,
             api.pipeline_service_list_pipeline_versions,
             "pipeline_versions",
@@ -118,7 +116,7 @@ def upload(connection: Connection, package: Package) -> tuple[V2beta1PipelineVer
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder, "package.yaml")
             file.write_text(package.text, "utf-8")
-            return connection.ask(
+            return connection.call(
                 purpose,
                 uploads.upload_pipeline_version,
                 str(file),
@@ -134,22 +132,22 @@ def upload(connection: Connection, package: Package) -> tuple[V2beta1PipelineVer
 
 
 def find_experiment(connection: Connection, name: str) -> str | None:
-    """The id of KFP's experiment of that name; None if there is none."""
+    """Id of the KFP experiment of that name; None if there is none."""
     method = connection.client.experiments.experiment_service_list_experiments
-    space, named = connection.namespace, named_filter(name)
-    found = connection.every("list experiments", method, "experiments", namespace=space, filter=named)
-    return next((experiment.experiment_id for experiment in found), None)
+    space, by_name = connection.namespace, named_filter(name)
+    experiments = connection.list_all("list experiments", method, "experiments", namespace=space, filter=by_name)
+    return next((experiment.experiment_id for experiment in experiments), None)
 
 
 def make_experiment(connection: Connection, name: str) -> str:
-    """The id of KFP's experiment of that name, which is made if there is none."""
+    """Id of the KFP experiment of that name, which is created if there is none."""
     method = connection.client.experiments.experiment_service_create_experiment
     body = V2beta1Experiment(display_name=name, namespace=connection.namespace)
-    found, _ = connection.create(
+    experiment_id, _ = connection.create(
         lambda: find_experiment(connection, name),
-        lambda: connection.ask("create the experiment", method, body).experiment_id,
+        lambda: connection.call("create the experiment", method, body).experiment_id,
     )
-    return str(found)
+    return str(experiment_id)
 
 
 def start(
@@ -161,16 +159,16 @@ def start(
     description: str = "",
     service_account: str = "",
 ) -> tuple[V2beta1Run, bool]:
-    """Starts a run, unless one of the same version and parameters is under way.
+    """Starts a run, unless one of the same version and parameters is still running.
 
     Args:
-        connection: to the API.
-        version: to run.
-        group: id of KFP's experiment.
-        name: of the run.
-        parameters: of the run.
-        description: of the run.
-        service_account: Kubernetes' account of the steps; empty for the one that KFP is set up with.
+        connection: connection to the API.
+        version: the version to run.
+        group: id of the KFP experiment.
+        name: name of the run.
+        parameters: parameters of the run.
+        description: description of the run.
+        service_account: Kubernetes service account of the steps; empty for KFP's default.
 
     Returns:
         The run, and whether it is new.
@@ -179,9 +177,9 @@ def start(
 
     def find() -> Any:
         for run in islice(runs(connection, group), PAGE_SIZE):
-            ran = run.pipeline_version_reference
-            same = ran and ran.pipeline_version_id == version.pipeline_version_id
-            if same and run.state not in ENDED and parameters_of(run) == parameters:
+            reference = run.pipeline_version_reference
+            same_version = reference and reference.pipeline_version_id == version.pipeline_version_id
+            if same_version and run.state not in ENDED and parameters_of(run) == parameters:
                 return run
         return None
 
@@ -194,24 +192,24 @@ def start(
             runtime_config=V2beta1RuntimeConfig(parameters=dict(parameters)),
             service_account=service_account or None,
         )
-        return connection.ask("start a run", api.run_service_create_run, body)
+        return connection.call("start a run", api.run_service_create_run, body)
 
     return connection.create(find, make)
 
 
 def describe_new_data(connection: Connection, group: str, parameters: Mapping[str, Any]) -> str | None:
-    """A description of a run on the newest {SPAN} of the data: there the next call finds that it has learned from it.
+    """Description for a run on the newest {SPAN} of the data; the next call reads it from the API to find the run.
 
     Args:
-        connection: to the API.
-        group: id of KFP's experiment.
-        parameters: of the run that is asked for; its data must be readable here.
+        connection: connection to the API.
+        group: id of the KFP experiment.
+        parameters: parameters of the requested run; its data must be readable from this machine.
 
     Returns:
-        The description; None if a run of the same experiment on that span, or a newer one, has succeeded or goes on.
+        The description; None if a run of the same experiment on that span, or a newer one, has succeeded or is running.
 
     Raises:
-        InputError: the data has no {SPAN}, or cannot be read here.
+        InputError: the pattern has no {SPAN}, or the data cannot be read from this machine.
     """
     from components.example_gen.input_files import SPAN, find_files
 
@@ -220,27 +218,27 @@ def describe_new_data(connection: Connection, group: str, parameters: Mapping[st
         raise InputError(f"data is {quote(pattern)}: --if-new-data needs a {{SPAN}} in it")
     newest = find_files(pattern).span
     for run in runs(connection, group):
-        described = _DESCRIPTION.fullmatch(run.description or "")
-        if not described or parameters_of(run).get("experiment") != parameters.get("experiment"):
+        description = _DESCRIPTION.fullmatch(run.description or "")
+        if not description or parameters_of(run).get("experiment") != parameters.get("experiment"):
             continue
-        learns = run.state == "SUCCEEDED" or run.state not in ENDED
-        if learns and described["pattern"] == pattern and int(described["span"]) >= newest:
+        succeeds = run.state == "SUCCEEDED" or run.state not in ENDED
+        if succeeds and description["pattern"] == pattern and int(description["span"]) >= newest:
             return None
     return f"span {newest} of {pattern}"
 
 
 def runs(connection: Connection, group: str | None) -> Any:
-    """The runs of one of KFP's experiments, or of all, the latest first."""
-    only = {"experiment_id": group} if group else {"namespace": connection.namespace}
+    """The runs of a KFP experiment, or of all experiments, latest first."""
+    scope = {"experiment_id": group} if group else {"namespace": connection.namespace}
     method = connection.client.runs.run_service_list_runs
-    return connection.every("list runs", method, "runs", sort_by="created_at desc", **only)
+    return connection.list_all("list runs", method, "runs", sort_by="created_at desc", **scope)
 
 
 def parameters_of(run: V2beta1Run) -> Mapping[str, Any]:
-    """What a run was started with."""
+    """The parameters that a run was started with."""
     return (run.runtime_config and run.runtime_config.parameters) or {}
 
 
 def named_filter(name: str) -> str:
-    """Of a list: only what has this name."""
+    """A filter for lists: resources with this display name."""
     return json.dumps({"predicates": [{"operation": "EQUALS", "key": "display_name", "stringValue": name}]})

@@ -1,1 +1,1 @@
-"""From the pipeline to a package for Kubeflow Pipelines."""
+"""Compiles the pipeline to a package for Kubeflow Pipelines."""

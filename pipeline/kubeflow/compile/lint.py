@@ -1,4 +1,4 @@
-"""The linter of compiled packages: what Kubeflow Pipelines would refuse or get wrong later, said now."""
+"""The linter for compiled packages: finds what Kubeflow Pipelines would reject or run wrongly."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -15,11 +15,11 @@ from pipeline.kubeflow.compile.settings import is_pinned
 
 SCHEMA_VERSION = "2.1.0"
 
-# Argo's names of tasks.
+# What Argo allows as the name of a task.
 TASK_NAME = re.compile(r"[a-zA-Z0-9][-a-zA-Z0-9]*")
 PIPELINE_ROOT = re.compile(r"(minio|s3|gs)://[^/\s]+(/\S*)?")
 
-# A path where a word begins: in an argument of its own, in a list, after an equals sign.
+# An absolute path at the start of a word: as an argument, in a list, after an equals sign.
 HOST_PATH = re.compile(r"(?<![^\s\"'=,\[])(?:file://)?(/[^\s\"',\]]+)")
 
 
@@ -34,10 +34,10 @@ class _Package:
 
 
 def lint(text: str) -> list[str]:
-    """What is wrong with a package, a line each; none if it can be uploaded and run.
+    """The problems of a package, one line each; empty if it can be uploaded and run.
 
     Args:
-        text: the YAML.
+        text: the package, YAML.
     """
     try:
         package = _parse(text)
@@ -65,7 +65,7 @@ def _schema(package: _Package) -> Iterator[str]:
     if package.spec.schema_version != SCHEMA_VERSION:
         yield f"schemaVersion is {package.spec.schema_version!r}, KFP reads {SCHEMA_VERSION}"
     if not PIPELINE_ROOT.fullmatch(root := package.spec.default_pipeline_root):
-        yield f"defaultPipelineRoot is {root!r}, the launcher knows minio://, s3:// and gs://"
+        yield f"defaultPipelineRoot is {root!r}, the launcher supports minio://, s3:// and gs://"
 
 
 def _names(package: _Package) -> Iterator[str]:
@@ -80,14 +80,14 @@ def _executors(package: _Package) -> Iterator[str]:
     for name, executor in package.executors.items():
         container = executor.get("container", {})
         if not executor.keys() & {"container", "importer"}:
-            yield f"executor {name}: is a {', '.join(executor)}, open-source KFP runs containers and importers"
+            yield f"executor {name}: is a {', '.join(executor)}, open-source KFP runs only containers and importers"
         if "lifecycle" in container:
             yield f"executor {name}: has a lifecycle hook, which open-source KFP never runs"
         if container and not is_pinned(container.get("image", "")):
             yield f"executor {name}: image {container.get('image')!r} has neither a tag other than latest nor a digest"
     for name in package.platform:
         if name not in package.executors:
-            yield f"platform spec: {name} is no executor, so Kubernetes never sees its settings"
+            yield f"platform spec: {name} is not an executor, so its settings have no effect"
 
 
 def _references(package: _Package) -> Iterator[str]:
@@ -96,27 +96,28 @@ def _references(package: _Package) -> Iterator[str]:
         component = components.get(task.component_ref.name)
         if component is None or component.executor_label not in package.executors:
             yield f"task {name}: has no component with an executor"
-        for needed in task.dependent_tasks:
-            if needed not in tasks:
-                yield f"task {name}: depends on {needed}, which is no task"
+        for upstream in task.dependent_tasks:
+            if upstream not in tasks:
+                yield f"task {name}: depends on {upstream}, which does not exist"
         for key, artifact in task.inputs.artifacts.items():
             source = artifact.task_output_artifact
             if source.output_artifact_key not in _outputs(package, source.producer_task).artifacts:
-                yield f"task {name}: reads {key} from {source.producer_task}.{source.output_artifact_key}: no output"
+                output = f"{source.producer_task}.{source.output_artifact_key}"
+                yield f"task {name}: reads {key} from {output}, which does not exist"
         for key, parameter in task.inputs.parameters.items():
-            produced = parameter.task_output_parameter
-            if produced.producer_task and (
-                produced.output_parameter_key not in _outputs(package, produced.producer_task).parameters
+            source = parameter.task_output_parameter
+            if source.producer_task and (
+                source.output_parameter_key not in _outputs(package, source.producer_task).parameters
             ):
-                source = f"{produced.producer_task}.{produced.output_parameter_key}"
-                yield f"task {name}: reads {key} from {source}: no output"
+                output = f"{source.producer_task}.{source.output_parameter_key}"
+                yield f"task {name}: reads {key} from {output}, which does not exist"
 
 
 def _parameters(package: _Package) -> Iterator[str]:
     spec = package.spec
     for name, parameter in spec.root.input_definitions.parameters.items():
         if not parameter.HasField("default_value"):
-            yield f"parameter {name}: has no default, a run without it would be refused"
+            yield f"parameter {name}: has no default, so KFP rejects a run without it"
         for task in spec.root.dag.tasks:
             if _is_container(package, task) and name not in _reached_by(spec, task):
                 yield f"parameter {name}: does not reach {task}"
@@ -127,11 +128,11 @@ def _host_paths(package: _Package) -> Iterator[str]:
         container = executor.get("container", {})
         texts = [*container.get("args", []), *(variable.get("value", "") for variable in container.get("env", []))]
         for path in _paths(texts, package.mounts(name)):
-            yield f"executor {name}: {path} lies on no volume that it mounts"
-    everywhere = [mount for name in package.platform for mount in package.mounts(name)]
+            yield f"executor {name}: {path} is not on a volume that it mounts"
+    all_mounts = [mount for name in package.platform for mount in package.mounts(name)]
     for name, parameter in package.spec.root.input_definitions.parameters.items():
-        for path in _paths([parameter.default_value.string_value], everywhere):
-            yield f"parameter {name}: {path} lies on no volume"
+        for path in _paths([parameter.default_value.string_value], all_mounts):
+            yield f"parameter {name}: {path} is not on a volume"
 
 
 def _paths(texts: list[str], mounts: list[str]) -> Iterator[str]:
@@ -153,7 +154,7 @@ def _is_container(package: _Package, task: str) -> bool:
 
 
 def _reached_by(spec: PipelineSpec, task: str) -> set[str]:
-    """The run's parameters that a task reads itself, or from a parameter of a task that does."""
+    """The run's parameters that a task reads, directly or through parameters of other tasks."""
     reached, waiting, seen = set(), [task], set()
     while waiting:
         current = waiting.pop()

@@ -1,4 +1,4 @@
-"""`yt8m compile`: the pipeline as a package for Kubeflow Pipelines v2, one YAML file of two documents."""
+"""Compiles the pipeline to a package for Kubeflow Pipelines v2: a YAML file with two documents."""
 
 import json
 from collections.abc import Sequence
@@ -30,40 +30,41 @@ from pipeline.kubeflow.parameters import OF_THE_DATA, OF_THE_RUN, RESOLVER, read
 from pipeline.settings import RunSettings
 from pipeline.steps import PER_EXPERIMENT, TRAITS, Step
 
-# -P: a folder `components` or `models` where the container starts is not ours.
+# -P: a folder `components` or `models` in the container's working directory must not shadow ours.
 ENTRYPOINT = ("python", "-P", "-m", "pipeline.kubeflow.container.entrypoint")
 
 PARAMETERS = ("data", "experiment", "overrides")
-# Of each step.
+# The parameter of every step but the first.
 SETTINGS = "settings"
 
 SCHEMA_VERSION, ARTIFACT_VERSION = "2.1.0", "0.0.1"
-# Types that KFP's UI knows; the containers know TFX's.
-SHOWN_AS = {"Examples": "system.Dataset", "Model": "system.Model"}
+# TFX types for which KFP's UI has a type; the containers use TFX's.
+KFP_TYPES = {"Examples": "system.Dataset", "Model": "system.Model"}
 
 
 def compile_package(cluster: ClusterSettings, data: str, experiment: str, overrides: Sequence[str] = ()) -> str:
-    """The package, the same bytes on every machine.
+    """Compiles a package, to the same bytes on every machine.
+
+    Data, experiment and overrides are the defaults of a run's parameters.
 
     Args:
-        cluster: where it will run.
-        data: pattern of the raw shards as the containers see them; this and the next two are defaults of a run's
-            parameters.
-        experiment: of the catalogue, or an entry of an experiment file.
+        cluster: settings of the cluster that will run it.
+        data: pattern of the raw shards as the containers see them.
+        experiment: name in the catalogue, or an entry of an experiment file.
         overrides: `key=value`.
 
     Raises:
-        InputError: settings that are wrong or that the cluster could not read.
+        InputError: a setting is wrong, or names a path that the cluster could not read.
     """
     defaults = {"data": data, "experiment": experiment, "overrides": json.dumps(list(overrides))}
     settings = read_parameters(**defaults)
     _refuse_unreadable(settings, cluster)
-    # How many labels there are decides nothing that a package fixes.
+    # The number of labels does not affect the package.
     places = Places(cluster.push_directory, cluster.work_directory)
     pipeline = build_pipeline(settings, Vocabulary.of_ids(settings.data.classes), places)
     steps = [RESOLVER, *(node.id for node in pipeline.components)]
     if unknown := sorted(set(cluster.steps) - set(steps)):
-        raise InputError(f"cluster.steps.{unknown[0]} is no step, allowed: {', '.join(steps)}")
+        raise InputError(f"cluster.steps.{unknown[0]} is not a step, allowed: {', '.join(steps)}")
 
     spec = PipelineSpec(sdk_version=f"tfx-{tfx_version}", schema_version=SCHEMA_VERSION)
     spec.pipeline_info.name = PIPELINE_NAME
@@ -79,7 +80,7 @@ def compile_package(cluster: ClusterSettings, data: str, experiment: str, overri
         executors[_label(node.id)] = _importer(node) if importer else _container(node.id, cluster)
     for step, task in spec.root.dag.tasks.items():
         task.caching_options.enable_cache = cluster.cache and step != RESOLVER and TRAITS[Step(step)].cached
-        if step != RESOLVER:  # what it refuses it would refuse again, minutes later
+        if step != RESOLVER:  # it would refuse the same parameters again, minutes later
             task.retry_policy.CopyFrom(_retry_policy(cluster.retries))
     spec.deployment_spec.update({"executors": executors})
 
@@ -98,7 +99,7 @@ def compile_package(cluster: ClusterSettings, data: str, experiment: str, overri
 
 def _refuse_unreadable(settings: RunSettings, cluster: ClusterSettings) -> None:
     data, encoder, start = settings.data, settings.model.encoder, settings.training.warm_start
-    # Beam reads records and vocabulary, TensorFlow pushed models, KFP's launcher what is imported.
+    # Beam reads records and the vocabulary, TensorFlow pushed models, KFP's launcher imported artifacts.
     for option, paths, stores in (
         ("--data", [data.pattern], ("gs://", "s3://")),
         ("data.test_data", [data.test_data], ("gs://", "s3://")),
@@ -111,8 +112,8 @@ def _refuse_unreadable(settings: RunSettings, cluster: ClusterSettings) -> None:
                 allowed = f"{', '.join(stores)} or a path in {cluster.mounted()}"
                 raise InputError(f"{option} is {quote(path)}, allowed on a cluster: {allowed}")
     if settings.hyperparameters and not settings.hyperparameters.startswith(("minio://", "s3://", "gs://")):
-        found = quote(settings.hyperparameters)
-        raise InputError(f"hyperparameters is {found}, allowed on a cluster: minio://, s3://, gs://")
+        value = quote(settings.hyperparameters)
+        raise InputError(f"hyperparameters is {value}, allowed on a cluster: minio://, s3://, gs://")
 
 
 def _retry_policy(retries: Retries) -> PipelineTaskSpec.RetryPolicy:
@@ -123,7 +124,7 @@ def _retry_policy(retries: Retries) -> PipelineTaskSpec.RetryPolicy:
 
 
 def _label(step: str) -> str:
-    """Of a step's executor."""
+    """Label of a step's executor."""
     return f"exec-{step}"
 
 
@@ -149,10 +150,8 @@ def _add_step(spec: PipelineSpec, node: BaseNode) -> None:
         shown.schema_title, shown.schema_version = title, ARTIFACT_VERSION
     component.input_definitions.parameters[SETTINGS].parameter_type = ParameterType.STRING
     settings = task.inputs.parameters[SETTINGS].task_output_parameter
-    settings.producer_task, settings.output_parameter_key = (
-        RESOLVER,
-        OF_THE_RUN if node.id in PER_EXPERIMENT else OF_THE_DATA,
-    )
+    settings.producer_task = RESOLVER
+    settings.output_parameter_key = OF_THE_RUN if node.id in PER_EXPERIMENT else OF_THE_DATA
     for name, channel in node.inputs.items():
         component.input_definitions.artifacts[name].artifact_type.CopyFrom(_type(channel))
         source = task.inputs.artifacts[name].task_output_artifact
@@ -166,11 +165,11 @@ def _name(component: ComponentSpec, task: PipelineTaskSpec, step: str) -> None:
 
 
 def _type(channel: tfx.types.BaseChannel) -> ArtifactTypeSchema:
-    title = SHOWN_AS.get(channel.type.TYPE_NAME, "system.Artifact")
+    title = KFP_TYPES.get(channel.type.TYPE_NAME, "system.Artifact")
     return ArtifactTypeSchema(schema_title=title, schema_version=ARTIFACT_VERSION)
 
 
-def _container(step: str, cluster: ClusterSettings, more: Sequence[str] = ()) -> dict[str, Any]:
+def _container(step: str, cluster: ClusterSettings, more_arguments: Sequence[str] = ()) -> dict[str, Any]:
     node = cluster.node(step)
     arguments = ["--step", step, "--executor_input", "{{$}}", "--push_directory", cluster.push_directory]
     if cluster.work_directory:
@@ -179,7 +178,7 @@ def _container(step: str, cluster: ClusterSettings, more: Sequence[str] = ()) ->
         "container": {
             "image": node.image or cluster.image,
             "command": list(ENTRYPOINT),
-            "args": [*arguments, *more],
+            "args": [*arguments, *more_arguments],
             "resources": json_format.MessageToDict(resources(node)),
             "env": [{"name": name, "value": value} for name, value in sorted(cluster.env.items())],
         }
@@ -192,6 +191,6 @@ def _importer(node: tfx.dsl.Importer) -> dict[str, Any]:
         "importer": {
             "artifactUri": {"constant": node.exec_properties["artifact_uri"]},
             "typeSchema": json_format.MessageToDict(_type(channel)),
-            "reimport": True,  # else KFP takes what it found there before, whatever lies there now
+            "reimport": True,  # else KFP reuses an earlier import even if the files have changed
         }
     }

@@ -1,4 +1,4 @@
-"""What Kubernetes must know of a step: resources, nodes, volumes, secrets, labels, a time limit."""
+"""Kubernetes' settings of a step: resources, nodes, volumes, secrets, labels, a time limit."""
 
 from kfp.kubernetes.kubernetes_executor_config_pb2 import KubernetesExecutorConfig
 from kfp.pipeline_spec.pipeline_spec_pb2 import PipelineDeploymentConfig
@@ -7,7 +7,7 @@ from pipeline.kubeflow.compile.settings import ClusterSettings, Node
 
 
 def resources(node: Node) -> PipelineDeploymentConfig.PipelineContainerSpec.ResourceSpec:
-    """The part of it that has its place in the pipeline spec."""
+    """CPU, memory and GPUs, which the pipeline spec holds."""
     spec = PipelineDeploymentConfig.PipelineContainerSpec.ResourceSpec(
         resource_cpu_request=node.cpu,
         resource_cpu_limit=node.cpu,
@@ -20,14 +20,14 @@ def resources(node: Node) -> PipelineDeploymentConfig.PipelineContainerSpec.Reso
 
 
 def executor_config(cluster: ClusterSettings, step: str) -> KubernetesExecutorConfig:
-    """The rest, for the platform spec.
+    """All other settings, which the platform spec holds.
 
-    Where a field has a plain form and one that takes parameters, both are set: backends before 2.5 read the first.
+    Where a field has a plain form and one that takes parameters, both are set: backends before 2.5 read the plain one.
     """
     node, config = cluster.node(step), KubernetesExecutorConfig(image_pull_policy=cluster.image_pull_policy)
     config.node_selector.labels.update(node.node_selector)
-    for wanted in node.tolerations:
-        config.tolerations.add(**wanted.model_dump())
+    for toleration in node.tolerations:
+        config.tolerations.add(**toleration.model_dump())
     for volume in cluster.volumes:
         mount = config.pvc_mount.add(constant=volume.claim, mount_path=volume.path, sub_path=volume.sub_path)
         mount.pvc_name_parameter.runtime_value.constant.string_value = volume.claim
@@ -37,8 +37,8 @@ def executor_config(cluster: ClusterSettings, step: str) -> KubernetesExecutorCo
         for variable, key in sorted(secret.env.items()):
             source.key_to_env.add(secret_key=key, env_var=variable)
     for name in cluster.image_pull_secrets:
-        pull = config.image_pull_secret.add(secret_name=name)
-        pull.secret_name_parameter.runtime_value.constant.string_value = name
+        pull_secret = config.image_pull_secret.add(secret_name=name)
+        pull_secret.secret_name_parameter.runtime_value.constant.string_value = name
     if node.shared_memory:
         config.empty_dir_mounts.add(
             volume_name="shared-memory", mount_path="/dev/shm", medium="Memory", size_limit=node.shared_memory

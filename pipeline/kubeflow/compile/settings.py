@@ -1,4 +1,4 @@
-"""The `cluster:` block: what a package must know of the cluster that it will run on."""
+"""The `cluster:` block: settings of the cluster that a package will run on."""
 
 import re
 from collections.abc import Sequence
@@ -20,11 +20,11 @@ from pipeline.settings import apply_overrides
 from pipeline.steps import TRAITS
 from pipeline.validation import explain
 
-# The steps that train.
+# The steps that train, on GPU nodes.
 GPU_STEPS = frozenset(step for step, traits in TRAITS.items() if traits.gpu)
 
-# Where KFP's launcher puts artifacts and itself.
-LAUNCHERS = re.compile(r"/(minio|s3|gcs|oci|kfp[^/]*|var/run|proc|sys|dev)?(/.*)?")
+# Paths of artifacts, of KFP's launcher and of the system, where no volume may be mounted.
+RESERVED = re.compile(r"/(minio|s3|gcs|oci|kfp[^/]*|var/run|proc|sys|dev)?(/.*)?")
 PINNED = re.compile(r"[^\s@]+(:(?!latest$)[\w][\w.-]*|@sha256:[0-9a-f]{64})")
 
 Quantity = Annotated[
@@ -45,7 +45,7 @@ Folder = Annotated[str, StringConstraints(pattern=r"^/[^/\s]+(/[^/\s]+)*$")]
 
 
 class Volume(Settings):
-    """A persistent volume claim that every step mounts; several steps use it at once, so ReadWriteMany."""
+    """A persistent volume claim that every step mounts; it needs ReadWriteMany, as steps run side by side."""
 
     claim: Name
     path: Folder
@@ -53,21 +53,21 @@ class Volume(Settings):
 
     @field_validator("path")
     @classmethod
-    def _is_not_the_launchers(cls, path: str) -> str:
-        if LAUNCHERS.fullmatch(path):
+    def _is_not_reserved(cls, path: str) -> str:
+        if RESERVED.fullmatch(path):
             raise ValueError(f"path is {path!r}, which KFP or the system uses, say /mnt/data")
         return path
 
 
 class Secret(Settings):
-    """A secret of the namespace; `env` says which of its keys becomes which variable."""
+    """A secret of the namespace; `env` maps environment variables to its keys."""
 
     name: Name
     env: dict[Variable, str]
 
 
 class Toleration(Settings):
-    """Lets a step onto nodes with this taint."""
+    """Allows a step on nodes with this taint."""
 
     key: str = ""
     operator: Literal["Exists", "Equal"] = "Exists"
@@ -76,7 +76,7 @@ class Toleration(Settings):
 
 
 class Node(Settings):
-    """What a step asks of the node that it runs on; it gets as much CPU and memory as it asks for, and no more."""
+    """The resources that a step requests from its node; CPU and memory are also its limits."""
 
     image: str = ""
     cpu: Quantity = "4"
@@ -97,7 +97,7 @@ class Node(Settings):
 
 
 class GpuNode(Node):
-    """A node with a GPU; the shared memory is counted as the step's."""
+    """A node with a GPU; the shared memory counts towards the step's memory."""
 
     cpu: Quantity = "8"
     memory: Quantity = "32Gi"
@@ -107,7 +107,7 @@ class GpuNode(Node):
 
 
 class Retries(Settings):
-    """How often a failed step is begun again, and after how many seconds: each time `backoff_factor` times longer."""
+    """How often a failed step is retried, and after how many seconds; `backoff_factor` lengthens each pause."""
 
     max_retries: Annotated[int, Field(ge=0, le=1000)] = 2
     backoff_seconds: Count = 60
@@ -116,12 +116,12 @@ class Retries(Settings):
 
 
 class ClusterSettings(Settings):
-    """Where the steps of a package run, and what they find there.
+    """Settings of the cluster that the steps of a package run on.
 
-    Trainer and Tuner run on nodes as `gpu` says, the others as `cpu` says; `steps` changes keys of those for single
-    steps. `image` has a tag other than latest or a digest. `work_directory` is where Trainer and Tuner keep what a
-    killed one goes on from; it lies on one of the volumes. Blessed models are pushed to `push_directory`, on one of the
-    volumes or gs://.
+    Trainer and Tuner run on nodes with the settings `gpu`, the others with `cpu`; `steps` changes keys of these for
+    single steps. `image` has a tag other than latest or a digest. `work_directory`, on one of the volumes, holds the
+    checkpoints from which a killed Trainer or Tuner resumes. Blessed models are pushed to `push_directory`, on one of
+    the volumes or gs://.
     """
 
     image: str
@@ -142,17 +142,17 @@ class ClusterSettings(Settings):
 
     @model_validator(mode="before")
     @classmethod
-    def _steps_start_from_cpu_or_gpu(cls, given: Any) -> Any:
-        steps = given.get("steps") if isinstance(given, dict) else None
+    def _steps_start_from_cpu_or_gpu(cls, content: Any) -> Any:
+        steps = content.get("steps") if isinstance(content, dict) else None
         if not isinstance(steps, dict):
-            return given
+            return content
         merged = {}
         for step, own in steps.items():
             group, kind = ("gpu", GpuNode) if step in GPU_STEPS else ("cpu", Node)
-            base = given.get(group) or {}
-            whole = isinstance(own, dict) and isinstance(base, dict)
-            merged[step] = {**kind().model_dump(), **base, **own} if whole else own
-        return {**given, "steps": merged}
+            base = content.get(group) or {}
+            mappings = isinstance(own, dict) and isinstance(base, dict)
+            merged[step] = {**kind().model_dump(), **base, **own} if mappings else own
+        return {**content, "steps": merged}
 
     @field_validator("image")
     @classmethod
@@ -170,15 +170,15 @@ class ClusterSettings(Settings):
         return self
 
     def node(self, step: str) -> Node:
-        """What a step asks for."""
+        """The node settings of a step."""
         return self.steps.get(step) or (self.gpu if step in GPU_STEPS else self.cpu)
 
     def on_a_volume(self, path: str) -> bool:
-        """Whether the path lies on a volume that the steps mount."""
+        """Whether the path is on a volume that the steps mount."""
         return ".." not in Path(path).parts and any(Path(path).is_relative_to(volume.path) for volume in self.volumes)
 
     def mounted(self) -> str:
-        """The volumes' paths, in words."""
+        """Paths of the volumes, for messages."""
         return ", ".join(volume.path for volume in self.volumes) or "one of cluster.volumes, of which there are none"
 
 
@@ -187,14 +187,14 @@ class _File(Settings):
 
 
 def read_cluster(file: Path, overrides: Sequence[str] = ()) -> ClusterSettings:
-    """The cluster's settings from a YAML file with the one key `cluster`.
+    """Reads the cluster's settings from a YAML file with the single key `cluster`.
 
     Args:
-        file: YAML.
+        file: the YAML file.
         overrides: `cluster.key=value`, values as YAML.
 
     Raises:
-        InputError: names the file, the key, the value and what is allowed.
+        InputError: a setting is wrong; names the file, the key, the value and what is allowed.
     """
     content = read_yaml("--cluster", file)
     if not isinstance(content, dict):
@@ -207,7 +207,7 @@ def read_cluster(file: Path, overrides: Sequence[str] = ()) -> ClusterSettings:
 
 
 def is_pinned(image: str) -> bool:
-    """Whether an image's name means the same image tomorrow."""
+    """Whether an image's name has a tag other than latest, or a digest."""
     return bool(PINNED.fullmatch(image))
 
 

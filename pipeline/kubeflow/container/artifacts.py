@@ -1,4 +1,4 @@
-"""Artifacts as KFP's launcher hands them over and takes them back, and as TFX's executors know them."""
+"""Converts artifacts between the forms of KFP's launcher and of TFX's executors."""
 
 import json
 import os
@@ -14,11 +14,11 @@ from tfx.types.artifact import PropertyType
 from components.champion_resolver import VERSION
 from models.errors import InputError
 
-# Where the launcher copies to, and from, what lies in a store.
+# Local folders to and from which the launcher copies an object store's artifacts.
 FOLDERS = {"minio://": "/minio/", "s3://": "/s3/", "gs://": "/gcs/"}
 
-# What KFP adds to an artifact's metadata.
-OF_KFP = ("store_session_info", "display_name")
+# Properties that KFP adds to an artifact's metadata.
+KFP_PROPERTIES = ("store_session_info", "display_name")
 
 Artifacts = dict[str, list[tfx.dsl.Artifact]]
 Types = Mapping[str, type[tfx.dsl.Artifact]]
@@ -27,7 +27,7 @@ _CASTS = {PropertyType.INT: int, PropertyType.FLOAT: float, PropertyType.STRING:
 
 
 def local_path(uri: str) -> str:
-    """Where the launcher has an artifact; a URI without a scheme (kfp.local's) is its own path."""
+    """The launcher's local path of an artifact; a URI without a scheme (from kfp.local) is already a path."""
     for scheme, folder in FOLDERS.items():
         if uri.startswith(scheme):
             return folder + uri.removeprefix(scheme)
@@ -36,7 +36,7 @@ def local_path(uri: str) -> str:
 
 @dataclass(frozen=True)
 class ExecutorInput:
-    """What the launcher says to a container: the `{{$}}` of the package."""
+    """A container's input from the launcher: the `{{$}}` of the package."""
 
     content: Mapping[str, Any]
 
@@ -52,46 +52,47 @@ class ExecutorInput:
 
     @property
     def output_file(self) -> Path:
-        """Where the launcher looks for what the step says of its outputs."""
+        """Where the step writes an ExecutorOutput for the launcher."""
         return Path(self.content["outputs"]["outputFile"])
 
     def uri(self, side: str, name: str) -> str:
-        """Of an artifact of `inputs` or `outputs`.
+        """The URI of an artifact in `inputs` or `outputs`.
 
         Raises:
-            InputError: the launcher names no such artifact.
+            InputError: there is no such artifact.
         """
-        found = self.content.get(side, {}).get("artifacts", {}).get(name, {}).get("artifacts")
-        if not found:
-            raise InputError(f"the package has no {side[:-1]} {name}, which this image needs: compile it anew")
-        return found[0]["uri"]
+        artifacts = self.content.get(side, {}).get("artifacts", {}).get(name, {}).get("artifacts")
+        if not artifacts:
+            raise InputError(f"the package has no {side[:-1]} {name}, which this image needs: compile it again")
+        return artifacts[0]["uri"]
 
     def inputs(self, types: Types) -> Artifacts:
         """The input artifacts, at their local paths.
 
-        The launcher leaves out their types, which the pipeline knows, and the directories that hold no file, which
-        object stores don't know.
+        The launcher passes neither their types, which the pipeline knows, nor empty directories, which object stores
+        don't have.
 
         Raises:
-            InputError: an artifact that should hold files holds none.
+            InputError: an artifact other than a missing champion has no file.
         """
         return {name: [self._input(name, kind)] for name, kind in types.items()}
 
     def outputs(self, types: Types) -> Artifacts:
-        """The output artifacts: empty directories, whatever an earlier attempt has left there."""
-        made = {}
+        """The output artifacts, with empty directories: leftovers of an earlier attempt are removed."""
+        artifacts = {}
         for name, kind in types.items():
             artifact = kind()
             artifact.uri = local_path(self.uri("outputs", name))
             shutil.rmtree(artifact.uri, ignore_errors=True)
             os.makedirs(artifact.uri)
-            made[name] = [artifact]
-        return made
+            artifacts[name] = [artifact]
+        return artifacts
 
     def _input(self, name: str, kind: type[tfx.dsl.Artifact]) -> tfx.dsl.Artifact:
         uri = self.uri("inputs", name)
-        [given, *_] = self.content["inputs"]["artifacts"][name]["artifacts"]
-        metadata = {key: _unwrapped(value) for key, value in (given.get("metadata") or {}).items() if key not in OF_KFP}
+        [passed, *_] = self.content["inputs"]["artifacts"][name]["artifacts"]
+        properties = (passed.get("metadata") or {}).items()
+        metadata = {key: _unwrapped(value) for key, value in properties if key not in KFP_PROPERTIES}
         artifact = kind()
         artifact.uri = local_path(uri)
         for key, value in metadata.items():
@@ -99,16 +100,16 @@ class ExecutorInput:
         os.makedirs(artifact.uri, exist_ok=True)
         no_champion = metadata.get(VERSION) == ""
         if not no_champion and not any(files for _, _, files in os.walk(artifact.uri)):
-            raise InputError(f"input {name} is {uri}, which holds no file: the step that wrote it must run again")
+            raise InputError(f"input {name} is {uri}, which has no files: run the step that wrote it again")
         return artifact
 
 
 def metadata_of(artifact: tfx.dsl.Artifact, uris: Mapping[str, str]) -> dict[str, Any]:
-    """The properties of an artifact, without those that are not set: the launcher cannot read null.
+    """The properties of an artifact that are set, as the launcher cannot read null.
 
     Args:
         artifact: an executor's output.
-        uris: by the local path of an artifact; properties that name one name its URI instead.
+        uris: local path of an artifact -> its URI; replaces properties that are such a path.
     """
     message = artifact.mlmd_artifact
     properties = {
@@ -123,7 +124,7 @@ def metadata_of(artifact: tfx.dsl.Artifact, uris: Mapping[str, str]) -> dict[str
 
 
 def _unwrapped(value: Any) -> Any:
-    """What KFP's metadata store wraps: {"list": [...]} and {"struct": {...}}."""
+    """The value without the wrapping of KFP's metadata store: {"list": [...]} or {"struct": {...}}."""
     if isinstance(value, dict) and len(value) == 1:
         [(kind, inner)] = value.items()
         if isinstance(inner, {"list": list, "struct": dict}.get(kind, ())):
@@ -132,13 +133,14 @@ def _unwrapped(value: Any) -> Any:
 
 
 def _set_property(artifact: tfx.dsl.Artifact, key: str, value: Any) -> None:
-    known = (artifact.PROPERTIES or {}).get(key)
-    if known:
-        setattr(artifact, key, _CASTS.get(known.type, lambda given: given)(value))
+    declared = (artifact.PROPERTIES or {}).get(key)
+    if declared:
+        cast = _CASTS.get(declared.type)
+        setattr(artifact, key, cast(value) if cast else value)
     elif isinstance(value, str):
         artifact.set_string_custom_property(key, value)
     elif isinstance(value, bool | int) or (isinstance(value, float) and value.is_integer()):
-        artifact.set_int_custom_property(key, int(value))  # the store has numbers of one kind
+        artifact.set_int_custom_property(key, int(value))  # the store has only doubles
     elif isinstance(value, float):
         artifact.set_float_custom_property(key, value)
     elif value is not None:

@@ -1,6 +1,6 @@
-"""What the containers of a package run: `python -P -m pipeline.kubeflow.container.entrypoint`.
+"""The command of a package's containers: `python -P -m pipeline.kubeflow.container.entrypoint`.
 
-KFP's launcher has copied the inputs to local paths and copies the outputs from theirs when this process ends well.
+KFP's launcher copies inputs to local paths before, and outputs from local paths after this process has succeeded.
 """
 
 import argparse
@@ -19,58 +19,58 @@ USER_MISTAKE, FAILURE = 2, 1
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs one step; returns the exit code.
+    """Runs one step and returns its exit code.
 
-    0 done, 2 a mistake that trying again cannot mend, 1 anything else. SIGTERM makes Trainer and Tuner save a
-    checkpoint and exit with 143. Whatever is not 0 leaves no output file, so nothing is published.
+    0: success. 2: the user's mistake, which a retry cannot cure. 143: stopped by SIGTERM, after Trainer or Tuner has
+    saved a checkpoint. 1: any other failure. A step that fails leaves no output file and so publishes nothing.
     """
-    given = _parser().parse_args(arguments)
+    options = _parser().parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s", force=True)
     os.environ |= {"TFX_ANALYTICS": "0", "PYTHONSAFEPATH": "1"}
     try:
-        _run(given)
+        _run(options)
     except InputError as error:
-        return _say(given.step, str(error), USER_MISTAKE)
-    except SystemExit as stopped:
-        return _say(given.step, "stopped by SIGTERM; what was trained is saved", int(stopped.code or FAILURE))
+        return _report(options.step, str(error), USER_MISTAKE)
+    except SystemExit as stop:
+        return _report(options.step, "stopped by SIGTERM; progress is saved", int(stop.code or FAILURE))
     except Exception as error:
         traceback.print_exc()
-        return _say(given.step, f"{type(error).__name__}: {next(iter(str(error).splitlines()), '')}", FAILURE)
+        return _report(options.step, f"{type(error).__name__}: {next(iter(str(error).splitlines()), '')}", FAILURE)
     return 0
 
 
-def _say(step: str, reason: str, code: int) -> int:
+def _report(step: str, reason: str, code: int) -> int:
     sys.stderr.write(f"error: {step}: {reason}\n")
     return code
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="kubeflow_entrypoint", description="Runs one step of a compiled package.")
-    parser.add_argument("--step", required=True, help="Its name in the package.")
+    parser.add_argument("--step", required=True, help="Name of the step.")
     parser.add_argument("--executor_input", required=True, metavar="JSON", help="From KFP's launcher.")
     parser.add_argument("--push_directory", required=True, help="Where blessed models are published.")
-    parser.add_argument("--work_directory", default="", help="Where a killed training is gone on from.")
-    parser.add_argument("--graph", default="", help="Of the package, for its first step.")
+    parser.add_argument("--work_directory", default="", help="Checkpoints from which a killed training resumes.")
+    parser.add_argument("--graph", default="", help="Edges of the package's graph, for the first step.")
     return parser
 
 
-def _run(given: argparse.Namespace) -> None:
-    # Imported here: TFX takes seconds, --help and a wrong argument should not.
+def _run(options: argparse.Namespace) -> None:
+    # Imported here because TFX takes seconds, which --help and a wrong argument should not.
     from pipeline.kubeflow.container.artifacts import ExecutorInput
     from pipeline.kubeflow.container.step import run_step
     from pipeline.kubeflow.graph import SEPARATOR, Places
     from pipeline.kubeflow.parameters import RESOLVER, ResolvedSettings, resolve_parameters
 
-    executor_input = ExecutorInput.parse(given.executor_input)
-    executor_input.output_file.unlink(missing_ok=True)  # of an earlier attempt in the same pod
-    places = Places(given.push_directory, given.work_directory)
-    if given.step == RESOLVER:
-        graph = given.graph.split(SEPARATOR)
+    executor_input = ExecutorInput.parse(options.executor_input)
+    executor_input.output_file.unlink(missing_ok=True)  # left by an earlier attempt in the same pod
+    places = Places(options.push_directory, options.work_directory)
+    if options.step == RESOLVER:
+        graph = options.graph.split(SEPARATOR)
         resolved = resolve_parameters(**executor_input.parameters, places=places, graph=graph)
         output = {"parameterValues": resolved.for_steps()}
     else:
         resolved = ResolvedSettings.model_validate_json(executor_input.parameters["settings"])
-        output = run_step(given.step, executor_input, resolved, places)
+        output = run_step(options.step, executor_input, resolved, places)
     _write(executor_input.output_file, output)
 
 
@@ -83,7 +83,7 @@ def _write(path: Path, output: dict[str, Any]) -> None:
 
 if __name__ == "__main__":
     code = main()
-    # Not sys.exit: threads of libraries that were left behind could keep the step running, or abort it.
+    # Not sys.exit: leftover threads of libraries could keep the process running, or abort it.
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)

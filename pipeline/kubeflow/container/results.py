@@ -1,4 +1,4 @@
-"""What KFP's UI shows of a step: its page (system.HTML) and its scores (system.Metrics)."""
+"""Outputs of a step for KFP's UI: its page (system.HTML) and its scores (system.Metrics)."""
 
 import json
 import logging
@@ -25,45 +25,45 @@ from pipeline.steps import Step
 
 _logger = logging.getLogger(__name__)
 
-# Makes a page of the step's outputs (paths by name) and the settings of the run.
+# Renders a page from the step's outputs (paths by name) and the settings of the run.
 Render = Callable[[Mapping[str, str], RunSettings], str]
 
 
 def write_page(step: str, outputs: Mapping[str, str], settings: RunSettings, path: Path) -> None:
-    """Writes a step's page; one that cannot be made says so and fails nothing.
+    """Writes a step's page; an error is written to the page and fails nothing.
 
     Args:
-        step: one of those that have a page.
+        step: a step with a page.
         outputs: paths of its artifacts by name.
-        settings: of the run.
-        path: the file.
+        settings: settings of the run.
+        path: the file to write.
     """
     try:
         html = _PAGES[step](outputs, settings)
     except Exception:
-        _logger.exception("the page of %s could not be made", step)
-        html = f"<p>This page of {step} could not be made: the step's log says why.</p>"
+        _logger.exception("the page of %s could not be rendered", step)
+        html = f"<p>This page of {step} could not be rendered: the step's log says why.</p>"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(html, "utf-8")
 
 
 def scores(outputs: Mapping[str, str]) -> dict[str, float]:
-    """What the Evaluator measured on all test videos; none where it cannot be read."""
+    """The Evaluator's scores of all test videos; empty if they cannot be read."""
     try:
-        found = Verdict.read(outputs["evaluation"]).overall.scores
+        overall = Verdict.read(outputs["evaluation"]).overall.scores
     except Exception:
         _logger.exception("the scores could not be read")
         return {}
-    return {name: float(score) for name, score in found.items() if name in MEASURED and math.isfinite(score)}
+    return {name: float(score) for name, score in overall.items() if name in MEASURED and math.isfinite(score)}
 
 
 def log_results(model: str, outputs: Mapping[str, str], settings: RunSettings) -> None:
-    """Writes what the Evaluator measured, and what a comparison of runs needs, to the log, a line each.
+    """Logs one line with the scores and one with everything that a comparison of runs needs.
 
     Args:
-        model: path of the candidate, with the log of its training.
+        model: path of the candidate, which has its training log.
         outputs: paths of the Evaluator's artifacts by name.
-        settings: of the run.
+        settings: settings of the run.
     """
     _logger.info(log_line(log_lines.SCORES, scores(outputs)))
     try:

@@ -1,4 +1,4 @@
-"""One step of the pipeline, run in a container."""
+"""Runs one step of the pipeline in a container."""
 
 import logging
 import shutil
@@ -28,44 +28,45 @@ from pipeline.steps import Step
 _logger = logging.getLogger(__name__)
 
 
-def run_step(name: str, given: ExecutorInput, resolved: ResolvedSettings, places: Places) -> dict[str, Any]:
-    """Runs a node of the pipeline that the settings make, as the local runner does.
+def run_step(name: str, executor_input: ExecutorInput, resolved: ResolvedSettings, places: Places) -> dict[str, Any]:
+    """Runs a step as the local runner does.
 
     Args:
-        name: the node's id.
-        given: what the launcher says.
-        resolved: what the first step made of the run's parameters.
-        places: of the package.
+        name: the step's id.
+        executor_input: the launcher's input.
+        resolved: output of the first step.
+        places: directories of the package.
 
     Returns:
-        What the launcher wants to know: the metadata of each output, `{"artifacts": ...}` of KFP's ExecutorOutput.
+        KFP's ExecutorOutput for the launcher: `{"artifacts": ...}` with the metadata of each output.
 
     Raises:
-        InputError: the package is another image's, an input is not there, or what the node itself refuses.
+        InputError: the package and this image differ, an input has no files, or the step itself raises it.
     """
     settings = resolved.settings
-    scratch = given.output_file.parent / "scratch"
-    here = Places(places.push_directory, places.work_directory or str(scratch))
-    pipeline = build_pipeline(settings, find_vocabulary(settings.data), here)
+    scratch = executor_input.output_file.parent / "scratch"
+    own_places = Places(places.push_directory, places.work_directory or str(scratch))
+    pipeline = build_pipeline(settings, find_vocabulary(settings.data), own_places)
     node = next((node for node in pipeline.components if node.id == name), None)
     if not isinstance(node, BaseComponent):
-        raise InputError(f"this image has no step {name}: compile the package anew with the image's release")
-    inputs = given.inputs({key: channel.type for key, channel in node.inputs.items()})
-    outputs = given.outputs({key: channel.type for key, channel in node.outputs.items()})
+        raise InputError(f"this image has no step {name}: compile the package again with the image's release")
+    inputs = executor_input.inputs({key: channel.type for key, channel in node.inputs.items()})
+    outputs = executor_input.outputs({key: channel.type for key, channel in node.outputs.items()})
     for side, artifacts in (("input", inputs), ("output", outputs)):
         for key, [artifact] in artifacts.items():
-            _logger.info("%s %s: %s at %s", side, key, given.uri(f"{side}s", key), artifact.uri)
+            _logger.info("%s %s: %s at %s", side, key, executor_input.uri(f"{side}s", key), artifact.uri)
     properties = exec_properties(pipeline, name)
     if name == Step.EXAMPLE_GEN:
         properties["span"] = resolved.span
     _executor(node, beam_args(settings.beam), scratch).Do(inputs, outputs, properties)
     shutil.rmtree(scratch, ignore_errors=True)
     outputs_utils.tag_output_artifacts_with_version(outputs)
-    return {"artifacts": _told(given, inputs, outputs) | _results(name, given, inputs, outputs, settings)}
+    artifacts = _output_artifacts(executor_input, inputs, outputs)
+    return {"artifacts": artifacts | _shown_artifacts(name, executor_input, inputs, outputs, settings)}
 
 
 def exec_properties(pipeline: tfx.dsl.Pipeline, name: str) -> dict[str, Any]:
-    """What the node's executor gets, in the form in which TFX's launcher would give it."""
+    """The execution properties of a step, in the form of TFX's launcher."""
     [node] = [
         node.pipeline_node for node in Compiler().compile(pipeline).nodes if node.pipeline_node.node_info.id == name
     ]
@@ -80,22 +81,24 @@ def _executor(node: BaseComponent, arguments: list[str], scratch: Path) -> BaseE
     return executor(BaseExecutor.Context(tmp_dir=str(scratch), unique_id="0"))
 
 
-def _told(given: ExecutorInput, inputs: Artifacts, outputs: Artifacts) -> dict[str, Any]:
-    uris = {artifact.uri: given.uri("inputs", key) for key, [artifact] in inputs.items()}
-    told = {}
+def _output_artifacts(executor_input: ExecutorInput, inputs: Artifacts, outputs: Artifacts) -> dict[str, Any]:
+    """The step's own outputs, as ExecutorOutput lists them."""
+    uris = {artifact.uri: executor_input.uri("inputs", key) for key, [artifact] in inputs.items()}
+    listed = {}
     for key, [artifact] in outputs.items():
-        uris[artifact.uri] = uri = given.uri("outputs", key)
-        told[key] = {"artifacts": [{"uri": uri, "metadata": metadata_of(artifact, uris)}]}
-    return told
+        uris[artifact.uri] = uri = executor_input.uri("outputs", key)
+        listed[key] = {"artifacts": [{"uri": uri, "metadata": metadata_of(artifact, uris)}]}
+    return listed
 
 
-def _results(
-    name: str, given: ExecutorInput, inputs: Artifacts, outputs: Artifacts, settings: RunSettings
+def _shown_artifacts(
+    name: str, executor_input: ExecutorInput, inputs: Artifacts, outputs: Artifacts, settings: RunSettings
 ) -> dict[str, Any]:
+    """The outputs for KFP's UI, which are written here, as ExecutorOutput lists them."""
     paths: Mapping[str, str] = {key: artifact.uri for key, [artifact] in outputs.items()}
-    told = {}
+    listed = {}
     for key in shown_outputs(name):
-        uri, metadata = given.uri("outputs", key), {}
+        uri, metadata = executor_input.uri("outputs", key), {}
         if key == PAGE:
             write_page(name, paths, settings, Path(local_path(uri)))
         else:
@@ -103,5 +106,5 @@ def _results(
         if key == SCORES:
             metadata = scores(paths)
             log_results(inputs["model"][0].uri, paths, settings)
-        told[key] = {"artifacts": [{"uri": uri, "metadata": metadata}]}
-    return told
+        listed[key] = {"artifacts": [{"uri": uri, "metadata": metadata}]}
+    return listed

@@ -1,1 +1,1 @@
-"""The REST API of Kubeflow Pipelines: server.py routes, state.py remembers, transport.py speaks HTTP."""
+"""The REST API of Kubeflow Pipelines: server.py routes requests, state.py keeps resources, transport.py is HTTP."""

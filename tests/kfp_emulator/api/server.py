@@ -1,18 +1,18 @@
-"""A loopback HTTP server that speaks the KFP v2beta1 REST API, for kfp.Client and for what goes around it.
+"""A loopback HTTP server with the KFP v2beta1 REST API, for kfp.Client and for requests beside it.
 
     with ApiServer() as server:
         client = kfp.Client(host=server.url)
         run = client.create_run_from_pipeline_package("package.yaml", experiment_name="videos")
         server.advance(run.run_id, "RUNNING", {"Trainer": "RUNNING"})
-        server.execute(run.run_id, emulator)                # or the whole run, for real
-        server.trouble("GET", "/runs/", status=503, times=2)
-        server.trouble("POST", "/runs$", lose="answer")     # the run is created, the client never hears of it
+        server.execute(run.run_id, emulator)                # or execute the whole run
+        server.inject_error("GET", "/runs/", status=503, times=2)
+        server.inject_error("POST", "/runs$", drop="response")  # the run is created, but the client gets no response
         server.requests                                     # method, path, query, headers and body of each
 
-It keeps state (state.py), refuses what the server refuses, and answers errors in the server's two forms: that of
-the gRPC gateway, {"error", "code", "message", "details"}, and that of uploads, {"error_message", "error_details"}.
-A run's task_details are the nodes of its Argo workflow, as in the real answer: beside the node of each task those named
-`NAME-driver` and `executor` (the pod, whose logs one wants), and no inputs or outputs.
+It keeps state (state.py), rejects what the real server rejects, and answers errors in the real server's two forms: the
+gRPC gateway's {"error", "code", "message", "details"} and the uploads' {"error_message", "error_details"}. As in the
+real answer, a run's task_details are the nodes of its Argo workflow: for each task one with its name, one named
+`NAME-driver` and one named `executor` (the pod with the logs), without inputs or outputs.
 """
 
 import base64
@@ -27,7 +27,7 @@ from typing import Any, Self
 from urllib.parse import unquote
 
 from kfp_emulator.api.state import ApiError, Json, State, UploadError, get, page
-from kfp_emulator.api.transport import Handler, Request, Trouble, uploaded
+from kfp_emulator.api.transport import Handler, InjectedError, Request, uploaded
 from kfp_emulator.emulator import Emulator, Run
 
 ENDED = {"SUCCEEDED", "FAILED", "CANCELED", "SKIPPED"}
@@ -38,13 +38,13 @@ class ApiServer:
     """The server; tests read and change its attributes.
 
     Attributes:
-        token: If set, requests without it as bearer token are answered 401.
-        healthz: The answer to a health check. Backends before 2.14 don't name a pipeline_store.
+        token: If set, requests without this bearer token are answered 401.
+        healthz: The answer to a health check; backends before 2.14 have no pipeline_store in it.
         state: All resources by id.
-        requests: All requests, in their order.
+        requests: All requests in order.
         logs: Argo node (pod) -> its log.
         objects: URI -> content, for the UI's artifact endpoint.
-        artifacts: (run, node, artifact) -> content, for the API's.
+        artifacts: (run, node, artifact) -> content, for the API's artifact endpoint.
     """
 
     token: str = ""
@@ -56,9 +56,9 @@ class ApiServer:
     artifacts: dict[tuple[str, str, str], bytes] = field(default_factory=dict)
 
     def __enter__(self) -> Self:
-        self._troubles: list[Trouble] = []
+        self._injected_errors: list[InjectedError] = []
         self._when_read: dict[str, tuple[str, Mapping[str, str], str, int]] = {}
-        members = {"troubles": self._troubles, "requests": self.requests, "answer": self._answer}
+        members = {"injected_errors": self._injected_errors, "requests": self.requests, "answer": self._answer}
         self._lock = threading.Lock()  # clients may ask while a test changes a run
         members |= {"lock": self._lock} | {f"do_{method}": Handler.serve for method in ("GET", "POST", "DELETE")}
         handler = type("Handler", (Handler,), members)
@@ -74,42 +74,42 @@ class ApiServer:
 
     @property
     def changes(self) -> list[str]:
-        """Paths of the requests that were to change something."""
+        """Paths of all requests other than GET."""
         return [request.path for request in self.requests if request.method != "GET"]
 
-    def trouble(
+    def inject_error(
         self,
         method: str = "",
         path: str = "",
         *,
         status: int = 0,
         message: str = "broken on purpose",
-        lose: str = "",
+        drop: str = "",
         times: int = 1,
     ) -> None:
-        """Spoils the next `times` requests.
+        """Fails the next `times` requests that match.
 
         Args:
-            method: Of the requests; any if empty.
-            path: A regular expression to be found in the path.
-            status: Answered in place of doing anything.
-            message: With that status.
-            lose: `request`: the connection breaks before anything is done; `answer`: after it.
-            times: How often.
+            method: HTTP method; any if empty.
+            path: A regular expression that is searched in the path.
+            status: HTTP status of the answer; the request has no effect.
+            message: Message of that answer.
+            drop: `request`: the connection breaks before the request has an effect; `response`: after it.
+            times: Number of requests.
         """
-        self._troubles.append(Trouble(method, path, status, message, lose, times))
+        self._injected_errors.append(InjectedError(method, path, status, message, drop, times))
 
     def advance(
         self, run_id: str, state: str, tasks: Mapping[str, str] | None = None, error: str = "", retries: int = 0
     ) -> Json:
-        """Takes a run to a state.
+        """Sets the state of a run.
 
         Args:
             run_id: The run.
             state: Its new state.
-            tasks: Task -> its state; those not named keep theirs.
-            error: Of the run.
-            retries: Pods of these tasks that failed before the one in that state.
+            tasks: Task -> its new state; other tasks keep theirs.
+            error: Error message of the run.
+            retries: Number of failed pods of each of these tasks before the one in that state.
         """
         with self._lock:
             return self._advance(run_id, state, tasks or {}, error, retries)
@@ -117,7 +117,7 @@ class ApiServer:
     def advance_when_read(
         self, run_id: str, state: str, tasks: Mapping[str, str] | None = None, error: str = ""
     ) -> None:
-        """Takes a run to a state as soon as a client has read it, as if it ended while one waits; see advance()."""
+        """Sets the state of a run as soon as a client has read it, as if it ended while the client waits."""
         self._when_read[run_id] = (state, tasks or {}, error, 0)
 
     def _advance(self, run_id: str, state: str, tasks: Mapping[str, str], error: str, retries: int) -> Json:
@@ -135,7 +135,7 @@ class ApiServer:
         return run
 
     def _nodes(self, run_id: str, name: str, state: str, now: str, retries: int) -> list[Json]:
-        """The Argo nodes of a task, as toModelTasks of server/api_converter.go lists them."""
+        """The Argo nodes of a task, in the form of toModelTasks of server/api_converter.go."""
         kinds = [("dag", name, state), ("driver", f"{name}-driver", "SUCCEEDED")]
         kinds += [("impl", f"executor({attempt})", "FAILED") for attempt in range(retries)]
         kinds += [("impl", f"executor({retries})" if retries else "executor", state)]
@@ -150,12 +150,12 @@ class ApiServer:
         return nodes
 
     def execute(self, run_id: str, cluster: Emulator, **options: Any) -> Run:
-        """Runs a pending run on an emulator; how it ends, and the logs of its pods, become the run's.
+        """Executes a pending run on an emulator; the run gets its final state and the logs of its pods.
 
         Args:
             run_id: The run.
             cluster: The emulator.
-            options: Of Emulator.run.
+            options: Options of Emulator.run.
         """
         run = self.state.runs[run_id]
         package = cluster.folder / f"{run_id}.yaml"
@@ -171,7 +171,7 @@ class ApiServer:
         return ended
 
     def tick(self, recurring_run_id: str) -> Json | None:
-        """What the scheduler does at the appointed time: starts a run, unless the schedule is disabled."""
+        """Starts a run of a schedule, as KFP's scheduler does when it is due; None if the schedule is disabled."""
         recurring = self.state.recurring_runs[recurring_run_id]
         if recurring["status"] != "ENABLED":
             return None
@@ -192,8 +192,8 @@ class ApiServer:
             if self.token and request.headers.get("authorization") != f"Bearer {self.token}":
                 raise ApiError(401, "Unauthenticated: the request has no valid bearer token")
             for method, pattern, act in self._routes():
-                if method == request.method and (found := re.fullmatch(pattern, request.path)):
-                    answer = act(request, *map(unquote, found.groups()))
+                if method == request.method and (match := re.fullmatch(pattern, request.path)):
+                    answer = act(request, *map(unquote, match.groups()))
                     break
             else:
                 raise ApiError(404, "Not Found")
@@ -253,14 +253,14 @@ class ApiServer:
         return routes
 
     def _list(self, plural: str, resources: dict[str, Json], query: dict[str, str]) -> Json:
-        found = list(resources.values())
+        listed = list(resources.values())
         if experiment := query.get("experiment_id"):
-            found = [resource for resource in found if resource.get("experiment_id") == experiment]
-        return _listed("recurringRuns" if plural == "recurringruns" else plural, found, query)
+            listed = [resource for resource in listed if resource.get("experiment_id") == experiment]
+        return _listed("recurringRuns" if plural == "recurringruns" else plural, listed, query)
 
     def _pipeline_named(self, name: str) -> Json:
-        found = [pipeline for pipeline in self.state.pipelines.values() if pipeline["name"] == name]
-        return found[0] if found else get({}, name, "Pipeline")
+        pipelines = [pipeline for pipeline in self.state.pipelines.values() if pipeline["name"] == name]
+        return pipelines[0] if pipelines else get({}, name, "Pipeline")
 
     def _read_run(self, key: str) -> Json:
         run = deepcopy(_shown(get(self.state.runs, key, "Run")))
@@ -290,12 +290,12 @@ class ApiServer:
 
 
 def _listed(name: str, resources: list[Json], query: dict[str, str]) -> Json:
-    found, rest = page(resources, query)
-    return ({name: [_shown(resource) for resource in found]} if found else {}) | rest
+    on_page, rest = page(resources, query)
+    return ({name: [_shown(resource) for resource in on_page]} if on_page else {}) | rest
 
 
 def _shown(resource: Json) -> Json:
-    """Without our own notes."""
+    """A resource without the keys that only this server uses."""
     if "run_details" not in resource:
         return resource
     details = [{k: v for k, v in node.items() if k != "_task"} for node in resource["run_details"]["task_details"]]

@@ -1,4 +1,4 @@
-"""What a KFP API server remembers: experiments, pipelines, versions, runs, recurring runs (backend/src/apiserver)."""
+"""The resources of a KFP API server: experiments, pipelines, versions, runs, recurring runs (backend/src/apiserver)."""
 
 import base64
 import json
@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from kfp_emulator.driver import Package, Refused, check_documents, check_tasks, parse_package, run_parameters
+from kfp_emulator.driver import InvalidInputError, Package, check_documents, check_tasks, parse_package, run_parameters
 
 CODES = {400: 3, 401: 16, 403: 7, 404: 5, 409: 6, 500: 13, 501: 12, 503: 14}
 OPERATIONS = {1: "EQUALS", 2: "NOT_EQUALS", 3: "GREATER_THAN", 5: "GREATER_THAN_EQUALS", 8: "IN", 9: "IS_SUBSTRING"}
@@ -31,14 +31,14 @@ class ApiError(Exception):
 
 
 class UploadError(ApiError):
-    """The two upload endpoints are no gRPC and answer in another form (server/pipeline_upload_server.go)."""
+    """An error of the two upload endpoints, which don't use gRPC (server/pipeline_upload_server.go)."""
 
     def body(self) -> Json:
         return {"error_message": self.message, "error_details": self.message}
 
 
 class State:
-    """All resources by id, as the API returns them. Times are a second apart, so that their order is plain."""
+    """All resources by id, as the API returns them. Their times are a second apart, so that they sort by creation."""
 
     def __init__(self) -> None:
         self.experiments: dict[str, Json] = {}
@@ -56,11 +56,11 @@ class State:
     # Experiments
 
     def create_experiment(self, body: Json) -> Json:
-        if any(known["display_name"] == body["display_name"] for known in self.experiments.values()):
+        if any(existing["display_name"] == body["display_name"] for existing in self.experiments.values()):
             raise ApiError(409, f"Failed to create experiment: the name {body['display_name']} already exist")
-        found = {"experiment_id": str(uuid.uuid4()), "created_at": self.now(), "storage_state": "AVAILABLE"} | body
-        self.experiments[found["experiment_id"]] = found
-        return found
+        experiment = {"experiment_id": str(uuid.uuid4()), "created_at": self.now(), "storage_state": "AVAILABLE"} | body
+        self.experiments[experiment["experiment_id"]] = experiment
+        return experiment
 
     # Pipelines and versions
 
@@ -68,7 +68,7 @@ class State:
         """A new pipeline with its first version, which has the same name."""
         package = _accepted(text)
         name = query.get("name") or package.spec["pipelineInfo"]["name"]
-        if any(known["name"] == name for known in self.pipelines.values()):
+        if any(existing["name"] == name for existing in self.pipelines.values()):
             raise UploadError(409, "Failed to create a pipeline and a pipeline version")
         pipeline = {
             "pipeline_id": str(uuid.uuid4()),
@@ -86,18 +86,18 @@ class State:
         name = body.get("name") or body.get("display_name")
         if not name:
             raise ApiError(400, "Failed to create a pipeline: pipeline's name cannot be empty")
-        if any(known["name"] == name for known in self.pipelines.values()):
+        if any(existing["name"] == name for existing in self.pipelines.values()):
             raise ApiError(409, f"Failed to create a pipeline: the name {name} already exist")
-        found = {"pipeline_id": str(uuid.uuid4()), "name": name, "display_name": body.get("display_name") or name}
-        self.pipelines[found["pipeline_id"]] = found | {"created_at": self.now()}
-        return self.pipelines[found["pipeline_id"]]
+        pipeline = {"pipeline_id": str(uuid.uuid4()), "name": name, "display_name": body.get("display_name") or name}
+        self.pipelines[pipeline["pipeline_id"]] = pipeline | {"created_at": self.now()}
+        return self.pipelines[pipeline["pipeline_id"]]
 
     def upload_version(self, text: str, query: dict[str, str]) -> Json:
         """A version of a pipeline; its name must be new in that pipeline."""
         _accepted(text)
         if query.get("pipelineid") not in self.pipelines:
             raise UploadError(400, "Failed to create a pipeline version")
-        if any(known["name"] == query["name"] for known in self.versions_of(query["pipelineid"])):
+        if any(existing["name"] == query["name"] for existing in self.versions_of(query["pipelineid"])):
             raise UploadError(409, "Failed to create a pipeline version")
         return self._add_version(query["pipelineid"], query["name"], text, query)
 
@@ -122,12 +122,12 @@ class State:
     # Runs
 
     def create_run(self, body: Json) -> Json:
-        """CreateRun: the version is resolved, its parameters are checked, it is compiled to Argo."""
+        """CreateRun: resolves the version, checks the parameters, compiles to Argo."""
         package, reference = self._package(body, "Failed to create a new run")
         try:
             check_tasks(package)
             run_parameters(package, body.get("runtime_config", {}).get("parameters") or {})
-        except Refused as error:
+        except InvalidInputError as error:
             raise ApiError(400, f"Failed to create a new run: InvalidInputError: {error}") from error
         now = self.now()
         run = {
@@ -157,14 +157,14 @@ class State:
             raise ApiError(400, "Failed to create a recurring run: The max concurrency should be in the range [1, 10]")
         try:
             run_parameters(package, body.get("runtime_config", {}).get("parameters") or {})
-        except Refused as error:
+        except InvalidInputError as error:
             raise ApiError(400, f"Failed to create a recurring run: InvalidInputError: {error}") from error
-        found = {"recurring_run_id": str(uuid.uuid4()), "created_at": self.now()} | {
+        recurring_run = {"recurring_run_id": str(uuid.uuid4()), "created_at": self.now()} | {
             key: value for key, value in body.items() if value is not None
         }
-        found["max_concurrency"] = str(found["max_concurrency"])
-        self.recurring_runs[found["recurring_run_id"]] = found
-        return self.set_mode(found["recurring_run_id"], body.get("mode") == "ENABLE", found)
+        recurring_run["max_concurrency"] = str(recurring_run["max_concurrency"])
+        self.recurring_runs[recurring_run["recurring_run_id"]] = recurring_run
+        return self.set_mode(recurring_run["recurring_run_id"], body.get("mode") == "ENABLE", recurring_run)
 
     def set_mode(self, key: str, enabled: bool, answer: Json) -> Json:
         """Enables or disables a recurring run."""
@@ -173,14 +173,14 @@ class State:
         return answer
 
     def package(self, body: Json) -> str:
-        """The YAML of what a run or recurring run runs."""
+        """The package of a run or recurring run, as YAML."""
         return yaml.safe_dump_all(self._source(body, "Failed to find the package")[0])
 
     def _package(self, body: Json, failure: str) -> tuple[Package, Json | None]:
         documents, reference = self._source(body, failure)
         try:
             return check_documents(documents), reference
-        except Refused as error:
+        except InvalidInputError as error:
             raise ApiError(400, f"{failure}: {error}") from error
 
     def _source(self, body: Json, failure: str) -> tuple[list[Json], Json | None]:
@@ -191,8 +191,8 @@ class State:
             if not (versions := self.versions_of(reference.get("pipeline_id", ""))):
                 raise ApiError(404, f"{failure}: Pipeline {reference.get('pipeline_id')} not found")
             version = versions[-1]
-            if wanted := reference.get("pipeline_version_id"):
-                version = get(self.versions, wanted, "PipelineVersion")
+            if version_id := reference.get("pipeline_version_id"):
+                version = get(self.versions, version_id, "PipelineVersion")
             reference = {key: version[key] for key in ("pipeline_id", "pipeline_version_id")}
             spec = version["pipeline_spec"]
         documents = [spec["pipeline_spec"], spec["platform_spec"]] if "pipeline_spec" in spec else [spec]
@@ -202,12 +202,12 @@ class State:
 def _accepted(text: str) -> Package:
     try:
         return parse_package(text)
-    except Refused as error:
+    except InvalidInputError as error:
         raise UploadError(400, str(error)) from error
 
 
 def _as_spec(text: str) -> Json:
-    """YAMLStringToPipelineSpecStruct: both documents side by side, or the only one."""
+    """YAMLStringToPipelineSpecStruct: both documents in one mapping, or the only document."""
     documents = list(yaml.load_all(text, yaml.CSafeLoader))
     platform = [document for document in documents if "platforms" in document]
     (spec,) = (document for document in documents if "platforms" not in document)
@@ -222,7 +222,7 @@ def get(resources: dict[str, Json], key: str, kind: str) -> Json:
 
 
 def page(resources: list[Json], query: dict[str, str]) -> tuple[list[Json], Json]:
-    """A page of a list: filter, sort_by, page_size and page_token (server/list_request_util.go)."""
+    """One page of resources by filter, sort_by, page_size and page_token (server/list_request_util.go)."""
     for predicate in json.loads(query.get("filter") or "{}").get("predicates", []):
         resources = [resource for resource in resources if _matches(resource, predicate)]
     key, _, direction = (query.get("sort_by") or "created_at").partition(" ")
@@ -238,19 +238,19 @@ def page(resources: list[Json], query: dict[str, str]) -> tuple[list[Json], Json
 def _matches(resource: Json, predicate: Json) -> bool:
     operation = OPERATIONS.get(predicate["operation"], predicate["operation"])
     value = predicate.get("stringValue", predicate.get("string_value", predicate.get("timestampValue")))
-    found = resource.get(predicate["key"], "")
+    actual = resource.get(predicate["key"], "")
     match operation:
         case "EQUALS":
-            return found == value
+            return actual == value
         case "NOT_EQUALS":
-            return found != value
+            return actual != value
         case "GREATER_THAN":
-            return found > value
+            return actual > value
         case "GREATER_THAN_EQUALS":
-            return found >= value
+            return actual >= value
         case "IS_SUBSTRING":
-            return value.lower() in found.lower()
+            return value.lower() in actual.lower()
         case "IN":
             values = predicate.get("stringValues", predicate.get("string_values"))
-            return found in values["values"]
+            return actual in values["values"]
     raise ApiError(400, f"Failed to parse filter: operation {operation} is not supported")

@@ -1,4 +1,4 @@
-"""HTTP below the KFP API server: what a request was, and what may go wrong on the way."""
+"""HTTP below the KFP API server: requests, responses and injected errors."""
 
 import json
 import re
@@ -16,7 +16,7 @@ from kfp_emulator.api.state import ApiError, UploadError
 
 @dataclass
 class Request:
-    """What a client sent; `body` is parsed if it is JSON."""
+    """A client's request; `body` is parsed if it is JSON."""
 
     method: str
     path: str
@@ -26,14 +26,14 @@ class Request:
 
 
 @dataclass
-class Trouble:
-    """What becomes of the next requests that match."""
+class InjectedError:
+    """An error for the next `times` requests that match `method` and `path`; see ApiServer.inject_error."""
 
     method: str
     path: str
     status: int
     message: str
-    lose: str
+    drop: str
     times: int
 
 
@@ -47,9 +47,9 @@ def uploaded(request: Request) -> str:
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Reads requests, spoils those that a trouble names, and has the others answered."""
+    """Reads requests, fails those that match an injected error, and passes the others on."""
 
-    troubles: list[Trouble]
+    injected_errors: list[InjectedError]
     requests: list[Request]
     answer: Callable[[Request], tuple[int, str, bytes]]
     lock: threading.Lock
@@ -66,28 +66,28 @@ class Handler(BaseHTTPRequestHandler):
         headers = {key.lower(): value for key, value in self.headers.items()}
         request = Request(self.command, parts.path, dict(parse_qsl(parts.query)), headers, body)
         with self.lock:
-            trouble = self._trouble(request)
-        if trouble and trouble.lose == "request":
+            error = self._injected_error(request)
+        if error and error.drop == "request":
             self.requests.append(request)
-            return self._break()
-        if trouble and trouble.status:
+            return self._drop_connection()
+        if error and error.status:
             self.requests.append(request)
-            answer = json.dumps(ApiError(trouble.status, trouble.message).body()).encode()
-            return self._reply(trouble.status, "application/json", answer)
+            answer = json.dumps(ApiError(error.status, error.message).body()).encode()
+            return self._reply(error.status, "application/json", answer)
         with self.lock:
             status, kind, content = type(self).answer(request)
-        if trouble and trouble.lose == "answer":
-            return self._break()
+        if error and error.drop == "response":
+            return self._drop_connection()
         return self._reply(status, kind, content)
 
-    def _trouble(self, request: Request) -> Trouble | None:
-        for trouble in self.troubles:
-            if trouble.times and trouble.method in ("", request.method) and re.search(trouble.path, request.path):
-                trouble.times -= 1
-                return trouble
+    def _injected_error(self, request: Request) -> InjectedError | None:
+        for error in self.injected_errors:
+            if error.times and error.method in ("", request.method) and re.search(error.path, request.path):
+                error.times -= 1
+                return error
         return None
 
-    def _break(self) -> None:
+    def _drop_connection(self) -> None:
         self.close_connection = True
         self.connection.shutdown(socket.SHUT_RDWR)
 

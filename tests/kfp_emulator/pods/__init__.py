@@ -1,1 +1,1 @@
-"""Containers: pod.py asks for them, server.py is the process that starts them."""
+"""Containers: pod.py requests them, server.py is the process that starts them."""

@@ -1,4 +1,4 @@
-"""Pods as the cluster would start them: scratch folders, volumes, environment, signals from outside."""
+"""Pods as a cluster starts them: scratch folders, volumes, environment variables, signals from outside."""
 
 import contextlib
 import json
@@ -15,30 +15,30 @@ from pathlib import Path
 from signal import Signals
 
 CHECKOUT = Path(__file__).parents[3]
-# -P: what a step imports is never found beside the script.
+# -P: a step must not import modules beside the script.
 SERVER = [sys.executable, "-P", str(Path(__file__).with_name("server.py"))]
 
 
 def allowed() -> bool:
-    """Whether this machine lets us make mount namespaces; containers without privileges don't."""
+    """Whether this machine allows mount namespaces; containers without privileges don't."""
     return subprocess.run([*SERVER, "check"], stderr=subprocess.DEVNULL).returncode == 0
 
 
 @dataclass(frozen=True)
 class Fault:
-    """Takes the pod of a task away, as a node that is drained or lost would.
+    """Kills the pod of a task, as the drain or loss of a node does.
 
-    SIGTERM reaches all processes of the pod; what still runs `grace` seconds later is killed. The launcher does not
-    handle SIGTERM, so the attempt has failed whatever the step does about it, and nothing is uploaded.
+    SIGTERM reaches all processes of the pod; those that still run `grace` seconds later are killed. The launcher does
+    not handle SIGTERM, so the attempt fails whatever the step does, and nothing is uploaded.
 
     Attributes:
         task: The task's name.
-        after: A regular expression: the signal is sent once the log matches it. A forked step waits there for it; one
+        after: A regular expression: the signal is sent once the log matches it. A forked step waits at that line; one
             in another process must be slow, or wait itself.
         signal: SIGKILL or SIGTERM.
-        attempts: The attempts it hits.
-        grace: Kubernetes allows 30 s, but a step has at most one: it ends with the container's first process, Argo's
-            emissary, which looks every second whether the launcher still runs.
+        attempts: Numbers of the attempts to kill.
+        grace: Seconds between SIGTERM and SIGKILL. Kubernetes allows 30, but a step has at most one: it ends with the
+            container's first process, Argo's emissary, which checks every second whether the launcher still runs.
     """
 
     task: str
@@ -50,7 +50,7 @@ class Fault:
 
 @dataclass
 class Pod:
-    """What a container needs; `scratch` holds the folders that it may write besides its volumes."""
+    """What a container needs; `scratch` holds the writable folders besides its volumes."""
 
     scratch: Path
     log: Path
@@ -63,11 +63,11 @@ class Pod:
             (self.scratch / name).mkdir(parents=True)
 
     def inside(self, path: str) -> Path:
-        """The host's name of a path under the pod's scratch folders."""
+        """The host path of a path in the pod's scratch folders."""
         return self.scratch / path.lstrip("/")
 
     def volume(self, path: str) -> Path:
-        """A new folder that is mounted at `path` and goes with the pod."""
+        """A new folder that is mounted at `path` and removed with the pod."""
         folder = self.scratch.with_name(f"{self.scratch.name}.{len(self.mounts)}")
         folder.mkdir()
         self.mounts.append((folder, path))
@@ -79,22 +79,22 @@ class Pod:
 
 
 def _open_gate(gate: Path) -> None:
-    """Lets a step go on that has survived its fault so far."""
-    with contextlib.suppress(OSError):  # it has not, or has no gate
+    """Lets a step that survived its fault continue."""
+    with contextlib.suppress(OSError):  # it did not survive, or does not wait
         writer = os.open(gate, os.O_WRONLY | os.O_NONBLOCK)
         os.write(writer, b"!")
         os.close(writer)
 
 
 class PodServer:
-    """The process of server.py; started when first needed, ended by close()."""
+    """The process of server.py; started at the first run, ended by close()."""
 
     def __init__(self, preload: Sequence[str], fork: bool) -> None:
         self._preload, self._fork = list(preload), fork
         self._process: subprocess.Popen[str] | None = None
 
     def run(self, pod: Pod, command: Sequence[str], fault: Fault | None) -> tuple[int, bool]:
-        """Runs a container to its end; the exit status, and whether a fault took the pod away."""
+        """Runs a container to its end; returns the exit status, and whether the fault killed the pod."""
         server = self._server()
         gate = pod.scratch.with_name(f"{pod.scratch.name}.gate")
         if fault:
@@ -114,17 +114,17 @@ class PodServer:
         server.stdin.write(json.dumps(request) + "\n")
         server.stdin.flush()
         pid = self._answer(server)["pid"]
-        hit = False
-        started = time.monotonic()
+        killed = False
+        killed_at = time.monotonic()
         while fault and not self._ready(server, 0.02):
-            if not hit and re.search(fault.after, pod.log.read_text(errors="replace")):
-                hit, started = True, time.monotonic()
+            if not killed and re.search(fault.after, pod.log.read_text(errors="replace")):
+                killed, killed_at = True, time.monotonic()
                 os.killpg(pid, fault.signal)
                 _open_gate(gate)
-            elif hit and time.monotonic() - started > fault.grace:
+            elif killed and time.monotonic() - killed_at > fault.grace:
                 os.killpg(pid, Signals.SIGKILL)
                 break
-        return self._answer(server)["status"], hit
+        return self._answer(server)["status"], killed
 
     def close(self) -> None:
         if self._process:
@@ -135,13 +135,8 @@ class PodServer:
 
     def _server(self) -> subprocess.Popen[str]:
         if self._process is None:
-            self._process = subprocess.Popen(
-                SERVER,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                text=True,
-                bufsize=1,
-            )
+            pipe = subprocess.PIPE
+            self._process = subprocess.Popen(SERVER, stdin=pipe, stdout=pipe, text=True, bufsize=1)
         return self._process
 
     @staticmethod
@@ -152,5 +147,5 @@ class PodServer:
     def _answer(server: subprocess.Popen[str]) -> dict[str, int]:
         line = server.stdout.readline()
         if not line:
-            raise RuntimeError("the process that starts pods has ended; its messages are on standard error")
+            raise RuntimeError("the process that starts pods has ended; standard error says why")
         return json.loads(line)

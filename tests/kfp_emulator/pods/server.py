@@ -1,10 +1,10 @@
-"""Starts containers: a process that has imported the heavy modules once and forks a process for each step.
+"""Starts containers: imports the heavy modules once and forks a process for each step.
 
-A script, so that it imports nothing of ours before it forks. It reads one JSON request a line from standard input
-(PodServer.run in pod.py), answers {"pid": N} and, when the process and all it started are gone, {"status": exit code}.
+A script, so that it imports nothing of ours before it forks. It reads one JSON request per line from standard input
+(PodServer.run in pod.py), answers {"pid": N} and, once the process and its children are gone, {"status": exit code}.
 
-A step sees the root file system of a pod: the system's folders and this checkout, read-only; /tmp and the scratch
-folders of the launcher, empty; the volumes asked for. A mount namespace makes it: nothing of the host changes.
+A step sees the root file system of a pod: the system's folders and this checkout, read-only; /tmp and the launcher's
+scratch folders, empty; and its volumes. A mount namespace provides it, so nothing of the host changes.
 """
 
 import atexit
@@ -37,7 +37,7 @@ def call(function: str, *arguments: object) -> None:
 
 
 def own_mounts() -> None:
-    """A mount namespace of our own: root may, others get one inside a user namespace."""
+    """Enters a new mount namespace; users other than root need a user namespace around it."""
     user, group = os.getuid(), os.getgid()
     if user == 0:
         call("unshare", CLONE_NEWNS)
@@ -57,7 +57,7 @@ def bind(source: str | Path, target: Path, read_only: bool) -> None:
 
 
 def enter_pod(scratch: Path, mounts: list[list[str]], sources: list[str]) -> None:
-    """Changes the root to one with the folders of `scratch` and the mounts [host folder, path in the pod]."""
+    """Changes the root to a new one with the folders of `scratch` and the mounts [host folder, path in the pod]."""
     own_mounts()
     root = scratch.with_name(scratch.name + ".root")
     root.mkdir(exist_ok=True)
@@ -81,7 +81,7 @@ def enter_pod(scratch: Path, mounts: list[list[str]], sources: list[str]) -> Non
 
 
 class Gated:
-    """A stream on which a step waits, after the line that its fault looks for, until the fault has come."""
+    """A stream that blocks after the line that triggers the step's fault, until the signal has been sent."""
 
     def __init__(self, stream: TextIO, pattern: str, gate: int) -> None:
         self._stream, self._pattern, self._gate = stream, pattern, gate
@@ -98,7 +98,7 @@ class Gated:
 
 
 def become(request: dict) -> int:
-    """Turns this process into the step's: log, pod, environment; the fault's gate, -1 without a fault."""
+    """Turns this process into the step's: log, pod, environment. Returns the fault's gate, -1 without a fault."""
     os.setpgid(0, 0)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     null, log = os.open(os.devnull, os.O_RDONLY), os.open(request["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
@@ -112,7 +112,7 @@ def become(request: dict) -> int:
 
 
 def step(request: dict) -> None:
-    """Runs the command: `python -m MODULE` here, with the modules that are loaded already; anything else by exec."""
+    """Runs the command: `python -m MODULE` in this process, with its loaded modules; any other by exec."""
     gate = become(request)
     match request["command"]:
         case ["python" | "python3", "-m", module, *arguments] if request["fork"]:
@@ -120,7 +120,7 @@ def step(request: dict) -> None:
             sys.path[:0] = ["/", *filter(None, os.environ.get("PYTHONPATH", "").split(":"))]
             sys.stdout.reconfigure(write_through="PYTHONUNBUFFERED" in os.environ)
             if gate >= 0:
-                sys.stdout, sys.stderr = (Gated(each, request["after"], gate) for each in (sys.stdout, sys.stderr))
+                sys.stdout, sys.stderr = (Gated(stream, request["after"], gate) for stream in (sys.stdout, sys.stderr))
             runpy.run_module(module, run_name="__main__", alter_sys=True)
         case command:
             os.execvp(command[0], command)
@@ -128,7 +128,7 @@ def step(request: dict) -> None:
 
 @contextlib.contextmanager
 def exit_status() -> Iterator[None]:
-    """Keeps what this process will end with, for leave()."""
+    """Records the exit status of this process, for leave()."""
     global status
     try:
         yield
@@ -141,7 +141,7 @@ def exit_status() -> Iterator[None]:
 
 
 def leave() -> None:
-    """Ends the process as Python would, without freeing all that was preloaded: that takes 3 s of CPU."""
+    """Ends the process as Python would, but without freeing the preloaded modules, which takes 3 s of CPU."""
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(status)
@@ -161,18 +161,18 @@ def serve() -> None:
             for module in set(request["preload"]) - loaded:
                 __import__(module)
                 loaded.add(module)
-            gc.freeze()  # a collection in a step would copy all that was preloaded
+            gc.freeze()  # a collection in a step would copy the memory of all preloaded modules
         pid = os.fork()
         if pid == 0:
             with exit_status():
                 step(request)
             return  # the interpreter ends as it would after `python -m`, down to leave()
-        with contextlib.suppress(OSError):  # it has done so itself, or is gone
+        with contextlib.suppress(OSError):  # the step has done it itself, or is gone
             os.setpgid(pid, pid)
         answer(pid=pid)
         code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
         with contextlib.suppress(ProcessLookupError):
-            os.killpg(pid, signal.SIGKILL)  # a container ends with its first process
+            os.killpg(pid, signal.SIGKILL)  # a container ends when its first process does
         answer(status=code)
 
 

@@ -1,1 +1,1 @@
-"""The emulator against KFP's rules: through `kfp.Client`, packages of small components, and shell scripts."""
+"""Tests of the emulator against KFP's rules: with `kfp.Client`, packages of small components and shell scripts."""

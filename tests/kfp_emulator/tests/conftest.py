@@ -1,4 +1,4 @@
-"""A small cluster, and packages for it."""
+"""A small cluster and packages for it."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -16,14 +16,14 @@ __all__ = ["api_server", "pods_allowed"]
 
 @pytest.fixture
 def emulator(pods_allowed: None, tmp_path: Path) -> Iterator[Callable[..., Emulator]]:
-    """Builds an Emulator with the arguments given, in a folder of its own; ended with the test."""
+    """Builds an Emulator with the given options in a folder of its own; closed at the end of the test."""
     with ExitStack() as stack:
         yield lambda **options: stack.enter_context(Emulator(tmp_path / "cluster", **options))
 
 
 @pytest.fixture
 def compiled(tmp_path: Path) -> Callable[..., Path]:
-    """Compiles a function that calls components; `change` edits the pipeline spec as by hand."""
+    """Compiles a pipeline function; `change` edits the pipeline spec afterwards."""
 
     def build(pipeline: Callable[..., None], change: Callable[[dict], None] | None = None) -> Path:
         path = tmp_path / "package.yaml"

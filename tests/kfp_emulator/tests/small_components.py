@@ -1,29 +1,29 @@
-"""Components that need nothing: what the tests of the emulator make packages of."""
+"""Components without dependencies, for the packages of the emulator's tests."""
 
 from collections.abc import Callable
 
 from kfp import dsl
 
-# Writes an output as the package's entrypoint does: metadata through the output file, which knows no types.
+# Writes an output as the package's entrypoint does: metadata through the output file, which has no types.
 WRITE = """
 import json, os, pathlib, sys
-given = json.loads(sys.argv[1])
-out = given["outputs"]["artifacts"]["numbers"]["artifacts"][0]
-path = pathlib.Path("/minio/" + out["uri"].removeprefix("minio://"))
-assert path.parent.is_dir() and not path.exists(), "only the parents of outputs are made"
+executor_input = json.loads(sys.argv[1])
+numbers = executor_input["outputs"]["artifacts"]["numbers"]["artifacts"][0]
+path = pathlib.Path("/minio/" + numbers["uri"].removeprefix("minio://"))
+assert path.parent.is_dir() and not path.exists(), "only the parents of outputs are created"
 (path / "deep").mkdir(parents=True)
 (path / "deep" / "numbers.txt").write_text("1 2 3")
-metadata = json.loads(given["inputs"]["parameterValues"]["metadata"])
+metadata = json.loads(executor_input["inputs"]["parameterValues"]["metadata"])
 output = {"artifacts": {"numbers": {"artifacts": [{"metadata": metadata}]}}}
-pathlib.Path(given["outputs"]["outputFile"]).write_text(json.dumps(output))
+pathlib.Path(executor_input["outputs"]["outputFile"]).write_text(json.dumps(output))
 """
 
 READ = """
 import json, os, pathlib, sys
-given = json.loads(sys.argv[1])
-[numbers] = given["inputs"]["artifacts"]["numbers"]["artifacts"]
+executor_input = json.loads(sys.argv[1])
+[numbers] = executor_input["inputs"]["artifacts"]["numbers"]["artifacts"]
 path = pathlib.Path("/minio/" + numbers["uri"].removeprefix("minio://"))
-print("told", json.dumps(numbers), flush=True)
+print("input", json.dumps(numbers), flush=True)
 pathlib.Path(sys.argv[2]).write_text((path / "deep" / "numbers.txt").read_text() if path.exists() else "nothing")
 """
 

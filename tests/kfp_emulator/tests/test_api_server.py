@@ -31,7 +31,7 @@ def package(compiled: Callable[..., Path]) -> Path:
     return compiled(pipeline)
 
 
-def error(failure: ApiException) -> dict:
+def error_body(failure: ApiException) -> dict:
     return json.loads(failure.body)
 
 
@@ -41,26 +41,26 @@ def test_versions_of_a_pipeline_are_listed_found_and_unique(api_server: ApiServe
     assert client.get_pipeline_id("videos") == pipeline.pipeline_id
     assert client.get_pipeline_id("other") is None
     listed = client.list_pipeline_versions(pipeline.pipeline_id, sort_by="created_at desc").pipeline_versions
-    assert [found.display_name for found in listed] == ["second", "videos"]
+    assert [version.display_name for version in listed] == ["second", "videos"]
     stored = client.get_pipeline_version(pipeline.pipeline_id, version.pipeline_version_id).pipeline_spec
     assert list(stored) == ["pipeline_spec", "platform_spec"]
-    for again in (
+    for upload in (
         lambda: client.upload_pipeline(str(package), pipeline_name="videos"),
         lambda: client.upload_pipeline_version(str(package), "second", pipeline_id=pipeline.pipeline_id),
     ):
         with pytest.raises(ApiException) as failure:
-            again()
-        assert failure.value.status == 409 and "error_message" in error(failure.value)
+            upload()
+        assert failure.value.status == 409 and "error_message" in error_body(failure.value)
 
 
-def test_a_package_of_another_schema_is_refused(client: kfp.Client, package: Path):
+def test_a_package_of_another_schema_version_is_rejected(client: kfp.Client, package: Path):
     documents = list(yaml.safe_load_all(package.read_text()))
     documents[0]["schemaVersion"] = "2.0.0"
     package.write_text(yaml.safe_dump_all(documents))
     with pytest.raises(ApiException) as failure:
         client.upload_pipeline(str(package), pipeline_name="videos")
     assert failure.value.status == 400
-    assert "only supports schema version 2.1.0" in error(failure.value)["error_message"]
+    assert "only supports schema version 2.1.0" in error_body(failure.value)["error_message"]
 
 
 def test_a_run_goes_through_its_states(api_server: ApiServer, client: kfp.Client, package: Path):
@@ -71,17 +71,16 @@ def test_a_run_goes_through_its_states(api_server: ApiServer, client: kfp.Client
     assert sent["runtime_config"] == {"parameters": {"metadata": "{}"}, "pipeline_root": "minio://b/root"}
     assert client.get_run(run.run_id).state == "PENDING"
     api_server.advance(run.run_id, "RUNNING", {"writer": "SUCCEEDED", "shell": "RUNNING"})
-    found = client.get_run(run.run_id)
-    names = [node.display_name for node in found.run_details.task_details]
+    names = [node.display_name for node in client.get_run(run.run_id).run_details.task_details]
     assert names == ["writer", "writer-driver", "executor", "shell", "shell-driver", "executor"]
     api_server.advance(run.run_id, "FAILED", {"shell": "FAILED"}, error="step shell failed", retries=1)
-    found = client.wait_for_run_completion(run.run_id, timeout=600)
-    assert (found.state, found.error.message) == ("FAILED", "step shell failed")
-    assert [node.display_name for node in found.run_details.task_details][-2:] == ["executor(0)", "executor(1)"]
-    assert [status.state for status in found.state_history] == ["PENDING", "RUNNING", "FAILED"]
+    ended = client.wait_for_run_completion(run.run_id, timeout=600)
+    assert (ended.state, ended.error.message) == ("FAILED", "step shell failed")
+    assert [node.display_name for node in ended.run_details.task_details][-2:] == ["executor(0)", "executor(1)"]
+    assert [status.state for status in ended.state_history] == ["PENDING", "RUNNING", "FAILED"]
 
 
-def test_a_run_that_the_client_started_is_executed_by_the_emulator(
+def test_the_emulator_executes_a_run_that_a_client_started(
     api_server: ApiServer, client: kfp.Client, compiled: Callable[..., Path], emulator: Callable[..., Emulator]
 ):
     def pipeline(script: str):
@@ -97,9 +96,9 @@ def test_a_run_that_the_client_started_is_executed_by_the_emulator(
         version_id=version.pipeline_version_id,
     )
     api_server.execute(run.run_id, emulator())
-    found = client.get_run(run.run_id)
-    nodes = {node.display_name: node for node in found.run_details.task_details}
-    assert (found.state, found.error.message) == ("FAILED", "a task of the run failed")
+    ended = client.get_run(run.run_id)
+    nodes = {node.display_name: node for node in ended.run_details.task_details}
+    assert (ended.state, ended.error.message) == ("FAILED", "a task of the run failed")
     assert {name: node.state for name, node in nodes.items()} == {
         "shell": "FAILED",
         "shell-driver": "SUCCEEDED",
@@ -121,29 +120,29 @@ def test_runs_are_listed_by_experiment_filter_and_page(client: kfp.Client, packa
             version_id=version.pipeline_version_id,
         )
     first = client.list_runs(experiment_id=mine.experiment_id, page_size=3, sort_by="created_at desc")
-    rest = client.list_runs(
+    second = client.list_runs(
         experiment_id=mine.experiment_id, page_size=3, sort_by="created_at desc", page_token=first.next_page_token
     )
-    names = [run.display_name for run in [*first.runs, *rest.runs]]
-    assert names == ["run 4", "run 3", "run 2", "run 1"] and rest.next_page_token is None
+    names = [run.display_name for run in [*first.runs, *second.runs]]
+    assert names == ["run 4", "run 3", "run 2", "run 1"] and second.next_page_token is None
     equal = {"operation": "EQUALS", "key": "display_name", "stringValue": "run 0"}
     assert [run.display_name for run in client.list_runs(filter=json.dumps({"predicates": [equal]})).runs] == ["run 0"]
 
 
-def test_a_run_is_terminated(client: kfp.Client, package: Path):
+def test_a_terminated_run_is_canceled(client: kfp.Client, package: Path):
     run = client.create_run_from_pipeline_package(str(package), experiment_name="videos").run_id
     client.terminate_run(run)
     assert client.get_run(run).state == "CANCELED"
 
 
-def test_a_run_without_a_needed_parameter_is_refused(client: kfp.Client, compiled: Callable[..., Path]):
+def test_a_run_without_a_required_parameter_is_rejected(client: kfp.Client, compiled: Callable[..., Path]):
     def pipeline(metadata: str):
         writer(metadata=metadata)
 
     with pytest.raises(ApiException) as failure:
         client.create_run_from_pipeline_package(str(compiled(pipeline)), experiment_name="videos")
-    assert failure.value.status == 400 and error(failure.value)["code"] == 3
-    assert "neither default value nor user provided value" in error(failure.value)["message"]
+    assert failure.value.status == 400 and error_body(failure.value)["code"] == 3
+    assert "neither default value nor user provided value" in error_body(failure.value)["message"]
 
 
 def test_a_recurring_run_is_paused_resumed_ticked_and_deleted(api_server: ApiServer, client: kfp.Client, package: Path):
@@ -166,7 +165,7 @@ def test_a_recurring_run_is_paused_resumed_ticked_and_deleted(api_server: ApiSer
     client.enable_recurring_run(key)
     run = client.get_run(api_server.tick(key)["run_id"])
     assert run.recurring_run_id == key and "[[" not in run.runtime_config.parameters["metadata"]
-    assert [found.display_name for found in client.list_recurring_runs().recurring_runs] == ["weekly"]
+    assert [listed.display_name for listed in client.list_recurring_runs().recurring_runs] == ["weekly"]
     client.delete_recurring_run(key)
     with pytest.raises(ApiException) as failure:
         client.get_recurring_run(key)
@@ -177,7 +176,7 @@ def test_a_recurring_run_is_paused_resumed_ticked_and_deleted(api_server: ApiSer
     ("settings", "reason"),
     [({"cron_expression": "0 3 * * 1"}, "not a supported format"), ({"max_concurrency": 11}, "in the range")],
 )
-def test_a_bad_schedule_is_refused(client: kfp.Client, package: Path, settings: dict, reason: str):
+def test_an_invalid_schedule_is_rejected(client: kfp.Client, package: Path, settings: dict, reason: str):
     settings = {"cron_expression": "0 0 3 * * 1", "max_concurrency": 1} | settings
     with pytest.raises(ApiException, match=reason):
         client.create_recurring_run(
@@ -186,36 +185,36 @@ def test_a_bad_schedule_is_refused(client: kfp.Client, package: Path, settings: 
 
 
 @pytest.mark.parametrize("status", [401, 403, 404, 409, 500, 503])
-def test_an_error_on_demand_happens_as_often_as_wanted(api_server: ApiServer, client: kfp.Client, status: int):
-    api_server.trouble("GET", "/experiments", status=status, message="not now")
+def test_an_injected_error_occurs_once(api_server: ApiServer, client: kfp.Client, status: int):
+    api_server.inject_error("GET", "/experiments", status=status, message="not now")
     with pytest.raises(ApiException) as failure:
         client.list_experiments()
-    assert failure.value.status == status and error(failure.value)["message"] == "not now"
+    assert failure.value.status == status and error_body(failure.value)["message"] == "not now"
     assert client.list_experiments().total_size == 1
 
 
-def test_only_the_token_opens(api_server: ApiServer):
+def test_requests_without_the_right_token_are_rejected(api_server: ApiServer):
     api_server.token = "right"
     client = kfp.Client(host=api_server.url, existing_token="right")
     assert client.list_experiments().total_size == 1
     api_server.token = "another"  # it has expired
     with pytest.raises(ApiException) as failure:
         client.list_experiments()
-    assert failure.value.status == 401 and error(failure.value)["code"] == 16
+    assert failure.value.status == 401 and error_body(failure.value)["code"] == 16
 
 
-@pytest.mark.parametrize(("lose", "runs"), [("request", 0), ("answer", 1)])
-def test_a_lost_connection_leaves_the_work_done_or_not(
-    api_server: ApiServer, client: kfp.Client, package: Path, lose: str, runs: int
+@pytest.mark.parametrize(("drop", "runs"), [("request", 0), ("response", 1)])
+def test_a_dropped_connection_creates_a_run_or_not(
+    api_server: ApiServer, client: kfp.Client, package: Path, drop: str, runs: int
 ):
     experiment = client.create_experiment("videos")
-    api_server.trouble("POST", "/runs$", lose=lose)
+    api_server.inject_error("POST", "/runs$", drop=drop)
     with pytest.raises(HTTPError):
         client.run_pipeline(experiment.experiment_id, "run", str(package))
     assert len(api_server.state.runs) == runs
 
 
-def test_logs_and_artifacts_are_read_where_the_ui_reads_them(api_server: ApiServer, client: kfp.Client, package: Path):
+def test_the_endpoints_for_logs_and_artifacts(api_server: ApiServer, client: kfp.Client, package: Path):
     run = client.create_run_from_pipeline_package(str(package), experiment_name="videos").run_id
     api_server.advance(run, "RUNNING", {"shell": "RUNNING"})
     pod = client.get_run(run).run_details.task_details[-1].pod_name
@@ -232,7 +231,7 @@ def test_logs_and_artifacts_are_read_where_the_ui_reads_them(api_server: ApiServ
             assert answer.read() == content
 
 
-def test_an_older_backend_is_told_by_its_health(api_server: ApiServer, client: kfp.Client):
+def test_the_health_check_distinguishes_an_older_backend(api_server: ApiServer, client: kfp.Client):
     assert client.get_kfp_healthz().pipeline_store == "database"
     api_server.healthz = {"multi_user": False}
     assert client.get_kfp_healthz().pipeline_store is None

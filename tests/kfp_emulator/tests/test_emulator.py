@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from kfp import dsl, kubernetes
 
-from kfp_emulator.emulator import Emulator
+from kfp_emulator.emulator import Emulator, Task
 from kfp_emulator.tests.small_components import reader, shell, shell_pipeline, writer
 
 
@@ -24,18 +24,19 @@ def test_a_step_reads_what_the_step_before_wrote(emulator: Callable[..., Emulato
     text = run.tasks["reader"].outputs["text"]
     assert text.uri.startswith("minio://mlpipeline/v2/artifacts/small/") and text.type == "system.Artifact"
     assert cluster.store.path(text.uri).read_text() == "1 2 3"
-    assert "told" in cluster.store.path(run.tasks["reader"].outputs["executor-logs"].uri).read_text()
+    assert "input" in cluster.store.path(run.tasks["reader"].outputs["executor-logs"].uri).read_text()
 
 
-def test_metadata_arrives_without_types_as_ml_metadata_keeps_it(emulator: Callable[..., Emulator], chain: Path):
+def test_metadata_loses_its_types_in_ml_metadata(emulator: Callable[..., Emulator], chain: Path):
     written = {"flag": True, "count": 3, "name": "x", "list": [1, "a"], "nested": {"b": False}}
     run = emulator().run(chain, {"metadata": json.dumps(written)})
-    told = json.loads(next(line for line in run.tasks["reader"].log.splitlines() if "told" in line)[5:])
-    assert set(told) == {"name", "uri", "metadata"}, "no type is passed on"
-    assert told["name"] == str(run.tasks["writer"].outputs["numbers"].id)
-    session = json.loads(told["metadata"].pop("store_session_info"))
+    [line] = [line for line in run.tasks["reader"].log.splitlines() if line.startswith("input ")]
+    numbers = json.loads(line.removeprefix("input "))
+    assert set(numbers) == {"name", "uri", "metadata"}, "no type is passed on"
+    assert numbers["name"] == str(run.tasks["writer"].outputs["numbers"].id)
+    session = json.loads(numbers["metadata"].pop("store_session_info"))
     assert session["Provider"] == "minio"
-    assert told["metadata"] == {
+    assert numbers["metadata"] == {
         "flag": 1.0,
         "count": 3.0,
         "name": "x",
@@ -82,15 +83,15 @@ def test_an_empty_folder_does_not_survive_the_object_store(
     assert not cluster.store.path(run.tasks["shell"].outputs["page"].uri).exists()
 
 
-def test_a_failed_step_is_retried_in_a_fresh_pod(emulator: Callable[..., Emulator], compiled: Callable[..., Path]):
-    volume = """
+def test_a_failed_step_is_retried_in_a_new_pod(emulator: Callable[..., Emulator], compiled: Callable[..., Path]):
+    script = """
         test ! -e /tmp/before && touch /tmp/before $0.before
         echo attempt >> /state/attempts
         test $(wc -l < /state/attempts) = 3 && echo done > $0
     """
 
     def pipeline():
-        task = shell(script=volume).set_retry(2)
+        task = shell(script=script).set_retry(2)
         kubernetes.mount_pvc(task, pvc_name="state", mount_path="/state")
 
     cluster = emulator(claims={"state": Path("/nowhere")})
@@ -99,7 +100,7 @@ def test_a_failed_step_is_retried_in_a_fresh_pod(emulator: Callable[..., Emulato
     task = run.tasks["shell"]
     assert (task.state, task.attempts, len(task.logs)) == ("SUCCEEDED", 3, 3), run.summary()
     assert cluster.store.path(task.outputs["page"].uri).read_text() == "done\n"
-    assert not any((cluster.folder / "pods").iterdir()), "pods leave nothing"
+    assert not any((cluster.folder / "pods").iterdir()), "pods are removed"
 
 
 def test_retries_end(emulator: Callable[..., Emulator], compiled: Callable[..., Path]):
@@ -110,16 +111,15 @@ def test_retries_end(emulator: Callable[..., Emulator], compiled: Callable[..., 
     assert task.log == "no\nno\n"
 
 
-def test_a_stored_artifact_that_vanished_is_no_error_of_the_launcher(emulator: Callable[..., Emulator], chain: Path):
+def test_the_launcher_ignores_a_stored_artifact_that_is_gone(emulator: Callable[..., Emulator], chain: Path):
     cluster = emulator()
-    gone = {
-        "reader": lambda task: next(
-            cluster.store.path(task.executor_input["inputs"]["artifacts"]["numbers"]["artifacts"][0]["uri"]).rglob(
-                "*.txt"
-            )
-        ).unlink()
-    }
-    run = cluster.run(chain, before=gone)
+
+    def delete_numbers(task: Task):
+        [numbers] = task.executor_input["inputs"]["artifacts"]["numbers"]["artifacts"]
+        [file] = cluster.store.path(numbers["uri"]).rglob("*.txt")
+        file.unlink()
+
+    run = cluster.run(chain, before={"reader": delete_numbers})
     assert cluster.store.path(run.tasks["reader"].outputs["text"].uri).read_text() == "nothing"
 
 
@@ -137,7 +137,7 @@ def test_an_imported_artifact_is_downloaded(emulator: Callable[..., Emulator], c
     assert cluster.store.path(run.tasks["reader"].outputs["text"].uri).read_text() == "7"
 
 
-def test_a_cached_task_keeps_its_outputs_even_if_its_data_changed(emulator: Callable[..., Emulator], chain: Path):
+def test_a_cached_task_keeps_its_outputs(emulator: Callable[..., Emulator], chain: Path):
     cluster = emulator(cache=True)
     first, second = cluster.run(chain), cluster.run(chain)
     assert [task.cached for task in second.tasks.values()] == [True, True]

@@ -11,7 +11,7 @@ from kfp_emulator.tests.small_components import shell, shell_pipeline
 
 @pytest.fixture
 def module_step(compiled: Callable[..., Path], tmp_path: Path) -> Callable[[str], Path]:
-    """A package whose step is `python -m` of a module with this code, in the claim `modules` (the test's folder)."""
+    """A package whose step runs `python -m` on a module with this code, in the claim `modules` (the test's folder)."""
 
     @dsl.container_component
     def step():
@@ -29,10 +29,10 @@ def module_step(compiled: Callable[..., Path], tmp_path: Path) -> Callable[[str]
 
 
 @pytest.mark.parametrize("signal", [Signals.SIGKILL, Signals.SIGTERM])
-def test_a_pod_that_is_taken_away_fails_and_leaves_nothing(
+def test_a_killed_pod_fails_and_uploads_nothing(
     emulator: Callable[..., Emulator], compiled: Callable[..., Path], signal: Signals
 ):
-    # Without an end of its own: that the run ends is what the fault did.
+    # The script never ends by itself, so only the fault can have ended the run.
     script = "trap 'echo saved > /state/saved; exit 0' TERM; echo half > $0; echo ready; sleep infinity & wait"
 
     def pipeline():
@@ -43,12 +43,12 @@ def test_a_pod_that_is_taken_away_fails_and_leaves_nothing(
     cluster.claims["state"] = cluster.folder / "claim"
     run = cluster.run(compiled(pipeline), faults=[Fault("shell", after="ready", signal=signal)])
     task = run.tasks["shell"]
-    assert task.state == "FAILED" and signal.name in task.error, "a launcher that is gone cannot succeed"
+    assert task.state == "FAILED" and signal.name in task.error, "a killed launcher cannot succeed"
     assert not task.outputs and not (cluster.folder / "store").exists()
     assert (cluster.folder / "claim" / "saved").exists() == (signal == Signals.SIGTERM)
 
 
-def test_sigterm_turns_into_sigkill(emulator: Callable[..., Emulator], compiled: Callable[..., Path]):
+def test_sigterm_is_followed_by_sigkill(emulator: Callable[..., Emulator], compiled: Callable[..., Path]):
     path = compiled(shell_pipeline("trap '' TERM; echo ready; sleep infinity", retries=1))
     run = emulator().run(path, faults=[Fault("shell", "ready", Signals.SIGTERM, attempts=(1, 2), grace=0.2)])
     task = run.tasks["shell"]
@@ -60,7 +60,7 @@ def test_a_forked_step_waits_for_its_fault(
     emulator: Callable[..., Emulator], module_step: Callable[..., Path], tmp_path: Path, signal: Signals
 ):
     package = module_step(
-        "signal.signal(signal.SIGTERM, lambda *_: print('stopping'));sys.stdout.write('one\\n'); print('two')"
+        "signal.signal(signal.SIGTERM, lambda *_: print('stopping')); sys.stdout.write('one\\n'); print('two')"
     )
     run = emulator(claims={"modules": tmp_path}).run(package, faults=[Fault("step", "one", signal)])
     task = run.tasks["step"]
@@ -86,7 +86,7 @@ def test_variables_come_from_the_package_and_from_secrets(
 def test_a_pod_sees_its_volumes_and_nothing_of_the_host(
     emulator: Callable[..., Emulator], compiled: Callable[..., Path], tmp_path: Path
 ):
-    look = f"""
+    script = f"""
         test ! -e {tmp_path}
         (echo x > /usr/x) 2>/dev/null && exit 1
         cp /data/a/in /data/a/out
@@ -95,7 +95,7 @@ def test_a_pod_sees_its_volumes_and_nothing_of_the_host(
     """
 
     def pipeline():
-        task = shell(script=look)
+        task = shell(script=script)
         kubernetes.mount_pvc(task, pvc_name="videos", mount_path="/data/a")
         kubernetes.empty_dir_mount(task, volume_name="shm", mount_path="/dev/shm", medium="Memory")
 
@@ -108,7 +108,7 @@ def test_a_pod_sees_its_volumes_and_nothing_of_the_host(
 
 
 @pytest.mark.parametrize(
-    ("statement", "status", "said"),
+    ("statement", "status", "message"),
     [
         ("pass", 0, ""),
         ("sys.exit(0)", 0, ""),
@@ -119,26 +119,26 @@ def test_a_pod_sees_its_volumes_and_nothing_of_the_host(
     ],
 )
 @pytest.mark.parametrize("fork", [True, False])
-def test_a_step_ends_as_its_module_does(
+def test_a_step_has_the_exit_status_of_its_module(
     emulator: Callable[..., Emulator],
     module_step: Callable[..., Path],
     tmp_path: Path,
     statement: str,
     status: int,
-    said: str,
+    message: str,
     fork: bool,
 ):
     package = module_step(f"atexit.register(print, 'at exit'); print('begun'); {statement}")
     task = emulator(fork=fork, claims={"modules": tmp_path}).run(package).tasks["step"]
     assert task.error == (f"the container ended with exit status {status}" if status else "")
-    assert "begun\n" in task.log and "at exit\n" in task.log and said in task.log
+    assert "begun\n" in task.log and "at exit\n" in task.log and message in task.log
 
 
-def test_a_forked_step_finds_preloaded_modules_and_a_new_one_does_not(
+def test_only_a_forked_step_has_the_preloaded_modules(
     emulator: Callable[..., Emulator], module_step: Callable[..., Path], tmp_path: Path
 ):
     package = module_step("print('fractions' in sys.modules, sys.argv[1], os.environ['LEVEL'])")
     claims = {"modules": tmp_path}
     forked = emulator(preload=["fractions"], claims=claims).run(package)
-    fresh = emulator(preload=["fractions"], fork=False, claims=claims).run(package)
-    assert (forked.tasks["step"].log, fresh.tasks["step"].log) == ("True word 7\n", "False word 7\n")
+    unforked = emulator(preload=["fractions"], fork=False, claims=claims).run(package)
+    assert (forked.tasks["step"].log, unforked.tasks["step"].log) == ("True word 7\n", "False word 7\n")

@@ -7,14 +7,14 @@ from kfp import compiler, dsl
 from kfp_emulator.sdk_runner import run_locally
 from kfp_emulator.tests.small_components import shell_pipeline
 
-# kfp.local makes no folders, and knows of outputs only what the output file says.
+# kfp.local creates no folders, and learns of outputs only from the output file.
 STEP = """
 import json, pathlib, sys
 import pipeline
-text, source, page, given = sys.argv[1:]
-assert not pathlib.Path("/tmp/mine").exists(), "of the step before"
+text, source, page, executor_input = sys.argv[1:]
+assert not pathlib.Path("/tmp/mine").exists(), "left by the step before"
 pathlib.Path("/tmp/mine").touch()
-path, output = pathlib.Path(page), pathlib.Path(json.loads(given)["outputs"]["outputFile"])
+path, output = pathlib.Path(page), pathlib.Path(json.loads(executor_input)["outputs"]["outputFile"])
 path.parent.mkdir(parents=True, exist_ok=True)
 path.write_text(pathlib.Path(source).read_text() + text)
 output.parent.mkdir(parents=True, exist_ok=True)
@@ -44,7 +44,7 @@ def test_a_package_runs_under_kfp_local(tmp_path: Path):
 
 
 @pytest.mark.usefixtures("pods_allowed")
-def test_a_step_that_fails_under_kfp_local_fails_the_run(compiled: Callable[..., Path], tmp_path: Path):
+def test_a_failed_step_fails_the_run_under_kfp_local(compiled: Callable[..., Path], tmp_path: Path):
     with pytest.raises(RuntimeError, match="shell"):
         run_locally(compiled(shell_pipeline("echo reason; exit 3")), tmp_path / "local")
     assert (tmp_path / "local" / "log").read_text() == "reason\n"

@@ -1,6 +1,10 @@
 """`yt8m experiments` and `yt8m experiments show`."""
 
 import json
+import shlex
+from pathlib import Path
+
+import pytest
 
 
 def test_experiments_as_json(yt8m):
@@ -22,19 +26,37 @@ def test_experiments_are_listed_by_table_and_encoder(yt8m, tmp_path):
     assert listed.splitlines()[-1].split() == ["mine", "frame", "gru", "ours"]
 
 
-def test_an_experiment_is_shown_with_its_costs_and_what_was_published(yt8m):
+def test_an_experiment_is_shown_with_its_published_results_command_and_cost(yt8m):
     shown = yt8m("experiments", "show", "thesis-best").out
-    assert shown.splitlines()[:6] == [
+    assert shown.splitlines()[:7] == [
         "# Published: table 15, row 2 of the thesis",
         "#   F1 0.778 on test, 0.837 on train",
         "#   precision 0.825, recall 0.734 on test",
         "#   6 epochs of 104 minutes",
+        "# Command: yt8m run --data /data/yt8m/frame --experiment netvlad-100-gated-6000-3000-dropout35",
         "# Size: 158,652,574 parameters with 3862 labels",
         "# Work: 0.447 GFLOPs to classify a video of 300 frames",
     ]
     assert "    hidden_units: [6000, 3000]" in shown.splitlines()
     entry = json.loads(yt8m("experiments", "show", "average-logistic", "--classes", 10, "--json").out)
     assert (entry["parameters"], entry["flops"], entry["published"]["epochs"]) == (1153 * 10, 2 * 1152 * 10, 35)
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("average-logistic", []),
+        ("transformer-grid", ["--tune"]),
+        ("ensemble", ["--set", "model.encoder.members=[runs/a, runs/b]"]),
+        ("mine", ["--experiment-file", "my models.yaml"]),
+    ],
+)
+def test_the_command_of_an_experiment_can_be_copied_into_a_shell(yt8m, tmp_path, monkeypatch, name, options):
+    monkeypatch.chdir(tmp_path)
+    Path("my models.yaml").write_text("mine: {base: average-logistic}")
+    from_file = ["--experiment-file", "my models.yaml"] if name == "mine" else []
+    shown = json.loads(yt8m("experiments", "show", name, *from_file, "--json").out)
+    assert shlex.split(shown["command"])[6:] == options
 
 
 def test_an_experiment_of_ones_own_is_found_by_run_and_show(yt8m, tmp_path, monkeypatch):

@@ -1,4 +1,4 @@
-"""A cluster as small as it can be."""
+"""Settings of the smallest cluster."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -22,7 +22,7 @@ SMALLEST = {
 
 @pytest.fixture(scope="session")
 def cluster() -> Callable[..., ClusterSettings]:
-    """Settings of a cluster; arguments replace those of the smallest."""
+    """Builds the smallest cluster's settings; arguments replace single ones."""
 
     def build(**own: Any) -> ClusterSettings:
         return ClusterSettings.model_validate({**SMALLEST, **own})
@@ -32,7 +32,7 @@ def cluster() -> Callable[..., ClusterSettings]:
 
 @pytest.fixture
 def cluster_file(tmp_path: Path) -> Callable[..., Path]:
-    """The same as the file that `--cluster` names."""
+    """Writes the same settings to a file for `--cluster`."""
 
     def write(**own: Any) -> Path:
         path = tmp_path / "cluster.yaml"

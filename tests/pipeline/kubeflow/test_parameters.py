@@ -1,4 +1,4 @@
-"""A run's parameters become the settings that `yt8m run` would make of the same arguments."""
+"""A run's parameters resolve to the settings of `yt8m run` with the same arguments."""
 
 import json
 import zipfile
@@ -24,15 +24,15 @@ PLACES = Places("/serving", "/work")
         '{"training.max_epochs": 3, "evaluation.thresholds.gap.min": 0.8}',
     ],
 )
-def test_overrides_are_a_list_or_an_object_and_mean_what_set_means(overrides):
-    given = ["training.max_epochs=3", "evaluation.thresholds.gap.min=0.8"]
-    expected = resolve_settings(find_experiment("netvlad-8"), {"data.pattern": "/data"}, given)
+def test_overrides_are_a_list_or_an_object_and_work_like_set(overrides):
+    options = ["training.max_epochs=3", "evaluation.thresholds.gap.min=0.8"]
+    expected = resolve_settings(find_experiment("netvlad-8"), {"data.pattern": "/data"}, options)
     assert read_parameters("/data", "netvlad-8", overrides) == expected
 
 
-@pytest.mark.parametrize("nothing", ["", "[]", "{}"])
-def test_no_overrides_are_needed(nothing):
-    assert read_parameters("/data", "netvlad-8", nothing).training.max_epochs == 100
+@pytest.mark.parametrize("overrides", ["", "[]", "{}"])
+def test_overrides_may_be_empty(overrides):
+    assert read_parameters("/data", "netvlad-8", overrides).training.max_epochs == 100
 
 
 @pytest.mark.parametrize(
@@ -41,9 +41,9 @@ def test_no_overrides_are_needed(nothing):
         ("netvlad-9", "[]", "experiment is 'netvlad-9', allowed: netvlad-8"),
         ("a: {base: netvlad-8}\nb: {base: netvlad-8}", "[]", "expected a name or one entry of an experiment file"),
         ("mine: {base: netvlad-9}", "[]", "experiment, mine: base is 'netvlad-9', allowed: earlier experiments"),
-        ("netvlad-8", "training.max_epochs=3", "no JSON"),
+        ("netvlad-8", "training.max_epochs=3", "overrides is 'training.max_epochs=3': not JSON"),
         ("netvlad-8", "3", "overrides is '3', expected a JSON list of key=value or an object"),
-        ("netvlad-8", '["training.max_epoch=3"]', "training.max_epoch is no setting, allowed: max_epochs"),
+        ("netvlad-8", '["training.max_epoch=3"]', "allowed: max_epochs"),
         ("netvlad-8", '{"training.batch_size": 0}', "training.batch_size is 0"),
     ],
 )
@@ -70,28 +70,28 @@ def resolved(data, experiment="netvlad-8", overrides="[]", graph=None):
     return resolve_parameters(str(data), experiment, overrides, PLACES, graph or graph_of("netvlad-8"))
 
 
-def test_all_steps_see_the_span_that_the_first_one_found(shards):
-    found = resolved(shards / "span-{SPAN}" / "*.tfrecord")
-    assert (found.span, found.settings.data.pattern) == (2, str(shards / "span-2" / "*.tfrecord"))
+def test_the_first_step_resolves_the_newest_span_for_all_steps(shards):
+    output = resolved(shards / "span-{SPAN}" / "*.tfrecord")
+    assert (output.span, output.settings.data.pattern) == (2, str(shards / "span-2" / "*.tfrecord"))
 
 
-def test_all_steps_see_the_spans_that_the_first_one_found(shards):
-    found = resolved(shards / "span-{SPAN}" / "*.tfrecord", overrides='["data.spans=2"]')
-    assert (found.span, found.settings.data.pattern) == (2, str(shards / "span-{2,1}" / "*.tfrecord"))
-    assert ResolvedSettings.model_validate_json(found.for_steps()[OF_THE_DATA]).settings.data == found.settings.data
+def test_the_first_step_resolves_several_spans_for_all_steps(shards):
+    output = resolved(shards / "span-{SPAN}" / "*.tfrecord", overrides='["data.spans=2"]')
+    assert (output.span, output.settings.data.pattern) == (2, str(shards / "span-{2,1}" / "*.tfrecord"))
+    assert ResolvedSettings.model_validate_json(output.for_steps()[OF_THE_DATA]).settings.data == output.settings.data
 
 
-def test_the_first_step_finds_the_model_that_training_begins_with(shards):
-    def with_start():
+def test_the_first_step_resolves_the_model_of_a_warm_start(shards):
+    def warm_start():
         places = Places(str(shards / "serving"), "/work")
-        found = resolve_parameters(
+        output = resolve_parameters(
             str(shards / "span-1"), "netvlad-8", '["training.warm_start=true"]', places, graph_of("netvlad-8")
         )
-        return found.settings.training.warm_start, found.for_steps()[OF_THE_DATA]
+        return output.settings.training.warm_start, output.for_steps()[OF_THE_DATA]
 
     model = find_experiment("netvlad-8").model.model_dump(mode="json")
-    nothing, of_the_data = with_start()
-    assert nothing is False
+    model_path, of_the_data = warm_start()
+    assert model_path is False
     for version in ("9", "10"):
         extra = shards / "serving" / version / "assets.extra"
         extra.mkdir(parents=True)
@@ -101,60 +101,60 @@ def test_the_first_step_finds_the_model_that_training_begins_with(shards):
             for part in ("config.json", "model.weights.h5"):
                 file.writestr(part, "")
         (extra / "labels.txt").write_text("".join(f"{label}\n" for label in range(3862)))
-        assert with_start() == (str(extra.parent), of_the_data)
+        assert warm_start() == (str(extra.parent), of_the_data)
 
 
-def test_changed_shards_and_a_changed_vocabulary_change_what_the_steps_are_told(shards, frame_record, write_shard):
+def test_changed_shards_and_a_changed_vocabulary_change_the_resolved_settings(shards, frame_record, write_shard):
     before = resolved(shards / "span-1")
     assert resolved(shards / "span-1") == before
     (shards / "span-1" / "vocabulary.csv").write_text("Index,Name\n0,Game\n")
-    named = resolved(shards / "span-1")
-    assert (named.shards, named.vocabulary == before.vocabulary) == (before.shards, False)
+    with_names = resolved(shards / "span-1")
+    assert (with_names.shards, with_names.vocabulary == before.vocabulary) == (before.shards, False)
     write_shard(shards / "span-1" / "11.tfrecord", [frame_record("v111")])
     assert resolved(shards / "span-1").shards != before.shards
 
 
 def test_level_and_seed_may_change_where_the_graph_stays_the_same(shards):
-    found = resolved(shards / "span-1", "dbof-4096-gated", '["seed=3", "training.max_epochs=1"]')
-    assert (found.settings.experiment, found.settings.seed) == ("dbof-4096-gated", 3)
+    output = resolved(shards / "span-1", "dbof-4096-gated", '["seed=3", "training.max_epochs=1"]')
+    assert (output.settings.experiment, output.settings.seed) == ("dbof-4096-gated", 3)
 
 
 @pytest.mark.parametrize(
     ("experiment", "overrides", "edge"),
     [
-        ("frame-average-2304-1152", [], "missing: Transform.transformed_examples -> Trainer.examples; too much: Examp"),
+        ("frame-average-2304-1152", [], "missing: Transform.transformed_examples -> Trainer.examples; not needed: Ex"),
         ("netvlad-8", ["search=true"], "Tuner.best_hyperparameters -> Trainer.hyperparameters"),
         ("netvlad-8", ["hyperparameters=s3://bucket/found"], "s3://bucket/found -> ImportHyperparameters"),
     ],
 )
-def test_what_a_package_fixes_is_refused_by_its_first_step(shards, experiment, overrides, edge):
+def test_the_first_step_refuses_settings_that_need_another_graph(shards, experiment, overrides, edge):
     with pytest.raises(InputError) as error:
         resolved(shards / "span-1", experiment, json.dumps(overrides))
-    assert edge in str(error.value) and "compile anew" in str(error.value)
+    assert edge in str(error.value) and "compile one for this experiment" in str(error.value)
 
 
-def test_records_of_another_level_are_refused_by_the_first_step(shards):
+def test_the_first_step_refuses_records_of_another_level(shards):
     with pytest.raises(InputError, match="holds frame-level records, the experiment reads video-level ones"):
         resolved(shards / "span-1", "average-2304-1152", graph=graph_of("average-2304-1152"))
 
 
-def test_what_the_steps_are_told_is_read_as_it_was_written(shards):
-    found = resolved(shards / "span-1", overrides='["evaluation.thresholds.gap.min=0.8", "data.drift.stop=true"]')
-    assert ResolvedSettings.model_validate_json(found.for_steps()[OF_THE_RUN]) == found
+def test_resolved_settings_survive_json(shards):
+    output = resolved(shards / "span-1", overrides='["evaluation.thresholds.gap.min=0.8", "data.drift.stop=true"]')
+    assert ResolvedSettings.model_validate_json(output.for_steps()[OF_THE_RUN]) == output
 
 
 def one_of_every_encoder():
-    return list({entry.model.encoder.name: entry.name for entry in catalogue().values()}.values())
+    return list({experiment.model.encoder.name: experiment.name for experiment in catalogue().values()}.values())
 
 
 @pytest.mark.parametrize("experiment", one_of_every_encoder())
-def test_the_steps_before_training_get_the_same_from_settings_without_the_experiment(experiment):
-    given = {"data.pattern": "/data", "evaluation.slices": ["channel"], "data.drift.stop": True, "seed": 3}
-    settings = resolve_settings(find_experiment(experiment), given, ["evaluation.thresholds.gap.min=0.8"])
-    found = ResolvedSettings(settings=settings, span=0, shards="", vocabulary="", sources="")
-    shared = ResolvedSettings.model_validate_json(found.for_steps()[OF_THE_DATA]).settings
+def test_the_steps_before_training_have_the_same_properties_without_the_experiment(experiment):
+    options = {"data.pattern": "/data", "evaluation.slices": ["channel"], "data.drift.stop": True, "seed": 3}
+    settings = resolve_settings(find_experiment(experiment), options, ["evaluation.thresholds.gap.min=0.8"])
+    output = ResolvedSettings(settings=settings, span=0, shards="", vocabulary="", sources="")
+    shared = ResolvedSettings.model_validate_json(output.for_steps()[OF_THE_DATA]).settings
     assert shared.experiment == "" and shared.model.encoder.name == "average"
-    own, of_all = (build_pipeline(each, Vocabulary.of_ids(3), PLACES) for each in (settings, shared))
+    own, of_all = (build_pipeline(resolved, Vocabulary.of_ids(3), PLACES) for resolved in (settings, shared))
     before = [node.id for node in own.components if node.id not in PER_EXPERIMENT]
     assert "ExampleGen" in before and "Transform" in before
     for step in before:

@@ -1,4 +1,4 @@
-"""`yt8m` as a user calls it, with a server that answers as Kubeflow Pipelines does."""
+"""`yt8m` as a user runs it, against a server with the API of Kubeflow Pipelines."""
 
 import json
 import sys
@@ -14,7 +14,7 @@ from pipeline.kubeflow.log_lines import SCORES, log_line
 
 @pytest.fixture
 def yt8m(monkeypatch, capsys, tmp_path):
-    """Runs a command where there is no cluster; gives its exit code, standard output and standard error."""
+    """Runs a command without a cluster; returns its exit code, standard output and standard error."""
     for name in (ENDPOINT, UI_ENDPOINT, TOKEN, TOKEN_FILE, "KUBERNETES_SERVICE_HOST"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
@@ -25,18 +25,18 @@ def yt8m(monkeypatch, capsys, tmp_path):
         code = 0
         try:
             main()
-        except SystemExit as ended:
-            code = ended.code
-        written = capsys.readouterr()
-        assert "Traceback" not in written.err
-        return code, written.out, written.err
+        except SystemExit as end:
+            code = end.code
+        output = capsys.readouterr()
+        assert "Traceback" not in output.err
+        return code, output.out, output.err
 
     return run
 
 
 @pytest.fixture
 def kfp(yt8m, api_server, monkeypatch):
-    """The same, with the server as endpoint."""
+    """Runs a command with the server as endpoint."""
     monkeypatch.setenv(ENDPOINT, api_server.url)
     return yt8m
 
@@ -49,7 +49,7 @@ def package():
 
 @pytest.fixture
 def submit(kfp, package):
-    """Submits the package; gives what `--json` prints."""
+    """Submits the package; returns the output of `--json`."""
 
     def run(*arguments):
         code, out, err = kfp("submit", "--package", package, "--json", *arguments)
@@ -61,7 +61,7 @@ def submit(kfp, package):
 
 @pytest.fixture
 def evaluated(submit, api_server):
-    """Id of a run whose Evaluator was tried twice and logged its scores."""
+    """Id of a run whose Evaluator logged its scores in its second attempt."""
     run = submit()["run_id"]
     api_server.advance(run, "RUNNING", {"Trainer": "SUCCEEDED"})
     nodes = api_server.advance(run, "RUNNING", {"Evaluator": "SUCCEEDED"}, retries=1)["run_details"]["task_details"]

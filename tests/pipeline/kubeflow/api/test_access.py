@@ -1,4 +1,4 @@
-"""How the commands get in, and what they say when they don't."""
+"""How commands connect to the API, and their messages when they cannot."""
 
 import socket
 import time
@@ -12,79 +12,79 @@ from pipeline.kubeflow.api import client
 @pytest.mark.parametrize(
     ("status", "path", "message"),
     [
-        (401, "", "refuses the token (401)"),
-        (403, "/runs", "cannot list runs: the token is not allowed to at http://127.0.0.1"),
+        (401, "", "rejects the token (401)"),
+        (403, "/runs", "cannot list runs: http://127.0.0.1"),
         (500, "/runs", "cannot list runs: http://127.0.0.1"),
         (400, "/upload_version", "cannot upload the package: http://127.0.0.1"),
     ],
 )
-def test_what_the_api_refuses_is_one_line(kfp, api_server, package, status, path, message):
-    api_server.trouble("", path, status=status, times=9)
+def test_an_error_of_the_api_is_one_line(kfp, api_server, package, status, path, message):
+    api_server.inject_error("", path, status=status, times=9)
     code, _, err = kfp("submit", "--package", package)
     assert code == 2 and message in err and "broken on purpose" in err and len(err.splitlines()) == 1
 
 
-def test_an_unreachable_host_is_one_line_at_once(yt8m, monkeypatch, caplog):
+def test_an_unreachable_host_is_one_line_without_delay(yt8m, monkeypatch, caplog):
     monkeypatch.setattr(time, "sleep", lambda seconds: pytest.fail(f"waits {seconds} s"))
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         host = f"127.0.0.1:{unused.getsockname()[1]}"
-        found = yt8m("status", "--endpoint", f"http://u:secret@{host}")
-    assert found == (2, "", f"error: cannot connect: http://{host} cannot be reached: Connection refused\n")
+        answer = yt8m("status", "--endpoint", f"http://u:secret@{host}")
+    assert answer == (2, "", f"error: cannot connect: http://{host} cannot be reached: Connection refused\n")
     assert caplog.messages == []
 
 
-def test_a_page_to_log_in_is_not_taken_for_the_api(kfp, api_server):
+def test_a_login_page_is_not_mistaken_for_the_api(kfp, api_server):
     api_server.healthz = b"<html>"
     code, _, err = kfp("status")
-    assert code == 2 and "answers 200: no JSON, but perhaps a page to log in" in err
+    assert code == 2 and "answers 200: not JSON, perhaps a login page" in err
 
 
-def test_an_older_backend_is_named(kfp, api_server, package):
+def test_an_older_backend_is_a_warning(kfp, api_server, package):
     api_server.healthz = {"multi_user": False}
     code, _, err = kfp("submit", "--package", package)
     assert code == 0 and "looks older than Kubeflow Pipelines 2.15" in err
 
 
-def test_the_token_of_a_file_or_a_variable_opens_and_is_never_shown(kfp, api_server, package, tmp_path, monkeypatch):
+def test_a_token_from_a_file_or_a_variable_is_used_and_never_shown(kfp, api_server, package, tmp_path, monkeypatch):
     api_server.token = "right-secret"
     (tmp_path / "token").write_text("right-secret\n")
-    opened = [kfp("submit", "--package", package, "--token-file", tmp_path / "token")]
+    answers = [kfp("submit", "--package", package, "--token-file", tmp_path / "token")]
     monkeypatch.setenv("KF_PIPELINES_SA_TOKEN_PATH", str(tmp_path / "token"))
-    opened.append(kfp("status"))
+    answers.append(kfp("status"))
     monkeypatch.delenv("KF_PIPELINES_SA_TOKEN_PATH")
     monkeypatch.setenv("KF_PIPELINES_TOKEN", "right-secret")
-    opened.append(kfp("status"))
-    assert [code for code, _, _ in opened] == [0, 0, 0] and "right-secret" not in str(opened)
+    answers.append(kfp("status"))
+    assert [code for code, _, _ in answers] == [0, 0, 0] and "right-secret" not in str(answers)
     monkeypatch.setenv("KF_PIPELINES_TOKEN", "wrong-secret")
     code, out, err = kfp("status")
-    assert code == 2 and "refuses the token (401)" in err and "secret" not in out + err
+    assert code == 2 and "rejects the token (401)" in err and "secret" not in out + err
     written = [path for path in tmp_path.rglob("*") if path.is_file() and path.name != "token"]
     assert not any(b"secret" in path.read_bytes() for path in written)
 
 
-def test_a_token_that_is_not_there_is_said(kfp, tmp_path):
+def test_a_missing_token_file_is_named(kfp, tmp_path):
     code, _, err = kfp("status", "--token-file", tmp_path / "none")
     assert code == 2 and "--token-file is" in err and "No such file" in err
 
 
-def test_kubectl_leads_to_the_api_where_nothing_else_is_said(yt8m, api_server, tmp_path, monkeypatch):
+def test_without_an_endpoint_kubectls_cluster_is_used(yt8m, api_server, tmp_path, monkeypatch):
     monkeypatch.setattr("kubernetes.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(tmp_path / "config"))
     code, _, err = yt8m("status")
-    assert code == 2 and "no --endpoint, no KF_PIPELINES_ENDPOINT, and kubectl's configuration leads nowhere" in err
+    assert code == 2 and "no --endpoint, no KF_PIPELINES_ENDPOINT, and kubectl's configuration names no cluster" in err
     user = {"name": "me", "user": {"token": "of-kubectl"}}
     cluster = {"name": "c", "cluster": {"server": api_server.url}}
     context = {"name": "x", "context": {"cluster": "c", "user": "me"}}
     config = {"clusters": [cluster], "users": [user], "contexts": [context], "current-context": "x"}
     (tmp_path / "config").write_text(yaml.safe_dump(config))
     code, _, err = yt8m("status")  # Kubernetes' API would pass it on
-    [asked, *_] = api_server.requests
-    assert asked.path.endswith("/services/ml-pipeline:http/proxy//apis/v2beta1/healthz")
-    assert asked.headers["authorization"] == "Bearer of-kubectl"
+    [request, *_] = api_server.requests
+    assert request.path.endswith("/services/ml-pipeline:http/proxy//apis/v2beta1/healthz")
+    assert request.headers["authorization"] == "Bearer of-kubectl"
     assert code == 2 and "answers 404" in err and "of-kubectl" not in err
 
 
-def test_a_pod_of_the_cluster_needs_to_say_nothing(yt8m, api_server, package, tmp_path, monkeypatch):
+def test_a_pod_of_the_cluster_needs_no_options(yt8m, api_server, package, tmp_path, monkeypatch):
     api_server.token = "mounted"
     (tmp_path / "token").write_text("mounted")
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
@@ -98,6 +98,6 @@ def test_a_pod_of_the_cluster_needs_to_say_nothing(yt8m, api_server, package, tm
 @pytest.mark.parametrize(
     "endpoint", ["http://u:secret@[bad", "http://u:secret@host:80x", "http://u:sec/ret@h", "http://"]
 )
-def test_an_address_that_is_none_is_refused_without_its_password(yt8m, endpoint):
-    said = "error: --endpoint is no address, expected one such as http://localhost:8080\n"
-    assert yt8m("status", "--endpoint", endpoint) == (2, "", said)
+def test_an_invalid_address_is_refused_without_its_password(yt8m, endpoint):
+    message = "error: --endpoint is not a valid address, expected one such as http://localhost:8080\n"
+    assert yt8m("status", "--endpoint", endpoint) == (2, "", message)

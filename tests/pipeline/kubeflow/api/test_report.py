@@ -1,4 +1,4 @@
-"""`yt8m report` reads runs of Kubeflow Pipelines as it reads run folders."""
+"""`yt8m report` reads runs of Kubeflow Pipelines like run folders."""
 
 import json
 
@@ -27,7 +27,7 @@ def result():
     }
 
 
-def test_a_run_there_is_what_its_folder_would_be(kfp, api_server, evaluated, submit, result, tmp_path):
+def test_a_run_on_kubeflow_is_reported_like_its_run_folder(kfp, api_server, evaluated, submit, result, tmp_path):
     folder = tmp_path / "runs" / "here"
     folder.mkdir(parents=True)
     (folder / "settings.yaml").write_text(yaml.safe_dump(result["settings"]))
@@ -44,9 +44,9 @@ def test_a_run_there_is_what_its_folder_would_be(kfp, api_server, evaluated, sub
     code, printed, err = kfp("report", "--kfp-experiment", "yt8m", *out)
     assert code == 0, err
     name = api_server.state.runs[evaluated]["display_name"]
-    there, here = json.loads(printed), json.loads(expected[1].replace(str(folder), f"{name} ({evaluated})"))
-    assert there.pop("unfinished") == {f"failed ({failed})": "is FAILED"} and not here.pop("unfinished")
-    assert there == here
+    remote, local = json.loads(printed), json.loads(expected[1].replace(str(folder), f"{name} ({evaluated})"))
+    assert remote.pop("unfinished") == {f"failed ({failed})": "is FAILED"} and not local.pop("unfinished")
+    assert remote == local
     both = json.loads(kfp("report", folder, "--kfp-experiment", "yt8m", *out)[1])
     assert str(folder) in json.dumps(both) and evaluated in json.dumps(both)
 

@@ -1,4 +1,4 @@
-"""`yt8m schedule`: one recurring run of each name."""
+"""`yt8m schedule`: one recurring run per name."""
 
 import json
 from pathlib import Path
@@ -20,10 +20,10 @@ def test_a_schedule_starts_one_run_at_a_time_on_the_newest_span(kfp, api_server)
     assert json.loads(kfp("schedule", "list", "--json")[1])[0]["cron"] == "0 0 3 * * 1"
 
 
-def test_another_account_is_another_schedule(kfp, api_server):
+def test_a_schedule_with_another_account_must_be_replaced(kfp, api_server):
     assert kfp("schedule", "create", "weekly", *WEEKLY)[0] == 0
     [recurring] = api_server.state.recurring_runs.values()
-    recurring["service_account"] = "pipeline-runner"  # that the API has chosen
+    recurring["service_account"] = "pipeline-runner"  # chosen by the API
     assert "(as it was)" in kfp("schedule", "create", "weekly", *WEEKLY)[1]
     own = ["--service-account", "yt8m-pipeline"]
     code, _, err = kfp("schedule", "create", "weekly", *WEEKLY, *own)
@@ -33,29 +33,29 @@ def test_another_account_is_another_schedule(kfp, api_server):
     assert recurring["service_account"] == "yt8m-pipeline"
 
 
-def test_every_command_of_schedule_said_twice_changes_nothing(kfp, api_server):
+def test_every_command_of_schedule_is_idempotent(kfp, api_server):
     recurring = api_server.state.recurring_runs
-    for command, then in (
+    for command, expected in (
         (["create", "weekly", *WEEKLY], [("0 0 3 * * 1", "ENABLED")]),
         (["pause", "weekly"], [("0 0 3 * * 1", "DISABLED")]),
         (["replace", "weekly", *WEEKLY, "--cron", "30 0 4 * * 1"], [("30 0 4 * * 1", "DISABLED")]),
         (["resume", "weekly"], [("30 0 4 * * 1", "ENABLED")]),
         (["delete", "weekly"], []),
     ):
-        for written in (True, False):
+        for changes in (True, False):
             before = len(api_server.changes)
             code, _, err = kfp("schedule", *command)
             assert code == 0, err
-            assert (len(api_server.changes) > before) == written, command
-            found = [(one["trigger"]["cron_schedule"]["cron"], one["status"]) for one in recurring.values()]
-            assert found == then
+            assert (len(api_server.changes) > before) == changes, command
+            schedules = [(run["trigger"]["cron_schedule"]["cron"], run["status"]) for run in recurring.values()]
+            assert schedules == expected
 
 
-@pytest.mark.parametrize("lose", ["request", "answer"])
+@pytest.mark.parametrize("drop", ["request", "response"])
 @pytest.mark.parametrize("method", ["POST", "DELETE"])
-def test_a_schedule_is_replaced_by_one_although_the_connection_breaks(kfp, api_server, method, lose):
+def test_a_broken_connection_leaves_one_schedule_when_it_is_replaced(kfp, api_server, method, drop):
     kfp("schedule", "create", "weekly", *WEEKLY)
-    api_server.trouble(method, "/recurringruns", lose=lose)
+    api_server.inject_error(method, "/recurringruns", drop=drop)
     assert kfp("schedule", "replace", "weekly", *WEEKLY, "--cron", "0 4 * * 1")[0] == 0
     [recurring] = api_server.state.recurring_runs.values()
     assert recurring["trigger"]["cron_schedule"]["cron"] == "0 0 4 * * 1"
@@ -64,14 +64,14 @@ def test_a_schedule_is_replaced_by_one_although_the_connection_breaks(kfp, api_s
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["create", "weekly", *WEEKLY, "--cron", "0 4 * * 1"], "schedule weekly is there with another cron"),
+        (["create", "weekly", *WEEKLY, "--cron", "0 4 * * 1"], "schedule weekly exists with another cron"),
         (["create", "daily", *WEEKLY, "--cron", "daily"], "--cron is 'daily', expected 5 fields, or 6 with seconds"),
         (["pause", "daily"], "NAME is 'daily', allowed: weekly"),
         (["create", "daily", *WEEKLY, "--cluster", "cluster.yaml"], "--cluster and --set cluster.KEY would change"),
         (["create", "daily", "--cron", "0 4 * * 1"], "Missing option '--cluster'"),
     ],
 )
-def test_a_wrong_schedule_is_refused_in_words(kfp, arguments, message):
+def test_a_wrong_schedule_is_refused(kfp, arguments, message):
     kfp("schedule", "create", "weekly", *WEEKLY)
     code, _, err = kfp("schedule", *arguments)
     assert code == 2 and message in err

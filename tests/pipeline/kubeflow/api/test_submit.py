@@ -1,4 +1,4 @@
-"""`yt8m submit`: packages become versions and runs, once."""
+"""`yt8m submit`: uploads a package and starts a run, once each."""
 
 import json
 
@@ -8,7 +8,7 @@ import yaml
 
 @pytest.fixture
 def spans(tmp_path, write_shard, video_record):
-    """Adds a span of data; gives the pattern of all."""
+    """Adds a span of data; returns the pattern of all spans."""
 
     def add(span):
         folder = tmp_path / f"span-{span}"
@@ -34,22 +34,21 @@ def test_a_package_becomes_a_version_and_a_run_in_the_experiment(kfp, api_server
     assert parameters["experiment"] == "netvlad-8" and parameters.keys() == {"data", "experiment", "overrides"}
 
 
-def test_steps_run_as_the_account_that_is_asked_for(submit, api_server):
+def test_steps_run_as_the_given_service_account(submit, api_server):
     submit("--service-account", "yt8m-pipeline")
     [run] = api_server.state.runs.values()
     assert run["service_account"] == "yt8m-pipeline"
 
 
-def test_the_options_beside_a_package_are_parameters_of_the_run(submit, api_server):
-    own = ["--data", "/mnt/yt8m/other", "--set", "training.max_epochs=3", "--seed", 1]
-    submit(*own)
+def test_options_beside_a_package_become_parameters_of_the_run(submit, api_server):
+    submit("--data", "/mnt/yt8m/other", "--set", "training.max_epochs=3", "--seed", 1)
     [run] = api_server.state.runs.values()
     parameters = run["runtime_config"]["parameters"]
     assert parameters["data"] == "/mnt/yt8m/other"
     assert json.loads(parameters["overrides"])[-2:] == ["seed=1", "training.max_epochs=3"]
 
 
-def test_the_same_submitted_twice_finds_version_and_run(submit, api_server):
+def test_submitting_twice_uploads_and_starts_once(submit, api_server):
     first = submit()
     assert (first["uploaded"], first["started"]) == (True, True)
     before = len(api_server.changes)
@@ -57,13 +56,13 @@ def test_the_same_submitted_twice_finds_version_and_run(submit, api_server):
     assert len(api_server.changes) == before
     assert again == first | {"uploaded": False, "started": False}
     api_server.advance(first["run_id"], "FAILED")
-    anew = submit()
-    assert (anew["uploaded"], anew["started"]) == (False, True) and len(api_server.state.versions) == 1
+    restarted = submit()
+    assert (restarted["uploaded"], restarted["started"]) == (False, True) and len(api_server.state.versions) == 1
 
 
-def test_what_is_compiled_is_submitted(kfp, api_server, cluster_file):
-    given = ["--cluster", cluster_file(), "--data", "/mnt/yt8m/span-{SPAN}/*", "--experiment", "netvlad-8"]
-    code, out, err = kfp("submit", *given, "--set", "training.max_epochs=2")
+def test_submit_compiles_a_package(kfp, api_server, cluster_file):
+    options = ["--cluster", cluster_file(), "--data", "/mnt/yt8m/span-{SPAN}/*", "--experiment", "netvlad-8"]
+    code, out, err = kfp("submit", *options, "--set", "training.max_epochs=2")
     assert code == 0 and "no resume" in err
     [run] = api_server.state.runs.values()
     assert run["runtime_config"]["parameters"] == {
@@ -71,59 +70,59 @@ def test_what_is_compiled_is_submitted(kfp, api_server, cluster_file):
         "experiment": "netvlad-8",
         "overrides": '["training.max_epochs=2"]',
     }
-    code, again, _ = kfp("submit", *given, "--set", "training.max_epochs=2")
+    code, again, _ = kfp("submit", *options, "--set", "training.max_epochs=2")
     assert again.splitlines()[0] == f"{out.splitlines()[0]} (there already)"
 
 
-@pytest.mark.parametrize("lose", ["request", "answer"])
+@pytest.mark.parametrize("drop", ["request", "response"])
 @pytest.mark.parametrize("path", ["/pipelines$", "/upload_version$", "/experiments$", "/runs$"])
-def test_a_lost_connection_makes_nothing_twice(submit, api_server, lose, path):
-    api_server.trouble("POST", path, lose=lose)
+def test_a_dropped_connection_creates_nothing_twice(submit, api_server, drop, path):
+    api_server.inject_error("POST", path, drop=drop)
     submit("--kfp-experiment", "videos")
     state = api_server.state
-    made = [len(kind) for kind in (state.pipelines, state.versions, state.experiments, state.runs)]
-    assert made == [1, 1, 2, 1]  # KFP has an experiment of its own
+    created = [len(kind) for kind in (state.pipelines, state.versions, state.experiments, state.runs)]
+    assert created == [1, 1, 2, 1]  # KFP has a default experiment
 
 
-def test_wait_tells_the_steps_the_scores_and_how_it_ended(kfp, api_server, package, evaluated):
+def test_wait_reports_steps_scores_and_the_end(kfp, api_server, package, evaluated):
     api_server.advance_when_read(evaluated, "SUCCEEDED")
-    api_server.trouble("GET", f"/runs/{evaluated}", status=503)
+    api_server.inject_error("GET", f"/runs/{evaluated}", status=503)
     code, out, err = kfp("submit", "--package", package, "--wait", "--interval", 0)
     assert code == 0, err
-    assert out.count("Trainer: SUCCEEDED") == 1 and out.count("answers 503: broken on purpose; asking again") == 1
+    assert out.count("Trainer: SUCCEEDED") == 1 and out.count("answers 503: broken on purpose; retrying") == 1
     assert "f1 0.7500  gap 0.8000" in out and out.endswith(f"link: {api_server.url}/#/runs/details/{evaluated}\n")
 
 
-def test_a_run_that_fails_says_why_with_exit_code_1(kfp, api_server, package, evaluated):
+def test_waiting_for_a_failed_run_ends_with_its_error_and_exit_code_1(kfp, api_server, package, evaluated):
     api_server.advance_when_read(evaluated, "FAILED", {"Pusher": "FAILED"}, "step Pusher failed")
     code, out, err = kfp("submit", "--package", package, "--wait", "--interval", 0, "--json")
     assert (code, json.loads(out)["error"]) == (1, "step Pusher failed")
     assert err.endswith(f"error: run {evaluated} is FAILED: step Pusher failed\n")
 
 
-def test_waiting_ends_when_the_connection_is_gone_for_good(kfp, api_server, package):
-    api_server.trouble("GET", "/runs/", status=503, times=1000)
+def test_waiting_ends_when_the_api_stays_unavailable(kfp, api_server, package):
+    api_server.inject_error("GET", "/runs/", status=503, times=1000)
     code, _, err = kfp("submit", "--package", package, "--wait", "--interval", 0)
     assert code == 2 and err.count("error: cannot read the run") == 1
 
 
-def test_new_data_starts_one_run_a_span(submit, api_server, spans):
+def test_new_data_starts_one_run_per_span(submit, api_server, spans):
     pattern = spans(9)
-    given = ["--data", pattern, "--if-new-data"]
-    first = submit(*given)
+    options = ["--data", pattern, "--if-new-data"]
+    first = submit(*options)
     assert api_server.state.runs[first["run_id"]]["description"] == f"span 9 of {pattern}"
-    assert first["data"] == pattern  # the run itself looks for the newest
-    assert submit(*given) is None  # under way
+    assert first["data"] == pattern  # the run itself finds the newest
+    assert submit(*options) is None  # still running
     api_server.advance(first["run_id"], "FAILED")
-    second = submit(*given)
+    second = submit(*options)
     assert second["started"] and second["run_id"] != first["run_id"]
     api_server.advance(second["run_id"], "SUCCEEDED")
     before = len(api_server.changes)
-    assert submit(*given) is None
+    assert submit(*options) is None
     assert len(api_server.changes) == before
-    assert submit(*given, "--experiment", "nextvlad-128")["experiment"] == "nextvlad-128"
+    assert submit(*options, "--experiment", "nextvlad-128")["experiment"] == "nextvlad-128"
     spans(10)
-    third = submit(*given)
+    third = submit(*options)
     assert third["started"] and api_server.state.runs[third["run_id"]]["description"] == f"span 10 of {pattern}"
     assert len(api_server.state.versions) == 1
 
@@ -141,10 +140,10 @@ def test_new_data_in_a_store_that_cannot_be_read(kfp, package, monkeypatch):
     assert err.startswith("error: data: s3://b: http://127.0.0.1:9 (AWS_ENDPOINT_URL) cannot be reached (")
 
 
-def test_a_file_that_is_no_package_is_refused(kfp, api_server, package, tmp_path):
+def test_a_file_without_a_package_is_refused(kfp, api_server, package, tmp_path):
     (tmp_path / "other.yaml").write_text("a: 1")
     code, _, err = kfp("submit", "--package", tmp_path / "other.yaml")
-    assert code == 2 and err.endswith("is no compiled package, expected what `yt8m compile` writes\n")
+    assert code == 2 and err.endswith(": not a compiled package, expected what `yt8m compile` writes\n")
     (tmp_path / "other.yaml").write_text(package.read_text().replace("schemaVersion: 2.1.0", "schemaVersion: 2.0.0"))
     code, _, err = kfp("submit", "--package", tmp_path / "other.yaml")
     assert code == 2 and "cannot upload the package" in err and "2.1.0" in err

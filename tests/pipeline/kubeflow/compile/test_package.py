@@ -1,4 +1,4 @@
-"""The compiled package: complete, the same everywhere, and what Kubeflow Pipelines reads."""
+"""The compiled package is complete, reproducible and readable by Kubeflow Pipelines."""
 
 import json
 import os
@@ -23,12 +23,12 @@ from pipeline.kubeflow.compile.settings import read_cluster
 from pipeline.kubeflow.parameters import read_parameters
 
 GOLDEN = Path(__file__).parents[1] / "netvlad-8.yaml"
-ON_EVERY_LEVEL = {entry.model.encoder.name: entry.name for entry in catalogue().values()}
+ONE_PER_ENCODER = {experiment.model.encoder.name: experiment.name for experiment in catalogue().values()}
 
 
 @pytest.fixture(scope="module")
 def compiled(cluster):
-    """The two documents of a package."""
+    """Compiles a package to its two documents."""
 
     def build(experiment="netvlad-8", overrides=(), **own):
         return list(yaml.safe_load_all(compile_package(cluster(**own), "/mnt/yt8m/frame", experiment, overrides)))
@@ -40,8 +40,8 @@ def executors(document):
     return document["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
 
 
-@pytest.mark.parametrize("experiment", ON_EVERY_LEVEL.values())
-def test_a_package_of_every_encoder_is_clean_and_loads(cluster, experiment, tmp_path):
+@pytest.mark.parametrize("experiment", ONE_PER_ENCODER.values())
+def test_a_package_of_every_encoder_has_no_problems_and_loads(cluster, experiment, tmp_path):
     text = compile_package(cluster(work_directory="/mnt/yt8m/work"), "/mnt/yt8m/data", experiment)
     assert lint(text) == []
     spec, platform = yaml.safe_load_all(text)
@@ -55,7 +55,7 @@ def test_a_package_of_every_encoder_is_clean_and_loads(cluster, experiment, tmp_
     assert set(loaded.component_spec.inputs) == {"data", "experiment", "overrides"}
 
 
-OF_THE_GOLDEN_ONE = {
+GOLDEN_CLUSTER = {
     "work_directory": "/mnt/yt8m/work",
     "secrets": [{"name": "store", "env": {"AWS_ACCESS_KEY_ID": "accesskey"}}],
     "env": {"AWS_ENDPOINT_URL": "http://store:9000"},
@@ -64,21 +64,21 @@ OF_THE_GOLDEN_ONE = {
 }
 
 
-def test_the_package_is_the_golden_one(cluster):
-    """Rewrite it with UPDATE_GOLDEN=1 and read the difference."""
-    text = compile_package(cluster(**OF_THE_GOLDEN_ONE), "/mnt/yt8m/frame", "netvlad-8", ["training.max_epochs=3"])
+def test_the_package_equals_the_golden_file(cluster):
+    """UPDATE_GOLDEN=1 rewrites the file; read the difference."""
+    text = compile_package(cluster(**GOLDEN_CLUSTER), "/mnt/yt8m/frame", "netvlad-8", ["training.max_epochs=3"])
     if os.environ.get("UPDATE_GOLDEN"):
         GOLDEN.write_text(text)
     assert text == GOLDEN.read_text()
 
 
-def test_another_checkout_elsewhere_compiles_the_same_bytes(tmp_path, cluster_file):
+def test_another_checkout_compiles_the_same_bytes(tmp_path, cluster_file):
     folder = tmp_path / "home" / "checkout"
     folder.mkdir(parents=True)
     for package in ("pipeline", "components", "tuner", "models"):
         (folder / package).symlink_to(Path(__file__).parents[4] / package)
     command = "from pipeline.cli import yt8m; yt8m()"
-    arguments = ["compile", "--cluster", str(cluster_file(**OF_THE_GOLDEN_ONE)), "--data", "/mnt/yt8m/frame"]
+    arguments = ["compile", "--cluster", str(cluster_file(**GOLDEN_CLUSTER)), "--data", "/mnt/yt8m/frame"]
     subprocess.run(
         [sys.executable, "-c", command, *arguments, "--experiment", "netvlad-8", "--set", "training.max_epochs=3"],
         cwd=folder,
@@ -88,7 +88,7 @@ def test_another_checkout_elsewhere_compiles_the_same_bytes(tmp_path, cluster_fi
     assert (folder / "package.yaml").read_text() == GOLDEN.read_text()
 
 
-def test_a_run_without_parameters_has_those_of_the_compilation(compiled):
+def test_parameters_default_to_the_options_of_compile(compiled):
     spec, _ = compiled(overrides=["training.max_epochs=3"])
     parameters = spec["root"]["inputDefinitions"]["parameters"]
     assert {name: parameter["defaultValue"] for name, parameter in parameters.items()} == {
@@ -98,7 +98,7 @@ def test_a_run_without_parameters_has_those_of_the_compilation(compiled):
     }
 
 
-def test_trainer_and_tuner_get_a_gpu_and_beam_steps_none(compiled):
+def test_only_trainer_and_tuner_get_a_gpu(compiled):
     spec, platform = compiled(overrides=["search=true"], gpu={"node_selector": {"gpu": "l4"}})
     containers = {label: executor["container"] for label, executor in spec["deploymentSpec"]["executors"].items()}
     on_gpus = {label for label, container in containers.items() if "accelerator" in container["resources"]}
@@ -107,11 +107,11 @@ def test_trainer_and_tuner_get_a_gpu_and_beam_steps_none(compiled):
         "resourceType": "nvidia.com/gpu",
         "resourceCount": "1",
     }
-    selecting = {label for label, config in executors(platform).items() if "nodeSelector" in config}
-    assert selecting == on_gpus
+    with_selector = {label for label, config in executors(platform).items() if "nodeSelector" in config}
+    assert with_selector == on_gpus
 
 
-def test_what_the_outside_world_decides_is_never_taken_from_the_cache(compiled):
+def test_steps_that_read_the_outside_world_are_not_cached(compiled):
     spec, _ = compiled()
     tasks = spec["root"]["dag"]["tasks"]
     cached = {name for name, task in tasks.items() if task["cachingOptions"].get("enableCache")}
@@ -120,14 +120,14 @@ def test_what_the_outside_world_decides_is_never_taken_from_the_cache(compiled):
     assert not any(task["cachingOptions"].get("enableCache") for task in spec["root"]["dag"]["tasks"].values())
 
 
-def test_the_steps_before_training_do_not_know_the_experiment(compiled):
+def test_the_steps_before_training_do_not_read_the_experiment(compiled):
     spec, _ = compiled()
-    told = {
+    sources = {
         name: task["inputs"]["parameters"]["settings"]["taskOutputParameter"]["outputParameterKey"]
         for name, task in spec["root"]["dag"]["tasks"].items()
         if name != "ResolveSettings"
     }
-    assert {name for name, output in told.items() if output == "data_settings"} == {
+    assert {name for name, output in sources.items() if output == "data_settings"} == {
         "ExampleGen",
         "DatasetStatistics",
         "ImportSchemaGen",
@@ -137,9 +137,9 @@ def test_the_steps_before_training_do_not_know_the_experiment(compiled):
     }
 
 
-def test_a_failed_step_is_begun_again_ever_later(compiled):
+def test_steps_are_retried_with_backoff(compiled):
     spec, _ = compiled(retries={"max_retries": 5, "backoff_seconds": 30})
-    # What the first step refuses it would refuse again.
+    # The first step would refuse the same parameters again.
     assert "retryPolicy" not in spec["root"]["dag"]["tasks"]["ResolveSettings"]
     assert spec["root"]["dag"]["tasks"]["Trainer"]["retryPolicy"] == {
         "maxRetryCount": 5,
@@ -149,7 +149,7 @@ def test_a_failed_step_is_begun_again_ever_later(compiled):
     }
 
 
-def test_found_hyperparameters_are_imported_from_the_store(compiled):
+def test_hyperparameters_are_imported_from_the_object_store(compiled):
     spec, platform = compiled(overrides=["hyperparameters=minio://mlpipeline/found"])
     importer = spec["deploymentSpec"]["executors"]["exec-ImportHyperparameters"]["importer"]
     assert importer["artifactUri"] == {"constant": "minio://mlpipeline/found"}
@@ -177,17 +177,17 @@ def test_found_hyperparameters_are_imported_from_the_store(compiled):
             {},
             "training.warm_start is 'runs/a', allowed on a cluster: gs://",
         ),
-        ("gs://b/f", ["training.max_epoch=3"], {}, "training.max_epoch is no setting"),
-        ("gs://b/f", [], {"steps": {"Trianer": {"gpus": 2}}}, "cluster.steps.Trianer is no step, allowed: Resolve"),
+        ("gs://b/f", ["training.max_epoch=3"], {}, "allowed: max_epochs"),
+        ("gs://b/f", [], {"steps": {"Trianer": {"gpus": 2}}}, "cluster.steps.Trianer is not a step, allowed: Resolve"),
     ],
 )
-def test_what_would_not_run_is_refused_before_anything_is_written(cluster, data, overrides, own, message):
+def test_settings_that_cannot_run_on_the_cluster_are_refused(cluster, data, overrides, own, message):
     with pytest.raises(InputError) as error:
         compile_package(cluster(**own), data, "netvlad-8", overrides)
     assert message in str(error.value) and "\n" not in str(error.value)
 
 
-def test_the_cluster_of_the_readme_compiles_to_a_clean_package(tmp_path):
+def test_the_readmes_cluster_file_compiles_to_a_package_without_problems(tmp_path):
     readme = (Path(__file__).parents[4] / "README.md").read_text()
     [block] = re.findall(r"```yaml\n(# cluster\.yaml.*?)```", readme, re.DOTALL)
     (tmp_path / "cluster.yaml").write_text(block)
@@ -199,7 +199,7 @@ def test_the_cluster_of_the_readme_compiles_to_a_clean_package(tmp_path):
     assert executors(platform)["exec-Trainer"]["activeDeadlineSeconds"] == str(48 * 3600)
 
 
-def test_an_experiment_of_ones_own_travels_in_the_package(tmp_path, cluster_file):
+def test_a_users_own_experiment_is_in_the_package(tmp_path, cluster_file):
     (tmp_path / "mine.yaml").write_text("mine: {base: netvlad-8, training: {max_epochs: 7}}\n")
     cluster_file()
     arguments = ["--cluster", "cluster.yaml", "--experiment-file", "mine.yaml", "--out", "package.yaml"]
@@ -215,17 +215,17 @@ def test_an_experiment_of_ones_own_travels_in_the_package(tmp_path, cluster_file
 
 def test_the_command_writes_the_package_and_warns_that_nothing_resumes(tmp_path, cluster_file, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    arguments = ["compile", "--cluster", cluster_file().name, "--data", "/mnt/yt8m/frame", "--experiment", "netvlad-8"]
-    more = ["--split", "id:80/10/10", "--seed", "3", "--tune", "--set", "cluster.image=yt8m:2"]
-    yt8m.main([*arguments, *more], standalone_mode=False)
-    shown = capsys.readouterr()
-    assert "no resume: cluster.work_directory is not set" in shown.err and "package: package.yaml" in shown.out
+    required = ["compile", "--cluster", cluster_file().name, "--data", "/mnt/yt8m/frame", "--experiment", "netvlad-8"]
+    optional = ["--split", "id:80/10/10", "--seed", "3", "--tune", "--set", "cluster.image=yt8m:2"]
+    yt8m.main([*required, *optional], standalone_mode=False)
+    printed = capsys.readouterr()
+    assert "no resume: cluster.work_directory is not set" in printed.err and "package: package.yaml" in printed.out
     spec, _ = yaml.safe_load_all(Path("package.yaml").read_text())
     default = spec["root"]["inputDefinitions"]["parameters"]["overrides"]["defaultValue"]
     assert json.loads(default) == ['data.split="id:80/10/10"', "seed=3", "search=true"]
     assert "Tuner" in spec["root"]["dag"]["tasks"]
     assert spec["deploymentSpec"]["executors"]["exec-Tuner"]["container"]["image"] == "yt8m:2"
-    yt8m.main([*arguments, "--set", "cluster.work_directory=/mnt/yt8m/work"], standalone_mode=False)
+    yt8m.main([*required, "--set", "cluster.work_directory=/mnt/yt8m/work"], standalone_mode=False)
     assert "no resume" not in capsys.readouterr().err
     yt8m.main(["lint", "package.yaml"], standalone_mode=False)
     assert "nothing found" in capsys.readouterr().out

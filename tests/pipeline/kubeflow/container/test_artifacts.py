@@ -1,4 +1,4 @@
-"""What the launcher hands over becomes TFX's artifacts, and back."""
+"""Artifacts are converted from the launcher's form to TFX's, and back."""
 
 import json
 
@@ -11,10 +11,10 @@ from pipeline.kubeflow.container.artifacts import ExecutorInput, local_path, met
 
 
 def executor_input(inputs=(), outputs=(), **more):
-    """As the launcher's; artifacts are (key, uri, metadata)."""
+    """An ExecutorInput in the launcher's form; artifacts are (key, uri, other fields)."""
 
     def listed(artifacts):
-        return {key: {"artifacts": [{"name": "7", "uri": uri, **rest}]} for key, uri, rest in artifacts}
+        return {key: {"artifacts": [{"name": "7", "uri": uri, **fields}]} for key, uri, fields in artifacts}
 
     content = {"inputs": {"artifacts": listed(inputs)}, "outputs": {"artifacts": listed(outputs), **more}}
     return ExecutorInput.parse(json.dumps(content))
@@ -36,11 +36,11 @@ def filled(tmp_path):
         ("/tmp/outputs/x", "/tmp/outputs/x"),
     ],
 )
-def test_a_uri_has_the_local_path_of_the_launcher(uri, path):
+def test_a_uri_becomes_the_local_path_of_the_launcher(uri, path):
     assert local_path(uri) == path
 
 
-def test_an_untyped_input_gets_its_type_and_what_the_metadata_store_did_to_its_properties_is_undone(filled):
+def test_an_untyped_input_regains_its_type_and_the_types_of_its_properties(filled):
     metadata = {
         "split_names": '["train", "test"]',
         "version": 3.0,
@@ -52,8 +52,8 @@ def test_an_untyped_input_gets_its_type_and_what_the_metadata_store_did_to_its_p
         "store_session_info": "{}",
         "display_name": "examples",
     }
-    given = executor_input([("examples", filled, {"metadata": metadata})])
-    [examples] = given.inputs({"examples": standard_artifacts.Examples})["examples"]
+    container_input = executor_input([("examples", filled, {"metadata": metadata})])
+    [examples] = container_input.inputs({"examples": standard_artifacts.Examples})["examples"]
     assert isinstance(examples, standard_artifacts.Examples) and examples.uri == filled
     assert (examples.splits, examples.version) == (["train", "test"], 3)
     assert examples.get_int_custom_property("train_videos") == 96
@@ -65,30 +65,30 @@ def test_an_untyped_input_gets_its_type_and_what_the_metadata_store_did_to_its_p
 
 
 @pytest.mark.parametrize("metadata", [{}, {"metadata": None}, {"metadata": {"champion_version": None}}])
-def test_nulls_and_missing_metadata_are_nothing(filled, metadata):
+def test_nulls_and_missing_metadata_are_no_properties(filled, metadata):
     [model] = executor_input([("model", filled, metadata)]).inputs({"model": standard_artifacts.Model})["model"]
     assert metadata_of(model, {}) == {}
 
 
-def test_an_input_without_a_file_is_refused_by_name_and_uri(tmp_path):
-    given = executor_input([("model", str(tmp_path / "model"), {})])
-    with pytest.raises(InputError, match=rf"input model is {tmp_path}/model, which holds no file"):
-        given.inputs({"model": standard_artifacts.Model})
+def test_an_input_without_files_is_refused_by_name_and_uri(tmp_path):
+    container_input = executor_input([("model", str(tmp_path / "model"), {})])
+    with pytest.raises(InputError, match=rf"input model is {tmp_path}/model, which has no files"):
+        container_input.inputs({"model": standard_artifacts.Model})
 
 
-def test_a_champion_that_is_none_is_an_empty_directory(tmp_path):
-    given = executor_input([("champion", str(tmp_path / "model"), {"metadata": {"champion_version": ""}})])
-    [champion] = given.inputs({"champion": standard_artifacts.Model})["champion"]
+def test_a_missing_champion_is_an_empty_directory(tmp_path):
+    container_input = executor_input([("champion", str(tmp_path / "model"), {"metadata": {"champion_version": ""}})])
+    [champion] = container_input.inputs({"champion": standard_artifacts.Model})["champion"]
     assert list((tmp_path / "model").iterdir()) == []
     assert champion.get_string_custom_property("champion_version") == ""
 
 
-def test_an_artifact_that_the_package_lacks_is_refused(filled):
-    with pytest.raises(InputError, match="the package has no input schema, which this image needs: compile it anew"):
+def test_an_artifact_missing_from_the_package_is_refused(filled):
+    with pytest.raises(InputError, match="the package has no input schema, which this image needs: compile it again"):
         executor_input([("model", filled, {})]).inputs({"schema": standard_artifacts.Schema})
 
 
-def test_outputs_are_empty_directories_whatever_an_earlier_attempt_left(tmp_path, filled):
+def test_outputs_are_empty_directories_without_leftovers(tmp_path, filled):
     new = str(tmp_path / "deep" / "new")
     outputs = executor_input(outputs=[("quarantine", filled, {}), ("model", new, {})]).outputs(
         {"quarantine": Quarantine, "model": standard_artifacts.Model}
@@ -98,18 +98,18 @@ def test_outputs_are_empty_directories_whatever_an_earlier_attempt_left(tmp_path
         assert not any((tmp_path / artifact.uri).iterdir())
 
 
-def test_told_metadata_has_no_nulls_and_uris_instead_of_paths():
+def test_output_metadata_has_no_nulls_and_uris_instead_of_paths():
     blessing = standard_artifacts.ModelBlessing()
     blessing.set_int_custom_property("blessed", 1)
     blessing.set_string_custom_property("current_model", "/minio/bucket/model")
     blessing.set_json_value_custom_property("nothing", None)
     blessing.set_json_value_custom_property("list", [1, 2])
-    told = metadata_of(blessing, {"/minio/bucket/model": "minio://bucket/model"})
-    assert told == {"blessed": 1, "current_model": "minio://bucket/model", "list": [1, 2]}
-    assert json.loads(json.dumps(told)) == told
+    metadata = metadata_of(blessing, {"/minio/bucket/model": "minio://bucket/model"})
+    assert metadata == {"blessed": 1, "current_model": "minio://bucket/model", "list": [1, 2]}
+    assert json.loads(json.dumps(metadata)) == metadata
 
 
-def test_typed_properties_are_told_too():
+def test_output_metadata_has_the_typed_properties():
     examples = standard_artifacts.Examples()
     examples.split_names, examples.span = '["train"]', 4
     assert metadata_of(examples, {}) == {"split_names": '["train"]', "span": 4}

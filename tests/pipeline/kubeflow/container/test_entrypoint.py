@@ -1,4 +1,4 @@
-"""The process of a container: one clear line where it fails, and an output file only where it does not."""
+"""The process of a container: a failed step ends with one clear line and leaves no output file."""
 
 import json
 import subprocess
@@ -23,7 +23,7 @@ def data(tmp_path, frame_record, write_shard):
 
 @pytest.fixture
 def run(tmp_path):
-    """Runs a step in this process; gives its exit code and what it told the launcher, if anything."""
+    """Runs a step in this process; returns its exit code and its output file's content, None without a file."""
     file = tmp_path / "task" / "output_metadata.json"
 
     def build(step, parameters, outputs=(), stale=None, **options):
@@ -31,21 +31,15 @@ def run(tmp_path):
             name: {"artifacts": [{"name": name, "uri": str(tmp_path / "task" / name), "type": {}}]}
             for name in (*outputs, "executor-logs")
         }
-        given = {
+        executor_input = {
             "inputs": {"parameterValues": parameters},
             "outputs": {"artifacts": artifacts, "outputFile": str(file)},
         }
         if stale:
             file.parent.mkdir()
             file.write_text(stale)
-        arguments = [
-            "--step",
-            step,
-            "--executor_input",
-            json.dumps(given),
-            "--push_directory",
-            str(tmp_path / "serving"),
-        ]
+        arguments = ["--step", step, "--executor_input", json.dumps(executor_input)]
+        arguments += ["--push_directory", str(tmp_path / "serving")]
         arguments += [word for name, value in options.items() for word in (f"--{name}", value)]
         return main(arguments), json.loads(file.read_text()) if file.exists() else None
 
@@ -61,51 +55,51 @@ def parameters(data, experiment="netvlad-8", overrides="[]"):
     return {"data": str(data), "experiment": experiment, "overrides": overrides}
 
 
-def test_the_first_step_tells_the_others_their_settings(run, data, tmp_path):
-    code, told = run("ResolveSettings", parameters(data, overrides='["seed=3"]'), graph=graph(tmp_path))
-    assert code == 0 and told.keys() == {"parameterValues"}
-    settings = {name: ResolvedSettings.model_validate_json(text) for name, text in told["parameterValues"].items()}
+def test_the_first_step_outputs_settings_for_the_others(run, data, tmp_path):
+    code, output = run("ResolveSettings", parameters(data, overrides='["seed=3"]'), graph=graph(tmp_path))
+    assert code == 0 and output.keys() == {"parameterValues"}
+    settings = {name: ResolvedSettings.model_validate_json(text) for name, text in output["parameterValues"].items()}
     assert settings["settings"].settings.experiment == "netvlad-8"
     assert settings["data_settings"].settings.experiment == "" and settings["data_settings"].settings.seed == 3
 
 
 @pytest.fixture
 def resolved(run, data, tmp_path):
-    _, told = run("ResolveSettings", parameters(data), graph=graph(tmp_path))
+    _, output = run("ResolveSettings", parameters(data), graph=graph(tmp_path))
     (tmp_path / "task" / "output_metadata.json").unlink()
-    return told["parameterValues"]
+    return output["parameterValues"]
 
 
-def test_a_step_writes_its_outputs_and_logs_what_it_mapped(run, resolved, tmp_path, caplog):
-    code, told = run("ImportSchemaGen", {"settings": resolved["data_settings"]}, ["schema"])
+def test_a_step_writes_its_outputs_and_removes_its_scratch_files(run, resolved, tmp_path):
+    code, output = run("ImportSchemaGen", {"settings": resolved["data_settings"]}, ["schema"])
     assert code == 0
-    [schema] = told["artifacts"].pop("schema")["artifacts"]
-    assert told == {"artifacts": {}}, "executor-logs is the launcher's own"
+    [schema] = output["artifacts"].pop("schema")["artifacts"]
+    assert output == {"artifacts": {}}, "executor-logs belongs to the launcher"
     assert schema["uri"] == str(tmp_path / "task" / "schema")
     assert "num_frames" in (tmp_path / "task" / "schema" / "schema.pbtxt").read_text()
     assert sorted(path.name for path in (tmp_path / "task").iterdir()) == ["output_metadata.json", "schema"]
 
 
-def test_a_mistake_is_one_line_and_leaves_no_output_file_of_an_earlier_attempt(run, tmp_path, capfd):
-    code, told = run("ResolveSettings", parameters(tmp_path / "nothing"), stale="{}", graph=graph(tmp_path))
-    assert (code, told) == (2, None)
-    shown = capfd.readouterr().err
-    assert f"error: ResolveSettings: data: no file matches '{tmp_path}/nothing'" in shown
-    assert "Traceback" not in shown
+def test_a_users_mistake_is_one_line_and_leaves_no_output_file_of_an_earlier_attempt(run, tmp_path, capfd):
+    code, output = run("ResolveSettings", parameters(tmp_path / "nothing"), stale="{}", graph=graph(tmp_path))
+    assert (code, output) == (2, None)
+    log = capfd.readouterr().err
+    assert f"error: ResolveSettings: data: no file matches '{tmp_path}/nothing'" in log
+    assert "Traceback" not in log
 
 
-def test_what_nobody_foresaw_ends_with_one_line_too(run, capfd):
-    code, told = run("ImportSchemaGen", {"settings": "{}"}, ["schema"])
-    assert (code, told) == (1, None)
+def test_an_unexpected_error_also_ends_with_one_line(run, capfd):
+    code, output = run("ImportSchemaGen", {"settings": "{}"}, ["schema"])
+    assert (code, output) == (1, None)
     assert capfd.readouterr().err.splitlines()[-1].startswith("error: ImportSchemaGen: ValidationError: ")
 
 
-def test_a_step_that_the_image_lacks_is_refused(run, resolved, capfd):
+def test_a_step_missing_from_the_image_is_refused(run, resolved, capfd):
     code, _ = run("Infra", {"settings": resolved["settings"]})
     assert code == 2 and "this image has no step Infra" in capfd.readouterr().err
 
 
-def test_help_is_answered_without_importing_tfx():
+def test_help_does_not_import_tfx():
     command = [sys.executable, "-X", "importtime", "-m", "pipeline.kubeflow.container.entrypoint", "--help"]
     answer = subprocess.run(command, capture_output=True, text=True, check=True)
     assert "--executor_input" in answer.stdout and "tensorflow" not in answer.stderr

@@ -1,4 +1,4 @@
-"""Pages and scores for KFP's UI, which fail no step."""
+"""Pages and scores for KFP's UI; errors in them fail no step."""
 
 import pytest
 
@@ -15,13 +15,13 @@ def settings(tmp_path, frame_record, write_shard):
     return resolve_settings(find_experiment("netvlad-8"), {"data.pattern": str(tmp_path / "data")})
 
 
-def test_only_steps_with_something_to_see_have_a_page():
+def test_only_some_steps_have_a_page_and_scores():
     assert shown_outputs("Evaluator") == {"page": "system.HTML", "scores": "system.Metrics"}
     assert shown_outputs("Trainer") == {"page": "system.HTML"}
     assert shown_outputs("ExampleGen") == shown_outputs("Pusher") == {}
 
 
-def test_a_page_is_one_file_that_loads_nothing(tmp_path, settings):
+def test_a_page_is_one_file_without_external_resources(tmp_path, settings):
     Drift(version="", not_compared="no model serves yet: nothing to compare the data with").write(str(tmp_path))
     write_page("DriftDetector", {"drift": str(tmp_path)}, settings, tmp_path / "deep" / "page")
     page = (tmp_path / "deep" / "page").read_text()
@@ -30,10 +30,10 @@ def test_a_page_is_one_file_that_loads_nothing(tmp_path, settings):
 
 
 @pytest.mark.parametrize("step", ["Trainer", "Evaluator", "DatasetStatistics", "ExampleValidator", "Tuner"])
-def test_a_page_that_cannot_be_made_says_so(tmp_path, settings, step):
+def test_a_page_that_cannot_be_rendered_holds_an_error(tmp_path, settings, step):
     write_page(step, {}, settings, tmp_path / "page")
-    assert f"This page of {step} could not be made" in (tmp_path / "page").read_text()
+    assert f"This page of {step} could not be rendered" in (tmp_path / "page").read_text()
 
 
-def test_scores_that_cannot_be_read_are_none(tmp_path):
+def test_scores_that_cannot_be_read_are_empty(tmp_path):
     assert scores({"evaluation": str(tmp_path)}) == {}

@@ -4,21 +4,21 @@ from pathlib import Path
 import pytest
 import yaml
 
-from kfp_emulator.driver import Refused
+from kfp_emulator.driver import InvalidInputError
 from kfp_emulator.emulator import Emulator
 from kfp_emulator.tests.small_components import shell_pipeline, writer
 
 
-def test_a_parameter_without_value_is_refused(emulator: Callable[..., Emulator], compiled: Callable[..., Path]):
+def test_missing_unknown_and_mistyped_parameters(emulator: Callable[..., Emulator], compiled: Callable[..., Path]):
     def pipeline(metadata: str):
         writer(metadata=metadata)
 
     path = compiled(pipeline)
-    with pytest.raises(Refused, match="metadata is not optional, yet has neither default value nor"):
+    with pytest.raises(InvalidInputError, match="metadata is not optional, yet has neither default value nor"):
         emulator().run(path)
-    with pytest.raises(Refused, match="not required by pipeline: other"):
+    with pytest.raises(InvalidInputError, match="not required by pipeline: other"):
         emulator().run(path, {"metadata": "{}", "other": "x"})
-    with pytest.raises(Refused, match="metadata requires type STRING"):
+    with pytest.raises(InvalidInputError, match="metadata requires type STRING"):
         emulator().run(path, {"metadata": 1})
 
 
@@ -39,36 +39,36 @@ def test_a_parameter_without_value_is_refused(emulator: Callable[..., Emulator],
         ),
     ],
 )
-def test_a_package_that_the_cluster_would_refuse_is_refused(
+def test_a_package_that_breaks_a_rule_of_kfp_is_invalid(
     emulator: Callable[..., Emulator], compiled: Callable[..., Path], change: Callable[[dict], None], reason: str
 ):
-    with pytest.raises(Refused, match=reason):
+    with pytest.raises(InvalidInputError, match=reason):
         emulator().run(compiled(shell_pipeline("true"), change))
 
 
-def test_a_platform_spec_with_an_unknown_field_is_refused(
+def test_a_platform_spec_with_an_unknown_field_is_invalid(
     emulator: Callable[..., Emulator], compiled: Callable[..., Path]
 ):
     path = compiled(shell_pipeline("true"))
     platform = {"platforms": {"kubernetes": {"deploymentSpec": {"executors": {"exec-shell": {"nodeSelect": {}}}}}}}
     path.write_text(yaml.safe_dump_all([*yaml.safe_load_all(path.read_text()), platform]))
-    with pytest.raises(Refused, match="nodeSelect"):
+    with pytest.raises(InvalidInputError, match="nodeSelect"):
         emulator().run(path)
 
 
-def test_a_platform_spec_for_an_executor_that_does_not_exist_is_refused(
+def test_a_platform_spec_for_an_executor_that_does_not_exist_is_invalid(
     emulator: Callable[..., Emulator], compiled: Callable[..., Path]
 ):
     path = compiled(shell_pipeline("true"))
     platform = {"platforms": {"kubernetes": {"deploymentSpec": {"executors": {"exec-other": {}}}}}}
     path.write_text(yaml.safe_dump_all([*yaml.safe_load_all(path.read_text()), platform]))
-    with pytest.raises(Refused, match="executors that do not exist: exec-other"):
+    with pytest.raises(InvalidInputError, match="executors that do not exist: exec-other"):
         emulator().run(path)
 
 
 @pytest.mark.parametrize("text", ["", "just words", "a: [", "---\n"])
-def test_a_file_that_is_no_package_is_refused(emulator: Callable[..., Emulator], tmp_path: Path, text: str):
+def test_a_file_without_a_package_is_invalid(emulator: Callable[..., Emulator], tmp_path: Path, text: str):
     path = tmp_path / "package.yaml"
     path.write_text(text)
-    with pytest.raises(Refused):
+    with pytest.raises(InvalidInputError):
         emulator().run(path)
