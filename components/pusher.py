@@ -13,7 +13,7 @@ from tfx.utils import io_utils
 
 from components.dataset_statistics.artifact import DataStatistics
 from components.dataset_statistics.statistics import STATISTICS
-from components.served_models import EXTRA, SAVED_MODEL, ModelCard, list_folder, newest, versions
+from components.served_models import EXTRA, SAVED_MODEL, ModelCard, is_version, list_folder, newest, versions
 
 # Prefix of a version's name while it is copied; the time follows, in seconds since 1970.
 PUSHING = ".pushing-"
@@ -56,7 +56,7 @@ class PusherExecutor(executor.Executor):
             return
         _remove_old_attempts(folder)
         # Seconds since 1970 as TFX does, but never at or below a version that is already there, complete or not.
-        version = str(max(int(time.time()), *(int(old) + 1 for old in list_folder(folder) if old.isdigit()), 0))
+        version = str(max(int(time.time()), *(int(old) + 1 for old in list_folder(folder) if is_version(old)), 0))
         temporary = f"{folder}/{PUSHING}{int(time.time())}-{uuid.uuid4().hex}"
         io_utils.copy_dir(model, temporary)
         statistics = artifact_utils.get_single_uri(input_dict["statistics"])
@@ -118,5 +118,5 @@ def _remove_old_attempts(folder: str) -> None:
     for name in list_folder(folder):
         began = name.removeprefix(PUSHING).partition("-")[0]
         attempt = name.startswith(PUSHING) or ("://" in folder and name not in complete)
-        if attempt and began.isdigit() and time.time() - int(began) > SECONDS_TO_PUSH:
+        if attempt and is_version(began) and time.time() - int(began) > SECONDS_TO_PUSH:
             tf.io.gfile.rmtree(f"{folder}/{name}")

@@ -1,14 +1,15 @@
 """Pushed models: the folder that a model server watches, `<push directory>/<version>/saved_model.pb`."""
 
 import json
+import os
 import tempfile
 import zipfile
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 import keras
 import tensorflow as tf
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from components.object_stores import require_access
 from models.errors import InputError, plain, quote
@@ -74,7 +75,7 @@ class ModelCard(BaseModel):
     model: ArchitectureCard
     training: dict[str, Any] = {}
     training_data: dict[str, int] = {}
-    threshold: float | None = None
+    threshold: Annotated[float, Field(ge=0, le=1)] | None = None
     validation: dict[str, float] = {}
 
     @classmethod
@@ -104,8 +105,13 @@ def versions(push_directory: str) -> list[str]:
     Raises:
         InputError: the folder is in an object store that cannot be read.
     """
-    names = [name for name in list_folder(push_directory) if name.isdigit()]
+    names = [name for name in list_folder(push_directory) if is_version(name)]
     return sorted((name for name in names if tf.io.gfile.exists(f"{push_directory}/{name}/{SAVED_MODEL}")), key=int)
+
+
+def is_version(name: str) -> bool:
+    """Whether a folder's name is that of a version: digits 0 to 9."""
+    return name.isascii() and name.isdigit()
 
 
 def list_folder(push_directory: str) -> list[str]:
@@ -222,6 +228,8 @@ def _read_json(path: str) -> Any:
 
 
 def _read_text(path: str) -> str:
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise InputError(f"{path}: is not a file")  # a pipe would be waited for
     try:
         with tf.io.gfile.GFile(path, "rb") as file:
             return file.read().decode("utf-8")

@@ -71,7 +71,8 @@ def read_vocabulary(text: str, source: str) -> Vocabulary:
         names[number], verticals[number] = name, value.get("Vertical1", "")
     if not names:
         raise InputError(f"vocabulary {source}: has no rows")
-    if missing := next((number for number in range(len(names)) if number not in names), None):
+    missing = next((number for number in range(len(names)) if number not in names), None)
+    if missing is not None:
         raise InputError(
             f"vocabulary {source}: Index {missing} is missing, expected 0 to {len(names) - 1} for {len(names)} rows"
         )

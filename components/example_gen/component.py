@@ -92,7 +92,8 @@ class ExampleGenExecutor(base_beam_executor.BaseBeamExecutor):
         policy = SplitPolicy.parse(exec_properties["split"], test_data is not None)
         shards = plan_shards(data, test_data, policy, exec_properties["seed"])
         level: Level = exec_properties["level"]
-        _require_disk_space(examples.uri, sum(shard.file.size for shard in shards), level)
+        size = sum(shard.file.size for shard in shards)
+        _require_disk_space(examples.uri, size, level)
         with scratch_folder(examples.uri) as scratch, self._make_beam_pipeline() as pipeline:
             (
                 pipeline
@@ -110,7 +111,7 @@ class ExampleGenExecutor(base_beam_executor.BaseBeamExecutor):
             )
         summary = read_summary(quarantine.uri)
         try:
-            _refuse_bad_data(summary, exec_properties["quarantine_limit"])
+            _refuse_bad_data(summary, exec_properties["quarantine_limit"], size)
         except InputError as error:
             if not summary.quarantined:
                 raise
@@ -247,12 +248,16 @@ def _require_disk_space(uri: str, input_bytes: int, level: Level) -> None:
         raise InputError(f"{uri}: {needed:,} bytes are needed for the packed records, {free:,} are free on that disk")
 
 
-def _refuse_bad_data(summary: Summary, limit: float) -> None:
+def _refuse_bad_data(summary: Summary, limit: float, size: int) -> None:
+    """Refuses data of which more than the limit is rejected, by number of records or by `size` in bytes."""
+    rejected = ""
     if summary.quarantined > limit * summary.records:
-        raise InputError(
-            f"{summary.quarantined} of {summary.records} records are bad, more than quarantine_limit {limit:.2%}; "
-            f"first: {summary.first_quarantined[0]}"
-        )
+        rejected = f"{summary.quarantined} of {summary.records} records are bad"
+    elif summary.lost_bytes > limit * size:
+        rejected = f"{summary.lost_bytes:,} of {size:,} bytes of the shards are damaged"
+    if rejected:
+        first = summary.first_quarantined[0]
+        raise InputError(f"{rejected}, more than quarantine_limit {limit:.2%}; first: {first}")
     summary.require_usable()
     empty = [split for split in SPLITS if not summary.videos.get(split)]
     if empty:

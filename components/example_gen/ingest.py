@@ -29,11 +29,16 @@ EXAMPLES_SHOWN = 10
 
 @dataclass(frozen=True)
 class RejectedRecord:
-    """A record that cannot be used, or a damaged part of a file without a whole record."""
+    """A record that cannot be used, or a damaged part of a file without a whole record.
+
+    Attributes:
+        lost_bytes: of a damaged part, which may have held several records.
+    """
 
     file: str
     record: int
     reason: str
+    lost_bytes: int = 0
 
     @property
     def line(self) -> bytes:
@@ -56,6 +61,7 @@ class Summary:
     frames: int = 0
     labels: int = 0
     quarantined: int = 0
+    lost_bytes: int = 0
     first_quarantined: list[str] = field(default_factory=list)
     cut_to_max_frames: int = 0
     repeated_labels: int = 0
@@ -83,6 +89,7 @@ class Summary:
     def add_rejected(self, record: RejectedRecord) -> None:
         """Counts one rejected record."""
         self.quarantined += 1
+        self.lost_bytes += record.lost_bytes
         if len(self.first_quarantined) < EXAMPLES_SHOWN:
             self.first_quarantined.append(str(record))
 
@@ -93,6 +100,7 @@ class Summary:
         self.frames += other.frames
         self.labels += other.labels
         self.quarantined += other.quarantined
+        self.lost_bytes += other.lost_bytes
         self.first_quarantined = sorted(self.first_quarantined + other.first_quarantined)[:EXAMPLES_SHOWN]
         self.cut_to_max_frames += other.cut_to_max_frames
         self.repeated_labels += other.repeated_labels
@@ -163,7 +171,7 @@ def read_shard(
     with _open(file.path) as source:
         for number, record in enumerate(read_records(source)):
             if isinstance(record, Damage):
-                yield RejectedRecord(file.path, number, record.reason)
+                yield RejectedRecord(file.path, number, record.reason, record.lost_bytes)
                 continue
             try:
                 video = pack(record, level, classes, kept_features)

@@ -215,7 +215,7 @@ def _shards_of(paths: list[str], option: str) -> list[str]:
         name = path.rpartition("/")[2]
         if _SHARD.fullmatch(name):
             shards.append(path)
-        elif not _COMPANION.fullmatch(name) and (".tfrec" in name.lower() or _holds_tfrecords(path)):
+        elif (".tfrec" in name.lower() and not _COMPANION.fullmatch(name)) or _holds_tfrecords(path):
             raise InputError(
                 f"{option}: {path!r} seems to hold TFRecords, of which a folder's are called {NAMES}: rename or remove "
                 "it, or say by a glob which files are meant"

@@ -1,5 +1,6 @@
 """Whether raw shards are synthetic: results on them are called so wherever they are shown."""
 
+import json
 import os
 from typing import Literal
 
@@ -8,6 +9,7 @@ from pydantic import BaseModel, ValidationError
 
 from components.example_gen.input_files import InputFiles, find_files
 from components.example_gen.listing import read_file
+from models.errors import InputError
 
 
 class OracleScores(BaseModel):
@@ -37,13 +39,23 @@ def read_synthetic(pattern: str) -> SyntheticData | None:
 
 
 def describe_synthetic(files: InputFiles) -> SyntheticData | None:
-    """Reads `oracle.json` in the folder of the shards; None where they are not known to be synthetic.
+    """Reads `oracle.json` in the folders of the shards; None where none of them is known to be synthetic.
 
     Raises:
-        InputError: the file exists and cannot be read.
+        InputError: the file exists and cannot be read, or is damaged.
     """
-    content = read_file(FileSystems.join(os.path.dirname(files.files[0].path), "oracle.json"), "data")
-    try:
-        return SyntheticData.model_validate_json(content) if content is not None else None
-    except ValidationError:  # another file of that name
-        return None
+    for folder in dict.fromkeys(os.path.dirname(file.path) for file in files.files):
+        path = FileSystems.join(folder, "oracle.json")
+        content = read_file(path, "data")
+        if content is None:
+            continue
+        try:
+            values = json.loads(content)
+            if isinstance(values, dict) and values.get("synthetic") is True:  # else another file of that name
+                return SyntheticData.model_validate(values)
+        except (ValueError, RecursionError) as error:
+            kind = "is damaged" if isinstance(error, ValidationError) else "is no JSON"
+            raise InputError(
+                f"data: {path!r}, which marks shards as synthetic, {kind}: mend or remove it"
+            ) from None
+    return None

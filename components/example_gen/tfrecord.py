@@ -14,6 +14,9 @@ from components.example_gen.file_kinds import looks_like
 # Bytes read at a time.
 CHUNK = 2**20
 
+# Compressed bytes that are decompressed at a time: damage costs what is left of them too.
+PIECE = 2**14
+
 # The longest record that is read, 15 hours of frames: a made-up length must not allocate memory.
 LONGEST_RECORD = 2**26
 
@@ -58,8 +61,8 @@ def read_records(file: BinaryIO) -> Iterator[bytes | Damage]:
             lost = source.skip_to_next()
             more = f", {lost:,} bytes are lost" if lost > source.claimed else ""
             yield Damage(payload + more, lost)
-    except (zlib.error, EOFError) as error:
-        yield Damage(f"the compressed data end early or are damaged ({error})", 0)
+    except _CompressionError as error:
+        yield error.damage
 
 
 def write_record(file: BinaryIO, payload: bytes) -> None:
@@ -193,6 +196,14 @@ class _Prefixed:
         return begin or self._file.read(size)
 
 
+class _CompressionError(Exception):
+    """Compressed data that cannot be read any further; `damage` says why and how many bytes of the file are left."""
+
+    def __init__(self, reason: str, left: int) -> None:
+        super().__init__(reason)
+        self.damage = Damage(reason + (f", {left:,} bytes are lost" if left else ""), left)
+
+
 class _Inflated:
     """The content of a gzip (of one or more members) or zlib stream, decompressed as it is read."""
 
@@ -201,17 +212,30 @@ class _Inflated:
 
     def read(self, size: int, /) -> bytes:
         while True:
-            self._waiting = self._waiting or self._file.read(CHUNK)
+            self._waiting = self._waiting or self._file.read(PIECE)
             if self._inflate.eof:
+                self._waiting = self._waiting.lstrip(b"\0")  # gzip allows such padding
                 if not self._waiting:
-                    return b""
+                    self._waiting = self._file.read(PIECE)
+                    if not self._waiting:
+                        return b""
+                    continue
                 self._inflate = _inflater()
             elif not self._waiting:
-                raise EOFError("the end is missing")
-            content = self._inflate.decompress(self._waiting, size)
+                raise _CompressionError("the compressed data end early: the rest is not in the file", 0)
+            try:
+                content = self._inflate.decompress(self._waiting, size)
+            except zlib.error as error:
+                raise _CompressionError(f"the compressed data are damaged ({error})", self._count_rest()) from None
             self._waiting = self._inflate.unconsumed_tail or self._inflate.unused_data
             if content:
                 return content
+
+    def _count_rest(self) -> int:
+        left = len(self._waiting)
+        while more := self._file.read(CHUNK):
+            left += len(more)
+        return left
 
 
 def _inflater() -> Any:
@@ -220,9 +244,19 @@ def _inflater() -> Any:
 
 def _inflated(source: _Source) -> _Source:
     """The same source, decompressed where it begins as gzip or zlib does."""
-    source.need(2)
-    begin = source.rest()
-    first = begin.read(2)
-    whole = _Prefixed(first, begin)
-    is_zlib = first[:1] == b"\x78" and len(first) == 2 and int.from_bytes(first, "big") % 31 == 0
-    return _Source(_Inflated(whole)) if first == b"\x1f\x8b" or is_zlib else _Source(whole)
+    rest = source.rest()
+    begin = b""
+    while len(begin) < PIECE and (more := rest.read(PIECE)):
+        begin += more
+    whole = _Prefixed(begin, rest)
+    return _Source(_Inflated(whole)) if begin[:2] == b"\x1f\x8b" or _is_zlib(begin) else _Source(whole)
+
+
+def _is_zlib(begin: bytes) -> bool:
+    if begin[:1] != b"\x78" or int.from_bytes(begin[:2], "big") % 31:
+        return False
+    try:  # the damaged header of a record may begin so too
+        zlib.decompressobj().decompress(begin[:512])
+    except zlib.error:
+        return False
+    return True

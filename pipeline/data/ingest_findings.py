@@ -15,6 +15,10 @@ def describe_ingest(summary: Summary, rejected_in: str) -> list[str]:
     if summary.quarantined:
         lines.append(f"{summary.quarantined:,} of {summary.records:,} records rejected, all in {rejected_in}, first:")
         lines += [f"  {reason}" for reason in summary.first_quarantined]
+    if summary.lost_bytes:
+        lines.append(
+            f"{summary.lost_bytes:,} bytes lost in damaged parts of shards, which may have held several records"
+        )
     if summary.cut_to_max_frames:
         lines.append(
             f"{summary.cut_to_max_frames:,} videos have more than {MAX_FRAMES} frames: the first {MAX_FRAMES} are used"

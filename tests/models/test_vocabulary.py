@@ -41,6 +41,7 @@ def test_verticals_are_read_where_there_are_any():
         ("Index,Name\nx,a\n", "vocabulary v.csv, line 2: Index is 'x', expected a whole number"),
         ("Index,Name\n0,a\n0,b\n", "vocabulary v.csv, line 3: Index 0 occurs a second time"),
         ("Index,Name\n0,a\n2,b\n", "vocabulary v.csv: Index 1 is missing, expected 0 to 1 for 2 rows"),
+        ("Index,Name\n1,a\n2,b\n", "vocabulary v.csv: Index 0 is missing, expected 0 to 1 for 2 rows"),
     ],
 )
 def test_a_wrong_vocabulary_is_named_with_its_line(text, message):

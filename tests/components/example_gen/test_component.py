@@ -154,6 +154,16 @@ def test_a_wrong_length_costs_its_record_alone(shards, ingest, write_shard, fram
     assert summary.records == 60
 
 
+def test_more_damaged_bytes_than_the_limit_fail_the_run(shards, ingest, write_shard, frame_record):
+    path = write_shard(shards / "tail.tfrecord", [frame_record(f"t{number:03d}", [0]) for number in range(20)])
+    size = path.stat().st_size
+    with path.open("r+b") as file:
+        file.seek(size // 4)
+        file.write(bytes(size // 2))
+    with pytest.raises(InputError, match=r"[\d,]+ of [\d,]+ bytes of the shards are damaged, more than .* 5.00%"):
+        ingest(shards, quarantine_limit=0.05)
+
+
 def test_mended_records_are_counted(shards, ingest, write_shard, frame_record):
     write_shard(shards / "mended.tfrecord", [frame_record("long", frames=310), frame_record("twic", labels=[3, 3])])
     _, quarantine = ingest(shards)

@@ -124,9 +124,24 @@ def test_what_tensorflow_compresses_is_read_and_what_of_it_is_cut_off_is_said(tm
     content = path.read_bytes()
     assert read(content) == records
     *before, damage = read(content[: len(content) // 2])
-    assert before == records[:50] and damage.reason.startswith("the compressed data end early or are damaged")
-    damaged = read(content[:1000] + bytes(50) + content[1050:])
-    assert isinstance(damaged[-1], Damage) and all(record in records for record in damaged[:-1])
+    assert before == records[:50] and damage.reason.startswith("the compressed data end early: the rest is not")
+    assert damage.lost_bytes == 0
+    *before, damage = read(content[:1000] + bytes(50) + content[1050:])
+    assert all(isinstance(record, Damage) or record in records for record in before)
+    assert 0 < damage.lost_bytes <= len(content) and "bytes are lost" in damage.reason
+
+
+def test_padding_after_gzip_is_no_damage():
+    assert read(gzip.compress(shard([b"one"])) + bytes(100) + gzip.compress(shard([b"two"]))) == [b"one", b"two"]
+
+
+def test_a_damaged_length_that_looks_like_zlib_costs_its_record_alone():
+    records = [bytes(0x0178), *(bytes([number]) * 500 for number in range(20))]
+    content = bytearray(shard(records))
+    assert content[0] == 0x78 and int.from_bytes(content[:2], "big") % 31 == 0
+    content[9] ^= 1
+    damage, *after = read(bytes(content))
+    assert after == records[1:] and "checksum of the record's length" in damage.reason
 
 
 def test_compressed_zeros_take_no_memory():

@@ -78,6 +78,13 @@ def test_what_is_no_file_is_refused_and_not_waited_for(data, refusal):
     assert "'/dev/null' is a device, expected a file" in refusal("/dev/null")
 
 
+def test_tfrecords_with_the_name_of_another_file_are_refused(data, refusal):
+    for name in ("notes.txt", "shard.json", "x.log", "README"):
+        shutil.copy("data/a.tfrecord", f"data/{name}")
+        assert f"data/{name}' seems to hold TFRecords" in refusal("data")
+        os.remove(f"data/{name}")
+
+
 def test_links_to_nothing_and_in_circles_are_refused(data, refusal):
     os.symlink("/gone/span-1", "data/more")
     assert "data/more' links to '/gone/span-1': No such file or directory" in refusal("data")

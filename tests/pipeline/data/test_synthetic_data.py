@@ -269,7 +269,24 @@ def test_the_disk_space_asked_for_is_what_records_take(folders: dict[Level, Path
     assert sum(map(len, records_of(folders["video"]))) / VIDEOS == pytest.approx(RECORD_BYTES["video"], rel=0.01)
 
 
-@pytest.mark.parametrize("content", ['{"synthetic": false}', "not JSON", "[1]"])
+@pytest.mark.parametrize("content", ["", '{"synthetic": tr', '{"synthetic": true, "oracle": 5}', "[" * 100_000])
+def test_a_damaged_oracle_json_is_refused(tmp_path, content):
+    (tmp_path / "train0000.tfrecord").touch()
+    (tmp_path / "oracle.json").write_text(content)
+    with pytest.raises(InputError, match=r"oracle.json', which marks shards as synthetic, is (damaged|no JSON)"):
+        read_synthetic(str(tmp_path))
+
+
+def test_one_synthetic_folder_makes_the_data_synthetic(tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / f"{name}.tfrecord").touch()
+    assert read_synthetic(str(tmp_path)) is None
+    (tmp_path / "b" / "oracle.json").write_text('{"synthetic": true}')
+    assert read_synthetic(str(tmp_path))
+
+
+@pytest.mark.parametrize("content", ['{"synthetic": false}', "{}", "[1]"])
 def test_data_with_another_oracle_json_are_not_called_synthetic(tmp_path, content):
     (tmp_path / "train0000.tfrecord").touch()
     (tmp_path / "oracle.json").write_text(content)

@@ -1,6 +1,8 @@
 """A pushed model that was damaged is one line that names the file, whoever reads it."""
 
 import json
+import math
+import os
 import shutil
 import zipfile
 from pathlib import Path
@@ -11,6 +13,7 @@ from components.champion_resolver import find_champion
 from components.dataset_statistics.statistics import Statistics
 from components.drift_detector.component import detect_drift
 from components.drift_detector.settings import DriftSettings
+from components.served_models import versions
 from models.errors import InputError
 
 CARD, LABELS, KERAS = "assets.extra/model_card.json", "assets.extra/labels.json", "assets.extra/model.keras"
@@ -66,6 +69,8 @@ DAMAGES = [
     (CARD, card(model="average"), "model_card.json: model is 'average': "),
     (CARD, card(model={"encoder": "average"}), "model_card.json: model.encoder is 'average': "),
     (CARD, card(threshold="high"), "model_card.json: threshold is 'high': "),
+    (CARD, card(threshold=7), "model_card.json: threshold is 7: "),
+    (CARD, card(threshold=math.nan), "model_card.json: threshold is nan: "),
     ("saved_model.pb", b"", "no SavedModel that can be loaded: "),
     ("saved_model.pb", b"broken", "no SavedModel that can be loaded: "),
     ("variables/variables.index", None, "no SavedModel that can be loaded: "),
@@ -82,6 +87,20 @@ def test_predict_names_what_is_damaged(
     data = write_shard(tmp_path / "a.tfrecord", [video_record()])
     damage(model / name, content)
     assert message in assert_refused(model, "predict", tmp_path / "run", "--data", data)
+
+
+def test_a_pipe_in_place_of_a_card_is_refused_and_not_waited_for(
+    model, assert_refused, write_shard, video_record, tmp_path
+):
+    data = write_shard(tmp_path / "a.tfrecord", [video_record()])
+    (model / CARD).unlink()
+    os.mkfifo(model / CARD)
+    assert_refused(model / CARD, "predict", tmp_path / "run", "--data", data)
+
+
+def test_a_folder_whose_name_only_looks_like_a_number_is_no_version(model):
+    shutil.copytree(model, model.with_name("²"))
+    assert versions(str(model.parent)) == ["7"]
 
 
 def test_labels_of_old_releases_are_read_as_carefully(model, assert_refused, write_shard, video_record, tmp_path):
