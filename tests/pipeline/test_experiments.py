@@ -204,7 +204,7 @@ def test_what_is_shown_is_an_entry_with_the_same_settings(write):
         ("mine: \x07", "not YAML: "),
         ("- netvlad-8", "holds ['netvlad-8'], expected names of experiments"),
         ("", "holds None, expected names of experiments"),
-        (b"\xff\xfe\x00", "byte 0 is no UTF-8 text, expected a YAML file"),
+        (b"\xff\xfe\x00", "byte 0 is not UTF-8 text, expected a YAML file"),
     ],
 )
 def test_a_mistake_in_a_file_is_one_line_that_names_file_experiment_and_key(write, content, message):

@@ -202,7 +202,7 @@ VOCABULARIES = {
     b"": "is empty, expected the columns Index and Name",
     b"Index;Name\n0;a\n": "has columns ['Index;Name'], expected Index and Name, separated by commas, not by ';'",
     "Index,Name\n0,a\n1,b\n".encode("utf-16"): "is UTF-16 text, expected UTF-8",
-    b"Index,Name\n0,a\n1,caf\xe9\n": "line 3: byte 0xe9 is no UTF-8 text",
+    b"Index,Name\n0,a\n1,caf\xe9\n": "line 3: byte 0xe9 is not UTF-8 text",
     b"Index,Name\n0,a\n1,b\0c\n": "line 3: holds a zero byte",
     b"Index,Name\n0,a\n1,Tom, Jerry\n": "line 3: has 3 values, the header 2 columns",
     b"Index,Name\n0,a\n1\n": "line 3: has 1 values, the header 2 columns",

@@ -55,12 +55,12 @@ def test_the_folder_and_what_to_do_are_named_whatever_the_library_made_of_it(tmp
 def test_a_disk_that_has_room_again_is_still_the_reason(tmp_path, statvfs):
     statvfs()
     line = disk_trouble(OSError(errno.ENOSPC, "No space left on device"), tmp_path)
-    assert line.startswith("no space was left on the disk; free by now: ") and str(tmp_path) in line
+    assert line.startswith("no space was left on the disk; free now: ") and str(tmp_path) in line
 
 
-def test_a_folder_that_has_vanished_is_named(tmp_path):
+def test_a_folder_that_no_longer_exists_is_named(tmp_path):
     line = disk_trouble(FileNotFoundError(errno.ENOENT, "No such file"), tmp_path / "gone")
-    assert line == f"{tmp_path}/gone has vanished: the same command starts over"
+    assert line == f"{tmp_path}/gone no longer exists: the same command starts over"
 
 
 def test_other_failures_are_left_to_others(tmp_path):

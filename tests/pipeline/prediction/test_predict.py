@@ -151,7 +151,7 @@ def test_evaluation_is_what_the_metrics_say_of_the_model(runs, frame_record, wri
     out, err, code = predict(runs / "netvlad", data, *arguments, "--json")
     done = json.loads(out)
     assert (code, done["videos"], done["evaluated"], done["without_labels"], done["skipped"]) == (3, 41, 40, 1, 1)
-    assert f"{data}, record 31: label 25 is none of the model's, expected 0 to 24" in err
+    assert f"{data}, record 31: label 25 is unknown to the model, expected 0 to 24" in err
 
     packed = [pack(record, "frame", 25).example for record in raw]
     truth = np.zeros((40, 25))
@@ -189,7 +189,7 @@ def test_a_batch_without_a_usable_video_or_label_is_no_matter(runs, video_record
         (["runs/average", "--data", "bad"], "no readable record in 1 files; first: "),
         (["runs/average", "--data", "means", "--out", "means"], "--out is 'means': Is a directory, expected a file"),
         (["runs/average", "--data", "means", "--out", "no/x"], "--out is 'no/x': No such file or directory, expected"),
-        (["runs/frame-average", "--data", "means", "--evaluate"], "knows only the 20 best labels of video-level"),
+        (["runs/frame-average", "--data", "means", "--evaluate"], "gives only the 20 best labels of video-level"),
         (["runs/average", "--data", "means", "--evaluate"], "--evaluate: none of 1 videos carries labels"),
     ],
 )

@@ -153,7 +153,7 @@ def test_a_disk_that_is_too_small_is_refused_before_anything_is_fetched(mirror, 
         fetch()
     assert str(error.value) == (
         f"OUT is '{tmp_path}/out', whose disk has 0.001 GB free, expected about 0.001 GB for 20 files "
-        "(by the sizes of 8 of them); --shard 1/10 takes a tenth"
+        "(by the sizes of 8 of them); --shard 1/10 downloads a tenth"
     )
     assert mirror.gets() == [] and written(tmp_path) == {}
     free_bytes(monkeypatch, 1_000_000)

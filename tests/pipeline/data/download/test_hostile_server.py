@@ -42,9 +42,9 @@ def reason(mirror, shard, fetch, tmp_path):
         ("ftp://127.0.0.1:9/x", "302 redirects to ftp://127.0.0.1:9/x, allowed: http and https"),
         ("data:text/plain,x", "302 Found - Redirection to url 'data:text/plain,x' is not allowed"),
         ("javascript:" + "x" * 9_000, "\"302 Found - Redirection to url 'javascript:xxx"),
-        ("http://[bad", "redirects to what is no address"),
-        ("http://127.0.0.1:x/", "redirects to what is no address"),
-        ("http://" + "x" * 300 + "/", "redirects to what is no address"),
+        ("http://[bad", "redirects to an invalid address"),
+        ("http://127.0.0.1:x/", "redirects to an invalid address"),
+        ("http://" + "x" * 300 + "/", "redirects to an invalid address"),
     ],
 )
 def test_a_redirect_to_what_is_no_web_server_is_not_followed(mirror, reason, location, said):

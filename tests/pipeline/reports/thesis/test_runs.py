@@ -68,7 +68,7 @@ def test_only_unfinished_runs_are_named(run, tmp_path):
         ("scores.json", "{\n", "scores.json, line 2: not JSON: Expecting property name"),
         ("scores.json", "[]", "scores.json: .*expected keys with values|scores.json: .*valid dictionary"),
         ("scores.json", '{"synthetic": 7}', "scores.json: synthetic is 7: .*bool"),
-        ("scores.json", "\udc80", "scores.json: byte 0 is no UTF-8 text"),
+        ("scores.json", "\udc80", "scores.json: byte 0 is not UTF-8 text"),
         ("settings.yaml", "a: [", "settings.yaml, line 2: not YAML: "),
         ("settings.yaml", "experiment: x\nlevel: sound\n", "settings.yaml: level is 'sound'"),
         ("training_log.json", "{", "training_log.json: not a training log: "),
