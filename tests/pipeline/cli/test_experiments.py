@@ -22,7 +22,7 @@ def test_experiments_are_listed_by_table_and_encoder(yt8m, tmp_path):
     assert listed.splitlines()[-1].split() == ["mine", "frame", "gru", "ours"]
 
 
-def test_an_experiment_is_shown_with_its_costs_and_what_was_published(yt8m):
+def test_an_experiment_is_shown_with_its_cost_and_published_results(yt8m):
     shown = yt8m("experiments", "show", "thesis-best").out
     assert shown.splitlines()[:6] == [
         "# Published: table 15, row 2 of the thesis",
@@ -37,7 +37,7 @@ def test_an_experiment_is_shown_with_its_costs_and_what_was_published(yt8m):
     assert (entry["parameters"], entry["flops"], entry["published"]["epochs"]) == (1153 * 10, 2 * 1152 * 10, 35)
 
 
-def test_an_experiment_of_ones_own_is_found_by_run_and_show(yt8m, tmp_path, monkeypatch):
+def test_run_and_show_know_experiments_of_a_users_file(yt8m, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine.yaml").write_text("mine: {base: netvlad-8, model: {hidden_units: [3]}}")
     shown = yt8m("experiments", "show", "mine", "--experiment-file", "mine.yaml").out

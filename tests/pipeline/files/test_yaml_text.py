@@ -92,7 +92,7 @@ def test_an_experiment_file_is_refused_in_one_short_line_that_names_it(yt8m, tmp
     assert answer.err.count("\n") == 1 and len(answer.err) < 600 and answer.err.rstrip("\n").isprintable()
 
 
-def test_what_is_no_file_is_not_waited_for(yt8m, tmp_path):
+def test_what_is_not_a_file_is_refused_without_waiting(yt8m, tmp_path):
     os.mkfifo(tmp_path / "pipe")
     for path, reason in (
         (tmp_path / "pipe", "not a regular file"),
@@ -112,7 +112,7 @@ def test_what_is_no_file_is_not_waited_for(yt8m, tmp_path):
 
 
 @pytest.mark.parametrize("content", [b"[" * 100_000, b"a: " + b"9" * 5_000, b"\xff", LAUGHS.encode()], ids=range(4))
-def test_a_file_that_is_no_package_is_one_line(yt8m, tmp_path, content):
+def test_a_file_that_is_not_a_package_is_one_line(yt8m, tmp_path, content):
     (tmp_path / "package.yaml").write_bytes(content)
     answer = yt8m("lint", tmp_path / "package.yaml")
     assert answer.code == 2 and "Traceback" not in answer.err and len(answer.err) < 600
@@ -120,7 +120,7 @@ def test_a_file_that_is_no_package_is_one_line(yt8m, tmp_path, content):
     assert answer.code == 2 and answer.err.startswith("error: ") and answer.err.count("\n") == 1
 
 
-def test_what_people_write_is_read(yt8m, tmp_path):
+def test_yaml_as_people_write_it_is_read(yt8m, tmp_path):
     file = tmp_path / "mine.yaml"
     deep = "[" * (DEEPEST - 4) + "]" * (DEEPEST - 4)
     file.write_bytes(
