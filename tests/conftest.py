@@ -1,6 +1,4 @@
-"""Builders of the smallest real things: records and shards in the wire format of YouTube-8M, a finished run on them,
-scores by definition.
-"""
+"""Shared fixtures: records and shards in the wire format of YouTube-8M, a finished run, and scores by definition."""
 
 import gc
 import json
@@ -13,7 +11,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-# Read when NumPy is imported. xdist has a worker a core: more threads each wait for one another, at full load.
+# Read when NumPy is imported. xdist has a worker for each core: with more threads, they busy-wait for each other.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import numpy as np
@@ -26,25 +24,25 @@ os.environ["TFX_ANALYTICS"] = "0"
 
 import tensorflow as tf
 
-# How long an example takes says more about the machine than about the code.
+# The time of an example depends more on the machine than on the code.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Puts files that take minutes first: short ones then keep all workers of xdist busy to the end."""
+    """Puts slow test files first, so that short ones keep all workers of xdist busy to the end."""
     items.sort(key=lambda item: not {"integration", "kubeflow", "tuner"} & set(item.path.parts))
 
 
 def pytest_collection_finish() -> None:
-    """Keeps what imports have made, a million objects, out of later garbage collections: a sixth of the CPU time."""
+    """Exempts the million objects of imports from later garbage collections, which saves a sixth of the CPU time."""
     gc.collect()
     gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)
 def hidden_options() -> Iterator[None]:
-    """Keeps pytest's options from TFX, which reads `sys.argv` whenever it makes an executor: `-v` would end it."""
+    """Hides pytest's options from TFX, which parses `sys.argv` for every executor and would fail at `-v`."""
     options, sys.argv = sys.argv, sys.argv[:1]
     yield
     sys.argv = options
@@ -52,7 +50,7 @@ def hidden_options() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Callable[[Path], object]], Path]:
-    """`(name, build)` -> a folder that `build(folder)` has filled: once a test session, not once a worker of xdist."""
+    """`(name, build)` -> a folder filled by `build(folder)`, once per test session, not once per xdist worker."""
     root = tmp_path_factory.getbasetemp()
     root = root.parent if "PYTEST_XDIST_WORKER" in os.environ else root
 
@@ -93,12 +91,12 @@ def means(once: Callable[..., Path]) -> Path:
 
 @dataclass(frozen=True)
 class FinishedRun:
-    """What `yt8m run --experiment netvlad-8` left on `frames`, undisturbed.
+    """The output of `yt8m run --experiment netvlad-8` on `frames`.
 
     Attributes:
         folder: Its `--out`. Read only, except in tests/integration/test_run.py.
-        scores: Its scores.json.
-        arguments: The `--set` options that it was given.
+        scores: Its scores.json, as first written.
+        arguments: Its `--set` options.
     """
 
     folder: Path
@@ -166,7 +164,7 @@ def frame_record() -> Callable[..., bytes]:
 
 @pytest.fixture(scope="session")
 def video_record() -> Callable[..., bytes]:
-    """Serialized video-level record; further arguments are features of its own."""
+    """Serialized video-level record; further arguments are additional features."""
 
     def build(
         video_id: str = "aaaa",
@@ -184,7 +182,7 @@ def video_record() -> Callable[..., bytes]:
             if values is None:
                 continue
             features[name] = _floats(generator.uniform(-2, 2, width) if isinstance(values, str) else values)
-        # The published records are SequenceExamples whose second field is there and empty.
+        # The published records are SequenceExamples whose second field is present and empty.
         return tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString() + b"\x12\x00"
 
     return build
@@ -214,16 +212,16 @@ def real_data() -> Path:
 
 
 def average_precision_sum(scores: np.ndarray, hits: np.ndarray) -> float:
-    """Sum of precisions at hits, all orders of equal scores being equally likely."""
-    total = seen = found = 0.0
+    """Sum of precisions at hits, with all orders of equal scores equally likely."""
+    total = seen = hits_before = 0.0
     for _, group in groupby(sorted(zip(scores.tolist(), hits.tolist(), strict=True), reverse=True), lambda e: e[0]):
         right = [hit for _, hit in group]
         n, h = len(right), sum(right)
         for place in range(n):
             if h:
                 others = place * (h - 1) / (n - 1) if n > 1 else 0
-                total += h / n * (found + 1 + others) / (seen + place + 1)
-        seen, found = seen + n, found + h
+                total += h / n * (hits_before + 1 + others) / (seen + place + 1)
+        seen, hits_before = seen + n, hits_before + h
     return total
 
 
@@ -233,7 +231,7 @@ def sum_of_precisions() -> Callable[[np.ndarray, np.ndarray], float]:
 
 
 def by_definition(probabilities: np.ndarray, labels: np.ndarray) -> dict[str, float]:
-    """All scores from full sorts: nothing binned."""
+    """All scores by their definitions, from full sorts without bins."""
     p, y = probabilities.astype(np.float64), labels > 0
     chosen = p > 0.5
     tp, predicted, actual = (chosen & y).sum(0), chosen.sum(0), y.sum(0)

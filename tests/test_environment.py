@@ -1,4 +1,4 @@
-"""The environment script says in one line what it lacks, before it touches anything."""
+"""The environment script reports in one line what it lacks, before it changes anything."""
 
 import os
 import shutil
@@ -26,8 +26,8 @@ def run(checkout):
     return subprocess.run([checkout / "environment.sh"], capture_output=True, text=True, env=environment)
 
 
-def python_that_says(checkout, libc, headers=True):
-    """A stand-in for python3.11 that answers what the script asks of the host."""
+def fake_python(checkout, libc, headers=True):
+    """A stand-in for python3.11 that answers the script's questions about the host."""
     path = checkout / "tools" / "python3.11"
     path.write_text(f'#!/bin/bash\ncase "$*" in *confstr*) {libc};; *include*) echo {checkout};; esac; exit 0\n')
     path.chmod(0o755)
@@ -35,10 +35,10 @@ def python_that_says(checkout, libc, headers=True):
         (checkout / "Python.h").touch()
 
 
-def test_no_python_3_11_is_one_line_that_says_what_to_do(checkout):
-    found = run(checkout)
-    assert found.returncode == 1 and not (checkout / ".venv").exists()
-    [line] = found.stderr.splitlines()
+def test_a_missing_python_3_11_is_one_line_with_the_remedy(checkout):
+    done = run(checkout)
+    assert done.returncode == 1 and not (checkout / ".venv").exists()
+    [line] = done.stderr.splitlines()
     assert line.startswith("setup: Python 3.11 with its venv module is needed") and "install it" in line
 
 
@@ -46,17 +46,17 @@ def test_no_python_3_11_is_one_line_that_says_what_to_do(checkout):
     ("libc", "message"),
     [("exit 1", "does not use glibc"), ("echo 2.17", "has glibc 2.17 and TFX needs 2.39 or newer; only x86-64 hosts")],
 )
-def test_a_host_that_cannot_be_served_is_one_line(checkout, libc, message):
-    python_that_says(checkout, libc)
-    found = run(checkout)
-    assert found.returncode == 1 and not (checkout / ".venv").exists()
-    [line] = found.stderr.splitlines()
+def test_an_unsupported_host_is_one_line(checkout, libc, message):
+    fake_python(checkout, libc)
+    done = run(checkout)
+    assert done.returncode == 1 and not (checkout / ".venv").exists()
+    [line] = done.stderr.splitlines()
     assert line.startswith("setup: this host ") and message in line and "container" in line
 
 
-def test_a_python_without_headers_is_one_line_that_says_what_to_install(checkout):
-    python_that_says(checkout, "echo 2.41", headers=False)
-    found = run(checkout)
-    assert found.returncode == 1 and not (checkout / ".venv").exists()
-    [line] = found.stderr.splitlines()
+def test_a_python_without_headers_is_one_line_with_the_package_to_install(checkout):
+    fake_python(checkout, "echo 2.41", headers=False)
+    done = run(checkout)
+    assert done.returncode == 1 and not (checkout / ".venv").exists()
+    [line] = done.stderr.splitlines()
     assert line.startswith("setup: Python 3.11 has no headers here (Python.h)") and "python3.11-dev" in line

@@ -1,4 +1,4 @@
-"""What is looked up before a pipeline is built, on every runner."""
+"""Look-ups before a pipeline is built, on every runner."""
 
 import logging
 
@@ -14,16 +14,16 @@ _logger = logging.getLogger(__name__)
 
 
 def prepare(settings: RunSettings, push_directory: str) -> tuple[RunSettings, Vocabulary]:
-    """The labels, and the settings with the versions that a training starts from: newer ones make another training.
+    """Finds the vocabulary, and pins in the settings the versions of the models that a training starts from.
 
-    These are the members of an ensemble, or the model whose weights it begins with.
+    These are the members of an ensemble, or the model of a warm start.
 
     Args:
         settings: of the run.
         push_directory: where blessed models are published.
 
     Raises:
-        InputError: there is no vocabulary, or one of these models cannot be used.
+        InputError: the vocabulary or one of these models cannot be used.
     """
     vocabulary = find_vocabulary(settings.data)
     require_labels(settings.evaluation.requirements(), vocabulary)
@@ -38,7 +38,9 @@ def prepare(settings: RunSettings, push_directory: str) -> tuple[RunSettings, Vo
             _logger.info("warm start: training begins with the weights of %s", start)
         else:
             _logger.info("warm start: no model serves yet, training begins with random weights")
-        if start and not settings.hyperparameters:  # these may change the model: the Trainer looks at what it builds
+        if (
+            start and not settings.hyperparameters
+        ):  # hyperparameters may change the model: the Trainer checks the one that it builds
             require_same_architecture(start, settings.model, settings.level, vocabulary.names)
         training = settings.training.model_copy(update={"warm_start": start or False})
         settings = settings.model_copy(update={"training": training})
@@ -47,11 +49,11 @@ def prepare(settings: RunSettings, push_directory: str) -> tuple[RunSettings, Vo
 
 def beam_args(settings: BeamSettings) -> list[str]:
     """Arguments of Beam's pipelines."""
-    # The runner named DirectRunner would download a binary ("Prism"); the in-process one behind it is FnApiRunner.
+    # DirectRunner would download a binary ("Prism"); FnApiRunner is the in-process runner behind it.
     return [
         "--runner=FnApiRunner",
         f"--direct_num_workers={settings.workers}",
         f"--direct_running_mode={settings.mode}",
-        # No image is used here. Without a name TFX would pack itself for each step (2 s, 52 MB left in /tmp).
+        # No image is used. Without a name TFX would package itself for each step (2 s, 52 MB left in /tmp).
         "--sdk_container_image=none",
     ]

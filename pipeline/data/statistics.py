@@ -23,16 +23,16 @@ from pipeline.settings import DataSettings
 
 
 def measure(data: DataSettings, seed: int, out: Path, progress: Callable[[int, int], None]) -> Statistics:
-    """Counts raw shards in the splits that a run would make of them; writes the statistics, the page and the figures.
+    """Counts raw shards in the splits that a run would make; writes the statistics, the page and the figures.
 
     Args:
-        data: which records, and how they are split; bad records are counted, whatever their share.
+        data: which records, and how they are split; `quarantine_limit` does not apply.
         seed: of the split by file.
-        out: folder to write, there already.
-        progress: called after each shard with the bytes read and those of all shards.
+        out: an existing folder.
+        progress: called after each shard with the bytes read and the total.
 
     Raises:
-        InputError: data that cannot be found or split, two levels, or no record that can be used.
+        InputError: the data cannot be found or split, have two levels, or no record can be used.
     """
     files = find_files(data.pattern, spans=data.spans)
     test_files = find_files(data.test_data, "test_data", data.spans) if data.test_data else None
@@ -42,22 +42,22 @@ def measure(data: DataSettings, seed: int, out: Path, progress: Callable[[int, i
     if test_files and (test_level := detect_level(test_files)) != level:
         raise InputError(f"test_data: {test_files.pattern} holds {test_level}-level records, data {level}-level ones")
     names = find_vocabulary(data, files).names
-    sizes, done = sum(shard.file.size for shard in shards), 0
+    total, done = sum(shard.file.size for shard in shards), 0
 
     def count(size: int) -> None:
         nonlocal done
         done += size
-        progress(done, sizes)
+        progress(done, total)
 
-    bad_records = out / "bad_records.jsonl"
-    with bad_records.open("wb") as file:
+    rejected = out / "bad_records.jsonl"
+    with rejected.open("wb") as file:
         counts, summary = count_shards(shards, policy, level, len(names), file, count)
     if not summary.quarantined:
-        bad_records.unlink()
+        rejected.unlink()
     if not summary.videos:
         raise InputError(f"none of {summary.records} records can be used, first: {summary.first_quarantined[0]}")
     summary.require_usable()
-    listed = str(bad_records) if summary.quarantined else ""
+    listed = str(rejected) if summary.quarantined else ""
     statistics = describe(counts, names, data.pattern, level, describe_synthetic(files), summary, listed)
     statistics.write(str(out))
     write_for_people(statistics, str(out))
@@ -65,7 +65,7 @@ def measure(data: DataSettings, seed: int, out: Path, progress: Callable[[int, i
 
 
 def print_statistics(statistics: Statistics, console: Console) -> None:
-    """The thesis' table of the data set, what was found wrong with it, and whether its splits agree."""
+    """Prints the thesis' table of the data set, how far its splits agree, and what the ingest noticed."""
     kind = "synthetic data" if statistics.synthetic else "data"
     title = f"Statistics of the {kind}, {statistics.level} level"
     shown = Table("statistic", *statistics.splits, title=title, box=SIMPLE)

@@ -18,10 +18,10 @@ from pipeline.files.new_folder import locked, new_files
 
 MIN_VIDEOS = 10
 
-# Of YouTube-8M's 3862 a lot more than anybody needs, and few enough for any machine's memory.
+# Far more than YouTube-8M's 3862, and few enough for any machine's memory.
 MAX_LABELS = 100_000
 
-# One file for the train part and one for the validate part at least: every split policy needs both.
+# At least one file for each of the train and validate parts: every split policy needs both.
 MIN_SHARDS = 2
 DEFAULT_SHARDS = 10
 
@@ -60,18 +60,17 @@ def write_dataset(
     shards: int | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> bool:
-    """Write synthetic TFRecord shards, `vocabulary.csv` and `oracle.json` into a new folder.
+    """Writes synthetic TFRecord shards, `vocabulary.csv` and `oracle.json` into a new folder.
 
     The first 80 % of the shards are named train0000.tfrecord and so on, the others validate0000.tfrecord. A video
-    depends on the seed and its number alone: the number of shards and of further videos doesn't change it, and the
-    means of the video level are those of the frames that the frame level holds. Different seeds draw different videos
-    (and ids) of the same labels. Equal calls write equal bytes on one machine. Memory does not grow with `videos`.
-    `TrainVideoCount` counts the videos of the train shards. `oracle.json` holds the micro F1 of
-    `synthetic_videos.Oracle` over all videos, on their frames at either level. The files get their names when all are
-    whole; what a killed call has left is written anew.
+    depends only on the seed and its number, not on the number of shards or videos, and the means of the video level are
+    those of the frames at the frame level. Different seeds draw different videos (and ids) of the same labels. Equal
+    calls write equal bytes on one machine. Memory does not grow with `videos`. `TrainVideoCount` counts the videos of
+    the train shards. `oracle.json` holds the micro F1 of `synthetic_videos.Oracle` over all videos, on their frames at
+    either level. The files get their names when all are complete; a call that was killed starts over.
 
     Args:
-        out: folder to create; it may exist if it is empty, unfinished, or holds just this data set.
+        out: folder to create; it may exist if it is empty, unfinished, or holds this very data set.
         level: what a record holds: "frame" (all frames) or "video" (their mean).
         videos: number of videos, 10 to 62^4 (as many ids of four characters as there are).
         labels: number of labels, 2 to 100,000.
@@ -80,12 +79,12 @@ def write_dataset(
         progress: called after each video with the number of videos written so far.
 
     Returns:
-        Whether it had to be written.
+        Whether the data set was written; False if it was there.
 
     Raises:
-        InputError: a number out of range, a folder that isn't empty, can't be made or is being written, or too little
-            disk space.
-        OSError: the folder cannot be written any longer.
+        InputError: a number is out of range, the folder is not empty, cannot be made or is in use, or the disk is too
+            small.
+        OSError: a write failed.
     """
     if shards is None:
         shards = max(DEFAULT_SHARDS, -(-videos // VIDEOS_A_SHARD))
@@ -93,24 +92,24 @@ def write_dataset(
     train_shards = min(shards - 1, max(1, round(TRAIN_SHARE * shards)))
     names = [f"train{shard:04d}.tfrecord" for shard in range(train_shards)]
     names += [f"validate{shard:04d}.tfrecord" for shard in range(shards - train_shards)]
-    asked = {"level": level, "videos": videos, "labels": labels, "seed": seed, "shards": shards}
+    description = {"level": level, "videos": videos, "labels": labels, "seed": seed, "shards": shards}
     with locked(out):
-        if _holds(out, asked, names):
+        if _holds(out, description, names):
             return False
         with new_files(out, videos * RECORD_BYTES[level]) as place:
-            _write_files(place, asked, names, progress)
+            _write_files(place, description, names, progress)
     return True
 
 
 def _write_files(
-    place: Callable[[str], Path], asked: dict[str, Any], names: list[str], progress: Callable[[int], None] | None
+    place: Callable[[str], Path], description: dict[str, Any], names: list[str], progress: Callable[[int], None] | None
 ) -> None:
-    # TensorFlow and Keras take seconds to load: only now that the arguments are known to be good.
+    # TensorFlow and Keras take seconds to import: only after the arguments have been checked.
     import tensorflow as tf
 
     from pipeline.data.synthetic_videos import PARAMETERS, Oracle, World
 
-    level, videos, labels, seed, shards = asked.values()
+    level, videos, labels, seed, shards = description.values()
     world = World(labels)
     oracle = Oracle(world)
     train_counts = np.zeros(labels, np.int64)
@@ -132,9 +131,9 @@ def _write_files(
             raise OSError(None, error.message.rpartition("; ")[2]) from None
 
     _write_vocabulary(place(VOCABULARY), world.group_of_label, train_counts)
-    description = {
+    oracle_json = {
         "synthetic": True,
-        **asked,
+        **description,
         "labels_per_video": true / videos,
         "oracle": {
             "micro_f1": 2 * hits / (true + predicted),
@@ -147,17 +146,19 @@ def _write_files(
         },
         "parameters": asdict(PARAMETERS),
     }
-    place(ORACLE).write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")
+    place(ORACLE).write_text(json.dumps(oracle_json, indent=2) + "\n", encoding="utf-8")
 
 
-def _holds(out: Path, asked: dict[str, Any], names: list[str]) -> bool:
-    """Whether a folder holds the data set that is asked for, all of it."""
+def _holds(out: Path, description: dict[str, Any], names: list[str]) -> bool:
+    """Whether a folder holds the complete data set of the description."""
     try:
-        said = json.loads((out / ORACLE).read_text("utf-8"))
+        written = json.loads((out / ORACLE).read_text("utf-8"))
     except (OSError, ValueError, RecursionError):
         return False
     return (
-        isinstance(said, dict) and said == said | asked and all((out / name).exists() for name in [VOCABULARY, *names])
+        isinstance(written, dict)
+        and written == written | description
+        and all((out / name).exists() for name in [VOCABULARY, *names])
     )
 
 
@@ -175,8 +176,8 @@ def _check_numbers(videos: int, labels: int, seed: int, shards: int) -> None:
 def _video_id(seed: int, index: int) -> str:
     """Four characters, unique in a dataset.
 
-    Ids of a seed start anywhere and advance by a prime coprime to 62: two seeds hardly ever share some (with 10,000
-    videos each 1 pair of seeds in 700 does), so their datasets can be joined.
+    The ids of a seed start at a random number and advance by a prime coprime to 62: two seeds rarely share ids (with
+    10,000 videos each, 1 pair of seeds in 700 does), so their datasets can be joined.
     """
     start = int(np.random.Generator(np.random.SFC64(seed)).integers(IDS))
     number = (start + index * 9_999_991) % IDS
@@ -188,7 +189,7 @@ def _video_id(seed: int, index: int) -> str:
 
 
 def _record(video_id: str, labels: NDArray[np.int64], frames: NDArray[np.uint8], level: Level) -> bytes:
-    """A serialized SequenceExample as published; at the video level its second field is there and empty."""
+    """A serialized SequenceExample as published; at the video level its second field is present and empty."""
     import tensorflow as tf
 
     from models.layers.quantization import dequantize
@@ -213,12 +214,12 @@ def _record(video_id: str, labels: NDArray[np.int64], frames: NDArray[np.uint8],
     example = tf.train.SequenceExample(
         context=tf.train.Features(feature=context), feature_lists=tf.train.FeatureLists(feature_list=lists)
     )
-    # Map fields have no order of their own: without this the same seed wouldn't give the same bytes.
+    # Map fields have no fixed order: without this, equal seeds would not give equal bytes.
     return example.SerializeToString(deterministic=True)
 
 
 def _write_vocabulary(path: Path, groups: NDArray[np.int64], train_counts: NDArray[np.int64]) -> None:
-    """The columns and the order (frequent first) of the published vocabulary."""
+    """Writes the columns of the published vocabulary in its order, frequent labels first."""
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, VOCABULARY_COLUMNS, restval="", lineterminator="\n")
         writer.writeheader()

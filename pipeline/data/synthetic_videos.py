@@ -1,4 +1,4 @@
-"""A made-up world of videos: labels that occur together, shots that show them, and how well they can be told."""
+"""A synthetic world of videos: labels that occur together, shots that show them, and the best possible predictor."""
 
 from dataclasses import dataclass
 
@@ -23,22 +23,22 @@ class Parameters:
     # Expected labels of the video's own group and of all others; together about the 3.0 a video of the real data.
     group_labels: float = 2.6
     stray_labels: float = 0.3
-    # 5 % of the videos have 20 to 119 frames, so that short ones are met; the others 120 and more, as the published
-    # ones, exponentially many and cut at 300. The mean is 230, as in the real data.
+    # 5 % of the videos have 20 to 119 frames, so that there are short ones; the others have 120 or more like the
+    # published ones, drawn from an exponential distribution and cut at 300. The mean is 230, as in the real data.
     short_videos: float = 0.05
     mean_frames_beyond_120: float = 200.0
-    # Shots follow each other; some show nothing that the labels tell of. Models that look at single frames do better
-    # than the mean of all, and every encoder can learn to come near the oracle (benchmarks/learnability.py).
+    # Shots follow each other; some show none of the labels. Models that use single frames do better than the mean of
+    # all, and every encoder can learn to come near the oracle (benchmarks/learnability.py).
     mean_run_frames: float = 4.0
     background_runs: float = 0.2
-    # What a shot shows is a point in few dimensions. Labels of a group share `group_share` of their variance, shots
+    # The content of a shot is a point in few dimensions. Labels of a group share `group_share` of their variance, shots
     # scatter around their label with `shot_deviation` and, if they show background, around the origin with 1.
     visual_dimensions: int = 24
     audio_dimensions: int = 6
     group_share: float = 0.5
     shot_deviation: float = 0.6
     # Deviation of a feature between shots and between frames of a shot. Neighbouring frames correlate by 0.41 (0.45
-    # in real ones) and a feature's deviation is 0.97 (real: 1.06, of which the clipping at 2 would take more).
+    # in real ones) and a feature's deviation is 0.97 (real: 1.06, which the clipping at 2 would reduce more).
     shot_scale: float = 0.8
     frame_noise: float = 0.6
 
@@ -64,10 +64,10 @@ class SyntheticVideo:
 
 
 class World:
-    """Labels, how often they occur, alone and together, and what they look and sound like.
+    """Labels: how often they occur, alone and together, and what they look and sound like.
 
-    It depends on nothing but the number of labels: datasets of different seeds hold different videos of the same
-    world, so a model trained on one can be tested on the other.
+    It depends only on the number of labels: data sets of different seeds hold different videos of the same world, so a
+    model trained on one can be tested on the other.
 
     Args:
         labels: number of labels, at least 2. In each group the labels are ordered from frequent to rare.
@@ -92,7 +92,7 @@ class World:
         groups = len(self.group_rates)
         in_group = np.arange(groups)[:, None] == self.group_of_label
         zipf = in_group * (np.arange(len(self.group_of_label)) // groups + 1.0) ** -PARAMETERS.label_zipf
-        # Half of a small group at most: with 7 classes a video mustn't have nearly all of them.
+        # At most half of a small group: with 7 classes a video must not have nearly all of them.
         expected = np.minimum(PARAMETERS.group_labels, in_group.sum(axis=1) / 2)
         own = expected[:, None] * zipf / zipf.sum(axis=1, keepdims=True)
         frequencies = self.group_rates @ own
@@ -101,7 +101,7 @@ class World:
 
     @staticmethod
     def _basis(rng: np.random.Generator) -> NDArray[np.float64]:
-        """Directions of a shot's dimensions among the features, [dimensions, 1152]; sight and sound apart."""
+        """Directions of a shot's dimensions among the features, [dimensions, 1152]; visual and audio ones apart."""
         visual, audio = PARAMETERS.visual_dimensions, PARAMETERS.audio_dimensions
         basis = np.zeros((visual + audio, WIDTH))
         for block, width, count in (
@@ -113,7 +113,7 @@ class World:
         return basis
 
     def draw(self, seed: int, index: int) -> SyntheticVideo:
-        """Video `index` of the dataset `seed`; the same at every call, whatever was drawn before."""
+        """Video `index` of the dataset `seed`; the same in every call, in any order of calls."""
         rng = np.random.Generator(np.random.SFC64([seed, index]))
         group = rng.choice(len(self.group_rates), p=self.group_rates)
         labels = np.empty(0, np.int64)
@@ -140,17 +140,17 @@ class World:
 
 
 class Oracle:
-    """The classifier that knows how the videos were made: the score that models can approach and not expect to beat.
+    """The classifier that knows how the videos were drawn: an upper bound on the score that models can expect.
 
-    It sees the frames as they are written and is told what a model has to learn: the labels' prototypes, rates and
-    groups, all deviations, the share of background, and also where each run begins and ends. It isn't told what the
-    runs show. Up to quantization and clipping, the posterior of a set S of labels is
+    It sees the frames as written and knows what a model has to learn: the labels' prototypes, rates and groups, all
+    deviations, the share of background, and also where each run begins and ends. It does not know what the runs show.
+    Up to quantization and clipping, the posterior of a set S of labels is
 
         P(S | frames) ~ P(S) * product over runs r of (b + (1 - b) / |S| * sum over l in S of N_l(r) / N_background(r))
 
     with b the share of background runs, N the Gaussian densities of the mean frame of a run, and P(S) summed over the
-    groups. There are too many sets to sum over: the oracle answers the one that changing a label at a time finds most
-    probable. There, given the others, each label of the set has a probability above 0.5 and no other label has.
+    groups. There are too many sets to sum over: the oracle searches for the most probable one by changing a label at a
+    time. In the result, given the others, each label of the set has a probability above 0.5 and no other label has.
     """
 
     def __init__(self, world: World) -> None:
@@ -169,7 +169,7 @@ class Oracle:
         while True:
             gains = self._log_gains(chosen, ratios)
             best = gains.argmax()
-            # Above the rounding of the sums (1e-12), or a label might come and go forever.
+            # Above the rounding errors of the sums (1e-12), or a label might be added and removed for ever.
             if chosen.any() and gains[best] < 1e-9:
                 return np.flatnonzero(chosen)
             chosen[best] = not chosen[best]

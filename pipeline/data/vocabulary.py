@@ -30,7 +30,7 @@ def find_vocabulary(data: DataSettings, files: InputFiles | None = None) -> Voca
         return read_vocabulary(_decode(content, path), path)
     files = files or find_files(data.pattern)
     folders = [os.path.dirname(files.files[0].path)]
-    if files.files[0].path.startswith(f"{files.pattern.rstrip('/')}/"):  # a folder, whose shards may lie deeper
+    if files.files[0].path.startswith(f"{files.pattern.rstrip('/')}/"):  # a folder, perhaps with shards in subfolders
         folders.append(files.pattern.rstrip("/"))
     for folder in folders:
         path = FileSystems.join(folder, "vocabulary.csv")
@@ -49,5 +49,5 @@ def _decode(content: bytes, path: str) -> str:
         line = content.count(b"\n", 0, error.start) + 1
         byte = content[error.start]
         raise InputError(
-            f"vocabulary {path}, line {line}: byte 0x{byte:02x} is no UTF-8 text, save it as UTF-8"
+            f"vocabulary {path}, line {line}: byte 0x{byte:02x} is not UTF-8 text, save it as UTF-8"
         ) from None

@@ -1,4 +1,4 @@
-"""Full, read-only and vanished disks: what libraries make of them, in a line that says where to free what."""
+"""Full, read-only and missing disks: the errors that libraries raise, as one line that says what to do."""
 
 import errno
 import os
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-# What SQLite, TensorFlow and Beam say in place of an errno.
+# What SQLite, TensorFlow and Beam report instead of an errno.
 _WORDS = {
     "No space left on device": errno.ENOSPC,
     "database or disk is full": errno.ENOSPC,
@@ -23,22 +23,22 @@ _WORDS = {
 }
 _NUMBERS = {errno.EIO, errno.ENOENT, *_WORDS.values()}
 
-# Less is as good as none: a step writes at least a few MB.
+# Less counts as full: a step writes at least a few MB.
 LEAST_BYTES = 2**20
 
 
 def disk_trouble(error: BaseException, folder: Path) -> str | None:
-    """What is wrong with the disk of a command's folder, or of temporary files; None where an error has another reason.
+    """Describes the trouble with the disk of a command's folder or of temporary files; None for other errors.
 
     Args:
-        error: what the command ended with; what it was raised from counts too.
-        folder: that the command writes to.
+        error: that ended the command; its causes are examined too.
+        folder: the command writes to it.
     """
     numbers = {number for link in _chain(error) if (number := _number(link)) is not None}
     if not numbers:
         return None
     if not folder.is_dir():
-        return f"{folder} has vanished: the same command begins anew"
+        return f"{folder} no longer exists: the same command starts over"
     temporary = Path(tempfile.gettempdir())
     for place, advice in (
         (folder, "free some (`yt8m gc` lists what may go) or choose another --out"),
@@ -46,9 +46,9 @@ def disk_trouble(error: BaseException, folder: Path) -> str | None:
     ):
         if reason := _reason(place):
             return f"{place}: {reason}: {advice}"
-    if numbers & {errno.ENOSPC, errno.EDQUOT}:  # some was freed since, by removing what a step had begun
+    if numbers & {errno.ENOSPC, errno.EDQUOT}:  # some was freed since, when a failed step's output was removed
         free = f"{shutil.disk_usage(folder).free / 1e6:,.0f} MB in {folder}"
-        return f"no space was left on the disk; free by now: {free}, more is needed"
+        return f"no space was left on the disk; free now: {free}, more is needed"
     return None
 
 
@@ -61,7 +61,7 @@ def writing(out: Path | None) -> Iterator[None]:
 
     Raises:
         ClickException: the disk is full, say.
-        BrokenPipeError: whoever read it has seen enough.
+        BrokenPipeError: the reader has closed the pipe.
     """
     try:
         yield
@@ -74,7 +74,7 @@ def writing(out: Path | None) -> Iterator[None]:
 
 def _reason(place: Path) -> str | None:
     if not place.is_dir():
-        return "there is no such folder any more"
+        return "the folder no longer exists"
     usage = os.statvfs(place)
     if usage.f_bavail * usage.f_frsize < LEAST_BYTES:
         return "no space is left on its disk"

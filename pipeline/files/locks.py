@@ -1,4 +1,4 @@
-"""Files that one process holds at a time; whatever ends it, even kill -9, gives them up."""
+"""Lock files: one process holds each at a time, and its end, even by kill -9, releases it."""
 
 import fcntl
 import os
@@ -13,13 +13,13 @@ LOCK = ".lock"
 
 
 def lock(file: IO[str], path: Path) -> bool:
-    """Locks an open file for as long as it is open; False where another process holds it or has just replaced it.
+    """Locks an open file for as long as it is open; False if another process holds or has just replaced it.
 
     The lock is POSIX's (`lockf`): children don't inherit it, and it holds between machines that share the folder.
 
     Args:
         file: open for writing.
-        path: where it was opened.
+        path: of the file.
     """
     try:
         fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -31,12 +31,12 @@ def lock(file: IO[str], path: Path) -> bool:
 
 
 def try_lock(path: Path) -> TextIO | None:
-    """Makes and locks a file for as long as it is open; None where another process holds it."""
+    """Makes and locks a file for as long as it is open; None if another process holds it."""
     file = path.open("a+")
     if lock(file, path):
         return file
     file.close()
-    return None if path.exists() else try_lock(path)  # its owner may just have removed it
+    return None if path.exists() else try_lock(path)  # its holder has just removed it
 
 
 @contextmanager
@@ -44,7 +44,7 @@ def locked(folder: Path) -> Iterator[None]:
     """Keeps other processes that lock the same folder out of the block.
 
     Raises:
-        InputError: another process is at work there, which is named, or the folder cannot be written.
+        InputError: another process has locked the folder (the message names it), or it cannot be written.
     """
     path = folder / LOCK
     try:

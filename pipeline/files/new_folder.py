@@ -1,4 +1,4 @@
-"""A folder whose files get their names when all of them are whole."""
+"""A folder whose files get their final names when all of them are complete."""
 
 import shutil
 from collections.abc import Callable, Iterator
@@ -8,19 +8,19 @@ from pathlib import Path
 from models.errors import InputError
 from pipeline.files import locks
 
-# Where files are written, and what it is called once all are whole: in the folder itself, which may be all of a volume.
-# What lies there has no name that readers of the folder look for.
+# Where files are written, and its name once all are complete: inside the folder, which may be the root of a volume. The
+# suffix keeps readers of the folder from taking unfinished files for shards.
 _UNFINISHED, _WHOLE, _PARTIAL = ".unfinished", ".whole", ".partial"
 
 
 @contextmanager
 def locked(out: Path) -> Iterator[None]:
-    """Makes a folder and keeps it from other processes; one that stays empty is removed again.
+    """Makes and locks a folder; removes it again if it stays empty.
 
-    A process that was killed while whole files got their names is made up for.
+    Finishes the renaming of complete files in which another process was killed.
 
     Raises:
-        InputError: it is a file, can't be made or written, or another process has it.
+        InputError: it is a file, cannot be made or written, or another process has locked it.
     """
     try:
         made = not out.exists()
@@ -42,13 +42,13 @@ def locked(out: Path) -> Iterator[None]:
 
 @contextmanager
 def new_files(out: Path, needed: int) -> Iterator[Callable[[str], Path]]:
-    """Gives `name -> path to write it to`; the files get their names when the block ends well.
+    """Yields `name -> path to write to`; the files get their final names when the block succeeds.
 
-    A killed process leaves them in the folder under other names, and the next one throws them away.
+    A killed process leaves unfinished files under other names, which the next one deletes.
 
     Args:
         out: a folder that is `locked`.
-        needed: bytes that they will have.
+        needed: total size of the files in bytes.
 
     Raises:
         InputError: the folder holds other files, or its disk is too small.
@@ -71,7 +71,7 @@ def new_files(out: Path, needed: int) -> Iterator[Callable[[str], Path]]:
 
 
 def _publish(out: Path) -> None:
-    # What describes the shards comes before them: nobody sees one without it.
+    # The files that describe the shards come first: no reader sees a shard without them.
     for file in sorted((out / _WHOLE).iterdir(), key=lambda file: (".tfrecord" in file.name, file.name)):
         file.rename(out / file.name.removesuffix(_PARTIAL))
     (out / _WHOLE).rmdir()

@@ -1,4 +1,4 @@
-"""The file of `--out`: it gets its name when it is whole; devices and pipes are written as they are."""
+"""The file of `--out`: renamed into place when complete; devices and pipes are written directly."""
 
 import errno
 import os
@@ -16,10 +16,10 @@ from pipeline.files.locks import lock
 
 @contextmanager
 def open_output(out: Path | None) -> Iterator[IO[str]]:
-    """Opens standard output, a device or pipe, or a file that replaces what is there when the block ends well.
+    """Opens standard output, a device or pipe, or a file that replaces the old one when the block succeeds.
 
-    A link stays, the file that it leads to is replaced and keeps its mode. A killed process leaves `.NAME.partial`,
-    which the next one takes.
+    A link stays: its target is replaced and keeps its mode. A killed process leaves `.NAME.partial`, which the next one
+    overwrites.
 
     Raises:
         InputError: the file cannot be made, or another process is writing it.
@@ -35,7 +35,7 @@ def open_output(out: Path | None) -> Iterator[IO[str]]:
         if mode is not None and stat.S_ISDIR(mode):
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
         if _is_of_a_process(target) or (mode is not None and not stat.S_ISREG(mode)):
-            # Appended: of a file behind /dev/stdout nothing is cut off.
+            # Append mode: a file behind /dev/stdout is not truncated.
             file, partial = target.open("a", encoding="utf-8", newline=""), None
         else:
             partial = target.with_name(f".{target.name}.partial")
@@ -55,7 +55,7 @@ def open_output(out: Path | None) -> Iterator[IO[str]]:
 
 
 def _follow(path: Path) -> Path:
-    """What links lead to; /dev/stdout leads to a link in /proc that stands for an open file."""
+    """The target of links; /dev/stdout leads to a link in /proc that stands for an open file."""
     for _ in range(40):
         if _is_of_a_process(path) or not path.is_symlink():
             return path
@@ -68,7 +68,7 @@ def _is_of_a_process(path: Path) -> bool:
 
 
 def _open_alone(path: Path, mode: int | None) -> TextIOWrapper:
-    """An empty file, of a mode, that no other process has opened so."""
+    """Opens an empty file with a mode, locked against other processes."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, 0o666)
     file = os.fdopen(descriptor, "w", encoding="utf-8", newline="")
     if not lock(file, path):

@@ -1,4 +1,4 @@
-"""A folder for everything that libraries write to the system's one for temporary files."""
+"""A folder of our own for all temporary files of libraries."""
 
 import os
 import shutil
@@ -13,22 +13,22 @@ from pipeline.files.locks import LOCK, try_lock
 
 PREFIX = "yt8m-"
 
-# Younger folders are left alone: their owners may be about to lock them.
+# Younger folders are kept: their processes may not have locked them yet.
 SECONDS_TO_LOCK = 60
 
 
 @contextmanager
 def temporary_folder() -> Iterator[None]:
-    """Makes a folder the one for temporary files, of child processes too; removes it, and those of killed processes.
+    """Uses a new folder for temporary files, also in child processes; removes it, and those of killed processes.
 
     Raises:
-        InputError: no such folder can be written.
+        InputError: no folder for temporary files can be written.
     """
-    wanted = os.environ.get("TMPDIR")
+    configured = os.environ.get("TMPDIR")
     try:
         parent = Path(tempfile.gettempdir())
-        if wanted and Path(wanted).absolute() != parent:
-            raise InputError(f"TMPDIR is {wanted!r}: cannot be written or is full, expected a folder with space")
+        if configured and Path(configured).absolute() != parent:
+            raise InputError(f"TMPDIR is {configured!r}: cannot be written or is full, expected a folder with space")
         _remove_old(parent)
         folder = Path(tempfile.mkdtemp(prefix=PREFIX))
         lock = try_lock(folder / LOCK)
@@ -40,8 +40,8 @@ def temporary_folder() -> Iterator[None]:
         yield
     finally:
         tempfile.tempdir = before
-        if wanted:
-            os.environ["TMPDIR"] = wanted
+        if configured:
+            os.environ["TMPDIR"] = configured
         else:
             del os.environ["TMPDIR"]
         shutil.rmtree(folder, ignore_errors=True)
@@ -55,5 +55,5 @@ def _remove_old(parent: Path) -> None:
             if old and (held := try_lock(lock)):
                 shutil.rmtree(lock.parent, ignore_errors=True)
                 held.close()
-        except OSError:  # another user's, or gone by now
+        except OSError:  # another user's, or removed in the meantime
             continue

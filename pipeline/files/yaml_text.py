@@ -1,4 +1,4 @@
-"""YAML that people write: bounded before it is built, and read with the line of what is wrong."""
+"""YAML written by people: limited in size before it is loaded, with line numbers in errors."""
 
 import stat
 from collections.abc import Callable
@@ -9,22 +9,21 @@ import yaml
 
 from models.errors import InputError, plain, quote
 
-# Characters of a text, also once its aliases are written out: the shipped catalogue has 15,000. What is larger was not
-# written by hand, and a dozen lines of aliases can stand for gigabytes.
+# Characters of a text, with its aliases expanded: the shipped catalogue has 15,000. Larger ones were not written by
+# hand, and a dozen lines of aliases can expand to gigabytes.
 LONGEST = 1 << 20
 
-# Mappings and lists within each other; settings need seven. PyYAML composes by recursion in C, which crashes at some
-# ten thousands.
+# Levels of nested mappings and lists; settings need seven. PyYAML recurses in C and crashes at some ten thousand.
 DEEPEST = 50
 
 _DATE = "tag:yaml.org,2002:timestamp"
 
 
 def read_yaml(option: str, file: Path) -> Any:
-    """What a YAML file says.
+    """Loads a YAML file.
 
     Args:
-        option: that named the file, for the error message.
+        option: the option that named the file, for the error message.
         file: UTF-8, one document.
 
     Raises:
@@ -34,20 +33,20 @@ def read_yaml(option: str, file: Path) -> Any:
 
 
 def read_text(option: str, file: Path, kind: str = "a YAML file") -> str:
-    """The text of a file that people wrote.
+    """Reads a text file written by people.
 
     Args:
-        option: that named the file, for the error message.
+        option: the option that named the file, for the error message.
         file: UTF-8, with or without a byte order mark.
-        kind: what it should be.
+        kind: the expected content, for the error message.
 
     Raises:
-        InputError: it cannot be read, is longer than LONGEST, or no regular file: a pipe or a device could keep whoever
-            opens it waiting for ever.
+        InputError: it cannot be read, is longer than LONGEST, or is not a regular file: opening a pipe or a device
+            could block for ever.
     """
     try:
         if not stat.S_ISREG(mode := file.stat().st_mode) and not stat.S_ISDIR(mode):
-            raise InputError(f"{option} is {str(file)!r}: no regular file, expected {kind}")
+            raise InputError(f"{option} is {str(file)!r}: not a regular file, expected {kind}")
         with file.open("rb") as stream:
             content = stream.read(LONGEST + 1)
     except OSError as error:
@@ -57,25 +56,25 @@ def read_text(option: str, file: Path, kind: str = "a YAML file") -> str:
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise InputError(f"{file}: byte {error.start} is no UTF-8 text, expected {kind}") from None
+        raise InputError(f"{file}: byte {error.start} is not UTF-8 text, expected {kind}") from None
 
 
 def load_yaml(source: str, text: str) -> Any:
-    """What a YAML text says; dates stay text.
+    """Loads a YAML text; dates stay text.
 
     Args:
-        source: where the text is from, for the error message.
+        source: origin of the text, for the error message.
         text: one document.
 
     Raises:
-        InputError: it is no YAML, names a key twice, has a value that is none of its type or a whole number beyond 64
-            bits, is nested deeper than DEEPEST or longer than LONGEST; says in which line.
+        InputError: it is not YAML, repeats a key, has a value that does not fit its tag or a whole number beyond 64
+            bits, is nested deeper than DEEPEST or longer than LONGEST; names the line.
     """
     return _bounded(source, text, lambda: yaml.load(text, _Loader))
 
 
 def load_documents(source: str, text: str) -> list[Any]:
-    """What the documents of a YAML text say; see `load_yaml`."""
+    """Loads all documents of a YAML text; see `load_yaml`."""
     return _bounded(source, text, lambda: list(yaml.load_all(text, _Loader)))
 
 
@@ -87,25 +86,25 @@ def _bounded(source: str, text: str, load: Callable[[], Any]) -> Any:
         place = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
         kind = "" if isinstance(error, _Refused) else "not YAML: "
         raise InputError(f"{source}{place}: {kind}{plain(error.problem)}") from None
-    except yaml.YAMLError as error:  # a control character, say
+    except yaml.YAMLError as error:  # for example a control character
         raise InputError(f"{source}: not YAML: {str(error).splitlines()[0]}") from None
-    except UnicodeEncodeError:  # an argument's bytes
-        raise InputError(f"{source}: not YAML: no UTF-8 text") from None
+    except UnicodeEncodeError:  # bytes of a command line argument
+        raise InputError(f"{source}: not YAML: not UTF-8 text") from None
 
 
 def _check_size(text: str) -> None:
-    """Walks through the text's events, which takes no recursion and builds nothing.
+    """Checks the text by its events, without recursion and without building objects.
 
     Raises:
-        _Refused: it is too long or too deep, or has an alias within what that stands for.
+        _Refused: it is too long or too deep, or an alias is part of its own anchor.
     """
-    size = 0  # of all before, aliases written out
-    open_since: list[tuple[str | None, int]] = []  # anchors of the collections around, and `size` before them
+    size = 0  # of the text so far, with aliases expanded
+    open_since: list[tuple[str | None, int]] = []  # anchors of the open collections, and `size` at their start
     sizes: dict[str | None, int] = {}  # by anchor
     for event in yaml.parse(text, yaml.CSafeLoader):
         if isinstance(event, yaml.AliasEvent):
             if any(anchor == event.anchor for anchor, _ in open_since):
-                raise _Refused(f"*{event.anchor} stands within what it stands for", event.start_mark)
+                raise _Refused(f"*{event.anchor} is part of its own anchor", event.start_mark)
             size += sizes.get(event.anchor, 0)
         elif isinstance(event, yaml.ScalarEvent):
             size += 1 + len(event.value)
@@ -121,20 +120,20 @@ def _check_size(text: str) -> None:
             if anchor:
                 sizes[anchor] = size - before
         if size > LONGEST:
-            raise _Refused(f"longer than {LONGEST >> 20} MiB with its aliases written out", event.start_mark)
+            raise _Refused(f"longer than {LONGEST >> 20} MiB with its aliases expanded", event.start_mark)
 
 
 class _Refused(yaml.MarkedYAMLError):
-    """YAML, but no settings."""
+    """Valid YAML that is not accepted as settings."""
 
     def __init__(self, problem: str, mark: Any) -> None:
         super().__init__(problem=problem, problem_mark=mark)
 
 
 class _Loader(yaml.CSafeLoader):
-    """Refuses what YAML forbids and PyYAML drops in silence, the same key twice, and values that are none."""
+    """Refuses repeated keys, which PyYAML accepts silently, and values that do not fit their tags."""
 
-    # PyYAML's types without dates, which no setting is: 2026-07-01 names a folder.
+    # PyYAML's types without dates: no setting is one, and 2026-07-01 may name a folder.
     yaml_implicit_resolvers = {
         first: [(tag, form) for tag, form in forms if tag != _DATE]
         for first, forms in yaml.CSafeLoader.yaml_implicit_resolvers.items()
@@ -148,7 +147,9 @@ class _Loader(yaml.CSafeLoader):
         except yaml.YAMLError:
             raise
         except Exception:  # `!!bool x` is a KeyError, `!!int ""` an IndexError
-            raise _Refused(f"{plain(node.value)} is no {node.tag.rpartition(':')[2]}", node.start_mark) from None
+            raise _Refused(
+                f"{plain(node.value)} is not of type {node.tag.rpartition(':')[2]}", node.start_mark
+            ) from None
         if isinstance(value, int) and not -(2**63) <= value < 2**64:
             raise _Refused(f"{plain(node.value)} is a whole number beyond 64 bits", node.start_mark)
         return value

@@ -1,18 +1,18 @@
-"""Answers as lines of text."""
+"""Predictions as lines of text."""
 
 import json
 from collections.abc import Sequence
 
 from pipeline.prediction.prediction import Answer
 
-# Of the submissions to the YouTube-8M challenges.
+# As in submissions to the YouTube-8M challenges.
 CSV_HEADER = "VideoId,LabelConfidencePairs\n"
 
 
 def csv_line(answer: Answer) -> str:
     """`id,label score label score ...`, scores with 6 digits."""
     video_id = _text(answer.id)
-    # The csv module leaves a lone carriage return unquoted where lines end in \n; readers would end the line there.
+    # The csv module does not quote a lone carriage return when lines end in \n; readers would end the line there.
     if any(character in video_id for character in ',"\r\n'):
         video_id = '"' + video_id.replace('"', '""') + '"'
     pairs = (f"{label} {score:g}" for label, score in zip(answer.labels, answer.scores, strict=True))

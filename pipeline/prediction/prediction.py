@@ -1,4 +1,4 @@
-"""Raw shards through a model, a batch at a time, in their order."""
+"""Predictions for raw shards, in batches and in order."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -26,36 +26,36 @@ class Answer:
 
 @dataclass(frozen=True)
 class _Record:
-    """A packed record, the labels that it carries, and where it lies."""
+    """A packed record with its labels, file and number."""
 
     video: PackedVideo
     labels: list[int]
     file: str
     number: int
 
-    def refused(self, reason: str) -> RejectedRecord:
+    def rejected(self, reason: str) -> RejectedRecord:
         return RejectedRecord(self.file, self.number, reason)
 
 
 class Prediction:
-    """Answers all records of some shards; what cannot be used is reported and left out.
+    """Predicts labels for all records of some shards; reports and skips records that cannot be used.
 
-    Memory doesn't depend on the number of records: one batch is held.
+    Holds one batch in memory, whatever the number of records.
 
     Args:
-        model: to ask.
+        model: predicts.
         files: raw shards.
-        level: of the records, the same as the model was told.
-        batch_size: videos asked for at once.
-        top: labels of an answer, all of them if there are fewer.
-        metrics: counts the videos that carry labels; their labels must be the model's then.
-        refuse: called with each record that cannot be used.
-        progress: called with the bytes read so far, at least once a record.
+        level: of the records, as the model was loaded for.
+        batch_size: videos in a batch.
+        top: labels for each video; all of them if there are fewer.
+        metrics: scores the videos with labels; records with labels that the model does not know are then rejected.
+        report: called with each rejected record.
+        progress: called with the bytes read so far, at least once for each record.
 
     Attributes:
         videos: answered so far.
-        without_labels: of these, those that `metrics` could not count.
-        skipped: records that could not be used.
+        without_labels: of these, those without labels.
+        skipped: rejected records.
     """
 
     def __init__(
@@ -66,24 +66,24 @@ class Prediction:
         batch_size: int,
         top: int,
         metrics: VideoMetrics | None = None,
-        refuse: Callable[[RejectedRecord], None] = lambda refused: None,
+        report: Callable[[RejectedRecord], None] = lambda rejected: None,
         progress: Callable[[int], None] = lambda done: None,
     ) -> None:
         self._model, self._files, self._level = model, files, level
         self._batch_size, self._top, self._metrics = batch_size, top, metrics
-        self._report, self._progress = refuse, progress
+        self._report, self._progress = report, progress
         self.videos = self.without_labels = self.skipped = 0
 
     def answers(self) -> Iterator[Answer]:
-        """Yields the answers in the order of the files' names and of the records in them."""
+        """Yields predictions in the order of the file names and of the records in each file."""
         records = self._read()
         while batch := list(islice(records, self._batch_size)):
             probabilities = self._model.probabilities([record.video.example for record in batch])
-            # A network's weights may overflow.
-            numbers = ~np.isnan(probabilities).any(axis=1)
-            for place in np.flatnonzero(~numbers):
-                self._refuse(batch[place].refused("the model's answer is not a number"))
-            batch, probabilities = [batch[place] for place in np.flatnonzero(numbers)], probabilities[numbers]
+            # Computations may overflow.
+            valid = ~np.isnan(probabilities).any(axis=1)
+            for place in np.flatnonzero(~valid):
+                self._reject(batch[place].rejected("the model's answer is not a number"))
+            batch, probabilities = [batch[place] for place in np.flatnonzero(valid)], probabilities[valid]
             self.videos += len(batch)
             if self._metrics:
                 self._count(self._metrics, batch, probabilities)
@@ -93,28 +93,28 @@ class Prediction:
                 yield Answer(record.video.id, *answer)
 
     def _read(self) -> Iterator[_Record]:
-        before, classes = 0, len(self._model.names)
+        read, classes = 0, len(self._model.names)
         for file in self._files.files:
-            done = before
+            done = read
             for number, video in enumerate(read_shard(file, self._level, None)):
                 if isinstance(video, RejectedRecord):
-                    self._refuse(video)
+                    self._reject(video)
                     continue
                 record = _Record(video, _labels(video) if self._metrics else [], file.path, number)
-                wrong = [label for label in record.labels if not 0 <= label < classes]
-                if wrong:
-                    reason = f"label {wrong[0]} is none of the model's, expected 0 to {classes - 1}"
-                    self._refuse(record.refused(reason))
+                unknown = [label for label in record.labels if not 0 <= label < classes]
+                if unknown:
+                    reason = f"label {unknown[0]} is unknown to the model, expected 0 to {classes - 1}"
+                    self._reject(record.rejected(reason))
                     continue
                 yield record
-                done = min(done + len(video.example), before + file.size)  # a compressed file holds more
+                done = min(done + len(video.example), read + file.size)  # a compressed file holds more
                 self._progress(done)
-            before += file.size
-            self._progress(before)
+            read += file.size
+            self._progress(read)
 
-    def _refuse(self, refused: RejectedRecord) -> None:
+    def _reject(self, rejected: RejectedRecord) -> None:
         self.skipped += 1
-        self._report(refused)
+        self._report(rejected)
 
     def _count(self, metrics: VideoMetrics, batch: Sequence[_Record], probabilities: np.ndarray) -> None:
         truth = np.zeros(probabilities.shape, bool)

@@ -1,4 +1,4 @@
-"""A pushed model and how it is asked for the probabilities of all labels."""
+"""A pushed model that gives the probabilities of all labels."""
 
 from collections.abc import Sequence
 
@@ -38,38 +38,38 @@ _FEATURES = {
 
 
 class PushedModel:
-    """A SavedModel that answers packed records of one level as `serving_default` answers the raw ones.
+    """A SavedModel that predicts from packed records of one level what `serving_default` predicts from raw ones.
 
-    It is asked through `raw_tensors`, which knows the probabilities of all labels; a frame-level average encoder has
-    that for frames only, so means go through `serving_default` and all but the 20 best labels get 0.
+    It calls the signature `raw_tensors`, which returns the probabilities of all labels. A frame-level average encoder
+    has that for frames only, so means go through `serving_default`, and all but the 20 best labels get 0.
 
     Args:
-        path: a run's folder, a push directory or a version in it.
+        path: a run folder, a push directory or a version in it.
         level: of the records.
 
     Attributes:
         folder: of the SavedModel.
         names: of the labels, in the order of their ids.
         card: its model card.
-        all_probabilities: whether an answer holds more than the 20 best labels.
+        all_probabilities: whether `probabilities` has more than the 20 best labels.
 
     Raises:
-        InputError: there is no model, it cannot be loaded, or it doesn't answer records of this level.
+        InputError: there is no model, it cannot be loaded, or it cannot read records of this level.
     """
 
     def __init__(self, path: str, level: Level) -> None:
         self.folder = find_model(path)
         self.card, self.names = ModelCard.read(self.folder), read_label_names(self.folder)
         self._level: Level = level
-        self._of_frames = self.card.level == "frame"
-        self.all_probabilities = level == "frame" or not self._of_frames
+        self._reads_frames = self.card.level == "frame"
+        self.all_probabilities = level == "frame" or not self._reads_frames
         if not self.all_probabilities and self.card.model.encoder.name != "average":
             raise InputError(f"{self.folder} holds a model of frames, the data are video-level records (no frames)")
-        # Kept: a signature alone doesn't keep the variables alive.
+        # Kept: a signature alone does not keep the variables alive.
         self._saved_model = load_saved_model(self.folder)
         for signature in ("serving_default", "raw_tensors"):
             if signature not in self._saved_model.signatures:
-                raise InputError(f"{self.folder}: no SavedModel of `yt8m run`: it has no signature {signature}")
+                raise InputError(f"{self.folder}: not a SavedModel of `yt8m run`: it has no signature {signature}")
         classes = self._saved_model.signatures["raw_tensors"].structured_outputs["probabilities"].shape[-1]
         if classes != len(self.names):
             raise InputError(f"{self.folder} answers {classes} labels, its assets.extra names {len(self.names)}")
@@ -80,13 +80,13 @@ class PushedModel:
         )
 
     def probabilities(self, examples: Sequence[bytes]) -> np.ndarray:
-        """Answers packed records: float32, [videos, C]."""
+        """Probabilities for packed records: float32, [videos, C]."""
         signatures = self._saved_model.signatures
         if not self.all_probabilities:
             answer = signatures["serving_default"](examples=tf.constant(examples))
-            found = np.zeros((len(examples), len(self.names)), np.float32)
-            np.put_along_axis(found, answer["indices"].numpy(), answer["scores"].numpy(), axis=1)
-            return found
+            probabilities = np.zeros((len(examples), len(self.names)), np.float32)
+            np.put_along_axis(probabilities, answer["indices"].numpy(), answer["scores"].numpy(), axis=1)
+            return probabilities
         features = tf.io.parse_example(examples, _FEATURES[self._level])
         if self._level == "video":
             inputs = {MEAN: tf.concat([features[MEAN_RGB], features[MEAN_AUDIO]], axis=1)}
@@ -94,6 +94,6 @@ class PushedModel:
             num_frames = tf.cast(features[NUM_FRAMES], tf.int32)
             frames = packed_frames(features[RGB], features[AUDIO], tf.reduce_max(num_frames))
             inputs = {FRAMES: frames, NUM_FRAMES: num_frames}
-            if not self._of_frames:
+            if not self._reads_frames:
                 inputs = {MEAN: self._mean(frames, num_frames)}
         return signatures["raw_tensors"](**inputs)["probabilities"].numpy()

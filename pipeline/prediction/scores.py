@@ -1,4 +1,4 @@
-"""A model's scores on the records that it answered, as data and as a table."""
+"""Scores of a model on records with labels, as data and as a table."""
 
 from dataclasses import dataclass
 
@@ -12,13 +12,13 @@ from models.metrics.video_metrics import VideoMetrics
 
 @dataclass(frozen=True)
 class Scores:
-    """What `VideoMetrics` found.
+    """Results of `VideoMetrics`.
 
     Attributes:
-        evaluated: videos that carry labels.
-        without_labels: videos that don't.
+        evaluated: videos with labels.
+        without_labels: videos without labels.
         scores: by name.
-        intervals: of F1 and GAP, 95 %.
+        intervals: 95 % intervals of F1 and GAP.
     """
 
     evaluated: int
@@ -28,7 +28,7 @@ class Scores:
 
     @classmethod
     def of(cls, metrics: VideoMetrics, without_labels: int, threshold: float | None) -> "Scores":
-        """Reads the metrics; with a threshold, `f1_at_threshold` is one of them."""
+        """Computes the scores; with a threshold, also `f1_at_threshold`."""
         intervals = {name: interval(values) for name, values in metrics.replicates().items()}
         return cls(metrics.videos, without_labels, metrics.scores(threshold), intervals)
 

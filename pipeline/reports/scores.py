@@ -9,7 +9,7 @@ from models.features import Level
 from models.metrics.video_metrics import SCORES
 from models.training.log import TrainingLog
 
-if TYPE_CHECKING:  # TFMA takes seconds to import, and reading needs none of it
+if TYPE_CHECKING:  # imports TFMA, which takes seconds
     from components.evaluator.verdict import Verdict
 
 SCORES_FILE = "scores.json"

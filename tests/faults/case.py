@@ -1,4 +1,4 @@
-"""One line of the matrix, and commands that are stopped while they work."""
+"""A line of the matrix, and commands that are stopped while they work."""
 
 import contextlib
 import os
@@ -19,18 +19,18 @@ YT8M = (str(Path(sys.executable).with_name("yt8m")),)
 
 SECONDS_TO_ACKNOWLEDGE, SECONDS_TO_END = 1.0, 3.0
 
-# For what must come at some time, on a busy machine too.
+# For events that must happen at some time, even on a busy machine.
 LONG = 600.0
 
 # Environment variable by which the processes of a case are found.
 MARK = "YT8M_FAULT"
 
-LITTER = (".writing-*", ".pushing-*", "writing", "*.partial", ".*.csv.*", ".writable", ".lock")
+LEFTOVERS = (".writing-*", ".pushing-*", "writing", "*.partial", ".*.csv.*", ".writable", ".lock")
 
 
 @dataclass
 class Case:
-    """One line of the matrix; `problems` is empty where all held."""
+    """A line of the matrix; `problems` is empty if all held."""
 
     name: str
     fault: str
@@ -72,7 +72,7 @@ class Command:
 
     @property
     def pid(self) -> int:
-        """Of the command itself."""
+        """Process id of the command itself."""
         return self._process.pid
 
     def works_for(self, seconds: float) -> bool:
@@ -81,7 +81,7 @@ class Command:
         return self._process.poll() is None
 
     def wait_for(self, words: str, seconds: float) -> bool:
-        """Whether a line with these words comes before the process ends and in time."""
+        """Whether a line with these words is printed in time and before the process ends."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             with contextlib.suppress(Empty):
@@ -92,12 +92,12 @@ class Command:
         return False
 
     def send(self, number: signal.Signals) -> None:
-        """As Ctrl-C does, to the whole group; the others to the process alone."""
+        """Sends SIGINT to the whole group, as Ctrl-C does, and other signals to the process alone."""
         with contextlib.suppress(ProcessLookupError):
             (os.killpg if number is signal.SIGINT else os.kill)(self._process.pid, number)
 
     def end(self, seconds: float = LONG) -> int | None:
-        """The exit code, None where the process doesn't end in time and is killed."""
+        """The exit code; None if the process does not end in time and is killed."""
         try:
             return self._process.wait(seconds)
         except subprocess.TimeoutExpired:
@@ -106,20 +106,20 @@ class Command:
             return None
 
     def processes(self) -> list[psutil.Process]:
-        """All that still live."""
-        found = []
+        """Processes of the command that are still alive."""
+        alive = []
         for process in psutil.process_iter():
             with contextlib.suppress(psutil.Error):
                 if process.environ().get(MARK) == self.mark and process.status() != psutil.STATUS_ZOMBIE:
-                    found.append(process)
-        return found
+                    alive.append(process)
+        return alive
 
 
 def stop(
-    case: Case, command: Command, number: signal.Signals, begun: Callable[[], bool], training: bool = False
+    case: Case, command: Command, number: signal.Signals, started: Callable[[], bool], training: bool = False
 ) -> int | None:
-    """Stops a command once it has begun and notes how it took it; returns its exit code."""
-    if not begun():
+    """Stops a command once it has started, and records its reaction; returns its exit code."""
+    if not started():
         case.problems.append("ended before the fault")
         return command.end()
     case.landed = next((line.removesuffix(" ...") for line in reversed(command.lines) if line.endswith(" ...")), "")
@@ -138,7 +138,7 @@ def stop(
         case.problems.append(f"ended after {case.ended:.1f} s")
     if code != (-number if number is signal.SIGKILL else 128 + number):
         case.problems.append(f"exit code {code}")
-    time.sleep(1.5)  # children of a killed process see its end within a second
+    time.sleep(1.5)  # children of a killed process notice its end within a second
     if left := command.processes():
         case.problems.append(f"{len(left)} processes left: {' '.join(left[0].cmdline())[:80]}")
     text = "\n".join(command.lines)
@@ -150,9 +150,9 @@ def stop(
 
 
 def again(case: Case, arguments: Sequence[str], folder: Path, out: Path) -> None:
-    """The same command must end well and leave no litter."""
+    """Repeats the command, which must succeed and leave no leftovers."""
     command = Command(arguments, folder)
     if (code := command.end()) != 0:
         case.problems.append(f"again: exit code {code}, {command.lines[-1:]}")
-    if litter := [str(path.relative_to(out)) for name in LITTER for path in out.rglob(name)]:
-        case.problems.append(f"again: left {litter}")
+    if leftovers := [str(path.relative_to(out)) for name in LEFTOVERS for path in out.rglob(name)]:
+        case.problems.append(f"again: left {leftovers}")

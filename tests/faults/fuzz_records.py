@@ -1,7 +1,7 @@
-"""Mutated shards through the readers of `stats`, `predict` and ingest: no crash, no hang, no record lost in silence.
+"""Mutated shards through the readers of `stats`, `predict` and ingest: no crash, no hang, no record lost silently.
 
-Half of the mutations change bytes of a file, half a record within intact framing. What is whole is counted by an
-independent reader, TensorFlow's.
+Half of the mutations change bytes of a file, half a record within intact framing. TensorFlow's reader counts the
+intact records independently.
 """
 
 import argparse
@@ -97,7 +97,7 @@ def write(records: list[bytes], path: Path) -> None:
 
 
 def whole_records(path: Path) -> int:
-    """How many TensorFlow reads before the first damage."""
+    """Number of records that TensorFlow reads before the first damage."""
     count = 0
     try:
         for _ in tf.data.TFRecordDataset(str(path)):
@@ -108,7 +108,7 @@ def whole_records(path: Path) -> int:
 
 
 def check(path: Path, level: Level) -> list[str]:
-    """What does not hold of a shard."""
+    """Problems with a shard."""
     if not path.stat().st_size:
         return []
     [file] = find_files(str(path)).files
@@ -118,24 +118,23 @@ def check(path: Path, level: Level) -> list[str]:
     problems = []
     if counted.summary.records != len(ingested):
         problems.append(f"stats has {counted.summary.records} records, ingest {len(ingested)}")
-    if [str(it) for it in counted.refused] != [str(it) for it in ingested if isinstance(it, RejectedRecord)]:
-        problems.append("stats and ingest give other reasons")
+    if [str(record) for record in counted.refused] != [str(record) for record in ingested if is_rejected(record)]:
+        problems.append("stats and ingest give different reasons")
     if len(predicted) != len(ingested):
         problems.append(f"predict has {len(predicted)} records, ingest {len(ingested)}")
-    for one, other in zip(ingested, predicted, strict=False):
-        # Labels are none of predict's affair.
-        if isinstance(other, RejectedRecord) and str(one) != str(other) and "label" not in str(one):
-            problems.append(f"ingest: {one}; predict: {other}")
+    for by_ingest, by_predict in zip(ingested, predicted, strict=False):
+        # predict ignores labels.
+        if is_rejected(by_predict) and str(by_ingest) != str(by_predict) and "label" not in str(by_ingest):
+            problems.append(f"ingest: {by_ingest}; predict: {by_predict}")
     if len(ingested) < whole_records(path):
         problems.append(f"{len(ingested)} records, TensorFlow reads {whole_records(path)}")
-    problems += [
-        f"long or unprintable: {it.reason[:80]!r}" for it in ingested if isinstance(it, RejectedRecord) and bad(it)
-    ]
-    return problems
+    reasons = [record.reason for record in ingested if isinstance(record, RejectedRecord)]
+    unreadable = [reason for reason in reasons if len(reason) > 600 or not reason.isprintable()]
+    return problems + [f"long or unprintable: {reason[:80]!r}" for reason in unreadable]
 
 
-def bad(refused: RejectedRecord) -> bool:
-    return len(refused.reason) > 600 or not refused.reason.isprintable()
+def is_rejected(record: PackedVideo | RejectedRecord) -> bool:
+    return isinstance(record, RejectedRecord)
 
 
 def too_long(number: int, frame: FrameType | None) -> None:
@@ -143,7 +142,7 @@ def too_long(number: int, frame: FrameType | None) -> None:
 
 
 def fuzz(shards: list[Path], number: int, seed: int) -> tuple[Counter[str], list[str]]:
-    """Counts of what came of the mutations, and what did not hold."""
+    """Counts of mutations and records, and the problems."""
     draw, counts, problems = random.Random(seed), Counter[str](), []
     contents: list[tuple[Level, list[bytes]]] = []
     for shard in shards:
@@ -157,42 +156,42 @@ def fuzz(shards: list[Path], number: int, seed: int) -> tuple[Counter[str], list
             draw.choice((mutated_file, mutated_record))(records, draw, path)
             signal.alarm(SECONDS)
             try:
-                found = check(path, level)
-                for it in read_shard(find_files(str(path)).files[0], level, YT8M_CLASSES):
-                    counts["videos" if isinstance(it, PackedVideo) else "rejected"] += 1
+                failed = check(path, level)
+                for record in read_shard(find_files(str(path)).files[0], level, YT8M_CLASSES):
+                    counts["rejected" if is_rejected(record) else "videos"] += 1
             except BadRecord as error:
-                found = [f"BadRecord escaped: {error}"]
+                failed = [f"BadRecord escaped: {error}"]
             except Exception as error:
-                found = [f"{type(error).__name__}: {error}"]
+                failed = [f"{type(error).__name__}: {error}"]
             finally:
                 signal.alarm(0)
             counts["mutations"] += 1
-            problems += [f"seed {seed}, mutation {place}: {problem}" for problem in found]
+            problems += [f"seed {seed}, mutation {place}: {problem}" for problem in failed]
             path.unlink()
     return counts, problems
 
 
 def main() -> int:
-    """Prints counts; returns 1 where something did not hold."""
+    """Prints counts; returns 1 if there were problems."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--shards", type=Path, help="folder of shards (default: synthetic ones)")
-    parser.add_argument("--records", type=int, default=2000, help="how many mutations")
+    parser.add_argument("--records", type=int, default=2000, help="number of mutations")
     parser.add_argument("--seed", type=int, default=0)
-    given = parser.parse_args()
+    options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="fuzz-") as temporary:
-        if not given.shards:
+        if not options.shards:
             yt8m = Path(sys.executable).with_name("yt8m")
             for level in ("video", "frame"):
                 command = (yt8m, "synth", "--level", level, "--videos", "40", "--labels", "7", f"{temporary}/{level}")
                 subprocess.run(command, check=True)
         started = time.monotonic()
-        shards = sorted((given.shards or Path(temporary)).rglob("*.tfrecord"))
+        shards = sorted((options.shards or Path(temporary)).rglob("*.tfrecord"))
         # A few of each folder.
         few = [path for folder in {path.parent for path in shards} for path in sorted(folder.glob("*.tfrecord"))[:3]]
-        counts, problems = fuzz(sorted(few), given.records, given.seed)
+        counts, problems = fuzz(sorted(few), options.records, options.seed)
     for problem in problems[:20]:
         print(problem)
-    print(f"{dict(counts)} in {time.monotonic() - started:.0f} s; {len(problems)} did not hold")
+    print(f"{dict(counts)} in {time.monotonic() - started:.0f} s; {len(problems)} problems")
     return 1 if problems else 0
 
 

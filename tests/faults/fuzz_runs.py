@@ -1,6 +1,6 @@
 """Sets of mutated shards through whole runs: each ends with scores, and every record is accounted for.
 
-What must arrive is counted without the product's readers: a record whose frame stands unchanged in the mutated file.
+The records that must arrive are counted without our own readers: those whose framing is unchanged in the mutated file.
 """
 
 import argparse
@@ -18,7 +18,7 @@ from fuzz_records import MUTATIONS, mutated_record
 
 YT8M = str(Path(sys.executable).with_name("yt8m"))
 
-# For a run, which takes half a minute.
+# Limit for a run, which takes half a minute.
 SECONDS = 600
 
 
@@ -101,31 +101,31 @@ def problems_of(out: Path, data: Path, whole: int, exactly: int) -> tuple[str, l
     if scored != videos:
         problems.append(f"scores of {scored} videos, ingested {videos}")
     if rejected and f"{rejected}" not in printed:
-        problems.append(f"{rejected} rejected, which is not said")
+        problems.append(f"{rejected} rejected, which is not printed")
     return f"{sum(videos.values())} videos, {rejected} rejected", problems
 
 
 def main() -> int:
-    """Prints a line for each set; returns 1 where something did not hold."""
+    """Prints a line for each set; returns 1 if there were problems."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--shards", type=Path, help="folder of video-level shards (default: synthetic ones)")
     parser.add_argument("--sets", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0)
-    given = parser.parse_args()
-    draw, failed, started = random.Random(given.seed), 0, time.monotonic()
+    options = parser.parse_args()
+    draw, failed, started = random.Random(options.seed), 0, time.monotonic()
     with tempfile.TemporaryDirectory(prefix="fuzz-") as temporary:
-        source = given.shards or Path(temporary, "source")
-        if not given.shards:
+        source = options.shards or Path(temporary, "source")
+        if not options.shards:
             subprocess.run([YT8M, "synth", "--level", "video", "--videos", "400", "--labels", "7", source], check=True)
         shards = sorted(source.glob("*.tfrecord"))[:10]
-        for number in range(given.sets):
+        for number in range(options.sets):
             data, out = Path(temporary, f"data-{number}"), Path(temporary, f"out-{number}")
-            came, problems = problems_of(out, data, *mutated_set(shards, data, draw))
-            print(f"set {number:3}: {came}  {'; '.join(problems) or 'held'}", flush=True)
+            outcome, problems = problems_of(out, data, *mutated_set(shards, data, draw))
+            print(f"set {number:3}: {outcome}  {'; '.join(problems) or 'held'}", flush=True)
             failed += bool(problems)
             if not problems:
                 shutil.rmtree(out, ignore_errors=True)
-    print(f"{given.sets} sets in {time.monotonic() - started:.0f} s; {failed} did not hold")
+    print(f"{options.sets} sets in {time.monotonic() - started:.0f} s; {failed} failed")
     return 1 if failed else 0
 
 

@@ -1,8 +1,8 @@
-"""Kills, signals, full disks and vanished inputs in every step and command: prints what held (`make test-faults`).
+"""Kills, signals, full disks and removed inputs in every step and command: prints a matrix (`make test-faults`).
 
-Each command is stopped while it works and given again: it must acknowledge a signal within a second, end within three
-with a line that says what is kept, leave no process, no half file and no step that "runs", and end well the next time.
-Signals run through the steps of one pipeline: each is stopped, and the next start goes on from there.
+Each command is stopped while it works and then repeated: it must acknowledge a signal within a second, end within three
+with a line on what is kept, leave no process, no partial file and no "running" step, and succeed the next time. A
+pipeline is stopped in each of its steps in turn, and resumes from there.
 """
 
 import argparse
@@ -45,7 +45,7 @@ def in_steps(folder: Path, number: signal.Signals) -> Iterator[Case]:
 
 TUNE = ("tune", "netvlad-8", "--run", "base", "--set", "tune.max_trials=3", "--set", "tune.max_epochs=2")
 
-# The commands, and the words or seconds after which each is at work.
+# The commands, and the output or seconds after which each is at work.
 COMMANDS: dict[str, tuple[tuple[str, ...], str, float]] = {
     "synth": (("synth", "--level", "frame", "--videos", "3000", "--labels", "7", "synth"), "", 6),
     "stats": (("stats", "--data", "many", "--split", "id:80/10/10", "--out", "stats"), "", 5),
@@ -65,15 +65,15 @@ def in_a_training(folder: Path, number: signal.Signals) -> Case:
     command = Command(arguments, folder)
     stop(case, command, number, lambda: command.wait_for("epoch 2:", LONG))
     if number is not signal.SIGKILL and not any("all that was trained is saved" in line for line in command.lines):
-        case.problems.append("no checkpoint is said")
+        case.problems.append("no checkpoint is reported")
     resumed = Command(arguments, folder)
     if resumed.end() != 0 or not any("resuming in epoch" in line for line in resumed.lines):
-        case.problems.append(f"not taken up: {resumed.lines[-1:]}")
+        case.problems.append(f"not resumed: {resumed.lines[-1:]}")
     return case
 
 
 def of_commands(folder: Path, number: signal.Signals) -> Iterator[Case]:
-    """Stops each other command while it works, and gives it again."""
+    """Stops each other command while it works, and repeats it."""
     where = folder / f"commands-{number.name}"
     where.mkdir()
     for shared in ("base", "frames", "many"):
@@ -89,7 +89,7 @@ def of_commands(folder: Path, number: signal.Signals) -> Iterator[Case]:
 
 
 def two_at_once(folder: Path) -> Iterator[Case]:
-    """A second run, or search, of the same folder is refused by name of the first, which ends well."""
+    """A second run or search in the same folder is refused; the error names the first, which succeeds."""
     for name, words, arguments in (
         ("run", "ExampleGen", ("run", "--data", "frames", *EXPERIMENT, "--out", "twice")),
         ("tune", "trial 0", (*TUNE, "--out", "tune-twice")),
@@ -97,7 +97,7 @@ def two_at_once(folder: Path) -> Iterator[Case]:
         case = Case(f"{name} twice", "two at once")
         first = Command(arguments, folder)
         if not first.wait_for(words, LONG):
-            case.problems.append(f"the first didn't begin: {first.lines[-1:]}")
+            case.problems.append(f"the first did not start: {first.lines[-1:]}")
         second = Command(arguments, folder)
         case.ended = None
         if second.end() != 2 or f"is in use by process {first.pid}" not in second.lines[-1]:
@@ -108,7 +108,7 @@ def two_at_once(folder: Path) -> Iterator[Case]:
 
 
 def disks(folder: Path) -> Iterator[Case]:
-    """Full, read-only and vanished folders: one line that names the folder, exit code 1 or 2; then it works."""
+    """Full and read-only disks: one line that names the folder, and exit code 1 or 2."""
     commands: dict[str, tuple[str, ...]] = {
         "run": ("run", "--data", "frames", *EXPERIMENT, "--out", "DISK/out"),
         "stats": ("stats", "--data", "frames", "--split", "id:80/10/10", "--out", "DISK/out"),
@@ -126,8 +126,8 @@ def disks(folder: Path) -> Iterator[Case]:
                     case.landed = "not tried: no right to mount"
                     yield case
                     continue
-                given = [argument.replace("DISK", str(mounted)) for argument in arguments]
-                command = Command(given, folder)
+                on_disk = [argument.replace("DISK", str(mounted)) for argument in arguments]
+                command = Command(on_disk, folder)
                 code = command.end()
                 case.landed = f"exit code {code}"
                 errors = [line for line in command.lines if line.startswith("error: ")]
@@ -151,7 +151,7 @@ def disks(folder: Path) -> Iterator[Case]:
 
 @contextlib.contextmanager
 def disk(kind: str) -> Iterator[Path | None]:
-    """A small file system: of a size, full, without inodes or read-only; None where none can be mounted."""
+    """Mounts a small file system: of a size, full, without inodes or read-only; None without the right to mount."""
     with tempfile.TemporaryDirectory(prefix="disk-") as place:
         size = {"full": "64k", "inodes": "64m", "read-only": "64m"}.get(kind, kind)
         options = f"size={size}" + (",nr_inodes=12" if kind == "inodes" else "")
@@ -172,10 +172,10 @@ def disk(kind: str) -> Iterator[Path | None]:
 
 
 def vanished(folder: Path) -> Iterator[Case]:
-    """The shards, or the folder of the run, go away while a step runs."""
+    """The shards or the run folder are removed while a step runs."""
     for step in ("ExampleGen", "Trainer"):
-        for what in ("frames", "out"):
-            case = Case(f"run in {step}", f"{what} vanish")
+        for removed in ("frames", "out"):
+            case = Case(f"run in {step}", f"{removed} removed")
             data, out = folder / "vanishing", folder / "vanished-out"
             for path in (data, out):
                 shutil.rmtree(path, ignore_errors=True)
@@ -183,19 +183,19 @@ def vanished(folder: Path) -> Iterator[Case]:
             command = Command(("run", "--data", data.name, *EXPERIMENT, "--out", out.name), folder)
             if not command.wait_for(f"{step} ...", LONG):
                 case.problems.append("ended before the fault")
-            shutil.rmtree(data if what == "frames" else out, ignore_errors=True)
+            shutil.rmtree(data if removed == "frames" else out, ignore_errors=True)
             code = command.end()
             errors = [line for line in command.lines if line.startswith("error: ")]
             case.landed = f"exit code {code}"
             if code not in (0, 1, 2) or (code and len(errors) != 1) or "Traceback" in "\n".join(command.lines):
                 case.problems.append(f"{command.lines[-2:]}")
-            if what == "out" and code == 0:
+            if removed == "out" and code == 0:
                 case.problems.append("exit code 0")
             yield case
 
 
 def prepare(folder: Path) -> None:
-    """Synthetic shards, few and many, and a finished run on the few."""
+    """Makes two sets of synthetic shards, small and large, and a finished run on the small one."""
     for arguments in (
         ("synth", "--level", "frame", "--videos", "240", "--labels", "7", "frames"),
         ("synth", "--level", "frame", "--videos", "6000", "--labels", "7", "many"),
@@ -218,22 +218,22 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGKILL)
 
 
 def main() -> int:
-    """Prints the matrix; returns 1 where something did not hold."""
+    """Prints the matrix; returns 1 if a case failed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="*", choices=FAULTS, default=list(FAULTS), help="default: all")
     parser.add_argument("--folder", type=Path, help="keep what the commands wrote there (default: a temporary folder)")
-    given = parser.parse_args()
+    options = parser.parse_args()
     failed = 0
     with tempfile.TemporaryDirectory(prefix="faults-") as temporary:
-        folder = (given.folder or Path(temporary)).resolve()
+        folder = (options.folder or Path(temporary)).resolve()
         folder.mkdir(parents=True, exist_ok=True)
         prepare(folder)
         print(f"{'command':28} {'fault':16} {'landed in':20} {'ack s':>5} {'end s':>5}")
-        for name in given.only:
+        for name in options.only:
             for case in FAULTS[name](folder):
                 print(case.row(), flush=True)
                 failed += bool(case.problems)
-    print(f"{failed} did not hold" if failed else "all held")
+    print(f"{failed} failed" if failed else "all held")
     return 1 if failed else 0
 
 

@@ -1,4 +1,4 @@
-"""A pushed model, asked as a stranger would."""
+"""A pushed model, called by a process with nothing but TensorFlow."""
 
 import json
 import subprocess
@@ -24,16 +24,16 @@ print(json.dumps({"answers": answers, "modules": list(sys.modules)}))
 
 @pytest.fixture(scope="session")
 def ask() -> Callable[..., dict[str, Any]]:
-    """`(model, *shards)` -> `answers` to the first three raw records of each shard, and the `modules` that it took.
+    """`(model, *shards)` -> `answers` to the first three raw records of each shard, and the imported `modules`.
 
-    In a process that has TensorFlow and nothing else; it runs `first`, and gives what that printed as `printed`.
+    The code `first` runs before; its output is in `printed`.
     """
 
     def run(model: Path, *shards: Path, first: str = "", cwd: Path | None = None) -> dict[str, Any]:
         command = [sys.executable, "-c", first + PLAIN_TENSORFLOW, str(model), *map(str, shards)]
-        found = subprocess.run(command, capture_output=True, text=True, cwd=cwd)
-        assert found.returncode == 0, found.stderr
-        *printed, last = found.stdout.splitlines()
+        done = subprocess.run(command, capture_output=True, text=True, cwd=cwd)
+        assert done.returncode == 0, done.stderr
+        *printed, last = done.stdout.splitlines()
         return json.loads(last) | {"printed": printed}
 
     return run

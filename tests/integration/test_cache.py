@@ -68,7 +68,7 @@ def first_steps(means, tmp_path):
     return data, run
 
 
-def test_the_schema_is_imported_again_when_it_says_something_else(copy, first_steps):
+def test_the_schema_is_imported_again_when_it_changes(copy, first_steps):
     _, run = first_steps
     edit(copy / "components" / "schema" / "frame.pbtxt")  # of the other level
     assert run() == set()
@@ -76,7 +76,7 @@ def test_the_schema_is_imported_again_when_it_says_something_else(copy, first_st
     assert run() == {"ImportSchemaGen"}
 
 
-def test_data_are_ingested_again_when_what_says_that_they_are_synthetic_changes(first_steps):
+def test_data_are_ingested_again_when_their_oracle_json_changes(first_steps):
     data, run = first_steps
     oracle = json.loads((data / "oracle.json").read_text())
     oracle["oracle"]["micro_f1"] = 0.5

@@ -41,7 +41,9 @@ def shard(tmp_path, write_shard):
     return write
 
 
-def test_too_many_bad_records_are_said_and_listed_and_mended_data_work(run, shard, video_record, means, tmp_path):
+def test_too_many_rejected_records_are_reported_and_listed_and_corrected_data_work(
+    run, shard, video_record, means, tmp_path
+):
     records = [video_record(f"v{number:03d}", [1]) for number in range(40)]
     bad = shard("bad", [*records, video_record("none", [])])
     code, line = run(bad)

@@ -45,14 +45,14 @@ def first(spans):
     return out, said.getvalue(), cold
 
 
-def test_without_a_model_training_begins_with_random_weights(first):
+def test_without_a_model_training_starts_from_random_weights(first):
     out, said, _ = first
     assert start(out) is False
     assert json.loads((out / "scores.json").read_text())["level"] == "video"
     assert "warm start: no model serves yet, training begins with random weights" in said
 
 
-def test_a_warm_start_reaches_in_fewer_epochs_what_a_cold_one_does(first, spans, capsys):
+def test_a_warm_start_needs_fewer_epochs_than_a_cold_one(first, spans, capsys):
     out, _, cold = first
     [champion] = versions(str(out / "serving"))
     warm = run(spans / "span-{SPAN}" / "*.tfrecord", out, "training.warm_start=true")

@@ -79,7 +79,7 @@ def test_the_model_explains_itself(unbroken):
     assert (extra / "model.keras").stat().st_size > 10_000
 
 
-def test_the_same_command_again_finds_everything_done_and_pushes_nothing(run, unbroken, frames, capsys):
+def test_the_same_command_again_uses_the_cache_and_pushes_nothing(run, unbroken, frames, capsys):
     out, scores = unbroken
     assert run(frames, out) == scores
     assert steps(out) == dict.fromkeys(steps(out), "cached") | {"DriftDetector": "done", "Pusher": "done"}
@@ -111,7 +111,7 @@ def test_plain_tensorflow_answers_raw_records_with_label_names(asked):
         assert values == sorted(values, reverse=True) and all(0 <= value <= 1 for value in values)
 
 
-def test_the_readme_asks_the_model_as_written(asked):
+def test_the_code_in_the_readme_calls_the_model(asked):
     assert "\n".join(asked["printed"]).count("Synthetic label") == 6
 
 
@@ -155,7 +155,7 @@ def test_the_evaluators_scores_are_those_of_the_models_predictions_by_definition
     assert {name: found[name] for name in expected} == pytest.approx(expected, abs=1e-6)
 
 
-def test_a_killed_run_continues_and_ends_with_the_same_scores(run, finished_run, unbroken, frames, tmp_path):
+def test_a_killed_run_resumes_and_ends_with_the_same_scores(run, finished_run, unbroken, frames, tmp_path):
     out = tmp_path / "killed"
     after_each_step = ["--set", "training.checkpoint_minutes=1.0e-6"]
     fixed = ["--data", frames, "--experiment", "netvlad-8", "--out", out, *finished_run.arguments]
@@ -179,7 +179,7 @@ def test_a_killed_run_continues_and_ends_with_the_same_scores(run, finished_run,
     assert json.loads(model.read_text())["resumed_from"] is not None
 
 
-def test_a_worse_model_is_not_pushed_and_the_reason_is_said(run, unbroken, frames, capsys):
+def test_a_worse_model_is_not_pushed_and_the_reason_is_printed(run, unbroken, frames, capsys):
     out, good = unbroken
     scores = run(frames, out, "--set", "training.learning_rate=1.0e-9", "--set", "training.max_epochs=1")
     assert not scores["blessed"] and scores["model_version"] == good["model_version"]
@@ -188,7 +188,7 @@ def test_a_worse_model_is_not_pushed_and_the_reason_is_said(run, unbroken, frame
     assert f"against the champion's {good['splits']['test']['f1']:.4f} (version {good['model_version']})" in shown
 
 
-def test_data_that_drifted_end_the_run_before_training_where_asked(
+def test_drifted_data_end_the_run_before_training_where_configured(
     run, unbroken, frames, tmp_path, write_shard, frame_record
 ):
     out, _ = unbroken
@@ -232,7 +232,7 @@ def test_from_node_runs_a_step_again(run, unbroken, frames):
     assert_same_scores(again, scores)
 
 
-def test_what_is_refused_leaves_an_earlier_result_as_it_was(run, unbroken, frames):
+def test_a_refused_run_leaves_earlier_results_unchanged(run, unbroken, frames):
     out, _ = unbroken
     run(frames, out)
     results = [out / name for name in ("scores.json", "training_log.json", "settings.yaml", "report/index.html")]

@@ -60,7 +60,7 @@ def several(folder, frames):
     return folder / "runs"
 
 
-def test_what_comes_before_the_trainer_runs_once(several):
+def test_steps_before_the_trainer_run_once(several):
     assert set(steps(several / "average").values()) == {"done"}
     of_the_last = steps(several / "netvlad")
     assert {name: of_the_last[name] for name in BEFORE_THE_TRAINER} == dict.fromkeys(BEFORE_THE_TRAINER, "cached")
@@ -68,7 +68,7 @@ def test_what_comes_before_the_trainer_runs_once(several):
     assert len(list((several / "pipeline_root" / "ExampleGen" / "examples").iterdir())) == 1
 
 
-def test_each_experiment_has_the_folder_of_a_run(several):
+def test_each_experiment_has_a_run_folder(several):
     for name in ("average", "netvlad"):
         scores = json.loads((several / name / "scores.json").read_text())
         assert scores["experiment"] == name and scores["model_version"]
@@ -79,7 +79,7 @@ def test_each_experiment_has_the_folder_of_a_run(several):
     assert not (several / "diverging" / "scores.json").exists()
 
 
-def test_an_average_model_of_frames_answers_records_of_both_levels(several, frames, means, ask):
+def test_a_frame_level_average_model_reads_records_of_both_levels(several, frames, means, ask):
     [model] = (several / "average" / "serving").iterdir()
     of_frames, of_means = ask(model, frames / "train0000.tfrecord", means / "train0000.tfrecord")["answers"]
     # The video-level set holds the means of the same videos.
@@ -137,6 +137,6 @@ def test_an_ensemble_without_members_is_refused_before_any_work(folder, frames):
         ),
     ],
 )
-def test_what_cannot_run_together_is_refused_before_any_work(folder, frames, arguments, error, message):
+def test_experiments_that_cannot_run_together_are_refused_before_any_work(folder, frames, arguments, error, message):
     with pytest.raises(error, match=message):
         run("--data", frames, "--out", folder / "nothing", *arguments)

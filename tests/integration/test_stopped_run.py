@@ -19,7 +19,7 @@ def command(means, tmp_path):
     return ["run", *data, "--out", str(tmp_path / "out"), "--set", "training.max_epochs=1"]
 
 
-def test_a_stopped_run_says_what_is_kept_and_a_second_one_is_refused(command, tmp_path, monkeypatch, capfd):
+def test_a_stopped_run_reports_what_is_kept_and_a_second_one_is_refused(command, tmp_path, monkeypatch, capfd):
     yt8m = Path(sys.executable).with_name("yt8m")
     with subprocess.Popen([yt8m, *command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as first:
         assert first.stdout and first.stderr

@@ -113,14 +113,14 @@ def searched(folder, tuned):
     return SimpleNamespace(folder=folder / "searched", trials=found, printed=printed.getvalue())
 
 
-def test_a_search_without_a_pipeline_finds_the_same(searched, tuned):
+def test_a_search_without_a_pipeline_has_the_same_result(searched, tuned):
     assert [trial["values"] for trial in searched.trials] == [trial["values"] for trial in trials(tuned.folder)]
     assert "4 of 4 trials scored, best val_loss" in searched.printed
     assert "Grid search" in (searched.folder / "trials.html").read_text()
     assert len(list((searched.folder / "logs" / "trials").glob("*/*.hparams"))) == 4
 
 
-def test_another_run_trains_with_what_the_search_found_and_again_when_that_changed(folder, tuned, searched):
+def test_another_run_trains_with_the_result_of_the_search_and_again_when_it_changed(folder, tuned, searched):
     hyperparameters = searched.folder / "hyperparameters"
     shutil.rmtree(tuned.folder / "checkpoints")  # the run that searched trained with the same values
     card, steps = run(folder, "tuned", "--hyperparameters", str(hyperparameters))
@@ -139,7 +139,7 @@ def test_another_run_trains_with_what_the_search_found_and_again_when_that_chang
     assert card["training"]["learning_rate"] == 1e-9
 
 
-def test_what_is_no_result_of_a_search_is_refused_before_any_work(folder, searched):
+def test_a_folder_without_the_result_of_a_search_is_refused_before_any_work(folder, searched):
     with pytest.raises(InputError, match=r"expected a folder with best_hyperparameters\.txt"):
         run(folder, "nothing", "--hyperparameters", str(folder))
     assert not (folder / "nothing" / "pipeline_root").exists()
@@ -147,7 +147,7 @@ def test_what_is_no_result_of_a_search_is_refused_before_any_work(folder, search
         run(folder, "both", "--tune", "--hyperparameters", str(searched.folder / "hyperparameters"))
 
 
-def test_what_does_not_fit_a_search_is_refused_in_one_line(folder, tuned):
+def test_options_that_do_not_fit_a_search_are_refused_in_one_line(folder, tuned):
     with pytest.raises(InputError, match=r"which has no metadata\.sqlite, expected the folder of a `yt8m run`"):
         tune(folder, "no", "--run", str(folder))
     with pytest.raises(InputError, match="netvlad-8 reads frame-level records, --run holds video-level ones"):
@@ -183,7 +183,7 @@ def completed(search):
     return [path.with_name("training_log.json") for path in states if '"COMPLETED"' in path.read_text()]
 
 
-def test_a_killed_search_ends_its_workers_goes_on_and_repeats_no_finished_trial(folder, tuned):
+def test_a_killed_search_ends_its_workers_resumes_and_repeats_no_finished_trial(folder, tuned):
     search = folder / "killed" / "search"
     with started(folder, "killed", "--workers", "2") as process:
         wait_for(process, lambda: completed(search))
@@ -198,7 +198,7 @@ def test_a_killed_search_ends_its_workers_goes_on_and_repeats_no_finished_trial(
     assert all(trial["scores"] for trial in found)
 
 
-def test_workers_share_a_search_and_one_that_dies_is_named(folder, tuned, capfd):
+def test_workers_share_a_search_and_a_crashed_worker_is_named(folder, tuned, capfd):
     search, this = folder / "parallel" / "search", SimpleNamespace(pid=os.getpid(), poll=lambda: None)
     lost = []
 

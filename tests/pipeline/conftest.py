@@ -1,4 +1,4 @@
-"""The command line, called in this process: a process of its own takes half a second, with TensorFlow five."""
+"""The command line, called in this process: a new process takes half a second, with TensorFlow five."""
 
 import logging
 import sys
@@ -12,7 +12,7 @@ from pipeline.cli import main
 
 @dataclass(frozen=True)
 class Answer:
-    """What a command printed, and its exit code."""
+    """Output and exit code of a command."""
 
     code: int
     out: str
@@ -28,7 +28,7 @@ def yt8m(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> 
         code = 0
         with monkeypatch.context() as context:
             context.setattr(sys, "argv", ["yt8m", *map(str, arguments)])
-            # A run of an earlier test may have left handlers that write to what pytest had put in stderr's place.
+            # A run of an earlier test may have left handlers that write to pytest's old replacement of stderr.
             context.setattr(logging, "raiseExceptions", False)
             try:
                 main()

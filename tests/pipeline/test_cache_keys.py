@@ -80,7 +80,7 @@ def test_every_data_file_is_known_here():
 _TEXT = {"capture_output": True, "text": True, "check": True}
 
 
-def test_another_page_of_the_trials_does_not_begin_a_search_anew(copy):
+def test_an_edit_of_the_trials_page_does_not_restart_a_search(copy):
     before = source_fingerprint(TUNER_FN_MODULE)
     edit(copy / "components" / "tuner" / "trials.html")
     assert source_fingerprint(TUNER_FN_MODULE) == before

@@ -29,7 +29,7 @@ def test_a_package_that_hides_ours_is_named(tmp_path: Path, name: str, is_packag
     assert str(tmp_path / name) in done.stderr and done.stderr.count("\n") == 1
 
 
-def test_a_folder_where_the_user_stands_hides_nothing(tmp_path: Path) -> None:
+def test_a_folder_in_the_working_directory_hides_nothing(tmp_path: Path) -> None:
     (tmp_path / "models").mkdir()
     (tmp_path / "models" / "__init__.py").touch()
     yt8m = Path(sys.executable).with_name("yt8m")

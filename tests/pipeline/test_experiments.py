@@ -37,7 +37,7 @@ def test_the_catalogue_holds_every_row_of_the_thesis_tables_in_their_order():
     assert {entry.name for entry in catalogue().values() if not entry.published} >= OURS
 
 
-def test_the_rows_say_what_the_thesis_says(real_data):
+def test_the_rows_agree_with_the_thesis(real_data):
     results = real_data.parent / "thesis" / "results.csv"
     if not results.exists():
         pytest.skip(f"the thesis' results are not at hand ({results})")
@@ -117,7 +117,7 @@ def test_an_unknown_experiment_names_the_closest():
         find_experiment("netvlad-9")
 
 
-def test_a_base_gives_what_an_entry_does_not_say(write):
+def test_a_base_gives_the_settings_that_an_entry_lacks(write):
     file = write("""
         wide: {base: netvlad-100-gated, model: {encoder: {clusters: 64, batch_norm: true}, hidden_units: [8]}}
         wider: {base: wide, model: {encoder: {clusters: 128}}, training: {batch_size: 7}}
@@ -134,19 +134,19 @@ def test_a_base_gives_what_an_entry_does_not_say(write):
     assert base.published and wide.published is None
 
 
-def test_an_encoder_of_another_name_has_nothing_of_the_bases(write):
+def test_an_encoder_with_another_name_replaces_the_bases(write):
     file = write("mine: {base: thesis-best, model: {encoder: {name: netfv, clusters: 5}}}")
     encoder = find_experiment("mine", file).model.encoder
     assert encoder.model_dump() == {"name": "netfv", "clusters": 5, "batch_norm": False}
     assert find_experiment("mine", file).model.hidden_units == (6000, 3000)
 
 
-def test_an_entry_can_take_back_what_its_base_says(write):
+def test_an_entry_can_reset_a_setting_of_its_base(write):
     file = write("mine: {base: gru-2x1200-clipped, training: {clipvalue: null, clipnorm: 1}}")
     assert find_experiment("mine", file).training.clipnorm == 1
 
 
-def test_own_experiments_follow_the_catalogue_and_leave_it_as_it_is(write):
+def test_own_experiments_follow_the_catalogue_and_do_not_change_it(write):
     file = write("mine: {base: netvlad-8}")
     assert list(catalogue(file)) == [*catalogue(), "mine"]
     assert "mine" not in catalogue()
@@ -204,7 +204,7 @@ def test_what_is_shown_is_an_entry_with_the_same_settings(write):
         ("mine: \x07", "not YAML: "),
         ("- netvlad-8", "holds ['netvlad-8'], expected names of experiments"),
         ("", "holds None, expected names of experiments"),
-        (b"\xff\xfe\x00", "byte 0 is no UTF-8 text, expected a YAML file"),
+        (b"\xff\xfe\x00", "byte 0 is not UTF-8 text, expected a YAML file"),
     ],
 )
 def test_a_mistake_in_a_file_is_one_line_that_names_file_experiment_and_key(write, content, message):
@@ -269,7 +269,7 @@ def test_every_value_of_every_encoders_search_space_is_allowed():
         ("model.dropout.rate", "[0.1]", "mine: model.dropout.rate is no setting: dropout has no parts"),
     ],
 )
-def test_a_search_of_what_is_no_setting_is_refused(tmp_path, key, values, message):
+def test_a_search_of_an_unknown_setting_is_refused(tmp_path, key, values, message):
     file = tmp_path / "mine.yaml"
     file.write_text(f"mine:\n  base: netvlad-8\n  tune: {{space: {{{key}: {{type: choice, values: {values}}}}}}}\n")
     with pytest.raises(InputError, match=re.escape(message)):

@@ -111,7 +111,7 @@ def test_every_number_has_a_smallest_and_a_largest_value(model):
 
 
 @given(st.sampled_from(["batch_size", "max_epochs", "patience", "decay_samples", "shuffle_videos"]), st.integers())
-def test_a_whole_number_is_taken_as_it_is_or_refused(key, value):
+def test_a_whole_number_is_kept_exactly_or_refused(key, value):
     experiment, options = find_experiment("netvlad-8"), {"data.pattern": "/x", f"training.{key}": value}
     try:
         settings = resolve_settings(experiment, options)

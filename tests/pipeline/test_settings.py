@@ -13,7 +13,7 @@ def resolve(*overrides, **options):
     return resolve_settings(find_experiment("average-2304-1152"), OPTIONS | options, overrides)
 
 
-def test_the_experiment_gives_what_nobody_overrides():
+def test_the_experiment_gives_the_settings_without_overrides():
     settings = resolve()
     assert settings.model.hidden_units == (2304, 1152)
     assert (settings.training.learning_rate, settings.training.decay_rate) == (1e-4, 1.0)
@@ -26,13 +26,13 @@ def test_overrides_win_over_options_and_experiment():
     assert (settings.training.max_epochs, settings.model.hidden_units, settings.seed) == (3, (8, 4), 2)
 
 
-def test_an_optional_part_that_was_left_out_gets_keys_one_by_one():
+def test_keys_of_an_absent_optional_part_can_be_set_one_by_one():
     settings = resolve("tune.max_trials=5", "tune.oracle=grid", "search=true")
     assert (settings.tuner.max_trials, settings.tuner.oracle, settings.tuner.max_epochs) == (5, "grid", 3)
     assert "model.hidden_units" in settings.tuner.space
 
 
-def test_the_champion_must_not_be_worse_unless_that_is_said():
+def test_a_model_must_not_be_worse_than_the_champion_by_default():
     settings = resolve("evaluation.thresholds.gap.min=0.8", "evaluation.thresholds.f1@num_labels:1.min=0.3")
     assert settings.evaluation.model_dump(exclude_none=True)["thresholds"] == {
         "gap": {"min": 0.8},
@@ -44,7 +44,7 @@ def test_the_champion_must_not_be_worse_unless_that_is_said():
     assert resolve().evaluation.thresholds["f1"].min_change == 0.0
 
 
-def test_what_was_resolved_resolves_again():
+def test_resolved_settings_resolve_to_themselves():
     settings = resolve("evaluation.thresholds.f1.min=0.5")
     assert type(settings).model_validate(settings.model_dump(mode="json")) == settings
 
@@ -87,7 +87,7 @@ def test_a_wrong_setting_is_one_line(override, message):
     assert message in str(error.value) and "\n" not in str(error.value)
 
 
-def test_trials_of_a_search_begin_anew():
+def test_trials_of_a_search_start_from_random_weights():
     with pytest.raises(InputError, match=r"search is true, allowed with training.warm_start: false"):
         resolve("search=true", "training.warm_start=true")
 
@@ -111,7 +111,7 @@ def test_trials_of_a_search_begin_anew():
         ("gru-2x400", "training.jit_compile=true", "training.jit_compile is true, allowed with encoder gru: false"),
     ],
 )
-def test_what_records_and_encoder_cannot_give_is_refused(experiment, override, message):
+def test_settings_that_do_not_fit_records_or_encoder_are_refused(experiment, override, message):
     def resolved():
         return resolve_settings(find_experiment(experiment), OPTIONS, [override])
 

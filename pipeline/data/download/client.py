@@ -1,4 +1,4 @@
-"""HTTP that outlasts dropped connections, busy servers and wrong bytes."""
+"""An HTTP client that retries dropped connections, busy servers and corrupt downloads."""
 
 import hashlib
 import random
@@ -17,10 +17,10 @@ from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 from models.errors import plain
 
-# At most so much of a body is in memory, per connection.
+# The most bytes of a body in memory, per connection.
 CHUNK = 1 << 20
 
-# Plans have 0.2 MB, the vocabulary 0.6 MB, shards up to 0.5 GB: what is larger is something else.
+# Plans have 0.2 MB, the vocabulary 0.6 MB, shards up to 0.5 GB: anything larger is something else.
 LONGEST_DOCUMENT = 32 << 20
 LONGEST_SHARD = 4 << 30
 
@@ -28,15 +28,15 @@ NO_HEADERS: Mapping[str, str] = {}
 
 
 class DownloadError(Exception):
-    """Something could not be downloaded: one line that says what and why."""
+    """Something could not be downloaded: one line with the reason."""
 
 
 class Stopped(Exception):
-    """The download was told to stop."""
+    """The download was asked to stop."""
 
 
 class TransientError(Exception):
-    """A failure that may not happen again; `wait` are the seconds that the server asked for."""
+    """A failure that a retry may cure; `wait` is the delay in seconds that the server asked for."""
 
     def __init__(self, reason: str, wait: float = 0.0) -> None:
         super().__init__(reason)
@@ -44,7 +44,7 @@ class TransientError(Exception):
 
 
 class CorruptDownload(Exception):
-    """What lies on disk, or what came, does not lead to the file: it is thrown away."""
+    """The bytes on disk or received are not those of the file: they are discarded."""
 
 
 @dataclass(frozen=True)
@@ -53,24 +53,24 @@ class RetryPolicy:
 
     Args:
         timeout: seconds to connect, and seconds without a byte.
-        failures: failures in a row without a new byte that a file may have; the seven waits between eight last two
-            minutes, longer than a server restarts.
-        useless: times that a whole body may have another MD5 than the published one.
-        first_wait: seconds before the second try; doubled before each further one, with a jitter of a half.
-        longest_wait: the most that it is doubled to.
-        longest_asked_wait: the most that a server may ask for with Retry-After.
+        failures: failures in a row, without a new byte, after which a file fails; the seven waits between eight last
+            two minutes, longer than the restart of a server.
+        corrupt: complete bodies with a wrong MD5 after which a file fails.
+        first_wait: seconds before the first retry; doubled before each further one, with a jitter of a half.
+        longest_wait: the most seconds after doubling.
+        longest_asked_wait: the most seconds that a server may ask for with Retry-After.
     """
 
     timeout: float = 30.0
     failures: int = 8
-    useless: int = 3
+    corrupt: int = 3
     first_wait: float = 1.0
     longest_wait: float = 60.0
     longest_asked_wait: float = 600.0
 
 
 class _HttpOnly(HTTPRedirectHandler):
-    """Follows no server to a file or an FTP server."""
+    """Follows no redirect to a file or an FTP server."""
 
     def redirect_request(
         self, request: Request, body: IO[bytes], code: int, words: str, headers: HTTPMessage, url: str
@@ -84,24 +84,24 @@ class Client:
     """Reads from HTTP servers; many threads may share one.
 
     Args:
-        patience: when to give up.
+        policy: when to retry and when to give up.
         stop: once set, every call raises Stopped at its next byte or pause.
-        receives: called with the number of bytes of a file that came, by the thread that asked for it.
-        says: called with a line about a failure that is tried again.
+        on_bytes: called with each number of bytes received of a file, by the thread that downloads it.
+        on_retry: called with a line about a failure before its retry.
     """
 
     def __init__(
-        self, patience: RetryPolicy, stop: Event, receives: Callable[[int], object], says: Callable[[str], object]
+        self, policy: RetryPolicy, stop: Event, on_bytes: Callable[[int], object], on_retry: Callable[[str], object]
     ) -> None:
-        self._patience, self._stop, self._receives, self._says = patience, stop, receives, says
+        self._policy, self._stop, self._on_bytes, self._on_retry = policy, stop, on_bytes, on_retry
         self._open = build_opener(_HttpOnly).open
 
     def document(self, url: str) -> bytes:
-        """A small document as a whole.
+        """Downloads a small document.
 
         Raises:
-            DownloadError: the server has none, fails again and again, or sends more than 32 MiB.
-            Stopped: told to.
+            DownloadError: the server does not have it, keeps failing, or sends more than 32 MiB.
+            Stopped: `stop` is set.
         """
         failures = 0
         while True:
@@ -118,7 +118,7 @@ class Client:
                 self._pause(url, failures, failure)
 
     def size(self, url: str) -> int | None:
-        """Bytes of a file as the server says at once, or None."""
+        """Size of a file in bytes by a HEAD request without retries; None if unknown."""
         try:
             with self._answer(url, method="HEAD") as answer:
                 length = answer.headers["Content-Length"]
@@ -127,21 +127,21 @@ class Client:
         return int(length) if length and length.isdecimal() and len(length) < 19 else None
 
     def complete(self, stream: BufferedRandom, url: str, md5: str) -> None:
-        """Appends what is missing of a file until it has its MD5, which alone says that it is complete.
+        """Appends the missing bytes of a file until its MD5 is right, the only proof that it is complete.
 
         Args:
             stream: opened with "a+b"; may hold the beginning of the file, which is not fetched again if the server
-                sends ranges. It is left at the furthest byte on a passing failure, and empty after a wrong MD5.
+                supports ranges. It keeps all bytes received after a transient error, and is emptied after a wrong MD5.
             url: of the file.
             md5: the published one, hexadecimal.
 
         Raises:
-            DownloadError: the server has no such file, fails again and again, or sends other bytes.
-            Stopped: told to.
+            DownloadError: the server has no such file, keeps failing, or sends other bytes.
+            Stopped: `stop` is set.
         """
         stream.seek(0)
         digest = hashlib.file_digest(stream, "md5")
-        failures = useless = 0
+        failures = corrupt = 0
         furthest = stream.tell()
         while digest.hexdigest() != md5:
             begin = stream.tell()
@@ -157,17 +157,17 @@ class Client:
                             raise DownloadError(f"{url}: longer than {LONGEST_SHARD >> 30} GiB")
                         stream.write(chunk)
                         digest.update(chunk)
-                        self._receives(len(chunk))
+                        self._on_bytes(len(chunk))
                 if digest.hexdigest() != md5:
                     raise CorruptDownload(f"MD5 is {digest.hexdigest()}, expected {md5}")
             except CorruptDownload as failure:
                 digest = _emptied(stream)
-                useless += 1
-                if useless >= self._patience.useless:
-                    raise DownloadError(f"{url}: {failure} ({useless} times)") from None
-                self._says(f"{url}: {failure}, again from the beginning")
+                corrupt += 1
+                if corrupt >= self._policy.corrupt:
+                    raise DownloadError(f"{url}: {failure} ({corrupt} times)") from None
+                self._on_retry(f"{url}: {failure}, again from the beginning")
             except TransientError as failure:
-                # Only what was never reached before is progress: a server without ranges starts at 0 every time.
+                # Only bytes beyond the furthest are progress: a server without ranges starts at 0 every time.
                 failures = 1 if stream.tell() > furthest else failures + 1
                 furthest = max(furthest, stream.tell())
                 if digest.hexdigest() != md5:
@@ -179,18 +179,18 @@ class Client:
             raise Stopped
         request = Request(url, headers={"User-Agent": "yt8m-pipeline", **headers}, method=method)
         try:
-            answer = self._open(request, timeout=self._patience.timeout)
+            answer = self._open(request, timeout=self._policy.timeout)
         except HTTPError as error:
             error.close()
             reason = plain(" ".join(f"{error.code} {error.reason}".split()))
-            if error.code == 416 and "Range" in headers:  # no byte after those on disk, which have another MD5
+            if error.code == 416 and "Range" in headers:  # all bytes are on disk, and their MD5 is wrong
                 raise CorruptDownload(reason) from None
             if error.code in (408, 429) or error.code >= 500:
                 raise TransientError(reason, self._asked_wait(error.headers["Retry-After"])) from None
             raise DownloadError(f"{url}: {reason}") from None
-        except (InvalidURL, ValueError):  # not shown: a proxy's may have a password
+        except (InvalidURL, ValueError):  # not shown: the address of a proxy may have a password
             raise DownloadError(
-                f"{url}: redirects to what is no address, or http_proxy or https_proxy is none"
+                f"{url}: redirects to an invalid address, or http_proxy or https_proxy is one"
             ) from None
         except (OSError, HTTPException) as error:
             raise TransientError(self._reason(error)) from None
@@ -200,14 +200,14 @@ class Client:
             yield answer
 
     def _chunks(self, answer: HTTPResponse) -> Iterator[bytes]:
-        """The body as it comes in; http.client itself doesn't notice when it ends too early."""
+        """The body as it arrives; http.client itself does not notice a body that ends too early."""
         missing = answer.length
         while missing != 0:
             if self._stop.is_set():
                 raise Stopped
             try:
                 chunk = answer.read1(CHUNK if missing is None else min(CHUNK, missing))
-            except (OSError, HTTPException, ValueError) as error:  # ValueError: of a chunk's length
+            except (OSError, HTTPException, ValueError) as error:  # ValueError: invalid length of a chunk
                 raise TransientError(self._reason(error)) from None
             if not chunk:
                 if missing is not None:
@@ -218,11 +218,11 @@ class Client:
             yield chunk
 
     def _pause(self, url: str, failures: int, failure: TransientError) -> None:
-        if failures >= self._patience.failures:
+        if failures >= self._policy.failures:
             raise DownloadError(f"{url}: {failure} ({failures} times in a row)") from None
-        doubled = min(self._patience.longest_wait, self._patience.first_wait * 2 ** (failures - 1))
+        doubled = min(self._policy.longest_wait, self._policy.first_wait * 2 ** (failures - 1))
         wait = max(failure.wait, doubled * random.uniform(0.5, 1.5))
-        self._says(f"{url}: {failure}, again in {wait:.2f} s")
+        self._on_retry(f"{url}: {failure}, again in {wait:.2f} s")
         if self._stop.wait(wait):
             raise Stopped
 
@@ -237,18 +237,18 @@ class Client:
                 wait = parsedate_to_datetime(retry_after).timestamp() - time.time()
         except (ValueError, OverflowError):
             return 0.0
-        return max(0.0, min(self._patience.longest_asked_wait, wait))
+        return max(0.0, min(self._policy.longest_asked_wait, wait))
 
     def _reason(self, error: BaseException) -> str:
         if isinstance(error, URLError) and isinstance(error.reason, BaseException):
             error = error.reason
         if isinstance(error, TimeoutError):
-            return f"no byte in {self._patience.timeout:g} s"
+            return f"no byte in {self._policy.timeout:g} s"
         return plain(getattr(error, "strerror", None) or str(error) or type(error).__name__)
 
 
 def _emptied(stream: BufferedRandom) -> "hashlib._Hash":
-    """The digest of the stream after all its bytes were thrown away."""
+    """Empties the stream; returns a new digest."""
     stream.seek(0)
     stream.truncate()
     return hashlib.md5()

@@ -17,37 +17,37 @@ from pipeline.data.download.published import Addresses, Partition, PublishedFile
 
 VOCABULARY = "vocabulary.csv"
 
-# Asking 3844 files takes minutes; the sizes of shards of a part differ by some percent only.
+# Requests for 3844 files take minutes; the sizes of the shards of a part differ by a few percent only.
 SAMPLED_SIZES = 8
 
 
 class Listener:
-    """Told how a download goes; this one makes nothing of it. `receives` and `says` are called by many threads."""
+    """Progress of a download; this one ignores it. Many threads call `on_bytes` and `on_retry`."""
 
-    def begins(self, files: int) -> None:
+    def on_start(self, files: int) -> None:
         """The number of files to download or check is known."""
 
-    def receives(self, count: int) -> None:
-        """So many bytes came."""
+    def on_bytes(self, count: int) -> None:
+        """That many bytes were received."""
 
-    def ends(self, line: str) -> None:
-        """A file is done; the line says how."""
+    def on_file(self, line: str) -> None:
+        """A file is done; the line has its name and outcome."""
 
-    def says(self, line: str) -> None:
-        """A failure that is tried again."""
+    def on_retry(self, line: str) -> None:
+        """A failure will be retried; the line has the reason."""
 
 
 @dataclass
 class Summary:
-    """What a download did.
+    """Outcome of a download.
 
     Args:
-        files: number of files asked for, the vocabulary included.
-        downloaded: names of those that came now.
-        present: number of those that were there.
-        failed: why, by name.
-        bytes: received, those that were thrown away included.
-        seconds: it took.
+        files: number of files requested, with the vocabulary.
+        downloaded: names of the files downloaded now.
+        present: number of files that were there before.
+        failed: reasons by file name.
+        bytes: received, with discarded ones.
+        seconds: wall time.
     """
 
     files: int
@@ -64,35 +64,35 @@ def download(
     share: Share,
     addresses: Addresses,
     workers: int,
-    patience: RetryPolicy,
+    policy: RetryPolicy,
     listener: Listener,
 ) -> Summary:
     """Downloads a share of some parts, checks their MD5s and puts the vocabulary beside them.
 
-    A file gets its name when it is complete and checked. Whenever this ends, the same call goes on from there: files
-    that are there are not fetched again, and of others what came is kept.
+    A file gets its name when it is complete and checked. After an interruption the same call resumes: complete files
+    are not fetched again, and the received part of the others is kept.
 
     Args:
         partitions: of one version and level, at least one.
         out: folder.
-        share: which files.
-        addresses: where from.
-        workers: connections at a time.
-        patience: when to give up.
-        listener: told how it goes.
+        share: of the files of each part.
+        addresses: of the servers.
+        workers: parallel connections.
+        policy: when to retry and when to give up.
+        listener: receives the progress.
 
     Returns:
-        Its `failed` names the files that could not be downloaded; they don't keep others from it.
+        The outcome; `failed` lists files that could not be downloaded, which does not stop the others.
 
     Raises:
-        InputError: the folder can't be written, holds another data set, or its disk is too small.
-        DownloadError: there is no plan, or the folder can't be written any longer.
+        InputError: the folder cannot be written, holds another data set, or its disk is too small.
+        DownloadError: there is no plan, or a write failed.
     """
     started = time.monotonic()
     first = partitions[0]
     folder = Folder(out, f"{first.version}/{first.level}")
     stop, received = Event(), _Counter(listener)
-    client = Client(patience, stop, received.add, listener.says)
+    client = Client(policy, stop, received.add, listener.on_retry)
     files = [
         file
         for partition in partitions
@@ -101,10 +101,10 @@ def download(
     ]
     _check_space(folder, files, client, stop)
     summary = Summary(len(files) + 1)
-    listener.begins(summary.files)
+    listener.on_start(summary.files)
 
     def fetch(file: PublishedFile | None) -> bool:
-        """Whether it had to be downloaded; None is the vocabulary."""
+        """Downloads a file, None for the vocabulary, unless it is there; returns whether it did."""
         if file is None:
             return _fetch_vocabulary(folder, client, addresses.vocabulary)
         if folder.holds(file):
@@ -119,7 +119,7 @@ def download(
                 name = file.name if file else VOCABULARY
                 if isinstance(result, DownloadError):
                     summary.failed[name] = str(result)
-                    listener.ends(f"{name}: failed: {result}")
+                    listener.on_file(f"{name}: failed: {result}")
                     continue
                 if isinstance(result, BaseException):
                     raise result
@@ -129,7 +129,7 @@ def download(
                     summary.downloaded.append(name)
                 else:
                     summary.present += 1
-                listener.ends(f"{name}: {'downloaded' if result else 'was there'}")
+                listener.on_file(f"{name}: {'downloaded' if result else 'was there'}")
     except OSError as error:
         raise DownloadError(f"{error.filename or out}: {error.strerror or error}") from None
     summary.bytes, summary.seconds = received.total, time.monotonic() - started
@@ -145,18 +145,20 @@ class _Counter:
     def add(self, count: int) -> None:
         with self._lock:
             self.total += count
-        self._listener.receives(count)
+        self._listener.on_bytes(count)
 
 
 def _fetch_vocabulary(folder: Folder, client: Client, url: str) -> bool:
-    """Has no published MD5: it is fetched in one piece, and must be a vocabulary. One's own is left alone."""
+    """Downloads the vocabulary in one piece, as it has no published MD5, and checks it; keeps an existing file."""
     if folder.has(VOCABULARY):
         return False
     body = client.document(url)
     try:
         read_vocabulary(body.decode("utf-8-sig"), url)
     except (InputError, UnicodeDecodeError, csv.Error) as error:
-        raise DownloadError(f"{url}: no vocabulary: {plain(str(error).removeprefix(f'vocabulary {url}: '))}") from None
+        raise DownloadError(
+            f"{url}: not a vocabulary: {plain(str(error).removeprefix(f'vocabulary {url}: '))}"
+        ) from None
     with folder.unfinished(VOCABULARY) as stream:
         stream.seek(0)
         stream.truncate()
@@ -165,7 +167,7 @@ def _fetch_vocabulary(folder: Folder, client: Client, url: str) -> bool:
 
 
 def _check_space(folder: Folder, files: Sequence[PublishedFile], client: Client, stop: Event) -> None:
-    """Asks for the sizes of some files and compares; a server that doesn't tell them is believed to have small ones.
+    """Estimates the space needed from the sizes of some files; passes if the server does not report sizes.
 
     Raises:
         InputError: the disk is too small.
@@ -186,5 +188,5 @@ def _check_space(folder: Folder, files: Sequence[PublishedFile], client: Client,
     if needed > (free := folder.free):
         raise InputError(
             f"OUT is {str(folder.path)!r}, whose disk has {free / 1e9:.3g} GB free, expected about {needed / 1e9:.3g} "
-            f"GB for {len(missing)} files (by the sizes of {len(sizes)} of them); --shard 1/10 takes a tenth"
+            f"GB for {len(missing)} files (by the sizes of {len(sizes)} of them); --shard 1/10 downloads a tenth"
         )

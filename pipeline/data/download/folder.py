@@ -17,16 +17,16 @@ from pipeline.data.download.published import PublishedFile
 
 
 class Folder:
-    """Shards, and in `.download` the parts of unfinished ones and a record of what was checked.
+    """Shards, and in `.download` the unfinished ones and a record of the checked ones.
 
-    `yt8m run` reads the shards alone, also while others are downloaded: nothing in `.download` ends in `.tfrecord`.
+    `yt8m run` can read complete shards while others are downloaded: no name in `.download` ends in `.tfrecord`.
 
     Args:
-        path: the folder; made if it isn't there.
-        dataset: version and level of its shards, say 2/frame. They have the same names in all of them.
+        path: the folder; created if missing.
+        dataset: version and level of its shards, say 2/frame. All data sets have the same file names.
 
     Raises:
-        InputError: it can't be made or written, or holds another data set.
+        InputError: the folder cannot be made or written, or holds another data set.
     """
 
     def __init__(self, path: Path, dataset: str) -> None:
@@ -49,46 +49,46 @@ class Folder:
 
     @property
     def free(self) -> int:
-        """Bytes that may be written."""
+        """Free space in bytes."""
         return shutil.disk_usage(self.path).free
 
     def has(self, name: str) -> bool:
-        """Whether a file is there, checked or not."""
+        """Whether a file exists, checked or not."""
         return (self.path / name).exists()
 
     def holds(self, file: PublishedFile) -> bool:
-        """Whether a shard is there and is the published one.
+        """Whether a shard exists and is the published one.
 
-        Its bytes are read only if it is not recorded, or changed since.
+        Its bytes are read only if it is not recorded or has changed since.
 
         Raises:
-            DownloadError: another file has its name: someone's own, or a damaged one. It is left alone.
+            DownloadError: another or a damaged file has its name; it is not overwritten.
         """
         path = self.path / file.name
         if not path.exists():
             return False
         if self._checked.get(file.name) != self._entry(file):
             with path.open("rb") as stream:
-                found = hashlib.file_digest(stream, "md5").hexdigest()
-            if found != file.md5:
-                raise DownloadError(f"{path}: MD5 is {found}, expected {file.md5}: remove it, or choose another OUT")
+                md5 = hashlib.file_digest(stream, "md5").hexdigest()
+            if md5 != file.md5:
+                raise DownloadError(f"{path}: MD5 is {md5}, expected {file.md5}: remove it, or choose another OUT")
         return True
 
     def record(self, file: PublishedFile) -> None:
-        """Remembers that a shard was found to be the published one."""
+        """Records that a shard is the published one."""
         entry = self._entry(file)
         if self._checked.get(file.name) != entry:
             self._checked[file.name] = entry
             self._append(entry)
 
     def part_bytes(self, file: PublishedFile) -> int:
-        """Bytes of an unfinished shard that were downloaded before."""
+        """Bytes on disk of an unfinished shard."""
         part = self._part(file.name)
         return part.stat().st_size if part.exists() else 0
 
     @contextmanager
     def unfinished(self, name: str) -> Iterator[BufferedRandom]:
-        """A stream to append to; what it holds becomes the file if nothing is raised, else stays for the next time.
+        """A stream to append to; it becomes the file when the block succeeds, else it is kept to resume from.
 
         Raises:
             DownloadError: another process is downloading it.
@@ -124,13 +124,13 @@ class Folder:
         }
 
     def _append(self, entry: dict[str, object]) -> None:
-        # A line a write: several processes may append, and a killed one spoils its last line only.
+        # One write per line: several processes may append, and a killed one damages only its last line.
         with self._record.open("a", encoding="utf-8") as file:
             file.write(json.dumps(entry) + "\n")
 
 
 def _entries(lines: list[str]) -> Iterator[tuple[str, dict[str, object]]]:
-    """Names and what was recorded last of them; lines that a killed process spoiled are left out."""
+    """Names and records, later ones last; lines damaged by a killed process are left out."""
     for line in lines:
         with suppress(ValueError, TypeError, KeyError):
             entry = json.loads(line)

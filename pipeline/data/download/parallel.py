@@ -9,24 +9,24 @@ from typing import TypeVar
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-# A thread that waits for a byte hears of the end only then; its part is on disk, so that it need not be waited for.
+# A thread that waits for a byte notices the stop only after it; its part is on disk, so nobody has to wait for it.
 LAST_SECONDS = 1.0
 
 
 def in_parallel(
     work: Callable[[Item], Result], items: Sequence[Item], workers: int, stop: Event
 ) -> Generator[tuple[Item, Result | BaseException], None, None]:
-    """Does the work of every item, in their order as far as threads are free.
+    """Does the work of every item; items start in order as threads become free.
 
     Args:
         work: called by the threads.
-        items: what for.
+        items: arguments of `work`.
         workers: threads, at least 1.
-        stop: no item is begun once it is set. It is set if the caller closes the iterator early or a signal arrives:
-            the threads then have a second to end, and nothing waits for them when the process ends.
+        stop: no item starts once it is set. It is set if the caller closes the iterator early or a signal arrives:
+            the threads then have a second to end, and the exit of the process does not wait for them.
 
     Yields:
-        Each item with its result or the exception that its work raised, as they come.
+        Each item with its result or the exception that its work raised, in order of completion.
     """
     waiting: SimpleQueue[Item] = SimpleQueue()
     done: SimpleQueue[tuple[Item, Result | BaseException]] = SimpleQueue()

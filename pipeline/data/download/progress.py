@@ -1,4 +1,4 @@
-"""How a download goes, on standard error: a bar on a terminal, a line a file elsewhere."""
+"""Progress of a download on standard error: a bar on a terminal, otherwise a line for each file."""
 
 import time
 from threading import Lock
@@ -12,7 +12,7 @@ from pipeline.data.download.download import Listener
 
 
 class ConsoleListener(Listener):
-    """Shows files, bytes, their rate and the time that is left."""
+    """Shows files, bytes, their rate and the remaining time."""
 
     def __init__(self) -> None:
         self._console = Console(stderr=True)
@@ -26,7 +26,7 @@ class ConsoleListener(Listener):
             transient=True,
         )
         self._bytes = self._done = self._files = 0
-        self._begin = time.monotonic()
+        self._started = time.monotonic()
         self._lock = Lock()
         self._task = self._progress.add_task("", total=None, volume="")
 
@@ -39,26 +39,26 @@ class ConsoleListener(Listener):
     ) -> None:
         self._progress.stop()
 
-    def begins(self, files: int) -> None:
+    def on_start(self, files: int) -> None:
         """Starts the clock."""
         self._files = files
-        self._begin = time.monotonic()
+        self._started = time.monotonic()
         self._progress.update(self._task, total=files)
 
-    def receives(self, count: int) -> None:
-        """Shows the bytes and their rate since the beginning."""
+    def on_bytes(self, count: int) -> None:
+        """Updates the bytes and their rate since the start."""
         with self._lock:
             self._bytes += count
-            rate = self._bytes / max(time.monotonic() - self._begin, 1e-3)
+            rate = self._bytes / max(time.monotonic() - self._started, 1e-3)
             self._progress.update(self._task, volume=f"{decimal(self._bytes)} at {decimal(int(rate))}/s")
 
-    def ends(self, line: str) -> None:
-        """Moves the bar; what failed is said there too."""
+    def on_file(self, line: str) -> None:
+        """Advances the bar; on a terminal, only failures are printed."""
         self._done += 1
         self._progress.update(self._task, completed=self._done)
         if not self._console.is_terminal or ": failed: " in line:
-            self.says(f"[{self._done}/{self._files}] {line}")
+            self.on_retry(f"[{self._done}/{self._files}] {line}")
 
-    def says(self, line: str) -> None:
+    def on_retry(self, line: str) -> None:
         """Prints the line, above the bar."""
         self._progress.console.print(line, markup=False, highlight=False, soft_wrap=True)

@@ -15,7 +15,7 @@ from pipeline.data.download.client import DownloadError
 Part = Literal["train", "validate", "test"]
 Mirror = Literal["us", "eu", "asia"]
 
-# 2: May 2018, all videos. 3: June 2019, those of the validate and test part whose segments people rated.
+# 2: May 2018, all videos. 3: June 2019, the videos of validate and test with rated segments.
 Version = Literal["2", "3"]
 
 # Digits of the two-letter ids of the shards, of which there are 62^2 = 3844 a part.
@@ -26,12 +26,12 @@ MD5 = re.compile("[0-9a-f]{32}")
 
 @dataclass(frozen=True)
 class Addresses:
-    """Where plans, shards and the vocabulary are served; a private mirror has the same paths.
+    """Addresses of plans, shards and the vocabulary; a private mirror has the same paths.
 
     Args:
-        plans: what `/2/download_plans/frame_train.json` is appended to.
-        shards: what `/2/frame/train/trainaa.tfrecord` is appended to.
-        vocabulary: the whole address of the names of the labels; version 3 rates some of the same labels.
+        plans: base of `/2/download_plans/frame_train.json`.
+        shards: base of `/2/frame/train/trainaa.tfrecord`.
+        vocabulary: full address of the label names; version 3 has some of the same labels.
     """
 
     plans: str
@@ -49,7 +49,7 @@ class Addresses:
         """A private mirror.
 
         Raises:
-            InputError: not an address that starts with http:// or https://, or one with a password, which is not shown.
+            InputError: not an http:// or https:// address, or one with a password, which the message omits.
         """
         if "@" in url:
             raise InputError("--base-url has an @, expected an address without user name and password, which logs keep")
@@ -59,7 +59,7 @@ class Addresses:
         except ValueError:
             usable = False
         if not usable or re.search(r"[\s?#]", url):
-            shown = quote(re.sub(r"[?#].*", "?...", url))  # there are keys in some
+            shown = quote(re.sub(r"[?#].*", "?...", url))  # may hold a key
             raise InputError(f"--base-url is {shown}, expected an address like https://mirror.example/yt8m")
         base = url.rstrip("/")
         return cls(base, base, f"{base}/youtube8m/csv/2/vocabulary.csv")
@@ -88,8 +88,8 @@ class Partition:
         """Reads its plan, `{"files": {"trainaa.tfrecord": "<md5>", ...}}`.
 
         Raises:
-            DownloadError: not such a plan. A name that is none of a shard of this part is refused: it would become a
-                path on this machine.
+            DownloadError: not a valid plan. Names other than those of this part's shards are refused, as they become
+                paths on this machine.
         """
         url = self.plan_url(addresses)
         try:
@@ -101,7 +101,7 @@ class Partition:
         if not pairs:
             raise DownloadError(f"{url}: lists no files")
         for name, md5 in pairs:
-            if not (found := SHARD_NAME.fullmatch(name)) or found[1] != self.part:
+            if not (match := SHARD_NAME.fullmatch(name)) or match[1] != self.part:
                 raise DownloadError(f"{url}: has a file {quote(name)}, expected names like {self.part}aa.tfrecord")
             if not isinstance(md5, str) or not MD5.fullmatch(md5):
                 raise DownloadError(f"{url}: the MD5 of {name} is {quote(md5)}, expected 32 hexadecimal digits")
@@ -120,10 +120,10 @@ class PublishedFile:
     @property
     def name(self) -> str:
         """The official name on disk: the id becomes its number, trainaa.tfrecord -> train0000.tfrecord."""
-        found = SHARD_NAME.fullmatch(self.published_name)
-        assert found, self.published_name  # Partition.files lets no other pass
-        high, low = (ID_CHARACTERS.index(character) for character in found.group(2, 3))
-        return f"{found[1]}{high * len(ID_CHARACTERS) + low:04d}.tfrecord"
+        match = SHARD_NAME.fullmatch(self.published_name)
+        assert match, self.published_name  # checked by Partition.files
+        high, low = (ID_CHARACTERS.index(character) for character in match.group(2, 3))
+        return f"{match[1]}{high * len(ID_CHARACTERS) + low:04d}.tfrecord"
 
 
 @dataclass(frozen=True)
@@ -143,12 +143,12 @@ class Share:
         """Reads `X/Y`, or `X,Y` as the official downloader spells it.
 
         Raises:
-            InputError: neither, or not 1 <= X <= Y.
+            InputError: another form, or not 1 <= X <= Y.
         """
-        found = re.fullmatch(r"([0-9]{1,9})[/,]([0-9]{1,9})", text)
-        if not found or not 1 <= int(found[1]) <= int(found[2]):
+        match = re.fullmatch(r"([0-9]{1,9})[/,]([0-9]{1,9})", text)
+        if not match or not 1 <= int(match[1]) <= int(match[2]):
             raise InputError(f"--shard is {text!r}, expected X/Y with 1 <= X <= Y, say 1/100")
-        return cls(int(found[1]), int(found[2]))
+        return cls(int(match[1]), int(match[2]))
 
     def holds(self, file: PublishedFile) -> bool:
         """Whether a file belongs to this share: by the MD5 of its published name, as in the official downloader."""

@@ -1,4 +1,4 @@
-"""The report of a run: linked HTML pages that are read offline and load nothing."""
+"""The report of a run: linked HTML pages that work offline and load nothing."""
 
 from pathlib import Path
 from typing import Any
@@ -26,9 +26,9 @@ def write_report(settings: RunSettings, scores: RunScores, steps: list[StepRun],
 
     Args:
         settings: of the run.
-        scores: what it reached.
+        scores: of the run.
         steps: all steps of the finished run, with their artifacts.
-        out: the run's folder.
+        out: the run folder.
     """
     outputs = {step.name: step.outputs for step in steps}
     statistics = Statistics.read(outputs[Step.DATASET_STATISTICS]["statistics"])
@@ -58,11 +58,11 @@ def write_report(settings: RunSettings, scores: RunScores, steps: list[StepRun],
 
 
 def render_page(name: str, **content: Any) -> str:
-    """One of the pages that have a template here.
+    """Renders a page that has a template here.
 
     Args:
-        name: of the page and, with `.html`, of its template and its file.
-        **content: the template's variables and what run.html takes, see `page_templates`.
+        name: of the page; with `.html`, of its template and file.
+        **content: variables of the template and of run.html, see `page_templates`.
     """
     templates = page_templates(Path(__file__).parent)
     return templates.get_template(f"{name}.html").render(page=name, splits=SPLITS, **content)

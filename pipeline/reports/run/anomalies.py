@@ -1,4 +1,4 @@
-"""What ExampleValidator found wrong with the statistics, in words."""
+"""Anomalies that ExampleValidator found in the statistics, as text."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ from components.example_gen.splits import SPLITS
 
 @dataclass(frozen=True)
 class Anomaly:
-    """One finding: where, TFDV's name for it and what it measured; `feature` is empty for the whole split."""
+    """An anomaly: its place, TFDV's name for it and the measured value; `feature` is "" for the whole split."""
 
     split: str
     feature: str
@@ -21,23 +21,23 @@ class Anomaly:
 
 
 def read_anomalies(uri: str) -> list[Anomaly]:
-    """All findings of an ExampleAnomalies artifact, by split in their usual order, then by feature."""
+    """All anomalies in an ExampleAnomalies artifact, ordered by split and feature."""
     return [anomaly for split in SPLITS for anomaly in _of_split(uri, split)]
 
 
 def describe_anomalies(uri: str) -> list[str]:
-    """A line for each finding, say `test: num_frames: Out-of-range values: Unexpectedly large value: 400`."""
+    """A line for each anomaly, for example `test: num_frames: Out-of-range values: Unexpectedly large value: 400`."""
     return [str(anomaly) for anomaly in read_anomalies(uri)]
 
 
 def _of_split(uri: str, split: str) -> list[Anomaly]:
-    found = load_anomalies_binary(f"{uri}/Split-{split}/SchemaDiff.pb")
-    infos = sorted(found.anomaly_info.items())
-    if found.HasField("dataset_anomaly_info"):
-        infos.insert(0, ("", found.dataset_anomaly_info))
-    anomalies = [Anomaly(split, "", "No data", "the statistics hold no videos")] if found.data_missing else []
+    message = load_anomalies_binary(f"{uri}/Split-{split}/SchemaDiff.pb")
+    infos = sorted(message.anomaly_info.items())
+    if message.HasField("dataset_anomaly_info"):
+        infos.insert(0, ("", message.dataset_anomaly_info))
+    anomalies = [Anomaly(split, "", "No data", "the statistics hold no videos")] if message.data_missing else []
     for feature, info in infos:
-        # An info joins several reasons into one text; its own words serve only where there is no reason.
+        # An info joins its reasons into one text, which is used only if there are no reasons.
         for reason in info.reason or [info]:
             anomalies.append(Anomaly(split, feature, reason.short_description.rstrip("."), reason.description))
     return anomalies

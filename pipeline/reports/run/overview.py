@@ -1,4 +1,4 @@
-"""The first page: how good the model is, how that was measured, and what the run did."""
+"""The first page: scores and how they were measured, the verdict, and the steps of the run."""
 
 from typing import Any
 

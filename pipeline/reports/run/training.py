@@ -1,4 +1,4 @@
-"""The page about training: what each epoch reached, as curves and as numbers."""
+"""The page about training: loss and F1 of each epoch, as curves and as numbers."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,24 +10,24 @@ from matplotlib.ticker import MaxNLocator
 from components.pages.svg import COLOURS, TEXT, svg_plot
 from components.trainer.trainer import read_training_log
 
-# Inches: at 72 points each a little less than the narrowest page we draw for, so that letters keep their size there.
+# Inches: at 72 points each, just below the width of the narrowest page, so that letters are not scaled there.
 SIZE = (4.6, 2.6)
 
-# Above this many epochs, points hide the curve.
+# With more epochs, markers hide the curve.
 MARKED_EPOCHS = 30
 
 
 def training(model_uri: str) -> dict[str, Any]:
-    """The variables of training.html, from the log in Trainer's model."""
+    """The variables of training.html, from the training log in the model."""
     log = read_training_log(model_uri)
     epochs = log.epochs
     curves = {
-        "Loss": {"training": [row.loss for row in epochs], "validation": [row.val_loss for row in epochs]},
-        "F1": {"training": [row.f1 for row in epochs], "validation": [row.val_f1 for row in epochs]},
-        "Learning rate": {"after the epoch": [row.learning_rate for row in epochs]},
-        "Seconds": {"training and validation": [row.seconds for row in epochs]},
+        "Loss": {"training": [epoch.loss for epoch in epochs], "validation": [epoch.val_loss for epoch in epochs]},
+        "F1": {"training": [epoch.f1 for epoch in epochs], "validation": [epoch.val_f1 for epoch in epochs]},
+        "Learning rate": {"after the epoch": [epoch.learning_rate for epoch in epochs]},
+        "Seconds": {"training and validation": [epoch.seconds for epoch in epochs]},
     }
-    numbers = [row.epoch + 1 for row in epochs]
+    numbers = [epoch.epoch + 1 for epoch in epochs]
     best = numbers[log.best_epoch]
     plots = {title: plot(title, numbers, lines, best) for title, lines in curves.items()}
     return {"log": log, "best": best, "plots": plots}
@@ -37,9 +37,9 @@ def plot(title: str, epochs: Sequence[int], lines: Mapping[str, Sequence[float]]
     """Curves over the epochs.
 
     Args:
-        title: of the vertical axis.
+        title: of the plot.
         epochs: counted from 1.
-        lines: by name a value for each epoch.
+        lines: a value for each epoch, by the line's name.
         best: the epoch to mark.
     """
 
@@ -49,10 +49,10 @@ def plot(title: str, epochs: Sequence[int], lines: Mapping[str, Sequence[float]]
             axes.plot(epochs, values, color=colour, label=name, marker=marker, markersize=3, linewidth=1.5)
         axes.axvline(best, color=TEXT, linestyle="--", linewidth=1, alpha=0.6, label=f"best epoch ({best})")
         if title == "Loss" and min(min(values) for values in lines.values()) > 0:
-            axes.set_yscale("log")  # the first epoch's is often twenty times the others'
+            axes.set_yscale("log")  # the first epoch's loss is often twenty times that of the others
         axes.set_xlabel("epoch")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        # Beside the title, where no curve can run into it.
+        # Beside the title, where it overlaps no curve.
         axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=3, fontsize=8, handlelength=1.5, columnspacing=1)
 
     return svg_plot(title, f"{title} by epoch", SIZE, paint)

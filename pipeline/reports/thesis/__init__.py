@@ -1,4 +1,4 @@
-"""Runs beside the thesis' tables 4 to 15: report.html, report.md and report.csv."""
+"""Runs compared with the thesis' tables 4 to 15: report.html, report.md and report.csv."""
 
 import csv
 import io
@@ -16,7 +16,7 @@ from pipeline.reports.thesis.text import markdown
 
 
 def write_comparison(comparison: Comparison, out: Path) -> Path:
-    """Writes the three files into a folder; returns the path of report.html, which loads nothing."""
+    """Writes the three files into a folder; returns the path of report.html, which is self-contained."""
     out.mkdir(parents=True, exist_ok=True)
     page = out / "report.html"
     template = page_templates(Path(__file__).parent).get_template("comparison.html")
@@ -37,5 +37,5 @@ def _csv(records: list[dict[str, Any]]) -> str:
 
 
 def _heads(table: Table) -> list[tuple[str, list[Column]]]:
-    """Neighbouring columns by the head they share; an empty one is none."""
+    """Groups of neighbouring columns with the heading they share, "" for none."""
     return [(group, list(columns)) for group, columns in groupby(table.columns, lambda column: column.group)]

@@ -1,4 +1,4 @@
-"""Runs, their data and the tables they fill, and what a reader must know before comparing."""
+"""Runs, their data, the thesis' tables that they belong to, and caveats for the reader."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ READING = (
     "those of the best epoch, whose weights the model has; the training F1 was taken during that epoch, while the "
     "weights changed and with dropout on. The difference is our test F1 less the published one; the deviation over "
     "seeds is the standard deviation of a sample (n - 1).",
-    "The percentage beside a data set: its training videos as a share of those of the thesis.",
+    "The percentage beside a data set: its training videos as a share of the thesis'.",
     "Minutes an epoch and videos a second are medians over the epochs of a run: training videos, by a time that "
     "includes the validation after the epoch. The published minutes were measured on the thesis' own machine and data.",
 )
@@ -22,7 +22,7 @@ READING = (
 
 @dataclass(frozen=True)
 class Comparison:
-    """All that the report shows; `left_out` says by name which runs have not finished, and what they lack."""
+    """The content of the report; `left_out` has the names of unfinished runs, with what they lack."""
 
     results: Sequence[Result]
     data_sets: Sequence[DataSet]
@@ -31,12 +31,12 @@ class Comparison:
 
     @property
     def tables_without_run(self) -> list[int]:
-        """The thesis' tables that no run belongs to."""
+        """Numbers of the thesis' tables to which no run belongs."""
         return sorted(set(TITLES) - {table.number for table in self.tables})
 
     @property
     def remarks(self) -> list[str]:
-        """What a reader must know before comparing."""
+        """Caveats for the reader."""
         remarks = [f"Data {data.name}: {data.words}." for data in self.data_sets if data.synthetic or data.share < 1]
         if remarks:
             remarks.append("On such data lower scores than the published ones are no failed reproduction.")
@@ -49,7 +49,7 @@ class Comparison:
         return remarks
 
     def as_json(self) -> dict[str, Any]:
-        """What the tables hold, with numbers in full precision."""
+        """Content of the tables, with numbers in full precision."""
         lines = [line for table in self.tables for line in table.lines]
         return {
             "data": [vars(data) | {"words": data.words} for data in self.data_sets],
@@ -67,12 +67,12 @@ class Comparison:
 
 
 def compare(runs: Runs) -> Comparison:
-    """Puts runs beside what was published.
+    """Compares runs with the published results.
 
     Raises:
         InputError: the published values in the settings of a run are not valid.
     """
-    found = results(runs.finished)
-    data = {result.data.name: result.data for result in found}
+    compared = results(runs.finished)
+    data = {result.data.name: result.data for result in compared}
     names = sorted(data, key=lambda name: (len(name), name))
-    return Comparison(found, [data[name] for name in names], tables(found), runs.left_out)
+    return Comparison(compared, [data[name] for name in names], tables(compared), runs.left_out)

@@ -1,4 +1,4 @@
-"""The data sets of runs, in words: scores on a sample or on synthetic data are no failed reproduction."""
+"""The data sets of runs, and what scores on them can be compared with."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -20,11 +20,11 @@ THESIS_VIDEOS: Mapping[Level, Mapping[str, int]] = {
 
 @dataclass(frozen=True)
 class DataSet:
-    """Data that runs share, split the same way.
+    """Data and split that runs share.
 
     Attributes:
-        name: a letter.
-        videos: by split the fewest and the most of the runs; with another seed other files make a split.
+        name: a letter, or several equal ones after Z.
+        videos: by split, the least and the most of all runs; the files of a split depend on the seed.
     """
 
     name: str
@@ -37,18 +37,18 @@ class DataSet:
 
     @property
     def share(self) -> float:
-        """Training videos as a share of those of the thesis."""
+        """Training videos as a fraction of the thesis'."""
         return self.videos["train"][1] / THESIS_VIDEOS[self.level]["train"]
 
     @property
     def short(self) -> str:
-        """Name and kind, for the line of a run."""
+        """Name and kind, for a table line."""
         kind = "synthetic" if self.synthetic else percent(self.share) if self.share < 1 else "full size"
         return f"{self.name} ({kind})"
 
     @property
     def words(self) -> str:
-        """What the scores on these data can be compared with."""
+        """A sentence on what the scores on these data can be compared with."""
         most, published = self.videos["train"][1], THESIS_VIDEOS[self.level]["train"]
         if self.synthetic:
             return "synthetic data: generated, the scores say nothing about real videos"
@@ -63,15 +63,15 @@ class DataSet:
 
 
 def data_sets(runs: Iterable[Run]) -> dict[str, DataSet]:
-    """The data set of each run, by the run's name; real ones come first, then those with more videos."""
+    """The data set of each run, by the run's name; named in order: real before synthetic, more videos first."""
     groups: dict[tuple[Level, str, str, str, bool], list[Run]] = {}
     for run in runs:
         data = run.settings.data
         key = (run.settings.level, data.pattern, data.test_data, data.split, run.scores.synthetic)
         groups.setdefault(key, []).append(run)
-    found = []
+    entries = []
     for key, members in groups.items():
-        # An ensemble's training split is the validation split: its members saw the other one.
+        # An ensemble trains on the validation split; its members were trained on the training split.
         trained = [run for run in members if run.encoder != "ensemble"] or members
         counts = {
             "train": [run.train_videos for run in trained],
@@ -79,10 +79,10 @@ def data_sets(runs: Iterable[Run]) -> dict[str, DataSet]:
             "test": [run.scores.splits.test.videos for run in members],
         }
         videos = {split: (min(numbers), max(numbers)) for split, numbers in counts.items()}
-        found.append((key, videos, members))
-    found.sort(key=lambda item: (item[0][-1], -item[1]["train"][1], item[0]))
+        entries.append((key, videos, members))
+    entries.sort(key=lambda entry: (entry[0][-1], -entry[1]["train"][1], entry[0]))
     by_run = {}
-    for number, (key, videos, members) in enumerate(found):
+    for number, (key, videos, members) in enumerate(entries):
         # A to Z, then AA to ZZ.
         name = ascii_uppercase[number % 26] * (number // 26 + 1)
         for run in members:
@@ -91,5 +91,5 @@ def data_sets(runs: Iterable[Run]) -> dict[str, DataSet]:
 
 
 def percent(share: float) -> str:
-    """Three digits, never 100 % of what is less."""
+    """A percentage with three digits; below 1 never rounded up to 100 %."""
     return f"{min(100 * share, 99.9) if share < 1 else 100 * share:.3g} %"

@@ -1,4 +1,4 @@
-"""Runs as Kubeflow Pipelines tells them: the same, out of the logs of their Evaluators."""
+"""Runs on Kubeflow Pipelines, read from the logs of their Evaluators."""
 
 from pydantic import BaseModel, ValidationError
 
@@ -21,25 +21,25 @@ class _Result(BaseModel):
 
 
 def find_kubeflow_runs(connection: Connection, experiment: str) -> Runs:
-    """Reads the runs of one of KFP's experiments.
+    """Reads the runs of a KFP experiment.
 
     Args:
         connection: to the API.
-        experiment: of Kubeflow Pipelines.
+        experiment: name of the KFP experiment.
 
     Raises:
-        InputError: there is no such experiment, or a log is another release's.
+        InputError: there is no such experiment, or a log is of another release.
         ApiError: the API cannot be reached.
     """
     group = find_experiment(connection, experiment)
     if group is None:
         raise InputError(f"--kfp-experiment is {experiment!r}: {connection.endpoint} has no such experiment")
-    found = Runs()
+    runs_read = Runs()
     for listed in runs(connection, group):
         status = read_status(connection, listed.run_id)
         name = f"{status.name} ({status.run_id})"
         if status.state != "SUCCEEDED":
-            found.left_out[name] = f"is {status.state}"
+            runs_read.left_out[name] = f"is {status.state}"
             continue
         try:
             result = find_line(RESULT, read_log(connection, status.run_id, status.step(Step.EVALUATOR)))
@@ -47,14 +47,14 @@ def find_kubeflow_runs(connection: Connection, experiment: str) -> Runs:
             if error.status == 0:
                 raise
             result = {}
-        except InputError:  # taken from KFP's cache, so there is another run with this result
+        except InputError:  # cached by KFP, so another run has this result
             result = {}
         if not result:
-            found.left_out[name] = "has no log of its Evaluator (any more)"
+            runs_read.left_out[name] = "has no log of its Evaluator (any more)"
             continue
         try:
-            known = _Result.model_validate(result)
+            content = _Result.model_validate(result)
         except ValidationError as error:
             raise InputError(f"{name}: the log of its Evaluator: {explain(error, _Result)}") from None
-        found.finished.append(Run(name, known.settings, known.scores, known.training_log))
-    return found
+        runs_read.finished.append(Run(name, content.settings, content.scores, content.training_log))
+    return runs_read

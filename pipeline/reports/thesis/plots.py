@@ -1,4 +1,4 @@
-"""What the tables show at a glance: F1 by encoder, size, time, epoch, and on means of videos against frames."""
+"""Plots of the tables: F1 by encoder, size, time and epoch, and at the video level against the frame level."""
 
 import math
 from collections.abc import Callable, Iterable, Sequence
@@ -13,16 +13,16 @@ from components.pages.svg import COLOURS, TEXT, svg_plot
 from pipeline.experiments import catalogue
 from pipeline.reports.thesis.results import ENCODERS, Result, as_text, entry_settings
 
-# Inches of 72 points: letters of 9 points are 12 pixels high where two plots share a page of 1240.
+# Inches of 72 points: 9-point letters are 12 pixels high where two plots share a page 1240 pixels wide.
 WIDTH, HEIGHT = 6.2, 3.3
 
-# Inches that a line of text takes below a plot or beside it.
+# Height of a line of text in inches.
 LINE = 0.19
 
-# More curves than this are told apart by encoder only.
+# With more curves than this, colours stand for encoders instead of runs.
 NAMED_CURVES = len(COLOURS)
 
-# The markers of data sets A, B, ...; published values have none of these.
+# Markers of the data sets A, B, ...; published values have another one.
 MARKERS = "os^Dv<>p*h"
 PUBLISHED: dict[str, Any] = {"marker": "+", "markersize": 9, "markeredgewidth": 1.6, "linestyle": ""}
 
@@ -31,7 +31,7 @@ RECURRENT = ("LSTM", "GRU")
 
 @dataclass(frozen=True)
 class Plot:
-    """A plot, or the sentence that says why there is none."""
+    """A plot, or a sentence on why there is none."""
 
     title: str
     svg: Markup | None
@@ -68,7 +68,7 @@ def plots(results: Sequence[Result]) -> list[Plot]:
 
 
 def _by_encoder(results: Sequence[Result]) -> Plot:
-    """The best run of each encoder on each data set, beside what was published for the same experiment."""
+    """The best run of each encoder on each data set, with the published F1 of the same experiment."""
     title = "Test F1 by encoder, its best run"
     best: dict[tuple[str, str], Result] = {}
     for result in results:
@@ -106,7 +106,7 @@ def _by_encoder(results: Sequence[Result]) -> Plot:
 
 
 def _video_against_frame(results: Sequence[Result]) -> Plot:
-    """The models that table 4 trained on all videos and table 6 on those of a subset."""
+    """The models that the thesis trained on all videos (table 4) and on a subset (table 6)."""
     title = "Average of all videos (table 4), of 30 % of them (table 6)"
     by_table = {
         table: {
@@ -149,10 +149,10 @@ def _scatter(
     ours: Callable[[Result], float],
     published: Callable[[Result], float | None],
 ) -> Plot:
-    """Test F1 over a quantity of each run; a run and what was published for it have the colour of the encoder."""
+    """Test F1 over a quantity of each run, with the published values; colours stand for encoders."""
     shown = [result for result in results if ours(result) > 0]
     if not shown:
-        return Plot(title, None, f"No run tells {axis}.")
+        return Plot(title, None, f"No run has {axis}.")
 
     def paint(axes: Axes) -> None:
         reached = []
@@ -170,7 +170,7 @@ def _scatter(
         low, high = min(reached) / 2, max(reached) * 2
         axes.set_xlim(low, high)
         decades = math.log10(high / low)
-        # As many labels as have room beside each other.
+        # As many labels as fit beside each other.
         axes.xaxis.set_major_locator(LogLocator(subs=(1,) if decades > 3 else (1, 3) if decades > 1.6 else (1, 2, 5)))
         axes.xaxis.set_minor_locator(NullLocator())
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _short(value)))
@@ -182,7 +182,7 @@ def _scatter(
 
 
 def _curves(title: str, results: Sequence[Result], missing: str) -> Plot:
-    """Training F1 by epoch; few runs are told apart by name, many by encoder."""
+    """Training F1 by epoch; colours stand for runs if there are few, else for encoders."""
     if not results:
         return Plot(title, None, missing)
     named = len(results) <= NAMED_CURVES
@@ -212,13 +212,13 @@ def _curves(title: str, results: Sequence[Result], missing: str) -> Plot:
 
 
 def _label(result: Result, among: Iterable[Result]) -> str:
-    """The experiment, with whatever tells the run from others of the same experiment, and that settings changed."""
+    """The experiment, with data, seed and changed settings where runs differ in them."""
     among = list(among)
     parts = [result.experiment]
-    if len({other.data.name for other in among}) > 1 or result.data.synthetic:
+    if len({each.data.name for each in among}) > 1 or result.data.synthetic:
         parts.append(f"data {result.data.name}" + (" (synthetic)" if result.data.synthetic else ""))
-    same = {other.run.settings.seed for other in among if other.experiment == result.experiment}
-    if len(same) > 1:
+    seeds = {each.run.settings.seed for each in among if each.experiment == result.experiment}
+    if len(seeds) > 1:
         parts.append(f"seed {result.run.settings.seed}")
     if result.changes:
         parts.append("changed")
@@ -252,7 +252,7 @@ def _marker_legend(axes: Axes, results: Sequence[Result]) -> None:
 
 
 def _legend(axes: Axes, columns: int) -> None:
-    """Below the plot, where nothing can run into it."""
+    """Draws the legend below the plot, where it overlaps nothing."""
     axes.figure.legend(loc="outside lower left", ncols=columns, fontsize=8, handlelength=1.5, columnspacing=1.2)
 
 

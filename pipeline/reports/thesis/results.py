@@ -1,4 +1,4 @@
-"""A run beside what the thesis published for its experiment, as numbers."""
+"""A run and the published results of its experiment, as numbers."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from pipeline.reports.thesis.data_sets import DataSet, data_sets
 from pipeline.reports.thesis.runs import Run
 from pipeline.validation import explain
 
-# Settings that tell experiments apart, in words; a table shows those that vary in it, in this order.
+# Names of the settings by which experiments differ; a table shows those that vary in it, in this order.
 WORDS = {
     "level": "level",
     "model.encoder.name": "encoder",
@@ -47,13 +47,13 @@ ENCODERS = {
     "ensemble": "ensemble",
 }
 
-# Of these, less than the catalogue says makes a run shorter, not another experiment.
+# Less than the catalogue's value makes a run shorter, not another experiment.
 LIMITS = ("training.max_epochs", "training.max_hours")
 
 
 @dataclass(frozen=True)
 class Result:
-    """A run, its data, and the catalogue's entry of its experiment (None where that has none of this name)."""
+    """A run, its data, and the catalogue's entry of its experiment (None if the catalogue has none of that name)."""
 
     run: Run
     data: DataSet
@@ -67,7 +67,7 @@ class Result:
 
     @property
     def encoder(self) -> str:
-        """The encoder, as people write it."""
+        """The encoder's name as the thesis writes it."""
         return ENCODERS.get(self.run.encoder, self.run.encoder)
 
     @cached_property
@@ -78,7 +78,7 @@ class Result:
 
     @property
     def changes(self) -> list[str]:
-        """Settings that differ from the catalogue's, with both values. What an old run does not tell is no change."""
+        """Settings that differ from the catalogue's, with both values; keys that an old run lacks are ignored."""
         if self.entry is None:
             return []
         expected = entry_settings(self.entry)
@@ -92,17 +92,17 @@ class Result:
 
     @property
     def seconds(self) -> float:
-        """Wall time of an epoch with its validation, the median over epochs: the first one also compiles."""
+        """Seconds of an epoch with its validation: the median over epochs, as the first one also compiles."""
         return median(epoch.seconds for epoch in self.run.log.epochs)
 
     @property
     def videos_per_second(self) -> float | None:
-        """Training videos by the time of an epoch with its validation, the median over epochs."""
+        """Training videos per second of an epoch with its validation: the median over epochs."""
         speeds = [epoch.videos / epoch.seconds for epoch in self.run.log.epochs if epoch.seconds > 0]
         return median(speeds) if speeds else None
 
     def record(self) -> dict[str, Any]:
-        """Everything by machine-readable names in full precision: a line of report.csv."""
+        """All values under machine-readable names, in full precision: a line of report.csv."""
         published = self.published.model_dump() if self.published else {}
         splits, log = self.run.scores.splits, self.run.log
         return {
@@ -143,20 +143,20 @@ class Result:
 
 
 def results(runs: Iterable[Run]) -> list[Result]:
-    """Each run with its data and what was published, in the order of the catalogue, data sets and seeds."""
+    """Each run with its data and published results, ordered by catalogue, data set and seed."""
     runs = list(runs)
     data, entries = data_sets(runs), catalogue()
     order = {name: number for number, name in enumerate(entries)}
-    found = []
+    unordered = []
     for run in runs:
         entry = entries.get(run.settings.experiment)
-        found.append(Result(run, data[run.name], entry, entry.published if entry else _published(run)))
+        unordered.append(Result(run, data[run.name], entry, entry.published if entry else _published(run)))
 
     def place(result: Result) -> tuple[Any, ...]:
         known = order.get(result.experiment, len(order))
         return known, result.experiment, result.data.name, result.run.settings.seed, result.run.name
 
-    return sorted(found, key=place)
+    return sorted(unordered, key=place)
 
 
 def entry_settings(entry: Experiment) -> dict[str, Any]:
@@ -165,7 +165,7 @@ def entry_settings(entry: Experiment) -> dict[str, Any]:
 
 
 def as_text(value: Any) -> str:
-    """A setting as the thesis writes it: yes and no, 2304-1152, and 0 for no hidden layers."""
+    """A setting as the thesis writes it: yes or no, 2304-1152, 0 for no hidden layers."""
     if value is None or isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, (list, tuple)):
@@ -174,7 +174,7 @@ def as_text(value: Any) -> str:
 
 
 def _published(run: Run) -> Published | None:
-    """What settings.yaml says for an experiment of the user's own."""
+    """The published results in settings.yaml, for a user's own experiment."""
     if run.settings.published is None:
         return None
     try:

@@ -1,4 +1,4 @@
-"""Runs as their folders tell them: what was asked for, what it scored and how training went."""
+"""Runs read from their folders: settings, scores and training logs."""
 
 import json
 import os
@@ -18,7 +18,7 @@ from pipeline.validation import explain
 
 SETTINGS, TRAINING_LOG = "settings.yaml", "training_log.json"
 
-# A folder of runs may group them, say by data set.
+# Runs may lie in groups, for example by data set.
 DEPTH = 2
 
 
@@ -31,7 +31,7 @@ class RecordedData(BaseModel):
 
 
 class RecordedSettings(BaseModel):
-    """What a comparison needs of settings.yaml; settings that this version does not know are kept, not refused."""
+    """The part of settings.yaml that a comparison needs; keys that this version does not know are kept."""
 
     experiment: str
     level: Level
@@ -44,7 +44,7 @@ class RecordedSettings(BaseModel):
 
 @dataclass(frozen=True)
 class Run:
-    """A finished run; `name` tells a reader where it is."""
+    """A finished run; `name` is its place for the reader."""
 
     name: str
     settings: RecordedSettings
@@ -53,28 +53,28 @@ class Run:
 
     @property
     def train_videos(self) -> int:
-        """Videos of the training split; an epoch that ran out of time has fewer."""
+        """Videos of the training split: the most of all epochs, as one that ran out of time has fewer."""
         return max(epoch.videos for epoch in self.log.epochs)
 
     @property
     def encoder(self) -> str:
-        """The name of the encoder, empty where the settings have none."""
+        """The name of the encoder, "" where the settings have none."""
         return str(self.settings.model.get("encoder", {}).get("name", ""))
 
 
 @dataclass(frozen=True)
 class Runs:
-    """All runs found; `left_out` says by name what an unfinished one lacks."""
+    """Finished runs; `left_out` has the names of the others, with the reason."""
 
     finished: list[Run] = field(default_factory=list)
     left_out: dict[str, str] = field(default_factory=dict)
 
 
 def find_runs(paths: Iterable[Path]) -> Runs:
-    """Reads run folders, and those in folders of runs.
+    """Reads run folders and folders of runs.
 
     Raises:
-        InputError: a path has no finished run in it, or a file of one cannot be read; names it.
+        InputError: a path holds no finished run, or a file of a run cannot be read.
     """
     runs = Runs()
     seen: set[Path] = set()
@@ -117,7 +117,7 @@ def read_run(folder: Path) -> Run:
 
 
 def _run_folders(path: Path, depth: int) -> Iterator[Path]:
-    """The run folders at or below a path, in the order of their names; nothing is looked for inside a run."""
+    """The run folders at or below a path, in the order of their names; run folders are not searched."""
     if (path / SETTINGS).is_file() or (path / SCORES_FILE).is_file():
         yield path
     elif depth:
@@ -151,7 +151,7 @@ def _text(path: Path) -> str:
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}") from None
     except UnicodeDecodeError as error:
-        raise InputError(f"{path}: byte {error.start} is no UTF-8 text") from None
+        raise InputError(f"{path}: byte {error.start} is not UTF-8 text") from None
 
 
 def _first(error: ValidationError) -> str:

@@ -1,4 +1,4 @@
-"""The thesis' tables 4 to 15 with our runs beside them; cells hold numbers until they are shown."""
+"""The thesis' tables 4 to 15 with our runs; cells hold numbers until they are shown."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ OTHER = "Other experiments"
 
 
 class Spread(NamedTuple):
-    """Mean and standard deviation (of a sample, n - 1) over seeds."""
+    """Mean and sample standard deviation (n - 1) over seeds."""
 
     mean: float
     deviation: float
@@ -35,7 +35,7 @@ class Spread(NamedTuple):
 
 @dataclass(frozen=True)
 class Column:
-    """A column: its key in `Line.values`, the head it shares with its neighbours, its own, how it shows a value."""
+    """A column: its key in `Line.values`, the heading it shares with neighbours, its own, and the format of values."""
 
     key: str
     group: str
@@ -46,11 +46,11 @@ class Column:
 
 @dataclass(frozen=True)
 class Line:
-    """A line of a table: a run, the mean over seeds of the runs above it, or a row of the thesis that was not run.
+    """A table line: a run, the mean over seeds of the runs above it, or a row of the thesis that was not run.
 
     Attributes:
         data: the name of the data set.
-        values: by column; what is not there has an empty cell.
+        values: by column; a missing one makes an empty cell.
         remarks: the settings that the run changed.
     """
 
@@ -63,7 +63,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Table:
-    """A table; `number` is the thesis', None for runs of other experiments."""
+    """A table; `number` is that of the thesis, None for runs of other experiments."""
 
     number: int | None
     name: str
@@ -76,13 +76,13 @@ class Table:
         return self.name if self.number is None else f"Table {self.number}: {self.name}"
 
     def cells(self, line: Line) -> list[str]:
-        """A line as text, a cell for each column."""
+        """The cells of a line as text."""
         return [_shown(column, line.values.get(column.key)) for column in self.columns]
 
 
 def tables(results: Sequence[Result]) -> list[Table]:
-    """The thesis' tables that have a run, in its order, then the other experiments."""
-    found = []
+    """The thesis' tables that have a run, in its order, then a table of other experiments."""
+    filled = []
     for number, name in TITLES.items():
         entries = [entry for entry in catalogue().values() if entry.published and entry.published.table == number]
         members = [result for result in results if result.entry in entries]
@@ -90,13 +90,13 @@ def tables(results: Sequence[Result]) -> list[Table]:
             rows = [(entry, [result for result in members if result.entry == entry]) for entry in entries]
             lines = [line for entry, runs in rows for line in (_lines(runs) if runs else [_not_run(entry)])]
             varying = _varying([entry_settings(entry) for entry in entries])
-            found.append(_table(number, name, varying, lines))
+            filled.append(_table(number, name, varying, lines))
     others = [result for result in results if not is_thesis_row(result)]
     if others:
         names = dict.fromkeys(result.experiment for result in others)
         lines = [line for name in names for line in _lines([run for run in others if run.experiment == name])]
-        found.append(_table(None, OTHER, _varying([result.settings for result in others]), lines))
-    return found
+        filled.append(_table(None, OTHER, _varying([result.settings for result in others]), lines))
+    return filled
 
 
 def is_thesis_row(result: Result) -> bool:
@@ -105,14 +105,16 @@ def is_thesis_row(result: Result) -> bool:
 
 
 def _varying(settings: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The settings to show, in the order of WORDS: those that differ, or where none does the encoder's sizes."""
-    varying = [key for key in WORDS if len({as_text(one[key]) if key in one else None for one in settings}) > 1]
+    """The settings to show, in the order of WORDS: those that differ, or the encoder's sizes if none does."""
+    varying = [
+        key for key in WORDS if len({as_text(values[key]) if key in values else None for values in settings}) > 1
+    ]
     sizes = [key for key in WORDS if key.startswith("model.encoder.") and key != "model.encoder.name"]
     return varying or [key for key in sizes if key in settings[0]]
 
 
 def _table(number: int | None, name: str, varying: Iterable[str], lines: Sequence[Line]) -> Table:
-    # Nothing but table 15 has published precision and recall, and experiments of ours have nothing published.
+    # Only table 15 has published precision and recall, and our own experiments have no published results.
     empty = {column.key for column in RESULTS if all(line.values.get(column.key) is None for line in lines)}
     if "precision_published" in empty:
         empty |= {"precision", "recall"}
@@ -127,7 +129,7 @@ def _table(number: int | None, name: str, varying: Iterable[str], lines: Sequenc
 
 
 def _lines(results: Sequence[Result]) -> list[Line]:
-    """The runs of one experiment; the mean follows runs of several seeds that are the same in all else."""
+    """The runs of one experiment; the mean follows runs that differ only in their seeds."""
     groups: dict[str, list[Result]] = {}
     for result in results:
         groups.setdefault(repr((result.data.name, sorted(result.settings.items()))), []).append(result)
@@ -178,7 +180,7 @@ def _shown(column: Column, value: Any) -> str:
 
 
 def _amount(value: float) -> str:
-    """Three digits or more: 0.0123, 1.23, 123, 12,345."""
+    """At least three digits: 0.0123, 1.23, 123, 12,345."""
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 

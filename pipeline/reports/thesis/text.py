@@ -16,7 +16,7 @@ SHORT = ("seed", "f1_test_published", "f1_test", "f1_test_difference")
 
 
 def markdown(comparison: Comparison) -> str:
-    """The data, the tables and how to read them."""
+    """The data, the tables and how to read them, in Markdown."""
     blocks = ["# Runs and the thesis", "## Data", *(_escaped(remark) for remark in comparison.remarks)]
     header = ["", "data", "test data", "level", "split", *SPLITS, "what it is"]
     rows = []
@@ -33,7 +33,7 @@ def markdown(comparison: Comparison) -> str:
 
 
 def print_comparison(comparison: Comparison, console: Console) -> None:
-    """Prints the test scores of all runs, 80 columns wide or less, and what a reader must know of them."""
+    """Prints the test scores of all runs in at most 80 columns, and the caveats."""
     grid = ConsoleTable(Column("experiment", overflow="fold"), "data", box=None, pad_edge=False)
     for head in ("seed", "thesis F1", "test F1", "difference"):
         grid.add_column(head, justify="right", no_wrap=True)
@@ -63,12 +63,12 @@ def _table(table: Table) -> str:
 
 
 def _grid(header: Sequence[str], rows: Iterable[Sequence[str]], numbers: set[int]) -> str:
-    """A table of GitHub's Markdown; the columns of numbers are aligned right."""
+    """A table in GitHub's Markdown; columns of numbers are right-aligned."""
     rule = ["---:" if place in numbers else "---" for place in range(len(header))]
     lines = [header, rule, *([_escaped(cell) for cell in row] for row in rows)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def _escaped(text: str) -> str:
-    """Text that no Markdown reader takes for markup, on one line."""
+    """Text on one line, with Markdown characters escaped."""
     return re.sub(r"([\\`*\[\]<>|~])", r"\\\1", " ".join(text.split()))

@@ -50,7 +50,7 @@ def refusal(yt8m):
     return refused
 
 
-def test_a_folder_that_exists_is_taken_as_it_is(data, videos):
+def test_a_folder_whose_name_is_a_pattern_is_taken_literally(data, videos):
     data.rename("yt8m [2018] *?")
     shutil.copytree("yt8m [2018] *?", "sets {1,2}/span-2")
     shutil.copytree("yt8m [2018] *?", "sets {1,2}/span-3")
@@ -67,7 +67,7 @@ def test_links_are_followed(data, videos):
     assert names(find_files("links/*/*.tfrecord")) == SHARDS
 
 
-def test_what_is_no_file_is_refused_and_not_waited_for(data, refusal):
+def test_what_is_not_a_file_is_refused_without_waiting(data, refusal):
     os.mkfifo("data/pipe.tfrecord")
     for pattern in ("data", "data/*", "data/pipe.tfrecord"):
         assert "data/pipe.tfrecord' is a pipe, expected a file" in refusal(pattern)
@@ -97,12 +97,12 @@ def test_links_to_nothing_and_in_circles_are_refused(data, refusal):
     assert "data/self.tfrecord' links to 'self.tfrecord': Too many levels of symbolic links" in refusal("data/self*")
 
 
-def test_a_file_that_two_names_lead_to_is_refused(data, refusal):
+def test_a_file_with_two_names_is_refused(data, refusal):
     os.symlink("a.tfrecord", "data/z.tfrecord")
     assert "data/a.tfrecord' and '" in (line := refusal("data")) and "data/z.tfrecord' are the same file" in line
 
 
-def test_what_may_not_be_read_is_refused(data, refusal, monkeypatch):
+def test_files_without_permission_to_read_are_refused(data, refusal, monkeypatch):
     # Root may read everything: here it is the system's answers that count.
     names, access = os.listdir, os.access
 
@@ -135,7 +135,7 @@ def test_other_names_of_shards(data, name):
     assert names(find_files("data")) == ["a.tfrecord", "c.tfrecord", name]
 
 
-def test_what_nobody_means_is_left_out(data, videos):
+def test_hidden_and_unrelated_files_are_left_out(data, videos):
     for name in (
         "._a.tfrecord",
         ".a.tfrecord.part",
@@ -152,7 +152,7 @@ def test_what_nobody_means_is_left_out(data, videos):
     assert names(find_files("data/*")) == names(find_files("data/**")) == SHARDS
 
 
-def test_a_hidden_folder_that_is_named_is_taken(data, videos):
+def test_a_hidden_folder_that_is_named_is_read(data, videos):
     os.makedirs(".cache/_x")
     data.rename(".cache/_x/data")
     assert names(find_files(".cache/_x/data")) == names(find_files(".cache/_*/*/*")) == SHARDS
@@ -167,13 +167,13 @@ def test_tfrecords_that_a_folder_would_leave_out_are_refused(data, refusal):
     assert len(find_files("data/*").files) == 3
 
 
-def test_a_folder_without_shards_says_what_it_holds(data, refusal):
+def test_the_error_for_a_folder_without_shards_lists_its_content(data, refusal):
     for shard in SHARDS:
         os.remove(f"data/{shard}")
     assert "data': the folder holds 'vocabulary.csv', expected *.tfrecord, *.tfrecords" in refusal("data")
 
 
-def test_the_newest_span_without_companions(data, videos):
+def test_the_newest_span_is_read_alone(data, videos):
     data.rename("span-7")
     shutil.copytree("span-7", "span-12")
     assert videos("span-{SPAN}/*") == 6
@@ -198,7 +198,7 @@ def classes(answer):
     return len(json.loads(answer.out)["splits"]["train"]["label_frequency"])
 
 
-def test_the_vocabulary_of_a_folder_whose_shards_lie_deeper(data, yt8m):
+def test_the_vocabulary_of_a_folder_with_shards_in_subfolders(data, yt8m):
     os.mkdir("data/deep")
     for shard in SHARDS:
         os.rename(f"data/{shard}", f"data/deep/{shard}")
@@ -209,7 +209,7 @@ VOCABULARIES = {
     b"": "is empty, expected the columns Index and Name",
     b"Index;Name\n0;a\n": "has columns ['Index;Name'], expected Index and Name, separated by commas, not by ';'",
     "Index,Name\n0,a\n1,b\n".encode("utf-16"): "is UTF-16 text, expected UTF-8",
-    b"Index,Name\n0,a\n1,caf\xe9\n": "line 3: byte 0xe9 is no UTF-8 text",
+    b"Index,Name\n0,a\n1,caf\xe9\n": "line 3: byte 0xe9 is not UTF-8 text",
     b"Index,Name\n0,a\n1,b\0c\n": "line 3: holds a zero byte",
     b"Index,Name\n0,a\n1,Tom, Jerry\n": "line 3: has 3 values, the header 2 columns",
     b"Index,Name\n0,a\n1\n": "line 3: has 1 values, the header 2 columns",
@@ -229,7 +229,7 @@ def test_a_vocabulary_that_cannot_be_used_is_named_with_its_line(data, refusal, 
     assert line.startswith(f"error: vocabulary {data}/vocabulary.csv") and VOCABULARIES[content] in line
 
 
-def test_what_is_no_vocabulary_file_is_refused(data, refusal):
+def test_what_is_not_a_vocabulary_file_is_refused(data, refusal):
     os.mkfifo("pipe.csv")
     assert "pipe.csv' is a pipe, expected a file" in refusal("data", "--vocabulary", "pipe.csv")
     assert "data' is a folder, expected a file" in refusal("data", "--vocabulary", "data")
@@ -241,7 +241,7 @@ def test_long_fields_other_cases_and_blank_rows_are_read(data, yt8m):
     assert classes(yt8m("stats", "--data", "data", "--split", "id:1/1/1", "--json")) == 2
 
 
-def test_what_a_run_has_written_beside_the_shards_is_no_data(data, write_shard, video_record):
+def test_files_that_a_run_has_written_beside_the_shards_are_not_data(data, write_shard, video_record):
     for folder in ("x/pipeline_root/ExampleGen/examples/1/Split-train", "x/logs/train", "x/checkpoints"):
         write_shard(data / folder / "data_tfrecord-00000-of-00001", [video_record()])
         write_shard(data / folder / "events.out.tfevents.1.host.2.0.v2", [b"x"])
@@ -251,7 +251,7 @@ def test_what_a_run_has_written_beside_the_shards_is_no_data(data, write_shard, 
     assert names(find_files("data/x")) == ["a.tfrecord"]
 
 
-def test_the_folder_above_a_link_is_that_of_its_target(data, videos):
+def test_the_parent_of_a_link_is_the_parent_of_its_target(data, videos):
     os.makedirs("other/place")
     os.symlink("other/place", "link")
     shutil.copytree("data", "other/data")

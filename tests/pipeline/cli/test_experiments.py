@@ -59,7 +59,7 @@ def test_the_command_of_an_experiment_can_be_copied_into_a_shell(yt8m, tmp_path,
     assert shlex.split(shown["command"])[6:] == options
 
 
-def test_an_experiment_of_ones_own_is_found_by_run_and_show(yt8m, tmp_path, monkeypatch):
+def test_run_and_show_know_experiments_of_a_users_file(yt8m, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine.yaml").write_text("mine: {base: netvlad-8, model: {hidden_units: [3]}}")
     shown = yt8m("experiments", "show", "mine", "--experiment-file", "mine.yaml").out

@@ -52,7 +52,7 @@ def begun(body: str, **options: object) -> Iterator[subprocess.Popen[str]]:
     ("number", "name", "code"),
     [(signal.SIGINT, "Ctrl-C", 130), (signal.SIGTERM, "SIGTERM", 143), (signal.SIGHUP, "SIGHUP", 129)],
 )
-def test_a_signal_is_acknowledged_and_the_last_line_says_what_is_kept(number: int, name: str, code: int) -> None:
+def test_a_signal_is_acknowledged_and_the_last_line_reports_what_is_kept(number: int, name: str, code: int) -> None:
     with begun("wait()") as process:
         process.send_signal(number)
         _, words = process.communicate(timeout=LONG)
@@ -60,7 +60,7 @@ def test_a_signal_is_acknowledged_and_the_last_line_says_what_is_kept(number: in
     assert process.returncode == code
 
 
-def test_code_that_swallows_the_exit_is_ended_all_the_same() -> None:
+def test_code_that_catches_the_exit_is_ended_too() -> None:
     body = "while True:\n    try:\n        wait()\n    except BaseException:\n        pass"
     with begun(body) as process:
         process.send_signal(signal.SIGTERM)
@@ -75,7 +75,7 @@ def test_the_block_is_unwound() -> None:
     assert printed == "unwound\n"
 
 
-def test_processes_that_it_has_started_end_too() -> None:
+def test_child_processes_end_too() -> None:
     body = "p = multiprocessing.get_context('fork').Process(target=child)\np.start()\nwait()"
     with begun(body) as process:
         [child] = psutil.Process(process.pid).children()
@@ -84,7 +84,7 @@ def test_processes_that_it_has_started_end_too() -> None:
     assert not child.is_running() or child.status() == psutil.STATUS_ZOMBIE
 
 
-def test_a_signal_to_a_forked_child_is_the_childs_alone() -> None:
+def test_a_signal_to_a_forked_child_ends_only_the_child() -> None:
     body = "p = multiprocessing.get_context('fork').Process(target=child)\np.start()\nwait()"
     with begun(body) as process:
         [child] = psutil.Process(process.pid).children()
@@ -95,14 +95,14 @@ def test_a_signal_to_a_forked_child_is_the_childs_alone() -> None:
         assert process.poll() is None
 
 
-def test_a_job_that_ignores_a_signal_goes_on_ignoring_it() -> None:
+def test_a_job_that_ignores_a_signal_keeps_ignoring_it() -> None:
     with begun("wait()", preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN)) as process:
         process.send_signal(signal.SIGHUP)
         time.sleep(0.2)
         assert process.poll() is None
 
 
-def test_a_training_is_left_to_end_its_step_and_a_second_signal_ends_it_at_once() -> None:
+def test_a_training_ends_after_its_step_and_a_second_signal_ends_it_at_once() -> None:
     body = (
         "from models.training.stopping import deferred_signals\nwith deferred_signals() as stop:\n"
         "    print('begun', flush=True)\n    while not stop:\n        time.sleep(0.01)\n"

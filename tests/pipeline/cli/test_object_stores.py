@@ -92,7 +92,7 @@ SET_KEYS = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
         ({}, "s3://", "is 's3://', expected a local path"),
     ],
 )
-def test_a_store_that_cannot_be_asked(yt8m, variables, monkeypatch, values, path, message):
+def test_a_store_that_cannot_be_reached(yt8m, variables, monkeypatch, values, path, message):
     monkeypatch.setattr(object_stores, "_CONNECT", 0.1)  # Google's client tries again for twice as long
     variables(**values)
     answer = yt8m("stats", "--data", path)
@@ -114,7 +114,7 @@ S3_ERROR = "<?xml version='1.0' encoding='UTF-8'?><Error><Code>{}</Code><Message
         (200, "<html>MinIO Console</html>", "cannot be listed (it does not answer as S3 does)"),
     ],
 )
-def test_what_an_s3_store_answers(yt8m, variables, store, monkeypatch, status, body, message):
+def test_errors_of_an_s3_store(yt8m, variables, store, monkeypatch, status, body, message):
     monkeypatch.setattr(Store, "status", status)
     monkeypatch.setattr(Store, "body", body.encode())
     variables(AWS_ENDPOINT_URL=store, **KEYS)
@@ -141,7 +141,7 @@ def gs_error(status, text):
         ),
     ],
 )
-def test_what_googles_store_answers(yt8m, variables, store, monkeypatch, status, text, message):
+def test_errors_of_googles_store(yt8m, variables, store, monkeypatch, status, text, message):
     monkeypatch.setattr(Store, "status", status)
     monkeypatch.setattr(Store, "body", gs_error(status, text).encode())
     variables(STORAGE_EMULATOR_HOST=store)
@@ -150,7 +150,7 @@ def test_what_googles_store_answers(yt8m, variables, store, monkeypatch, status,
     assert f"gs://b: {store} (STORAGE_EMULATOR_HOST) {message}" in answer.err
 
 
-def test_while_a_store_does_not_answer_a_line_says_what_is_waited_for(yt8m, variables, monkeypatch):
+def test_a_store_that_does_not_answer_is_named_while_the_command_waits(yt8m, variables, monkeypatch):
     monkeypatch.setattr(object_stores, "_QUIET", 0.1)
     monkeypatch.setattr(object_stores, "_LONGEST", 0.5)
     with socket.create_server(("127.0.0.1", 0)) as server:
@@ -164,7 +164,7 @@ def test_while_a_store_does_not_answer_a_line_says_what_is_waited_for(yt8m, vari
     ]
 
 
-def test_every_path_in_a_store_is_asked_for(yt8m, variables, means, monkeypatch):
+def test_every_path_in_a_store_is_checked(yt8m, variables, means, monkeypatch):
     monkeypatch.setattr(object_stores, "_CONNECT", 0.1)
     variables(AWS_ENDPOINT_URL=REFUSED, **KEYS)
     unreachable = f"s3://b: {REFUSED} (AWS_ENDPOINT_URL) cannot be reached"

@@ -95,7 +95,7 @@ def test_the_lists_of_experiments_load_no_slow_library(answers):
         assert (code, loaded) == (0, []) and "netvlad" in words, command
 
 
-def test_a_mistake_is_said_in_words_with_exit_code_2_and_loads_no_slow_library(answers, tmp_path):
+def test_a_mistake_is_one_line_with_exit_code_2_and_loads_no_slow_library(answers, tmp_path):
     (tmp_path / "file").touch()
     given = [command.split() for command, _ in MISTAKES]
     for (command, message), (code, words, loaded) in zip(MISTAKES, answers(given), strict=True):
@@ -104,7 +104,7 @@ def test_a_mistake_is_said_in_words_with_exit_code_2_and_loads_no_slow_library(a
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
-def test_data_that_is_not_there_is_one_line_whatever_libraries_say_when_they_start(tmp_path):
+def test_missing_data_is_one_line_whatever_libraries_log_when_they_start(tmp_path):
     command = [Path(sys.executable).with_name("yt8m"), "run", "--data", "nowhere", "--experiment", "netvlad-8"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (2, "")

@@ -97,7 +97,9 @@ def test_labels_that_differ_between_splits_are_named(tested):
     assert '<td class="number">100.000%</td><td class="number">0.000%</td>' in page  # label 5, in the test split only
 
 
-def test_bad_records_and_repeated_ids_are_counted_and_named(shards, tmp_path, write_shard, video_record, frame_record):
+def test_rejected_records_and_repeated_ids_are_counted_and_named(
+    shards, tmp_path, write_shard, video_record, frame_record
+):
     bad = [
         video_record("bad0", [6]),
         frame_record("bad1"),
@@ -144,9 +146,7 @@ def test_splits_without_videos_are_shown_as_empty_and_synthetic_data_are_called_
         (["--data", "data", "--out", "data/vocabulary.csv"], "--out is 'data/vocabulary.csv': File exists, expected a"),
     ],
 )
-def test_a_mistake_is_said_in_one_line(
-    yt8m, shards, tmp_path, monkeypatch, arguments, message, write_shard, frame_record
-):
+def test_a_mistake_is_one_line(yt8m, shards, tmp_path, monkeypatch, arguments, message, write_shard, frame_record):
     (tmp_path / "data").symlink_to(shards)
     write_shard(tmp_path / "frames" / "a.tfrecord", [frame_record()])
     write_shard(tmp_path / "bad" / "a.tfrecord", [frame_record(labels=[])])

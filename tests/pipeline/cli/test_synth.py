@@ -40,7 +40,7 @@ def test_synth_writes_a_data_set_with_its_vocabulary_and_oracle(synth, tmp_path,
     assert len((tmp_path / "data" / "vocabulary.csv").read_text().splitlines()) == 6
 
 
-def test_a_killed_one_is_no_data_set_and_the_same_command_completes_it(synth, yt8m, tmp_path):
+def test_a_killed_command_leaves_no_data_set_and_can_be_repeated(synth, yt8m, tmp_path):
     out, asked = tmp_path / "data", ("--level", "video", "--videos", 100, "--labels", 5)
     program = "from pipeline.cli import main; main()"
     with subprocess.Popen([sys.executable, "-c", program, "synth", *map(str, asked), str(out)]) as process:
@@ -57,7 +57,7 @@ def test_a_killed_one_is_no_data_set_and_the_same_command_completes_it(synth, yt
     assert files(out) == files(tmp_path / "unbroken")
 
 
-def test_what_describes_the_shards_is_there_before_them(synth, tmp_path, monkeypatch):
+def test_the_files_that_describe_the_shards_are_there_before_them(synth, tmp_path, monkeypatch):
     names, rename = [], Path.rename
 
     def see(path, target):
@@ -70,7 +70,7 @@ def test_what_describes_the_shards_is_there_before_them(synth, tmp_path, monkeyp
 
 
 @pytest.mark.parametrize("published", range(13))
-def test_one_that_was_killed_while_the_files_got_their_names_is_completed(synth, unbroken, tmp_path, published):
+def test_a_command_killed_while_it_renames_files_is_completed_by_the_next(synth, unbroken, tmp_path, published):
     whole = tmp_path / ".whole"
     whole.mkdir()
     # In the order of the names' appearance.
@@ -84,14 +84,14 @@ def test_one_that_was_killed_while_the_files_got_their_names_is_completed(synth,
     assert files(tmp_path) == unbroken
 
 
-def test_what_a_killed_one_left_does_not_keep_another_from_the_folder(synth, unbroken, tmp_path):
+def test_leftovers_of_a_killed_command_do_not_block_the_folder(synth, unbroken, tmp_path):
     (tmp_path / ".unfinished").mkdir()
     (tmp_path / ".unfinished" / "train0000.tfrecord.partial").write_bytes(b"half")
     assert synth(tmp_path).code == 0
     assert files(tmp_path) == unbroken
 
 
-def test_a_finished_one_is_left_as_it_is(synth, unbroken, tmp_path):
+def test_a_finished_data_set_is_left_unchanged(synth, unbroken, tmp_path):
     assert synth(tmp_path).code == 0
     (tmp_path / "notes.txt").write_text("mine")
     states = {path: path.stat() for path in tmp_path.iterdir()}
@@ -104,7 +104,7 @@ def test_a_finished_one_is_left_as_it_is(synth, unbroken, tmp_path):
     assert synth(tmp_path).code == 2
 
 
-def test_files_of_ones_own_are_never_touched(synth, tmp_path):
+def test_files_of_the_user_are_never_touched(synth, tmp_path):
     (tmp_path / ".unfinished").mkdir()
     (tmp_path / ".unfinished" / "train0000.tfrecord.partial").write_bytes(b"half")
     for name in ("notes.txt", "train0000.tfrecord", "oracle.json"):
@@ -125,7 +125,7 @@ with locked(Path(sys.argv[1])):
 """
 
 
-def test_two_at_once_do_not_mix(synth, tmp_path):
+def test_two_commands_at_once_do_not_mix(synth, tmp_path):
     with subprocess.Popen(
         [sys.executable, "-c", HOLD, tmp_path], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as other:
@@ -136,7 +136,7 @@ def test_two_at_once_do_not_mix(synth, tmp_path):
 
 
 @pytest.mark.parametrize("out", ["new", "."])
-def test_an_interrupted_one_leaves_nothing(tmp_path, out):
+def test_an_interrupted_command_leaves_nothing(tmp_path, out):
     program = (
         "import os, signal, sys\nfrom pipeline.data import synthetic_data\nfrom pipeline.cli import main\n"
         "synthetic_data._write_vocabulary = lambda *_: os.kill(os.getpid(), signal.SIGINT)\n"

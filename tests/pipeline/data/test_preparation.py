@@ -6,6 +6,6 @@ from pipeline.data.preparation import beam_args
 from pipeline.settings import BeamSettings
 
 
-def test_tfx_does_not_pack_itself_for_workers_that_need_no_package():
+def test_tfx_does_not_package_itself_for_workers_that_need_no_package():
     arguments = beam_args(BeamSettings())
     assert make_beam_dependency_flags(arguments) == arguments

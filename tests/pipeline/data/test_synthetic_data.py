@@ -184,7 +184,7 @@ def test_the_vocabulary_counts_the_videos_of_the_train_shards(folders: dict[Leve
     assert all(row["Name"] == f"Synthetic label {row['Index']}" for row in rows)
 
 
-def test_the_oracle_file_says_what_it_is_and_what_was_measured(folders: dict[Level, Path]) -> None:
+def test_the_oracle_file_describes_the_data_and_the_oracles_scores(folders: dict[Level, Path]) -> None:
     frame, video = (json.loads((folders[level] / "oracle.json").read_text()) for level in ("frame", "video"))
     assert frame["oracle"] == video["oracle"]
     assert frame["synthetic"] is True
@@ -262,7 +262,7 @@ def test_too_little_disk_space_is_refused(
     assert not (tmp_path / "out").exists()
 
 
-def test_the_disk_space_asked_for_is_what_records_take(folders: dict[Level, Path]) -> None:
+def test_the_required_disk_space_is_the_size_of_the_records(folders: dict[Level, Path]) -> None:
     seconds = sum(len(World(LABELS).draw(SEED, index).frames) for index in range(VIDEOS))
     written = sum(map(len, records_of(folders["frame"])))
     assert written * 230 / seconds == pytest.approx(RECORD_BYTES["frame"], rel=0.01)

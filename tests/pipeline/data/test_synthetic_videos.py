@@ -162,7 +162,7 @@ def test_the_oracle_knows_what_each_change_of_the_answer_gains(
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
 
 
-def test_the_oracle_answers_the_most_probable_of_all_sets(small_world: World, small_oracle: Oracle) -> None:
+def test_the_oracle_predicts_the_most_probable_of_all_sets(small_world: World, small_oracle: Oracle) -> None:
     sets = [chosen for count in range(1, 8) for chosen in itertools.combinations(range(7), count)]
     priors = {chosen: log_prior(small_world, chosen) for chosen in sets}
     same = 0

@@ -13,7 +13,7 @@ def test_a_vocabulary_beside_the_shards_is_found(tmp_path):
     assert find_vocabulary(DataSettings(pattern=str(tmp_path))).names == ("a", "b")
 
 
-def test_a_vocabulary_given_wins(tmp_path):
+def test_the_vocabulary_of_the_settings_wins(tmp_path):
     (tmp_path / "vocabulary.csv").write_text("Index,Name\n0,a\n")
     (tmp_path / "mine.csv").write_text("Index,Name\n0,mine\n")
     assert find_vocabulary(DataSettings(pattern=str(tmp_path), vocabulary=str(tmp_path / "mine.csv"))).names == (
@@ -26,6 +26,6 @@ def test_without_a_vocabulary_the_ids_are_the_names(tmp_path):
     assert find_vocabulary(DataSettings(pattern=str(tmp_path), classes=3)).names == ("0", "1", "2")
 
 
-def test_a_vocabulary_that_is_not_there_is_named(tmp_path):
+def test_a_missing_vocabulary_is_named(tmp_path):
     with pytest.raises(InputError, match=r"vocabulary: cannot read '/nowhere/v.csv'"):
         find_vocabulary(DataSettings(pattern=str(tmp_path), vocabulary="/nowhere/v.csv"))

@@ -45,25 +45,27 @@ def wrapped(reason):
         (RuntimeError("attempt to write a readonly database"), {"f_flag": os.ST_RDONLY}, "its disk is read-only"),
     ],
 )
-def test_the_folder_and_what_to_do_are_named_whatever_the_library_made_of_it(tmp_path, statvfs, reason, fields, words):
+def test_the_folder_and_the_remedy_are_named_whatever_error_the_library_raised(
+    tmp_path, statvfs, reason, fields, words
+):
     statvfs(**fields)
     for error in (reason, wrapped(reason)):
         line = disk_trouble(error, tmp_path)
         assert line.startswith(f"{tmp_path}: {words}") and "choose another --out" in line and "\n" not in line
 
 
-def test_a_disk_that_has_room_again_is_still_the_reason(tmp_path, statvfs):
+def test_a_disk_that_has_space_again_is_still_the_reason(tmp_path, statvfs):
     statvfs()
     line = disk_trouble(OSError(errno.ENOSPC, "No space left on device"), tmp_path)
-    assert line.startswith("no space was left on the disk; free by now: ") and str(tmp_path) in line
+    assert line.startswith("no space was left on the disk; free now: ") and str(tmp_path) in line
 
 
-def test_a_folder_that_has_vanished_is_named(tmp_path):
+def test_a_folder_that_no_longer_exists_is_named(tmp_path):
     line = disk_trouble(FileNotFoundError(errno.ENOENT, "No such file"), tmp_path / "gone")
-    assert line == f"{tmp_path}/gone has vanished: the same command starts over"
+    assert line == f"{tmp_path}/gone no longer exists: the same command starts over"
 
 
-def test_other_failures_are_left_to_others(tmp_path):
+def test_other_failures_are_not_explained(tmp_path):
     assert disk_trouble(RuntimeError("a bug"), tmp_path) is None
     assert disk_trouble(FileNotFoundError(errno.ENOENT, "No such file"), tmp_path) is None
 
@@ -94,7 +96,7 @@ def test_a_folder_for_temporary_files_that_cannot_be_written_is_named(yt8m, monk
     assert answer.code == 2 and answer.err.startswith("error: TMPDIR is '/proc': cannot be written or is full")
 
 
-def test_temporary_files_of_a_command_go_with_it_and_those_of_killed_ones_with_the_next(tmp_path, monkeypatch, yt8m):
+def test_temporary_files_are_removed_with_their_command_or_by_the_next_one_after_a_kill(tmp_path, monkeypatch, yt8m):
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     program = (
         "import os, tempfile\nfrom pipeline.files.temporary import temporary_folder\n"
@@ -114,13 +116,13 @@ def test_temporary_files_of_a_command_go_with_it_and_those_of_killed_ones_with_t
     assert yt8m("experiments").code == 0 and not list(tmp_path.iterdir())
 
 
-def test_a_pipe_that_is_closed_ends_a_command_without_a_word():
+def test_a_closed_pipe_ends_a_command_silently():
     command = f"{sys.executable} -c 'from pipeline.cli import main; main()' experiments --json | true"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
     assert done.stderr == ""
 
 
-def test_a_package_that_cannot_be_written_whole_is_named(yt8m, tmp_path):
+def test_a_package_that_does_not_fit_on_the_disk_is_named(yt8m, tmp_path):
     cluster = tmp_path / "cluster.yaml"
     cluster.write_text("cluster: {image: 'r/yt8m:1', pipeline_root: gs://a/runs, push_directory: gs://a/serving}")
     arguments = ("--data", "gs://a/b", "--experiment", "average-576", "--split", "id:80/10/10", "--out", "/dev/full")

@@ -22,7 +22,7 @@ with locked(Path(sys.argv[1])):
 """
 
 
-def test_another_process_is_refused_by_name_until_the_first_is_gone(tmp_path):
+def test_another_process_is_refused_until_the_first_ends_and_the_error_names_it(tmp_path):
     holder = subprocess.Popen([sys.executable, "-c", HOLD, tmp_path], stdout=subprocess.PIPE, text=True)
     try:
         assert holder.stdout.readline() == "locked\n"
@@ -37,7 +37,7 @@ def test_another_process_is_refused_by_name_until_the_first_is_gone(tmp_path):
     assert not (tmp_path / LOCK).exists()
 
 
-def test_a_file_system_without_locks_lets_everybody_in(tmp_path, monkeypatch):
+def test_a_file_system_without_locks_locks_nobody_out(tmp_path, monkeypatch):
     def no_locks(*_):
         raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
 
@@ -46,6 +46,6 @@ def test_a_file_system_without_locks_lets_everybody_in(tmp_path, monkeypatch):
         assert (tmp_path / LOCK).exists()
 
 
-def test_a_folder_that_is_gone_is_said_to_be(tmp_path):
+def test_a_missing_folder_is_reported(tmp_path):
     with pytest.raises(InputError, match=f"{tmp_path}/gone: No such file or directory"), locked(tmp_path / "gone"):
         pass

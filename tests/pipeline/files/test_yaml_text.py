@@ -22,22 +22,22 @@ BAD_VALUES = [
     ("[" * 100_000, "line 1: nested deeper than 50 levels"),
     ("{a: " * 3_000, "line 1: nested deeper than 50 levels"),
     ("- " * 100_000, "line 1: nested deeper than 50 levels"),
-    ("&a [*a]", "line 1: *a stands within what it stands for"),
-    ("&a {<<: *a}", "line 1: *a stands within what it stands for"),
+    ("&a [*a]", "line 1: *a is part of its own anchor"),
+    ("&a {<<: *a}", "line 1: *a is part of its own anchor"),
     ("*a", "line 1: not YAML: found undefined alias"),
     ("9" * 5_000, "line 1: '9999"),
     ("0x" + "f" * 9_000, "line 1: '0xfff"),
     ("18446744073709551616", "line 1: 18446744073709551616 is a whole number beyond 64 bits"),
     ("1:0:0:0:0:0:0:0:0:0:0:0:0:0", "is a whole number beyond 64 bits"),
-    ("!!int ''", "line 1: '' is no int"),
-    ("!!bool x", "line 1: x is no bool"),
-    ("!!timestamp 1", "line 1: 1 is no timestamp"),
+    ("!!int ''", "line 1: '' is not of type int"),
+    ("!!bool x", "line 1: x is not of type bool"),
+    ("!!timestamp 1", "line 1: 1 is not of type timestamp"),
     ("!!map [a]", "line 1: not YAML: expected a mapping node"),
     ("!" + "x" * 100_000, "line 1: not YAML: "),
     ("!<%1B%0A> b", "line 1: not YAML: "),
     ("{.nan: 1, .NaN: 2}", "line 1: not YAML: nan is there twice"),
     ("2026-99-99", "training.patience is '2026-99-99': input should be a valid integer"),
-    ("\udcff", "not YAML: no UTF-8 text"),
+    ("\udcff", "not YAML: not UTF-8 text"),
     ("[1", "line 2: not YAML: "),
     ("a: 1\n--- \nb: 2", "not YAML: but found another document"),
 ]
@@ -74,8 +74,8 @@ def test_a_key_of_set_is_shown_on_one_line(yt8m, key, message):
     [
         (b"[" * 100_000, "line 1: nested deeper than 50 levels"),
         (b"mine: {base: netvlad-8, training: {patience: " + b"9" * 5_000 + b"}}", "line 1: '9999"),
-        (LAUGHS.encode(), "longer than 1 MiB with its aliases written out"),
-        (MERGES.encode(), "longer than 1 MiB with its aliases written out"),
+        (LAUGHS.encode(), "longer than 1 MiB with its aliases expanded"),
+        (MERGES.encode(), "longer than 1 MiB with its aliases expanded"),
         (b"# " + b"x" * LONGEST, "longer than 1 MiB, expected a YAML file"),
         (b"mine: {base: netvlad-8}\n&a x: {base: *a}\n? {}\n", "not YAML: found unhashable key"),
         (b'"\\e[2J": {base: netvlad-8}', r"'\x1b[2J': a name becomes the name of a folder"),
@@ -92,9 +92,13 @@ def test_an_experiment_file_is_refused_in_one_short_line_that_names_it(yt8m, tmp
     assert answer.err.count("\n") == 1 and len(answer.err) < 600 and answer.err.rstrip("\n").isprintable()
 
 
-def test_what_is_no_file_is_not_waited_for(yt8m, tmp_path):
+def test_what_is_not_a_file_is_refused_without_waiting(yt8m, tmp_path):
     os.mkfifo(tmp_path / "pipe")
-    for path, reason in ((tmp_path / "pipe", "no regular file"), ("/dev/zero", "no regular file"), ("/", "Is a dir")):
+    for path, reason in (
+        (tmp_path / "pipe", "not a regular file"),
+        ("/dev/zero", "not a regular file"),
+        ("/", "Is a dir"),
+    ):
         said = f"is '{path}': {reason}"
         asked = ("--experiment", "netvlad-8", "--data", "gs://b/x")
         for option, *command in (
@@ -104,11 +108,11 @@ def test_what_is_no_file_is_not_waited_for(yt8m, tmp_path):
             answer = yt8m(*command, option, path)
             assert answer.code == 2 and f"error: {option} {said}" in answer.err and answer.err.count("\n") == 1
     answer = yt8m("lint", tmp_path / "pipe")
-    assert answer.code == 2 and "PACKAGE is" in answer.err and "no regular file" in answer.err
+    assert answer.code == 2 and "PACKAGE is" in answer.err and "not a regular file" in answer.err
 
 
 @pytest.mark.parametrize("content", [b"[" * 100_000, b"a: " + b"9" * 5_000, b"\xff", LAUGHS.encode()], ids=range(4))
-def test_a_file_that_is_no_package_is_one_line(yt8m, tmp_path, content):
+def test_a_file_that_is_not_a_package_is_one_line(yt8m, tmp_path, content):
     (tmp_path / "package.yaml").write_bytes(content)
     answer = yt8m("lint", tmp_path / "package.yaml")
     assert answer.code == 2 and "Traceback" not in answer.err and len(answer.err) < 600
@@ -116,7 +120,7 @@ def test_a_file_that_is_no_package_is_one_line(yt8m, tmp_path, content):
     assert answer.code == 2 and answer.err.startswith("error: ") and answer.err.count("\n") == 1
 
 
-def test_what_people_write_is_read(yt8m, tmp_path):
+def test_yaml_as_people_write_it_is_read(yt8m, tmp_path):
     file = tmp_path / "mine.yaml"
     deep = "[" * (DEEPEST - 4) + "]" * (DEEPEST - 4)
     file.write_bytes(

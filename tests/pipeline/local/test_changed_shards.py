@@ -49,7 +49,7 @@ def test_a_shard_rewritten_with_its_size_and_time_is_ingested_again(shards, tmp_
     assert [state(), state()] == ["done", "cached"]
 
 
-def test_of_a_large_shard_blocks_are_compared(tmp_path):
+def test_blocks_of_a_large_shard_are_compared(tmp_path):
     path = tmp_path / "a.tfrecord"
     path.write_bytes(bytes(2**20) + b"first" + bytes(4 * 2**20) + b"final")
     found = [find_files(str(path)).fingerprint]
@@ -58,7 +58,7 @@ def test_of_a_large_shard_blocks_are_compared(tmp_path):
     assert len(set(found)) == 2 and found[1] == find_files(str(path)).fingerprint
 
 
-def test_a_shard_that_vanishes_after_it_was_listed_is_named(shards):
+def test_a_shard_that_disappears_after_listing_is_named(shards):
     found = find_files(str(shards))
     (shards / "a.tfrecord").unlink()
     with pytest.raises(InputError, match=r"cannot read '.*/data/a.tfrecord': No such file or directory"):

@@ -61,14 +61,14 @@ def litter(run):
     ]
 
 
-def test_the_next_run_removes_what_killed_ones_have_left_and_nothing_else(run, litter):
+def test_the_next_run_removes_leftovers_of_killed_runs_and_nothing_else(run, litter):
     folder, before = run
     with exclusive(folder):
         assert files(folder) == before | {".lock"}
     assert files(folder) == before
 
 
-def test_gc_lists_first_and_removes_when_told(run, litter, yt8m):
+def test_gc_lists_leftovers_and_removes_them_with_delete(run, litter, yt8m):
     folder, before = run
     age(folder, 2)
     there = files(folder)
@@ -86,7 +86,7 @@ def test_gc_lists_first_and_removes_when_told(run, litter, yt8m):
     assert yt8m("gc", folder).out == "nothing to remove\n"
 
 
-def test_gc_leaves_alone_what_is_younger_than_a_day(run, litter, yt8m):
+def test_gc_keeps_files_younger_than_a_day(run, litter, yt8m):
     folder, _ = run
     age(folder, 2)
     now = time.time()
@@ -95,7 +95,7 @@ def test_gc_leaves_alone_what_is_younger_than_a_day(run, litter, yt8m):
     assert litter[0].exists() and not any(path.exists() for path in litter[1:])
 
 
-def test_gc_keeps_checkpoints_and_searches_that_somebody_may_go_on_with(tmp_path, yt8m):
+def test_gc_keeps_checkpoints_and_searches_that_can_be_resumed(tmp_path, yt8m):
     finished = put(tmp_path / "work" / "checkpoints" / "a" / "checkpoint.json", '{"progress": {"finished": true}}')
     begun = put(tmp_path / "work" / "checkpoints" / "b" / "checkpoint.json", '{"progress": {"finished": false}}')
     broken = put(tmp_path / "work" / "checkpoints" / "c" / "checkpoint.json", "{")
@@ -107,7 +107,7 @@ def test_gc_keeps_checkpoints_and_searches_that_somebody_may_go_on_with(tmp_path
     assert begun.exists() and broken.exists() and searching.exists()
 
 
-def test_gc_never_removes_what_serves(run, yt8m):
+def test_gc_never_removes_the_serving_model(run, yt8m):
     folder, _ = run
     [newest] = (folder / "serving").iterdir()
     older = [folder / "serving" / version for version in ("7", "8", "9")]
@@ -122,7 +122,7 @@ def test_gc_never_removes_what_serves(run, yt8m):
     assert not older[2].exists() and newest.exists()
 
 
-def test_gc_passes_over_a_folder_where_a_run_is_at_work(run, litter, yt8m):
+def test_gc_skips_a_folder_where_a_run_is_at_work(run, litter, yt8m):
     folder, _ = run
     age(folder, 2)
     holder = subprocess.Popen([sys.executable, "-c", HOLD, folder], stdout=subprocess.PIPE, text=True)
@@ -134,7 +134,7 @@ def test_gc_passes_over_a_folder_where_a_run_is_at_work(run, litter, yt8m):
         holder.communicate()
 
 
-def test_gc_names_a_folder_that_is_not_there(yt8m):
+def test_gc_names_a_missing_folder(yt8m):
     answer = yt8m("gc", "nowhere")
     assert answer.code == 2 and answer.err.startswith("error: nowhere: no such folder, expected")
 
@@ -160,7 +160,7 @@ def test_a_run_folder_whose_metadata_are_damaged_keeps_its_artifacts(run, litter
     assert {path for path in before if ".system" not in path} == files(folder / "pipeline_root")
 
 
-def test_what_a_killed_process_had_begun_to_write_in_the_metadata_is_rolled_back(run):
+def test_an_unfinished_write_of_the_metadata_is_rolled_back(run):
     folder, _ = run
     before = known_artifacts(folder)
     program = (

@@ -24,7 +24,7 @@ def found_of(key, value):
     return found.get_config()
 
 
-def test_what_ingest_found_is_told(tmp_path):
+def test_results_of_the_ingest_are_printed(tmp_path):
     summary = Summary(
         videos={"train": 1200, "test": 3},
         quarantined=2,
@@ -44,12 +44,12 @@ def test_what_ingest_found_is_told(tmp_path):
     ]
 
 
-def test_drift_is_told(tmp_path):
+def test_drift_is_printed(tmp_path):
     Drift(version="", not_compared="no model serves yet").write(str(tmp_path))
     assert findings(StepRun("DriftDetector", "done", outputs={"drift": str(tmp_path)})) == ["no model serves yet"]
 
 
-def test_the_verdict_is_told_with_its_reasons(tmp_path):
+def test_the_verdict_is_printed_with_its_reasons(tmp_path):
     details = Details.of(VideoMetrics(2, 3), Findings(), threshold=0.5)
     overall = Slice(feature="", name="", videos=3, scores={"f1": 0.1}, intervals={})
     verdict = Verdict(blessed=False, reasons=["f1 0.1 is below the required 0.2"], slices=[overall], details=details)
@@ -67,7 +67,7 @@ def test_the_verdict_is_told_with_its_reasons(tmp_path):
         ({"pushed": 0}, "nothing pushed: not blessed"),
     ],
 )
-def test_what_became_of_the_model_is_told(properties, told):
+def test_the_pushed_version_is_printed(properties, told):
     assert findings(StepRun("Pusher", "done", properties={"pushed_model": properties})) == [told]
 
 
@@ -87,7 +87,7 @@ def test_what_became_of_the_model_is_told(properties, told):
     ],
     ids=range(10),
 )
-def test_what_is_no_result_of_a_search_is_refused_before_any_work(yt8m, tmp_path, content, said):
+def test_a_folder_without_the_result_of_a_search_is_refused_before_any_work(yt8m, tmp_path, content, said):
     found = tmp_path / "found" / "best_hyperparameters.txt"
     found.parent.mkdir()
     os.mkfifo(found) if content is None else found.write_bytes(content)

@@ -81,7 +81,7 @@ DAMAGES = [
 
 
 @pytest.mark.parametrize(("name", "content", "message"), DAMAGES, ids=range(len(DAMAGES)))
-def test_predict_names_what_is_damaged(
+def test_predict_names_the_damaged_file(
     model, assert_refused, write_shard, video_record, tmp_path, name, content, message
 ):
     data = write_shard(tmp_path / "a.tfrecord", [video_record()])
@@ -120,7 +120,7 @@ OF_KERAS = [
 
 
 @pytest.mark.parametrize(("name", "content", "message"), OF_KERAS, ids=range(len(OF_KERAS)))
-def test_an_ensemble_and_a_warm_start_say_so_before_any_work(
+def test_an_ensemble_and_a_warm_start_refuse_it_before_any_work(
     model, runs, assert_refused, write_shard, video_record, tmp_path, name, content, message
 ):
     data = write_shard(tmp_path / "data" / "a.tfrecord", [video_record()])
@@ -137,7 +137,7 @@ def test_an_ensemble_and_a_warm_start_say_so_before_any_work(
     assert not (tmp_path / "out" / "pipeline_root").exists()
 
 
-def test_a_keras_model_that_is_damaged_within_is_one_line(model):
+def test_a_keras_model_with_damaged_content_is_one_line(model):
     from components.served_models import load_keras_model
 
     with zipfile.ZipFile(model / KERAS, "w") as file:
@@ -149,7 +149,7 @@ def test_a_keras_model_that_is_damaged_within_is_one_line(model):
 
 
 @pytest.mark.parametrize("content", [b"{", b"[]", b"\xff", b"[" * 100_000], ids=range(4))
-def test_the_comparison_with_what_serves_says_so(model, runs, tmp_path, content):
+def test_the_comparison_with_the_champion_names_it(model, runs, tmp_path, content):
     candidate = tmp_path / "model"
     shutil.copytree(runs / "average" / "serving" / "7", candidate / "Format-Serving")
     statistics = Statistics.model_construct(level="video", names=tuple(f"name {label}" for label in range(25)))

@@ -44,13 +44,13 @@ def test_a_device_is_written_and_stays(predict, tmp_path):
     os.close(controller), os.close(terminal)
 
 
-def test_standard_output_has_names_too(predict):
+def test_standard_output_can_be_named_by_a_path(predict):
     for name in ("/dev/stdout", "/proc/self/fd/1", "/dev/fd/1"):
         answer, expected = predict(name)
         assert answer.code == 0 and answer.out.startswith(expected)
 
 
-def test_a_file_behind_standard_output_keeps_what_it_holds(tmp_path):
+def test_a_file_behind_standard_output_keeps_its_content(tmp_path):
     (tmp_path / "log").write_text("before\n")
     program = (
         "import pathlib, pipeline.files.output_file as o\n"
@@ -95,7 +95,7 @@ def test_a_file_that_is_not_complete_leaves_the_old_one(tmp_path):
     assert out.read_text() == "old" and list(tmp_path.iterdir()) == [out]
 
 
-def test_the_next_one_takes_what_a_killed_one_left(tmp_path):
+def test_the_next_command_overwrites_the_partial_file_of_a_killed_one(tmp_path):
     program = f"""
 import os, signal, pathlib, pipeline.files.output_file as o
 with o.open_output(pathlib.Path({str(tmp_path / "out")!r})) as file:
@@ -109,7 +109,7 @@ with o.open_output(pathlib.Path({str(tmp_path / "out")!r})) as file:
     assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("out", "whole")]
 
 
-def test_two_do_not_write_one_file(tmp_path):
+def test_two_commands_do_not_write_one_file(tmp_path):
     out = str(tmp_path / "out")
     program = f"import pathlib, pipeline.files.output_file as o\nwith o.open_output(pathlib.Path({out!r})): pass"
     with open_output(tmp_path / "out") as file:
@@ -136,7 +136,7 @@ def test_a_file_that_cannot_be_made_is_one_line(tmp_path):
     assert {path.name for path in tmp_path.iterdir()} == {"loop", "file"}
 
 
-def test_a_package_is_whole_or_not_there(yt8m, tmp_path):
+def test_a_package_is_complete_or_absent(yt8m, tmp_path):
     """The cluster's settings are wrong: what was compiled before stays."""
     out = tmp_path / "package.yaml"
     out.write_text("of last week")

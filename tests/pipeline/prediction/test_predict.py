@@ -56,7 +56,7 @@ def predict(yt8m):
         ("average", "frame"),
     ],
 )
-def test_answers_are_those_of_the_served_model(runs, records, write_shard, tmp_path, predict, model, level):
+def test_predictions_are_those_of_the_served_model(runs, records, write_shard, tmp_path, predict, model, level):
     raw = records(level, 12)  # of up to 320 frames: the first 300 count
     data = write_shard(tmp_path / "a.tfrecord", raw)
     served = tf.saved_model.load(str(runs / model / "serving" / "7")).signatures["serving_default"]
@@ -72,7 +72,9 @@ def test_answers_are_those_of_the_served_model(runs, records, write_shard, tmp_p
         assert [label["score"] for label in answer["labels"]] == pytest.approx(scores.tolist(), abs=1e-6)
 
 
-def test_the_order_is_that_of_files_and_records_whatever_the_batch(runs, video_record, write_shard, tmp_path, predict):
+def test_predictions_follow_the_order_of_files_and_records_for_any_batch_size(
+    runs, video_record, write_shard, tmp_path, predict
+):
     for shard in (2, 0, 1):
         write_shard(tmp_path / "data" / f"{shard}.tfrecord", [video_record(f"{shard}{n:03d}") for n in range(5)])
     out = tmp_path / "out.csv"
@@ -100,13 +102,15 @@ def test_any_id_is_read_back_from_both_formats(video_id):
     }
 
 
-def test_an_id_that_is_no_text_is_written_with_its_bytes():
+def test_an_id_that_is_not_text_is_written_with_its_bytes():
     answer = Answer(b"\xff\x00a", [], [])
     assert csv_line(answer) == "\\xff\x00a,\n"
     assert json.loads(json_line(answer, NAMES))["id"] == "\\xff\x00a"
 
 
-def test_bad_records_are_named_and_left_out(runs, frame_record, video_record, write_shard, tmp_path, predict, yt8m):
+def test_rejected_records_are_named_and_left_out(
+    runs, frame_record, video_record, write_shard, tmp_path, predict, yt8m
+):
     good = [video_record("good", None), video_record("fine", [99])]  # neither labels nor known ones are needed
     bad = [
         b"\x0a\xff",
@@ -130,10 +134,10 @@ def test_bad_records_are_named_and_left_out(runs, frame_record, video_record, wr
     for (number, reason), line in zip(reasons.items(), lines, strict=True):
         assert line.startswith(f"skipped: {data}, record {number}: {reason}")
     words = " ".join(yt8m("predict", "--help").out.split())
-    assert "exit code is then 3" in words and "can run whatever code its author put into it" in words
+    assert "exit code is then 3" in words and "can run code that its author put into it" in words
 
 
-def test_ten_bad_records_are_shown_and_all_counted(runs, video_record, write_shard, tmp_path, predict):
+def test_ten_rejected_records_are_printed_and_all_counted(runs, video_record, write_shard, tmp_path, predict):
     data = write_shard(tmp_path / "a.tfrecord", [video_record("good"), *[b"bad"] * 12])
     out, err, code = predict(runs / "average", data, "--out", tmp_path / "out", "--json")
     done = json.loads(out)
@@ -141,7 +145,7 @@ def test_ten_bad_records_are_shown_and_all_counted(runs, video_record, write_sha
     assert len(err.splitlines()) == 11 and err.splitlines()[-1] == "12 records skipped, 1 videos answered"
 
 
-def test_evaluation_is_what_the_metrics_say_of_the_model(runs, frame_record, write_shard, tmp_path, predict):
+def test_evaluation_gives_the_scores_of_the_metrics(runs, frame_record, write_shard, tmp_path, predict):
     # Videos that differ a lot: rounding doesn't change how they rank.
     codes = [np.random.default_rng(n).integers(0, 16 + 6 * n, (2 + n % 7, 1024), np.uint8) for n in range(40)]
     raw = [frame_record(f"{n:04d}", {n % 25, 3 * n % 25, 24}, len(rgb), rgb) for n, rgb in enumerate(codes)]
@@ -151,7 +155,7 @@ def test_evaluation_is_what_the_metrics_say_of_the_model(runs, frame_record, wri
     out, err, code = predict(runs / "netvlad", data, *arguments, "--json")
     done = json.loads(out)
     assert (code, done["videos"], done["evaluated"], done["without_labels"], done["skipped"]) == (3, 41, 40, 1, 1)
-    assert f"{data}, record 31: label 25 is none of the model's, expected 0 to 24" in err
+    assert f"{data}, record 31: label 25 is unknown to the model, expected 0 to 24" in err
 
     packed = [pack(record, "frame", 25).example for record in raw]
     truth = np.zeros((40, 25))
@@ -171,7 +175,7 @@ def test_evaluation_is_what_the_metrics_say_of_the_model(runs, frame_record, wri
     assert f"{done['intervals']['f1'][0]:.4f} to {done['intervals']['f1'][1]:.4f}" in err
 
 
-def test_a_batch_without_a_usable_video_or_label_is_no_matter(runs, video_record, write_shard, tmp_path, predict):
+def test_a_batch_without_a_usable_video_or_label_is_harmless(runs, video_record, write_shard, tmp_path, predict):
     too_large = video_record("zzzz", mean_rgb=np.full(1024, 3e38))
     data = write_shard(tmp_path / "a.tfrecord", [too_large, video_record("none", None), video_record("good", [2])])
     out, _, code = predict(runs / "average", data, "--evaluate", "--batch", 1, "--out", tmp_path / "out", "--json")
@@ -189,13 +193,11 @@ def test_a_batch_without_a_usable_video_or_label_is_no_matter(runs, video_record
         (["runs/average", "--data", "bad"], "no readable record in 1 files; first: "),
         (["runs/average", "--data", "means", "--out", "means"], "--out is 'means': Is a directory, expected a file"),
         (["runs/average", "--data", "means", "--out", "no/x"], "--out is 'no/x': No such file or directory, expected"),
-        (["runs/frame-average", "--data", "means", "--evaluate"], "knows only the 20 best labels of video-level"),
+        (["runs/frame-average", "--data", "means", "--evaluate"], "gives only the 20 best labels of video-level"),
         (["runs/average", "--data", "means", "--evaluate"], "--evaluate: none of 1 videos carries labels"),
     ],
 )
-def test_a_mistake_is_said_in_one_line(
-    runs, tmp_path, monkeypatch, write_shard, video_record, yt8m, arguments, message
-):
+def test_a_mistake_is_one_line(runs, tmp_path, monkeypatch, write_shard, video_record, yt8m, arguments, message):
     write_shard(tmp_path / "means" / "a.tfrecord", [video_record("aaaa", None)])
     write_shard(tmp_path / "bad" / "a.tfrecord", [b"bad"])
     (tmp_path / "runs").symlink_to(runs)
@@ -217,7 +219,7 @@ def test_one_batch_is_read_ahead(runs, video_record, write_shard, tmp_path):
     assert read == sorted(read) and read[-1] == files.size
 
 
-def test_a_reader_who_has_seen_enough_ends_it_quietly_and_tfx_is_not_loaded(runs, video_record, write_shard, tmp_path):
+def test_a_closed_pipe_ends_it_silently_and_tfx_is_not_loaded(runs, video_record, write_shard, tmp_path):
     data = write_shard(tmp_path / "a.tfrecord", [video_record()])
     program = """
 import sys
@@ -234,7 +236,7 @@ finally:
         assert (process.wait(), process.stderr.read()) == (1, "set()\n")
 
 
-def test_a_model_and_data_whose_names_would_be_patterns(runs, video_record, write_shard, tmp_path, predict):
+def test_names_of_model_and_data_may_look_like_patterns(runs, video_record, write_shard, tmp_path, predict):
     model = shutil.copytree(runs / "average", tmp_path / "lr [0.01] *")
     data = write_shard(tmp_path / "yt8m [2018]" / "a?.tfrecord", [video_record("aaaa")])
     plain, _, _ = predict(runs / "average", data)

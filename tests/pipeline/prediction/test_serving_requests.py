@@ -97,7 +97,7 @@ def answers_of_readme(port, here):
 
 
 @pytest.mark.parametrize(("server", "port"), [("rest", 8501), ("rpc", 8500)])
-def test_requests_as_written_get_the_answers_of_the_model(
+def test_the_requests_of_the_readme_get_the_models_predictions(
     request, signature, records, tmp_path, monkeypatch, server, port
 ):
     monkeypatch.chdir(tmp_path)

@@ -184,10 +184,10 @@ class Listened(Listener):
     def __init__(self) -> None:
         self.lines: list[str] = []
 
-    def ends(self, line: str) -> None:
+    def on_file(self, line: str) -> None:
         self.lines.append(line)
 
-    def says(self, line: str) -> None:
+    def on_retry(self, line: str) -> None:
         self.lines.append(line)
 
 
@@ -200,11 +200,11 @@ def listened() -> Listened:
 def fetch(mirror: Mirror, tmp_path: Path, listened: Listened) -> Callable[..., Summary]:
     """Downloads into `tmp_path / "out"`; further arguments are of RetryPolicy, instead of QUICK's."""
 
-    def call(*partitions: str, share: str = "1/1", workers: int = 4, **patience: float) -> Summary:
+    def call(*partitions: str, share: str = "1/1", workers: int = 4, **policy: float) -> Summary:
         wanted = [Partition(*partition.split("/")) for partition in partitions or ("2/video/train",)]
         addresses = Addresses.of_base_url(mirror.url)
         return download(
-            wanted, tmp_path / "out", Share.parse(share), addresses, workers, replace(QUICK, **patience), listened
+            wanted, tmp_path / "out", Share.parse(share), addresses, workers, replace(QUICK, **policy), listened
         )
 
     return call

@@ -40,7 +40,7 @@ def assert_all_came(summary, shards, tmp_path):
     assert list((tmp_path / "out" / ".download").glob("*.part")) == []
 
 
-def test_a_dropped_connection_goes_on_from_the_byte_it_reached(mirror, shards, fetch, tmp_path, listened):
+def test_a_dropped_connection_resumes_from_its_last_byte(mirror, shards, fetch, tmp_path, listened):
     mirror.breaks(BROKEN, mirror.drops(7_000), mirror.drops(0), mirror.drops(5_000))
     assert_all_came(summary := fetch(), shards, tmp_path)
     assert begins(mirror) == [0, 7_000, 7_000, 12_000]
@@ -48,21 +48,21 @@ def test_a_dropped_connection_goes_on_from_the_byte_it_reached(mirror, shards, f
     assert sum("connection closed, 13000 bytes are missing, again in" in line for line in listened.lines) == 2
 
 
-def test_failures_between_which_bytes_come_are_no_reason_to_give_up(mirror, shards, fetch, tmp_path):
+def test_failures_after_new_bytes_do_not_count_towards_giving_up(mirror, shards, fetch, tmp_path):
     mirror.breaks(BROKEN, *[mirror.drops(1_500)] * 10)
     assert_all_came(fetch(), shards, tmp_path)
     assert begins(mirror) == list(range(0, 16_000, 1_500))
 
 
 @pytest.mark.parametrize("status", [500, 502, 503, 408, 429])
-def test_a_busy_server_is_asked_again(mirror, shards, fetch, tmp_path, listened, status):
+def test_requests_to_a_busy_server_are_retried(mirror, shards, fetch, tmp_path, listened, status):
     mirror.breaks(BROKEN, mirror.says(status), mirror.says(status))
     assert_all_came(fetch(), shards, tmp_path)
     assert sum(f"{BROKEN}: {status} " in line for line in listened.lines) == 2
 
 
 @pytest.mark.parametrize(("asked", "wait"), [("a date", 0.5), ("1", 0.5), ("99999", 0.5), ("soon", None), ("-5", None)])
-def test_the_wait_that_a_server_asks_for_is_kept_up_to_a_limit(mirror, shards, fetch, tmp_path, listened, asked, wait):
+def test_retry_after_is_respected_up_to_a_limit(mirror, shards, fetch, tmp_path, listened, asked, wait):
     # 0.5 s is the longest that these tests wait when asked to, 0.06 s when not.
     header = formatdate(time.time() + 3600, usegmt=True) if asked == "a date" else asked
     mirror.breaks(BROKEN, mirror.says(429, Retry_After=header))
@@ -90,7 +90,7 @@ def test_waits_double_up_to_a_limit_and_differ(mirror, fetch, listened):
         assert all(b - a > wait - 0.01 for wait, (a, b) in zip(waits, itertools.pairwise(times), strict=True))
 
 
-def test_wrong_bytes_are_thrown_away_and_fetched_again(mirror, broken, shards, fetch, tmp_path, listened):
+def test_wrong_bytes_are_discarded_and_fetched_again(mirror, broken, shards, fetch, tmp_path, listened):
     mirror.breaks(BROKEN, mirror.sends(bytes(SIZE)), mirror.sends(broken[::-1]))
     assert_all_came(fetch(), shards, tmp_path)
     assert begins(mirror) == [0, 0, 0]
@@ -112,7 +112,7 @@ def test_bytes_that_stay_wrong_are_an_error_with_both_md5s(mirror, broken, fetch
 
 
 @pytest.mark.parametrize("status", [404, 403, 410])
-def test_a_missing_file_is_final_and_others_go_on(mirror, shards, fetch, tmp_path, status):
+def test_a_missing_file_is_not_retried_and_does_not_stop_others(mirror, shards, fetch, tmp_path, status):
     mirror.breaks(BROKEN, mirror.says(status))
     summary = fetch(workers=1)
     (reason,) = summary.failed.values()
@@ -137,7 +137,7 @@ def test_a_server_that_drops_and_ignores_ranges_is_given_up(mirror, broken, fetc
     assert (tmp_path / "out" / ".download" / "train0093.tfrecord.part").read_bytes() == broken[:9_000]
 
 
-def test_a_range_that_was_not_asked_for_is_not_believed(mirror, broken, shards, fetch, tmp_path, listened):
+def test_a_range_that_was_not_requested_is_not_used(mirror, broken, shards, fetch, tmp_path, listened):
     other = mirror.sends(broken[8_000:], status=206, Content_Range=f"bytes 8000-{SIZE - 1}/{SIZE}")
     mirror.breaks(BROKEN, mirror.drops(9_000), other)
     assert_all_came(fetch(), shards, tmp_path)
@@ -157,25 +157,25 @@ def test_a_length_that_is_too_long_does_not_lose_the_file(mirror, broken, shards
     assert begins(mirror) == [0] and not any("again" in line for line in listened.lines)
 
 
-def test_a_length_that_is_too_short_is_found_by_the_md5(mirror, broken, shards, fetch, tmp_path):
+def test_a_length_that_is_too_short_is_detected_by_the_md5(mirror, broken, shards, fetch, tmp_path):
     mirror.breaks(BROKEN, mirror.sends(broken, length=SIZE - 500))
     assert_all_came(fetch(), shards, tmp_path)
     assert begins(mirror) == [0, 0]
 
 
-def test_a_server_that_falls_silent_is_asked_for_the_rest(mirror, shards, fetch, tmp_path, listened):
+def test_a_connection_that_falls_silent_is_resumed(mirror, shards, fetch, tmp_path, listened):
     mirror.breaks(BROKEN, mirror.stalls(6_000))
     assert_all_came(fetch(timeout=2), shards, tmp_path)
     assert begins(mirror) == [0, 6_000]
     assert any("no byte in 2 s, again in" in line for line in listened.lines)
 
 
-def test_a_server_that_is_not_there_is_given_up_in_one_line(tmp_path):
+def test_an_unreachable_server_is_one_line(tmp_path):
     client = Client(RetryPolicy(failures=2, first_wait=0.01), Event(), len, str)
     with pytest.raises(DownloadError, match=r"^http://127.0.0.1:9/x: Connection refused \(2 times in a row\)$"):
         client.document("http://127.0.0.1:9/x")
 
 
-def test_a_document_that_is_cut_is_asked_for_again(mirror, shards, fetch, tmp_path):
+def test_a_truncated_document_is_fetched_again(mirror, shards, fetch, tmp_path):
     mirror.breaks("/2/download_plans/video_train.json", mirror.drops(30), mirror.says(503))
     assert_all_came(fetch(), shards, tmp_path)

@@ -70,14 +70,14 @@ def assert_goes_on(mirror, download, tmp_path):
     return check
 
 
-def test_a_killed_download_goes_on_where_it_was(held, assert_goes_on):
+def test_a_killed_download_resumes(held, assert_goes_on):
     held.send_signal(signal.SIGKILL)
     assert held.wait() == -signal.SIGKILL
     assert_goes_on()
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_stopped_download_does_not_wait_for_its_connections_says_so_and_goes_on(held, assert_goes_on, number, code):
+def test_a_stopped_download_ends_without_waiting_for_connections_and_resumes(held, assert_goes_on, number, code):
     held.send_signal(number)
     words = held.communicate()[1]
     assert held.returncode == code
@@ -88,7 +88,7 @@ def test_a_stopped_download_does_not_wait_for_its_connections_says_so_and_goes_o
     assert_goes_on()
 
 
-def test_what_was_done_is_said_for_people_and_for_programs(mirror, download, tmp_path):
+def test_the_summary_is_printed_as_text_and_as_json(mirror, download, tmp_path):
     mirror.publish(["aa", "ab", "ac"])
     answer = download(tmp_path / "out", "--shard", "1/1")
     assert answer.code == 0
@@ -121,7 +121,7 @@ def test_failed_files_are_listed_with_exit_code_1(mirror, download, tmp_path):
     assert (summary["present"], summary["failed"]) == (3, {"train0001.tfrecord": reason})
 
 
-def test_a_plan_that_is_not_there_is_one_line_with_exit_code_1(mirror, download, tmp_path):
+def test_a_missing_plan_is_one_line_with_exit_code_1(mirror, download, tmp_path):
     answer = download(tmp_path / "out")
     assert (answer.code, answer.out) == (1, "")
     assert answer.err == f"error: {mirror.url}/2/download_plans/video_train.json: 404 Not Found\n"
@@ -155,7 +155,7 @@ def test_a_mistake_is_one_line_with_exit_code_2(mirror, download, tmp_path, monk
     assert "secret" not in answer.err
 
 
-def test_help_tells_how_a_private_mirror_is_named(yt8m):
+def test_help_names_the_option_for_a_private_mirror(yt8m):
     assert "--base-url URL" in yt8m("download", "--help").out
 
 

@@ -45,7 +45,7 @@ def test_a_second_run_fetches_no_body_again_and_reads_no_file(mirror, fetch, tmp
     assert [(request.method, request.path) for request in mirror.log] == [("GET", PLAN)]
 
 
-def test_a_part_that_lies_there_is_continued(mirror, fetch, tmp_path):
+def test_an_unfinished_file_is_resumed(mirror, fetch, tmp_path):
     content = mirror.publish(["aa"])["trainaa.tfrecord"]
     part = tmp_path / "out" / ".download" / "train0000.tfrecord.part"
     part.parent.mkdir(parents=True)
@@ -55,7 +55,7 @@ def test_a_part_that_lies_there_is_continued(mirror, fetch, tmp_path):
     assert written(tmp_path)["train0000.tfrecord"] == content and not part.exists()
 
 
-def test_a_part_that_was_complete_is_not_fetched_again(mirror, fetch, tmp_path):
+def test_a_complete_part_is_not_fetched_again(mirror, fetch, tmp_path):
     content = mirror.publish(["aa"])["trainaa.tfrecord"]
     part = tmp_path / "out" / ".download" / "train0000.tfrecord.part"
     part.parent.mkdir(parents=True)
@@ -65,7 +65,7 @@ def test_a_part_that_was_complete_is_not_fetched_again(mirror, fetch, tmp_path):
 
 
 @pytest.mark.parametrize("rest", [b"", b"more than the file has" * 2000])
-def test_a_part_of_something_else_is_thrown_away(mirror, fetch, tmp_path, rest):
+def test_a_part_of_another_file_is_discarded(mirror, fetch, tmp_path, rest):
     content = mirror.publish(["aa"])["trainaa.tfrecord"]
     part = tmp_path / "out" / ".download" / "train0000.tfrecord.part"
     part.parent.mkdir(parents=True)
@@ -98,7 +98,7 @@ def test_the_rated_segments_of_version_3_come_from_their_own_plan(mirror, fetch,
 
 
 @pytest.mark.parametrize("workers", [1, 5])
-def test_as_many_files_come_at_once_as_there_are_workers(mirror, fetch, workers):
+def test_as_many_files_are_downloaded_at_once_as_there_are_workers(mirror, fetch, workers):
     mirror.publish([f"a{i}" for i in "abcdefghi"])
     lock, present, peaks = threading.Lock(), [], []
     together = threading.Barrier(workers)
@@ -119,7 +119,7 @@ def test_as_many_files_come_at_once_as_there_are_workers(mirror, fetch, workers)
     assert len(peaks) == 10 and max(peaks) == workers and not together.broken
 
 
-def test_a_vocabulary_of_ones_own_is_left_alone(mirror, fetch, tmp_path):
+def test_a_vocabulary_of_the_user_is_not_replaced(mirror, fetch, tmp_path):
     mirror.publish(["aa"])
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "vocabulary.csv").write_text("mine")
@@ -128,7 +128,7 @@ def test_a_vocabulary_of_ones_own_is_left_alone(mirror, fetch, tmp_path):
 
 
 @pytest.mark.parametrize("body", [b"<html>Log in</html>", b"Index,Name\n0,Game\n0,Car\n", b"Index,Name\n0,\xff\n"])
-def test_what_is_no_vocabulary_is_not_kept_and_the_shards_still_come(mirror, fetch, tmp_path, body):
+def test_an_invalid_vocabulary_is_not_kept_and_the_shards_are_still_downloaded(mirror, fetch, tmp_path, body):
     mirror.publish(IDS)
     mirror.files[mirror.VOCABULARY] = body
     summary = fetch()
@@ -136,7 +136,7 @@ def test_what_is_no_vocabulary_is_not_kept_and_the_shards_still_come(mirror, fet
     assert "vocabulary.csv" not in written(tmp_path)
 
 
-def test_a_plan_that_is_not_there_names_its_address(mirror, fetch):
+def test_the_error_for_a_missing_plan_has_its_address(mirror, fetch):
     with pytest.raises(DownloadError) as error:
         fetch()
     assert str(error.value) == f"{mirror.url}{PLAN}: 404 Not Found"
@@ -153,14 +153,14 @@ def test_a_disk_that_is_too_small_is_refused_before_anything_is_fetched(mirror, 
         fetch()
     assert str(error.value) == (
         f"OUT is '{tmp_path}/out', whose disk has 0.001 GB free, expected about 0.001 GB for 20 files "
-        "(by the sizes of 8 of them); --shard 1/10 takes a tenth"
+        "(by the sizes of 8 of them); --shard 1/10 downloads a tenth"
     )
     assert mirror.gets() == [] and written(tmp_path) == {}
     free_bytes(monkeypatch, 1_000_000)
     assert fetch().failed == {}
 
 
-def test_what_is_there_needs_no_disk(mirror, fetch, tmp_path, monkeypatch):
+def test_files_that_are_there_need_no_disk_space(mirror, fetch, tmp_path, monkeypatch):
     content = mirror.publish(["aa", "ab", "ac"])["trainac.tfrecord"]
     fetch()
     (tmp_path / "out" / "train0002.tfrecord").unlink()
@@ -172,7 +172,7 @@ def test_what_is_there_needs_no_disk(mirror, fetch, tmp_path, monkeypatch):
     assert fetch().downloaded == ["train0002.tfrecord"]
 
 
-def test_a_disk_that_takes_no_more_ends_the_download_in_one_line_and_keeps_the_part(mirror, fetch, tmp_path):
+def test_a_full_disk_ends_the_download_in_one_line_and_keeps_the_part(mirror, fetch, tmp_path):
     content = mirror.publish(["aa"])["trainaa.tfrecord"]
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (12_000, limits[1]))

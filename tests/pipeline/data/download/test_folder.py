@@ -41,7 +41,7 @@ def test_a_removed_file_is_fetched_again(mirror, fetch, out):
     assert [request.path for request in mirror.gets()] == ["/2/video/train/trainab.tfrecord"]
 
 
-def test_a_file_that_was_published_anew_is_not_taken_for_the_old_one(mirror, fetch, out):
+def test_a_republished_file_is_not_taken_for_the_old_one(mirror, fetch, out):
     changed = mirror.publish(["aa", "ab"], size=500)
     (out / "train0000.tfrecord").unlink()
     summary = fetch()
@@ -61,7 +61,7 @@ def test_another_data_set_is_refused_in_the_same_folder(mirror, fetch, out, othe
     assert fetch(other).failed == {}
 
 
-def test_a_spoiled_record_costs_a_check_only(mirror, fetch, out):
+def test_a_damaged_record_of_checks_only_costs_another_check(mirror, fetch, out):
     record = out / ".download" / "checked.jsonl"
     lines = record.read_text().splitlines()
     assert sorted(json.loads(line)["file"] for line in lines) == ["train0000.tfrecord", "train0001.tfrecord"]

@@ -42,12 +42,12 @@ def reason(mirror, shard, fetch, tmp_path):
         ("ftp://127.0.0.1:9/x", "302 redirects to ftp://127.0.0.1:9/x, allowed: http and https"),
         ("data:text/plain,x", "302 Found - Redirection to url 'data:text/plain,x' is not allowed"),
         ("javascript:" + "x" * 9_000, "\"302 Found - Redirection to url 'javascript:xxx"),
-        ("http://[bad", "redirects to what is no address"),
-        ("http://127.0.0.1:x/", "redirects to what is no address"),
-        ("http://" + "x" * 300 + "/", "redirects to what is no address"),
+        ("http://[bad", "redirects to an invalid address"),
+        ("http://127.0.0.1:x/", "redirects to an invalid address"),
+        ("http://" + "x" * 300 + "/", "redirects to an invalid address"),
     ],
 )
-def test_a_redirect_to_what_is_no_web_server_is_not_followed(mirror, reason, location, said):
+def test_a_redirect_to_another_protocol_is_not_followed(mirror, reason, location, said):
     assert reason(mirror.says(302, Location=location)).startswith(said)
     assert len(mirror.gets(SHARD)) == 1
 
@@ -76,7 +76,7 @@ def answers(text, body=b"", times=1):
 
 
 @pytest.mark.parametrize("length", [b"-5", b"many", b"9" * 5_000, b"1e3", b"", b"\xff"])
-def test_a_length_that_is_none_does_not_lose_the_file(mirror, shard, fetch, tmp_path, length):
+def test_an_invalid_length_does_not_lose_the_file(mirror, shard, fetch, tmp_path, length):
     mirror.breaks(SHARD, answers(b"HTTP/1.0 200 OK\r\nContent-Length: " + length + b"\r\n\r\n", shard))
     mirror.breaks(f"HEAD {SHARD}", answers(b"HTTP/1.0 200 OK\r\nContent-Length: " + length + b"\r\n\r\n"))
     assert fetch().failed == {}
@@ -112,7 +112,7 @@ def test_a_body_without_end_is_given_up(mirror, reason, monkeypatch, tmp_path):
     ],
     ids=range(11),
 )
-def test_what_is_no_answer_is_one_short_line(mirror, reason, text):
+def test_an_invalid_response_is_one_short_line(mirror, reason, text):
     assert reason(*[answers(text)] * 4)
 
 
@@ -138,14 +138,14 @@ def test_a_plan_with_other_names_is_one_short_line(mirror, fetch, tmp_path, name
 
 
 @pytest.mark.parametrize("body", [b'Index\n"' + b"x" * 200_000, b"\x1b[2J" * 5_000, random.Random(0).randbytes(5_000)])
-def test_a_vocabulary_that_is_none_is_one_short_line(mirror, shard, fetch, body):
+def test_an_invalid_vocabulary_is_one_short_line(mirror, shard, fetch, body):
     mirror.files[mirror.VOCABULARY] = body
     (words,) = fetch().failed.values()
     assert words.isprintable() and len(words) < 400
 
 
 @pytest.mark.parametrize("proxy", ["http://me:secret@[bad", "http://me:sec/ret@proxy:1"])
-def test_a_proxy_that_is_none_is_one_line_without_its_password(monkeypatch, proxy):
+def test_an_invalid_proxy_is_one_line_without_its_password(monkeypatch, proxy):
     monkeypatch.delenv("no_proxy")
     monkeypatch.delenv("NO_PROXY", raising=False)
     monkeypatch.setenv("http_proxy", proxy)
@@ -167,7 +167,7 @@ class Clock(Event):
         return False
 
 
-def test_a_server_is_waited_for_as_long_as_it_takes_to_restart(monkeypatch):
+def test_retries_last_as_long_as_the_restart_of_a_server(monkeypatch):
     monkeypatch.setattr(random, "uniform", lambda low, high: (low + high) / 2)
     clock = Clock()
     with pytest.raises(DownloadError, match="8 times in a row"):

@@ -60,7 +60,7 @@ def test_a_hundredth_of_the_train_part_is_what_the_official_downloader_wrote():
 @pytest.mark.parametrize(
     "text", ["3/2", "0/5", "1", "1/0", "-1/2", "1/2/3", "a/b", " 1/2", "1/2\n", "", "²/3", "1/1e3"]
 )
-def test_another_share_is_refused_in_one_line(text):
+def test_an_invalid_share_is_refused_in_one_line(text):
     with pytest.raises(InputError) as error:
         Share.parse(text)
     assert str(error.value) == f"--shard is {text!r}, expected X/Y with 1 <= X <= Y, say 1/100"
@@ -91,7 +91,7 @@ def test_a_private_mirror_has_the_same_paths():
 @pytest.mark.parametrize(
     "url", ["file:///etc", "mirror.example", "http://", "http://[bad", "http://a:b/", "http://a b/", "http://a/?q"]
 )
-def test_an_address_that_is_none_is_refused(url):
+def test_an_invalid_address_is_refused(url):
     with pytest.raises(InputError) as error:
         Addresses.of_base_url(url)
     assert str(error.value).startswith(f"--base-url is {url.replace('?q', '?...')!r}, expected")
@@ -116,7 +116,7 @@ def test_what_version_3_lacks_is_refused(level, part):
         *("validateaa.tfrecord", "traina.tfrecord", "train0000.tfrecord", "trainéa.tfrecord", "", "trainaa_tfrecord"),
     ],
 )
-def test_a_name_that_is_none_of_a_shard_of_the_part_is_refused(name):
+def test_a_name_that_is_not_of_a_shard_of_the_part_is_refused(name):
     with pytest.raises(DownloadError) as error:
         TRAIN.files(plan({"trainaa.tfrecord": MD5, name: MD5}), US)
     said = f"has a file {name!r}, expected names like trainaa.tfrecord"
@@ -138,7 +138,7 @@ def test_a_name_that_is_none_of_a_shard_of_the_part_is_refused(name):
         (b'{"files": {"trainaa.tfrecord": "ab"}}', "the MD5 of trainaa.tfrecord is 'ab', expected 32"),
     ],
 )
-def test_a_plan_that_is_none_is_one_line_with_its_address(body, said):
+def test_an_invalid_plan_is_one_line_with_its_address(body, said):
     with pytest.raises(DownloadError) as error:
         TRAIN.files(body, US)
     assert str(error.value).startswith(f"http://data.yt8m.org/2/download_plans/frame_train.json: {said}")

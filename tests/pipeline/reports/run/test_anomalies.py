@@ -53,7 +53,7 @@ def test_data_that_fit_the_schema_have_no_anomalies(describe, statistics_of):
     assert describe(train=good, validation=good, test=good) == []
 
 
-def test_a_line_names_split_and_feature_and_says_what_is_wrong(describe, statistics_of):
+def test_a_line_names_split_feature_and_problem(describe, statistics_of):
     good = statistics_of([1], [300])
     assert describe(train=good, validation=good, test=statistics_of([10], [400])) == [
         "test: num_frames: Out-of-range values: Unexpectedly large value: 400."

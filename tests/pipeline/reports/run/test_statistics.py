@@ -37,7 +37,7 @@ def test_the_data_page_names_frequent_labels_and_pairs(report):
     assert "No video has two labels." in report["statistics"].text
 
 
-def test_the_data_page_says_whether_the_splits_agree(report):
+def test_the_data_page_shows_whether_the_splits_agree(report):
     text = report["statistics"].text
     assert "train and validation agree: their distance is 0." in text
     assert "No label is more or less frequent in a split than chance explains." in text
@@ -89,7 +89,7 @@ def troubled_run(frame_run):
     return frame_run
 
 
-def test_what_the_ingest_refused_and_mended_and_what_drifted_is_told_in_words_and_numbers(troubled_run, report):
+def test_rejected_and_changed_records_and_drift_are_shown_in_words_and_numbers(troubled_run, report):
     pages = troubled_run.report()
     for expected in (
         "Records used 4,004 of 4,011",
@@ -110,10 +110,10 @@ def test_what_the_ingest_refused_and_mended_and_what_drifted_is_told_in_words_an
     assert ["rgb 0", "-1.992", "-1.992", "0.000"] in page.rows
 
 
-def test_the_anomalies_page_tells_in_words_what_is_wrong_with_each_split(report):
+def test_the_anomalies_page_describes_the_anomalies_of_each_split(report):
     text = report["anomalies"].text
     assert "train none found validation none found test num_frames : Out-of-range values. Unexpectedly large" in text
 
 
-def test_the_anomalies_page_says_so_for_every_split_where_there_is_none(synthetic_video_report):
+def test_the_anomalies_page_names_splits_without_anomalies(synthetic_video_report):
     assert synthetic_video_report["anomalies"].text.count("none found") == 3

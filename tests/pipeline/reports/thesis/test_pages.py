@@ -81,7 +81,7 @@ def test_html_and_markdown_have_every_cell_of_every_table(report):
             assert any(row[: len(cells)] == cells and "; ".join(line.remarks) in row[-1] for row in listed)
 
 
-def test_csv_has_a_line_a_run_in_full_precision(report):
+def test_csv_has_a_line_for_each_run_in_full_precision(report):
     lines = {Path(line["run"]).name: line for line in csv.DictReader(report.csv.splitlines())}
     assert lines.keys() == {"average", "average-1", "frame", "gru", "demo", "odd"}
     odd = lines["odd"]
@@ -97,7 +97,7 @@ def test_csv_has_a_line_a_run_in_full_precision(report):
         assert lines[Path(record["run"]).name] == {k: "" if v is None else str(v) for k, v in record.items()}
 
 
-def test_unfinished_runs_and_what_the_data_are_is_in_both_texts(report):
+def test_unfinished_runs_and_the_kind_of_data_are_in_both_texts(report):
     for page in (report.html, report.markdown):
         assert "/killed" in page and "no scores.json" in page
         assert "a sample: 23,000 of 3,111,135 training videos (0.739" in page
@@ -118,7 +118,7 @@ def test_the_page_loads_nothing_and_has_each_id_once(report):
     assert anchors <= set(ids)
 
 
-def test_whatever_a_run_says_is_text_and_never_markup(run):
+def test_content_of_a_run_is_text_and_never_markup(run):
     folder = run("a", "netvlad-8", data=SCRIPT)
     path = folder / "settings.yaml"
     path.write_text(path.read_text().replace("experiment: netvlad-8", f"experiment: '{SCRIPT}'"))
@@ -130,7 +130,7 @@ def test_whatever_a_run_says_is_text_and_never_markup(run):
     assert r"\<script\>alert(1)\</script\>\|$x$" in row
 
 
-def test_plots_show_runs_beside_the_thesis_and_take_on_the_colour_of_the_text(report):
+def test_plots_show_runs_beside_the_thesis_in_the_colour_of_the_text(report):
     shown = plots(report.comparison.results)
     assert all(plot.svg for plot in shown)
     assert len(re.findall('<svg role="img" aria-label="[^"]+"', report.html)) == len(shown) == 6
@@ -164,7 +164,7 @@ def test_the_same_runs_give_the_same_files(runs, report):
         ([], "Missing argument 'RUNS...'"),
     ],
 )
-def test_a_mistake_is_said_in_one_line_with_exit_code_2(run, yt8m, tmp_path, monkeypatch, arguments, message):
+def test_a_mistake_is_one_line_with_exit_code_2(run, yt8m, tmp_path, monkeypatch, arguments, message):
     run("a", "average-576")
     (tmp_path / "file").touch()
     monkeypatch.chdir(tmp_path)

@@ -23,7 +23,7 @@ def test_a_run_folder_and_folders_of_runs_two_levels_deep_are_found_once(run, tm
     assert runs.finished[0].log.best_epoch == 2
 
 
-def test_nothing_is_looked_for_deeper_or_inside_a_run(run, tmp_path):
+def test_deeper_folders_and_run_folders_are_not_searched(run, tmp_path):
     outer = run("outer", "average-2304-1152")
     run("outer/pipeline_root", "average-576")
     run("1/2/3", "average-576")
@@ -68,7 +68,7 @@ def test_only_unfinished_runs_are_named(run, tmp_path):
         ("scores.json", "{\n", "scores.json, line 2: not JSON: Expecting property name"),
         ("scores.json", "[]", "scores.json: .*expected keys with values|scores.json: .*valid dictionary"),
         ("scores.json", '{"synthetic": 7}', "scores.json: synthetic is 7: .*bool"),
-        ("scores.json", "\udc80", "scores.json: byte 0 is no UTF-8 text"),
+        ("scores.json", "\udc80", "scores.json: byte 0 is not UTF-8 text"),
         ("settings.yaml", "a: [", "settings.yaml, line 2: not YAML: "),
         ("settings.yaml", "experiment: x\nlevel: sound\n", "settings.yaml: level is 'sound'"),
         ("training_log.json", "{", "training_log.json: not a training log: "),

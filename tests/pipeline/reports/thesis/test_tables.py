@@ -21,7 +21,7 @@ def lines_of(table, experiment):
     return [dict(zip(keys, table.cells(line), strict=True)) for line in table.lines if line.experiment == experiment]
 
 
-def test_a_run_is_beside_what_was_published(run, compared):
+def test_a_run_is_beside_its_published_results(run, compared):
     run("a", "average-2304-1152", seed=3)
     [table] = compared().tables
     assert table.title == "Table 4: Average pooling results on the video level dataset"
@@ -47,7 +47,7 @@ def test_a_run_is_beside_what_was_published(run, compared):
     }
 
 
-def test_rows_of_the_table_without_a_run_are_named_with_what_was_published(run, compared):
+def test_table_rows_without_a_run_have_their_published_results(run, compared):
     run("a", "gru-2x400", data="/data/frame")
     comparison = compared()
     [table] = comparison.tables
@@ -143,7 +143,7 @@ def test_changed_settings_are_named_with_both_values(run, compared):
     assert line["model.encoder.clusters"] == "8"  # what ran, not what the catalogue says
 
 
-def test_a_setting_that_is_no_more_is_named_and_one_that_was_not_yet_is_not(run, compared):
+def test_a_removed_setting_is_named_and_a_later_one_is_not(run, compared):
     path = run("a", "netvlad-100") / "settings.yaml"
     path.write_text(path.read_text().replace("  patience: 3\n", "  sample_frames: true\n"))
     [result] = compared().results
@@ -211,7 +211,7 @@ def test_full_data_need_no_warning(run, compared):
 @pytest.mark.parametrize(
     ("share", "text"), [(1, "100 %"), (0.99999, "99.9 %"), (0.0719239, "7.19 %"), (0.00007, "0.007 %"), (1.5, "150 %")]
 )
-def test_no_share_below_one_is_shown_as_all(share, text):
+def test_no_share_below_one_is_shown_as_100_percent(share, text):
     assert percent(share) == text
 
 
