@@ -15,7 +15,7 @@ from typing import Any
 from models.errors import InputError
 
 # Timeouts of a connection and of an answer, in seconds; each request is tried twice.
-_CONNECT_TIMEOUT, _READ_TIMEOUT = 5, 15
+_CONNECT, _ANSWER = 5, 15
 
 # Seconds until a line names the store that is waited for, and until the wait ends. Clients look for credentials,
 # refresh them and retry, each with timeouts of its own.
@@ -210,7 +210,7 @@ def _s3() -> Any:
 
     # The session looks where Beam's does: variables, profiles, a pod's web identity, the machine's metadata.
     retries = {"mode": "standard", "total_max_attempts": 2}
-    config = Config(connect_timeout=_CONNECT_TIMEOUT, read_timeout=_READ_TIMEOUT, retries=retries)
+    config = Config(connect_timeout=_CONNECT, read_timeout=_ANSWER, retries=retries)
     return boto3.session.Session().client("s3", config=config)
 
 
@@ -277,7 +277,7 @@ def _warn_public_only() -> None:
 def _gs_limits() -> dict[str, Any]:
     from google.cloud.storage.retry import DEFAULT_RETRY
 
-    return {"timeout": (_CONNECT_TIMEOUT, _READ_TIMEOUT), "retry": DEFAULT_RETRY.with_timeout(2 * _CONNECT_TIMEOUT)}
+    return {"timeout": (_CONNECT, _ANSWER), "retry": DEFAULT_RETRY.with_timeout(2 * _CONNECT)}
 
 
 def _gs_pages(bucket: str, prefix: str) -> Iterator[list[StoredObject]]:

@@ -1,4 +1,4 @@
-"""Pusher: TFX's, with one atomic push of a model that does not serve yet, and the statistics of its data."""
+"""Pusher: TFX's, without incomplete or repeated versions, and with the statistics of the model's data."""
 
 import time
 import uuid

@@ -21,13 +21,13 @@ SAVED_MODEL = "saved_model.pb"
 # The folder of a SavedModel that describes it; model servers ignore it.
 EXTRA = "assets.extra"
 
-# In it: what the model is, for programs and people.
+# In EXTRA: a ModelCard.
 CARD_FILE = "model_card.json"
 
 # A JSON list of the label names. Models pushed by releases before 0.2 have a line for each name instead.
 LABELS_FILE, OLD_LABELS_FILE = "labels.json", "labels.txt"
 
-# The Keras model: what ensembles and warm starts load.
+# The Keras model, which ensembles and warm starts load.
 KERAS_FILE = "model.keras"
 
 
@@ -40,7 +40,7 @@ class EncoderCard(BaseModel):
 
 
 class ArchitectureCard(BaseModel):
-    """The model's settings as the release that trained it knew them; another release may know other ones."""
+    """The model's settings as the release that trained it knew them; other releases may have other settings."""
 
     model_config = ConfigDict(frozen=True, extra="allow")
 
@@ -48,12 +48,12 @@ class ArchitectureCard(BaseModel):
 
 
 class ModelCard(BaseModel):
-    """What `assets.extra/model_card.json` records of a model; fields with a default are missing in older cards.
+    """The content of `assets.extra/model_card.json`; older cards may lack fields with a default.
 
     Attributes:
         level: of the records that it was trained on.
         model_id: a hash of the weights.
-        parameters: how many numbers the weights are.
+        parameters: number of weights.
         experiment: name of its experiment.
         data: pattern of its shards.
         seed: of the run.
@@ -83,7 +83,7 @@ class ModelCard(BaseModel):
         """Reads the card of a SavedModel.
 
         Raises:
-            InputError: it cannot be read, or is no model card.
+            InputError: it cannot be read, or lacks a field.
         """
         path = f"{folder}/{EXTRA}/{CARD_FILE}"
         try:
@@ -190,7 +190,7 @@ def require_keras_model(folder: str) -> None:
     """Checks the Keras model beside a SavedModel before hours of work that end with loading it.
 
     Raises:
-        InputError: it isn't there, or is no Keras model.
+        InputError: it is missing, or is not a Keras model.
     """
     path = f"{folder}/{EXTRA}/{KERAS_FILE}"
     try:
@@ -258,6 +258,6 @@ def check_same_task(served: str, level: Level, names: list[str]) -> None:
     card, served_names = ModelCard.read(served), read_label_names(served)
     if card.level != level or served_names != names:
         raise InputError(
-            f"{served} serves a {card.level}-level model with {len(served_names)} labels, the new one is of "
-            f"the {level} level with {len(names)}: the two cannot be compared, choose another --out"
+            f"{served} serves a {card.level}-level model with {len(served_names)} labels, the new model has the "
+            f"{level} level and {len(names)} labels: they cannot be compared, choose another --out"
         )

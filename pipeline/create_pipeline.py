@@ -66,22 +66,22 @@ def create_pipeline(
     metadata: metadata_store_pb2.ConnectionConfig | None = None,
     beam_args: Sequence[str] = (),
 ) -> tfx.dsl.Pipeline:
-    """Chains the components; the same on every runner.
+    """Builds the pipeline, the same for every runner.
 
     Args:
         settings: of the run.
         vocabulary: of the labels.
-        pipeline_root: where artifacts are written.
-        push_directory: where blessed models are published.
-        checkpoint_dir: where training keeps its checkpoints, outside the artifacts, so that a killed run finds them.
-        tune_dir: where a search keeps its trials, for the same reason.
+        pipeline_root: folder of the artifacts.
+        push_directory: folder to which blessed models are pushed.
+        checkpoint_dir: folder of checkpoints, outside the artifacts, so that another run finds those of a killed one.
+        tune_dir: folder of a search's trials, for the same reason.
         log_dir: TensorBoard's; "" for a folder among the artifacts.
-        metadata: the metadata store's connection; None where the runner brings its own.
+        metadata: connection to the metadata store; None where the runner has its own.
         beam_args: for every Beam component.
     """
     level, names = settings.level, vocabulary.names
 
-    # Raw shards are packed once, and split; records that cannot be used are listed, not lost.
+    # Checks, packs and splits the raw shards once; rejected records are listed in the quarantine.
     example_gen = ExampleGen(
         data=settings.data.pattern,
         split=settings.data.split,
@@ -107,21 +107,21 @@ def create_pipeline(
     )
     statistics = dataset_statistics.outputs["statistics"]
 
-    # Curated, not inferred: a record of another form is an anomaly, and no new schema.
+    # Curated, not inferred: a record of another form is an anomaly, not a new schema.
     schema_gen = ImportSchemaGen(level)
     schema = schema_gen.outputs["schema"]
 
-    # TFDV's statistics, for the ExampleValidator. Of the frames they would only hold how long their strings are.
+    # TFDV's statistics for the ExampleValidator; of frames it would only measure the length of their bytes.
     statistics_gen = tfx.components.StatisticsGen(
         examples=examples,
         schema=schema,  # without it label ids would be numbers, not categories
         stats_options=tfdv.StatsOptions(feature_allowlist=[ID, LABELS, NUM_FRAMES]),
     )
 
-    # Anomalies are reported and end no run.
+    # Reports anomalies, which don't end the run.
     example_validator = tfx.components.ExampleValidator(statistics=statistics_gen.outputs["statistics"], schema=schema)
 
-    # Before the Trainer: a drift can end the run before hours of training.
+    # Runs before the Trainer: a drift can end the run before hours of training.
     drift_detector = DriftDetector(
         statistics=statistics,
         push_directory=push_directory,
@@ -139,7 +139,7 @@ def create_pipeline(
         disable_analyzer_cache=True,  # nothing in the graph is learned from data
     )
 
-    # What both Tuner and Trainer read.
+    # Inputs of both Tuner and Trainer.
     inputs: dict[str, Any] = {
         "examples": training_examples(settings, examples, transform.outputs["transformed_examples"]),
         "transform_graph": transform.outputs["transform_graph"],
@@ -148,7 +148,7 @@ def create_pipeline(
         "eval_args": EVAL_ARGS,
     }
 
-    # Hyperparameters are searched, imported from an earlier search, or those of the experiment.
+    # Hyperparameters come from a search, from the result of an earlier one, or from the experiment.
     hyperparameter_nodes: list[BaseNode] = []
     hyperparameters: tfx.types.BaseChannel | None = None
     if settings.search:
@@ -160,7 +160,7 @@ def create_pipeline(
         importer = tfx.dsl.Importer(
             settings.hyperparameters,
             tfx.types.standard_artifacts.HyperParameters,
-            # TFX takes the artifact of an earlier import of the same folder unless a property differs.
+            # TFX reuses the artifact of an earlier import of the same folder unless a property differs.
             custom_properties={"fingerprint": _folder_fingerprint(settings.hyperparameters)},
         ).with_id(Step.IMPORT_HYPERPARAMETERS)
         hyperparameter_nodes, hyperparameters = [importer], importer.outputs["result"]
@@ -175,8 +175,8 @@ def create_pipeline(
     trainer.add_upstream_node(drift_detector)
     model = trainer.outputs["model"]
 
-    # The model that serves, which the new one has to beat. Not TFX's Resolver, which open-source Kubeflow Pipelines
-    # cannot run.
+    # Finds the model that serves, which the new one has to beat. TFX's Resolver does not run on open-source Kubeflow
+    # Pipelines.
     champion_resolver = ChampionResolver(
         model=model, push_directory=push_directory, sources=_sources(Step.CHAMPION_RESOLVER)
     )
@@ -246,12 +246,12 @@ def training_examples(settings: RunSettings, examples: Source, transformed: Sour
 
 
 def training_task(settings: RunSettings, names: Sequence[str], *, state_dir: str, log_dir: str) -> TrainingTask:
-    """What the Trainer trains.
+    """The Trainer's task.
 
     Args:
         settings: of the run.
         names: of the labels.
-        state_dir: where it keeps its checkpoints.
+        state_dir: folder of its checkpoints.
         log_dir: TensorBoard's.
     """
     return TrainingTask(
@@ -269,12 +269,12 @@ def training_task(settings: RunSettings, names: Sequence[str], *, state_dir: str
 
 
 def search_task(settings: RunSettings, names: Sequence[str], *, state_dir: str, log_dir: str) -> SearchTask:
-    """What the Tuner searches.
+    """The Tuner's task.
 
     Args:
         settings: of the run.
         names: of the labels.
-        state_dir: where it keeps its trials.
+        state_dir: folder of its trials.
         log_dir: TensorBoard's.
     """
     shared = dict(training_task(settings, names, state_dir=state_dir, log_dir=log_dir))

@@ -1,1 +1,1 @@
-"""DatasetStatistics: what the videos of each split hold, as numbers, as figures and as a page."""
+"""DatasetStatistics: statistics of each split, as numbers, figures and a page."""

@@ -30,7 +30,7 @@ class SplitDistance(BaseModel, frozen=True):
 
 
 class LabelDifference(BaseModel, frozen=True):
-    """A label that is more or less frequent in a split than in the others; see `deviation`."""
+    """A label that is more or less frequent in one split than in the rest; see `deviation`."""
 
     id: int
     name: str

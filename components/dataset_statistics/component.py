@@ -1,7 +1,8 @@
 """The TFX component: one pass over ExampleGen's splits, on any Beam runner."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any
 
 import apache_beam as beam
@@ -48,14 +49,15 @@ class DatasetStatisticsExecutor(base_beam_executor.BaseBeamExecutor):
         quarantine = artifact_utils.get_single_uri(input_dict["quarantine"])
         uri = artifact_utils.get_single_uri(output_dict["statistics"])
         names, level = json.loads(exec_properties["names"]), exec_properties["level"]
-        about = {
-            "names": names,
-            "data": exec_properties["data"],
-            "level": level,
-            "synthetic": read_synthetic(exec_properties["data"]),
-            "ingest": read_summary(quarantine),
-            "bad_records": quarantine,
-        }
+        describe_counts = partial(
+            describe,
+            names=names,
+            data=exec_properties["data"],
+            level=level,
+            synthetic=read_synthetic(exec_properties["data"]),
+            ingest=read_summary(quarantine),
+            bad_records=quarantine,
+        )
         splits = artifact_utils.decode_split_names(examples.split_names)
         with self._make_beam_pipeline() as pipeline:
             counts = (
@@ -68,7 +70,7 @@ class DatasetStatisticsExecutor(base_beam_executor.BaseBeamExecutor):
             (
                 pipeline
                 | "Results" >> beam.Create([uri])
-                | beam.Map(_write, counts=beam.pvalue.AsDict(counts), splits=splits, about=about)
+                | beam.Map(_write, beam.pvalue.AsDict(counts), splits, describe_counts)
             )
         write_for_people(Statistics.read(uri), uri)
 
@@ -136,5 +138,10 @@ class DatasetStatistics(base_beam_component.BaseBeamComponent):
         super().__init__(spec=spec)
 
 
-def _write(uri: str, counts: dict[str, SplitCounts], splits: list[str], about: dict[str, Any]) -> None:
-    describe({split: counts[split] for split in splits}, **about).write(uri)
+def _write(
+    uri: str,
+    counts: dict[str, SplitCounts],
+    splits: list[str],
+    describe_counts: Callable[[dict[str, SplitCounts]], Statistics],
+) -> None:
+    describe_counts({split: counts[split] for split in splits}).write(uri)

@@ -75,10 +75,10 @@ def distribution_plot(title: str, axis: str, splits: Mapping[str, Distribution],
     """Share of each split's videos by their number of labels or frames."""
 
     def paint(axes: Axes) -> None:
-        most = MAX_FRAMES if frames else max(found.most for found in splits.values())
-        for colour, (split, found) in zip(COLOURS, splits.items(), strict=False):
+        most = MAX_FRAMES if frames else max(distribution.most for distribution in splits.values())
+        for colour, (split, distribution) in zip(COLOURS, splits.items(), strict=False):
             counts = np.zeros(most + 1)
-            counts[: len(found.counts)] = found.counts
+            counts[: len(distribution.counts)] = distribution.counts
             if frames:  # 1 to 10 frames, 11 to 20, ...
                 values, edges = counts[1:].reshape(-1, FRAMES_A_COLUMN).sum(axis=1), np.arange(0, most + 1, 10.0)
             else:

@@ -53,7 +53,7 @@ def parse_requirements(thresholds: dict[str, dict[str, float | None]]) -> list[R
             groups = "f1/head, f1/middle, f1/tail, f1/vertical:NAME, f1/label:NAME"
             raise InputError(f"there is no metric {metric!r}, allowed: {', '.join(SCORES)}, {groups}")
         if at and not (feature and colon and value):
-            raise InputError(f"{key!r} is no slice, expected METRIC@FEATURE:VALUE, say f1@num_labels:1")
+            raise InputError(f"{key!r} has no valid slice, expected METRIC@FEATURE:VALUE, say f1@num_labels:1")
         requirements.append(Requirement(metric, feature, value, **bounds))
     return requirements
 

@@ -117,9 +117,7 @@ class Summary:
         """
         videos = sum(self.videos.values())
         if videos and self.label_vectors == videos:
-            raise InputError(
-                f"labels of all {videos:,} videos are a 0 or 1 for each label, expected ids: the places of the ones"
-            )
+            raise InputError(f"labels of all {videos:,} videos are a 0 or 1 for each label, expected ids of labels")
         if videos >= FEWEST_TO_JUDGE and self.repeated_labels == videos:
             raise InputError(f"each of {videos:,} videos lists a label twice, expected ids, not a vector")
         for name, kinds in self.kept_kinds.items():

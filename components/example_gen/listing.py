@@ -97,7 +97,7 @@ def glob_expression(glob: str) -> str:
     try:
         re.compile(expression)
     except re.error as error:
-        raise InputError(f"{glob!r} is no glob: {error}") from None
+        raise InputError(f"{glob!r} is not a valid glob: {error}") from None
     return expression
 
 

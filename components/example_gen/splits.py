@@ -73,9 +73,9 @@ class SplitPolicy:
                 f"split {self.kind} needs files named train* and validate*, found {len(train)} and {len(validate)}"
             )
         known = {*train, *validate}
-        if unnamed := [file for file in files if file not in known and not PurePosixPath(file).name.startswith("test")]:
+        if unknown := [file for file in files if file not in known and not PurePosixPath(file).name.startswith("test")]:
             raise InputError(
-                f"split {self.kind} goes by the names train* and validate*, found {unnamed[0]!r} too: use file: or id:"
+                f"split {self.kind} goes by the names train* and validate*, found {unknown[0]!r} too: use file: or id:"
             )
         if self.kind == "thesis-video":
             test: dict[str, Split | None] = dict.fromkeys(validate, SPLITS[2])

@@ -22,7 +22,7 @@ LONGEST_RECORD = 2**26
 
 # Most bytes of payloads checked without success while the next record is looked for; made-up lengths could cause any
 # number of checks.
-MOST_IN_VAIN = 2**30
+MOST_WASTED_BYTES = 2**30
 
 _HEADER, _FOOTER = 12, 4
 
@@ -91,7 +91,7 @@ class _Source:
 
     def __init__(self, file: _Readable) -> None:
         self._file, self._data, self._at, self._ended = file, b"", 0, False
-        self._in_vain = 0
+        self._wasted_bytes = 0
         self.claimed = 0
 
     def need(self, size: int) -> bool:
@@ -147,7 +147,7 @@ class _Source:
             return self.claimed
         self._at += 1
         skipped = 1
-        while self.need(_HEADER + _FOOTER) and self._in_vain <= MOST_IN_VAIN:
+        while self.need(_HEADER + _FOOTER) and self._wasted_bytes <= MOST_WASTED_BYTES:
             self.need(CHUNK)
             # Checking a place may read more: the new bytes are checked in the next round.
             checked = len(self._data) - self._at - (_HEADER + _FOOTER - 1)
@@ -175,7 +175,7 @@ class _Source:
         if length is None or length > LONGEST_RECORD or not self.need(at + _HEADER + length + _FOOTER):
             return False
         whole = self._payload(length, at) is not None
-        self._in_vain += 0 if whole else length
+        self._wasted_bytes += 0 if whole else length
         return whole
 
     def _payload(self, length: int, at: int = 0) -> bytes | None:

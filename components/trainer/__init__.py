@@ -1,1 +1,1 @@
-"""Trainer: what TFX calls to train and export a model."""
+"""Trainer: the functions with which TFX trains and exports a model."""

@@ -1,4 +1,4 @@
-"""What the Trainer is given beside its files: TFX's `custom_config` as one object."""
+"""The Trainer's task beside its files: TFX's `custom_config` as one object."""
 
 from collections.abc import Mapping
 from typing import Any, Self
@@ -10,7 +10,7 @@ from models.settings import ModelSettings, TrainingSettings
 
 
 class TrainingTask(BaseModel):
-    """What is trained, how, and where its files are kept.
+    """A training: model, recipe, labels, and where its files are kept.
 
     Attributes:
         experiment: its name; "" where it has none.
@@ -20,7 +20,7 @@ class TrainingTask(BaseModel):
         training: settings of the training; `warm_start` is the folder of a version, or false.
         names: of the labels, in the order of their ids.
         seed: of the run.
-        state_dir: what a killed training needs to resume; outside the artifacts, so that another attempt finds it.
+        state_dir: of what a killed training needs to resume; outside the artifacts, so that another attempt finds it.
         log_dir: TensorBoard's; "" for a folder among the artifacts.
         sources: fingerprint of the code.
     """
@@ -48,5 +48,5 @@ class TrainingTask(BaseModel):
         return self.model_dump(mode="json")
 
     def identity(self) -> dict[str, Any]:
-        """All that changes the result: not where files are kept."""
+        """All that may change the result: not where files are kept."""
         return self.model_dump(mode="json", exclude={"state_dir", "log_dir"})

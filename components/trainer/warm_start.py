@@ -60,7 +60,7 @@ def require_same_architecture(start: str, model: ModelSettings, level: Level, na
         if key in served and served[key] != wanted[key]
     ]
     if served_names != list(names):
-        differences.append(f"the data have {len(names)} labels, {start} has other ones ({len(served_names)})")
+        differences.append(f"the data have {len(names)} labels, {start} has other labels ({len(served_names)})")
     if differences:
         raise InputError(f"training.warm_start: {differences[0]}; set training.warm_start=false to begin anew")
 

@@ -1,4 +1,4 @@
-"""What the Tuner is given beside its files: TFX's `custom_config` as one object."""
+"""The Tuner's task beside its files: TFX's `custom_config` as one object."""
 
 from typing import Any
 
@@ -11,14 +11,14 @@ class SearchTask(TrainingTask):
 
     Attributes:
         tune: settings of the search.
-        executor_sources: fingerprint of the code around the search; `sources` is that of what a trial runs.
+        executor_sources: fingerprint of the code around the search, say its page; `sources` is that of a trial.
     """
 
     tune: TuneSettings
     executor_sources: str
 
     def identity(self) -> dict[str, Any]:
-        """All that changes the result: neither how many trials run at a time nor what a page shows of them."""
+        """All that may change the result: neither the number of workers nor the page."""
         identity = super().identity()
         del identity["executor_sources"], identity["tune"]["workers"]
         return identity

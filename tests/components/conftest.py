@@ -1,4 +1,4 @@
-"""Runs executors as TFX's launcher does, without a metadata store, and data sets that several files only read."""
+"""Executors run as by TFX's launcher, without a metadata store; data sets that several files read."""
 
 import json
 from collections.abc import Callable, Iterator, MutableMapping
@@ -23,13 +23,13 @@ from components.transform.component import TransformExecutor
 
 Examples, TransformGraph = tfx.types.standard_artifacts.Examples, tfx.types.standard_artifacts.TransformGraph
 
-# The second keeps TFX from packing itself for each executor, 2 s of CPU.
+# The second option keeps TFX from packaging itself for each executor, 2 s of CPU.
 BEAM_ARGS = ["--runner=FnApiRunner", "--sdk_container_image=none"]
 
 
 @dataclass(frozen=True)
 class Steps:
-    """Runs steps of the pipeline; what they write lies in `folder`."""
+    """Runs steps of the pipeline, which write into `folder`."""
 
     folder: Path
 
@@ -119,7 +119,7 @@ def ingest(steps: Steps) -> Callable[..., tuple[Any, Any]]:
 
 @dataclass(frozen=True)
 class Transformed:
-    """What ExampleGen and Transform made of a data set.
+    """A data set after ExampleGen and Transform.
 
     Attributes:
         classes: number of labels.
@@ -187,7 +187,7 @@ class Bucket(MutableMapping[str, bytes]):
         self._s3.delete_object(Bucket="bucket", Key=key)
 
     def __iter__(self) -> Iterator[str]:
-        return (it["Key"] for it in self._s3.list_objects_v2(Bucket="bucket").get("Contents", []))
+        return (entry["Key"] for entry in self._s3.list_objects_v2(Bucket="bucket").get("Contents", []))
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
@@ -195,7 +195,7 @@ class Bucket(MutableMapping[str, bytes]):
 
 @pytest.fixture
 def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[Bucket]:
-    """A bucket of an S3 server on this machine, to which the environment's variables point."""
+    """A bucket of a local S3 server, which the environment's variables name."""
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
@@ -203,7 +203,7 @@ def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[Bucket]:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "test")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    FileSystems.set_options(PipelineOptions([]))  # without any, Beam knows no s3://
+    FileSystems.set_options(PipelineOptions([]))  # without any, Beam cannot read s3://
     yield Bucket()
-    s3_backends.reset()  # they are shared by all servers of a process
+    s3_backends.reset()  # all servers of a process share them
     server.stop()

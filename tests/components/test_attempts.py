@@ -1,4 +1,4 @@
-"""Attempts that fail, are cancelled, repeated or made at the same time: only what is whole gets its name."""
+"""Failed, cancelled, repeated and concurrent attempts: only complete files get their names."""
 
 import os
 from io import BytesIO
@@ -29,7 +29,7 @@ def root(request, tmp_path):
 
 @pytest.fixture
 def attempt(root, tmp_path, write_shard, frame_record):
-    """Begins to ingest a shard, as a Beam worker does: an iterator that ends with the attempt."""
+    """Starts to ingest a shard as a Beam worker does: an iterator that ends with the attempt."""
     path = write_shard(tmp_path / "train.tfrecord", [frame_record(f"{n:04d}", [1]) for n in range(VIDEOS)])
     shard = Shard(InputFile(str(path), path.stat().st_size, 0), 0, 1, "train")
     policy = SplitPolicy.parse("id:60/20/20", False)
@@ -39,7 +39,7 @@ def attempt(root, tmp_path, write_shard, frame_record):
 
 @pytest.fixture
 def written(root):
-    """`()` -> path below the root -> content, of all examples and what is being written of them."""
+    """`()` -> content by path below the root, of complete and unfinished examples."""
 
     def read():
         files = FileSystems.match([f"{root}/examples/**"])[0].metadata_list
@@ -76,7 +76,7 @@ def test_a_cancelled_attempt_replaces_nothing(attempt, written):
     assert name == WHOLE and records(content) == VIDEOS
 
 
-def test_attempts_at_the_same_time_and_repeated_ones_publish_the_same(attempt, written):
+def test_concurrent_and_repeated_attempts_publish_the_same(attempt, written):
     first, second = attempt(), attempt()
     some(first)
     list(second)
@@ -100,7 +100,7 @@ def test_an_attempt_that_raises_replaces_nothing(root, written):
     assert written() == {"file": b"whole"}
 
 
-def test_a_rename_that_fails_halfway_is_made_good_by_the_next_attempt(attempt, written, monkeypatch):
+def test_the_next_attempt_completes_a_rename_that_failed_halfway(attempt, written, monkeypatch):
     with monkeypatch.context() as patch, pytest.raises(OSError, match="cut off"):
         patch.setattr(FileSystems, "rename", copied_then_cut_off)
         list(attempt())
@@ -114,7 +114,7 @@ def copied_then_cut_off(sources, targets):
     raise OSError("cut off")
 
 
-def test_what_killed_attempts_left_goes_with_the_scratch_folder(root, written):
+def test_leftovers_of_killed_attempts_are_removed_with_the_scratch_folder(root, written):
     with scratch_folder(f"{root}/examples") as scratch:
         with Attempt(scratch).open(f"{root}/examples/file") as file:  # the attempt's own block never ends
             file.write(b"half")

@@ -1,4 +1,4 @@
-"""Model cards: written and read as they are, whichever release wrote them."""
+"""Model cards: read as they were written, by this release or another."""
 
 import json
 import math
@@ -14,7 +14,7 @@ CARD = {"level": "video", "model_id": "x", "model": MODEL}
 
 @pytest.fixture
 def write(tmp_path):
-    """Writes a card by its JSON; returns the model's folder."""
+    """Writes a card from its JSON; returns the model's folder."""
 
     def to_folder(content):
         (tmp_path / "assets.extra").mkdir(exist_ok=True)
@@ -32,13 +32,13 @@ def test_a_written_card_reads_the_same(write):
     assert card.model.model_dump() == MODEL
 
 
-def test_scores_that_are_no_numbers_read_as_such(write):
+def test_nan_scores_are_kept(write):
     folder = write({})
     ModelCard(level="frame", model_id="x", model=MODEL, validation={"f1": math.nan}).write(folder)
     assert math.isnan(ModelCard.read(folder).validation["f1"])
 
 
-def test_a_card_of_another_release_may_lack_a_threshold_and_hold_more(write):
+def test_a_card_of_another_release_may_lack_a_threshold_and_have_more_keys(write):
     card = ModelCard.read(write(CARD | {"licence": "Apache-2.0"}))
     assert (card.threshold, card.experiment) == (None, "")
 

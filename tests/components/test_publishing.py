@@ -1,4 +1,4 @@
-"""ChampionResolver and Pusher: what serves, what it is compared with, and nothing half-published."""
+"""ChampionResolver and Pusher: the version that serves, its champion, and no incomplete versions."""
 
 import json
 from pathlib import Path
@@ -85,13 +85,13 @@ def test_the_model_that_serves_is_not_pushed_again(candidate, push, serving):
     assert versions(str(serving)) == [version]
 
 
-def test_versions_rise_even_within_a_second(candidate, push, serving, monkeypatch):
+def test_versions_increase_even_within_a_second(candidate, push, serving, monkeypatch):
     monkeypatch.setattr(components.pusher, "time", SimpleNamespace(time=lambda: 1_800_000_000.5))
-    found = [push(candidate(name))[1] for name in ("one", "two", "three")]
-    assert versions(str(serving)) == found == ["1800000000", "1800000001", "1800000002"]
+    pushed_versions = [push(candidate(name))[1] for name in ("one", "two", "three")]
+    assert versions(str(serving)) == pushed_versions == ["1800000000", "1800000001", "1800000002"]
 
 
-def test_a_killed_push_leaves_nothing_that_serves(candidate, push, serving, monkeypatch):
+def test_a_killed_push_leaves_no_version(candidate, push, serving, monkeypatch):
     def kill(*_):
         raise KeyboardInterrupt
 
@@ -104,16 +104,16 @@ def test_a_killed_push_leaves_nothing_that_serves(candidate, push, serving, monk
 
 
 class MemoryFilesystem(TensorflowFilesystem):
-    """TensorFlow's own in memory; like an object store, it renames a folder file by file."""
+    """TensorFlow's file system in memory; like an object store, it renames a folder file by file."""
 
     SUPPORTED_SCHEMES = ["ram://"]
 
 
-def test_a_push_to_an_object_store_serves_nothing_before_all_is_there(candidate, push, monkeypatch):
+def test_a_push_to_an_object_store_is_no_version_before_it_is_complete(candidate, push, monkeypatch):
     filesystem_registry.DEFAULT_FILESYSTEM_REGISTRY.register(MemoryFilesystem, priority=0)
-    monkeypatch.setattr(components.served_models, "require_access", lambda *_: None)  # which knows s3:// and gs://
+    monkeypatch.setattr(components.served_models, "require_access", lambda *_: None)  # it accepts s3:// and gs:// only
     serving, rename = "ram://serving", tf.io.gfile.rename
-    for number in range(4):  # of the files, the last makes a version of them
+    for number in range(4):  # of files; the last one completes the version
         with monkeypatch.context() as patch, pytest.raises(ConnectionError):
             cut_off = Mock(side_effect=[DEFAULT] * number + [ConnectionError], wraps=rename)
             patch.setattr(tf.io.gfile, "rename", cut_off)
@@ -162,5 +162,5 @@ def test_the_champion_is_the_newest_model_other_than_the_candidate(candidate, pu
 @pytest.mark.parametrize("about", [{"level": "frame"}, {"labels": ("a", "b", "c")}])
 def test_models_that_cannot_be_compared_are_refused(candidate, push, serving, about):
     push(candidate("one"))
-    with pytest.raises(InputError, match="the two cannot be compared, choose another --out"):
+    with pytest.raises(InputError, match="labels: they cannot be compared, choose another --out"):
         find_champion(candidate("two", **about).uri, str(serving))

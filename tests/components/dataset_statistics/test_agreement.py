@@ -1,4 +1,4 @@
-"""Whether splits agree: the distance and the deviations against their definitions, and against chance itself."""
+"""Agreement of splits: distance and deviations by their definitions, and their false alarms by chance."""
 
 import math
 from fractions import Fraction
@@ -25,15 +25,15 @@ def test_the_distance_is_the_root_of_the_mean_divergence_from_the_middle():
     ("total", "here", "videos"),
     [(12, 100, 1000), (60, 800, 1000), (3, 500, 600), (900, 300, 1000), (40, 100, 100_000)],
 )
-def test_a_deviation_is_as_rare_as_one_of_a_normal_variable(total, here, videos):
-    # How many of the label's videos a split of `here` videos gets, with the ways to deal them: exact, in whole numbers.
+def test_deviations_are_as_rare_as_those_of_a_normal_variable(total, here, videos):
+    # Ways to deal the label's videos by their number in a split of `here` videos: exact integers.
     ways = {
-        found: math.comb(total, found) * math.comb(videos - total, here - found)
-        for found in range(max(0, total + here - videos), min(total, here) + 1)
+        hits: math.comb(total, hits) * math.comb(videos - total, here - hits)
+        for hits in range(max(0, total + here - videos), min(total, here) + 1)
     }
-    for found in ways:
-        [deviations] = deviation(np.array([found]), np.array([total]), here, videos)
-        tail = sum(way for number, way in ways.items() if (number >= found if deviations > 0 else number <= found))
+    for hits in ways:
+        [deviations] = deviation(np.array([hits]), np.array([total]), here, videos)
+        tail = sum(way for number, way in ways.items() if (number >= hits if deviations > 0 else number <= hits))
         exact = float(Fraction(tail, math.comb(videos, here)))
         if abs(deviations) > 1 and exact > 1e-30:
             normal = math.erfc(abs(deviations) / math.sqrt(2)) / 2
@@ -52,14 +52,14 @@ def compare(has_label, split):
     return agreement(frequencies, videos, tuple(f"label {number}" for number in range(has_label.shape[1])))
 
 
-def test_splits_dealt_at_random_agree():
+def test_random_splits_agree():
     generator = np.random.default_rng(1)
     alarms = 0
     for _ in range(40):
         has_label = videos_with_labels(generator, 3000)
-        found = compare(has_label, generator.choice(3, 3000, p=[0.8, 0.1, 0.1]))
-        alarms += bool(found.differences) or any(pair.distance > pair.chance_limit for pair in found.distances)
-        assert found.compared == 3 * np.count_nonzero(has_label.any(axis=0))
+        result = compare(has_label, generator.choice(3, 3000, p=[0.8, 0.1, 0.1]))
+        alarms += bool(result.differences) or any(pair.distance > pair.chance_limit for pair in result.distances)
+        assert result.compared == 3 * np.count_nonzero(has_label.any(axis=0))
     assert alarms <= 2
 
 
@@ -68,14 +68,14 @@ def test_a_label_that_one_split_lacks_is_named():
     has_label = videos_with_labels(generator, 3000)
     split = generator.choice(3, 3000, p=[0.8, 0.1, 0.1])
     has_label[:, 30] = generator.random(3000) < np.where(split == 2, 0.0, 0.2)
-    found = compare(has_label, split)
-    worst = found.differences[0]
+    result = compare(has_label, split)
+    worst = result.differences[0]
     assert (worst.name, worst.split, worst.videos, worst.share) == ("label 30", "c", 0, 0)
-    assert worst.share_elsewhere == pytest.approx(0.2, abs=0.02) and worst.deviation < -found.limit
-    by_pair = {(pair.first, pair.second): pair for pair in found.distances}
+    assert worst.share_elsewhere == pytest.approx(0.2, abs=0.02) and worst.deviation < -result.limit
+    by_pair = {(pair.first, pair.second): pair for pair in result.distances}
     assert by_pair["a", "b"].distance < by_pair["a", "b"].chance_limit
     assert by_pair["b", "c"].distance > by_pair["b", "c"].chance_limit
-    words = describe_agreement(found)
+    words = describe_agreement(result)
     assert words[0].startswith("a and b agree: ") and words[2].startswith("b and c differ more than chance explains: ")
     assert words[3] == "1 label is more or less frequent in a split than chance explains."
 
@@ -83,5 +83,5 @@ def test_a_label_that_one_split_lacks_is_named():
 @pytest.mark.parametrize("videos", [{"a": 3, "b": 0}, {"a": 0, "b": 0}])
 def test_a_split_without_videos_is_not_compared(videos):
     frequencies = {name: np.array([number, 0]) for name, number in videos.items()}
-    found = agreement(frequencies, videos, ("x", "y"))
-    assert (found.distances, found.differences, describe_agreement(found)) == ((), (), [])
+    result = agreement(frequencies, videos, ("x", "y"))
+    assert (result.distances, result.differences, describe_agreement(result)) == ((), (), [])

@@ -1,4 +1,4 @@
-"""DatasetStatistics: counts against independent ones, however videos are grouped; the component end to end."""
+"""DatasetStatistics: counts equal those of plain Python for any grouping of videos; the component end to end."""
 
 import json
 from collections import Counter
@@ -79,13 +79,13 @@ def examples():
             key: tf.train.Feature(bytes_list=tf.train.BytesList(value=value)) for key, value in stored.items()
         }
         frame["num_frames"] = tf.train.Feature(int64_list=tf.train.Int64List(value=[frames]))
-        # Far from 0 for their spread: naive sums of squares would lose the variance.
+        # A mean far above the spread: naive sums of squares would lose the variance.
         video = features | {
             f"mean_{key}": tf.train.Feature(float_list=tf.train.FloatList(value=1e3 + value.mean(axis=0) / 255))
             for key, value in values.items()
         }
-        for level, found in (("frame", frame), ("video", video)):
-            made[level].append(tf.train.Example(features=tf.train.Features(feature=found)).SerializeToString())
+        for level, feature in (("frame", frame), ("video", video)):
+            made[level].append(tf.train.Example(features=tf.train.Features(feature=feature)).SerializeToString())
     return made
 
 
@@ -102,7 +102,7 @@ def test_counts_equal_those_of_plain_python(examples, level):
 
 
 @pytest.mark.parametrize("level", ["frame", "video"])
-def test_no_video_counts_as_nothing(level):
+def test_no_videos_give_empty_counts(level):
     check(counted(level, []), [])
 
 
@@ -120,7 +120,7 @@ def test_any_grouping_of_the_videos_gives_the_same_counts(examples, level, group
         )
 
 
-def test_pairs_beyond_what_may_wait_are_counted_too(monkeypatch):
+def test_pairs_are_counted_beyond_one_batch(monkeypatch):
     monkeypatch.setattr("components.dataset_statistics.counts.WAITING_PAIRS", 7)
     pairs = PairCounts(20)
     for _ in range(9):
@@ -128,7 +128,7 @@ def test_pairs_beyond_what_may_wait_are_counted_too(monkeypatch):
     assert pairs.top(400) == [(first, second, 9) for first, second in combinations(range(20), 2)]
 
 
-def test_memory_of_pairs_depends_on_their_kinds_and_not_on_their_number():
+def test_memory_of_pairs_depends_on_the_distinct_ones():
     pairs = PairCounts(3862)
     for _ in range(100_000):
         pairs.add(np.array([1, 5, 3861]))
@@ -138,7 +138,7 @@ def test_memory_of_pairs_depends_on_their_kinds_and_not_on_their_number():
 
 @pytest.fixture
 def shards(tmp_path, write_shard, frame_record, video_record):
-    """Four shards of twelve videos of a level, with a repeated id, a bad record and a label listed twice."""
+    """Four shards of twelve videos of a level, with a repeated id, a rejected record and a label listed twice."""
 
     def write(level):
         make = frame_record if level == "frame" else video_record

@@ -1,4 +1,4 @@
-"""Counting that is killed leaves no process."""
+"""A killed count leaves no processes."""
 
 import signal
 import subprocess
@@ -23,7 +23,7 @@ raw_shards.count_shards([0] * 6, None, "video", 7, io.BytesIO(), print)
 """
 
 
-def test_idle_processes_end_with_a_killed_one() -> None:
+def test_idle_processes_end_when_their_parent_is_killed() -> None:
     with subprocess.Popen((sys.executable, "-c", PROGRAM), stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
         for _ in range(4):

@@ -1,4 +1,4 @@
-"""Drift: against TFDV's comparator and plain NumPy, told in words, and able to end a run before training."""
+"""Drift: equal to TFDV's comparator and plain NumPy, described in words, able to end a run before training."""
 
 import json
 from pathlib import Path
@@ -32,7 +32,7 @@ def dealt(generator, videos, shares=SHARES):
 
 
 def video_statistics(labels, means=None, names=NAMES):
-    """Of video-level training data with these labels and float [videos, 1152] means, standard normal by default."""
+    """Statistics of video-level training data: labels and float [videos, 1152] means, standard normal by default."""
     counts = {split: SplitCounts("video", len(names)) for split in ("train", "validation", "test")}
     means = np.random.default_rng(len(labels)).normal(size=(len(labels), 1152)) if means is None else means
     for row, mean in zip(labels, means, strict=True):
@@ -41,7 +41,7 @@ def video_statistics(labels, means=None, names=NAMES):
 
 
 def frame_statistics(frames):
-    """Of frame-level training data whose videos have so many frames, all of one label and full of zeros."""
+    """Statistics of frame-level training data by number of frames, with one label and zeros as codes."""
     counts = {split: SplitCounts("frame", 2) for split in ("train", "validation", "test")}
     for number in frames:
         counts["train"].add(packed([0], rgb=bytes(1024 * number), audio=bytes(128 * number)))
@@ -76,20 +76,20 @@ def test_the_distance_of_labels_is_the_root_of_tfdvs_divergence():
         )
         for labels in sides
     )
-    [found] = tfdv.validate_statistics(now, schema, previous_statistics=before).drift_skew_info
+    [comparison] = tfdv.validate_statistics(now, schema, previous_statistics=before).drift_skew_info
     drift = compare(*(video_statistics(labels) for labels in sides), "7", DriftSettings())
-    assert measured(drift)["labels"].value ** 2 == pytest.approx(found.drift_measurements[0].value, rel=1e-9)
+    assert measured(drift)["labels"].value ** 2 == pytest.approx(comparison.drift_measurements[0].value, rel=1e-9)
     assert measured(drift)["labels"].drifted and "distance of the labels: 0.3" in drift.findings[0]
 
 
-def test_data_dealt_from_the_same_source_have_not_drifted_however_low_the_limits():
+def test_samples_of_the_same_source_show_no_drift_however_low_the_limits():
     strict = DriftSettings(label_distance=0, frame_distance=0, feature_shift=0)
     generator = np.random.default_rng(0)
-    found = [
+    findings = [
         compare(video_statistics(dealt(generator, 300)), video_statistics(dealt(generator, 200)), "7", strict).findings
         for _ in range(20)
     ]
-    assert found == [[]] * 20
+    assert findings == [[]] * 20
     frames = [frame_statistics(generator.integers(1, 20, videos)) for videos in (300, 200)]
     assert compare(*frames, "7", strict).describe() == ["no drift from the training data of version 7, which serves"]
 
@@ -105,15 +105,15 @@ def test_labels_that_appear_and_vanish_are_named_unless_chance_explains_them():
     ]
 
 
-def test_longer_videos_are_a_drift_of_the_frame_counts():
+def test_longer_videos_are_drift_of_the_numbers_of_frames():
     before, now = [*range(1, 11)] * 20, [*range(6, 16)] * 20
     drift = compare(frame_statistics(before), frame_statistics(now), "7", DriftSettings(frame_distance=0.4))
-    # Half of the videos have numbers of frames that the other side has too: the divergence is a half.
+    # Half of the videos have numbers of frames that occur on both sides: the divergence is a half.
     assert measured(drift)["numbers of frames"].value == pytest.approx(0.5**0.5)
     assert [sentence.partition(",")[0] for sentence in drift.findings] == ["distance of the numbers of frames: 0.707"]
 
 
-def test_the_mean_of_a_feature_moves_in_its_standard_deviations():
+def test_a_shift_of_a_mean_is_measured_in_standard_deviations():
     generator = np.random.default_rng(1)
     before, now = generator.normal(2, 3, (500, 1152)), generator.normal(2, 3, (400, 1152))
     before[:, 1027], now[:, 1027] = 0, 0.01  # the audio stream's fourth, constant
@@ -123,7 +123,7 @@ def test_the_mean_of_a_feature_moves_in_its_standard_deviations():
     stored = before.astype(np.float32).astype(np.float64)[:, 17], now.astype(np.float32).astype(np.float64)[:, 17]
     expected = (stored[1].mean() - stored[0].mean()) / stored[0].std()
     largest, second = drift.shifted[:2]
-    # Where nothing varies, a step of the 8-bit quantization from -2 to 2 is the unit.
+    # The unit of a constant feature is a step of the 8-bit quantization from -2 to 2.
     assert (largest.name, second.name) == ("audio 3", "rgb 17")
     assert largest.shift == pytest.approx(0.01 / (4 / 255)) and second.shift == pytest.approx(expected)
     [measure] = [measure for measure in drift.measures if "shift" in measure.name]
@@ -132,7 +132,7 @@ def test_the_mean_of_a_feature_moves_in_its_standard_deviations():
     ]
 
 
-def test_the_largest_shift_of_samples_is_within_what_chance_allows():
+def test_the_largest_shift_of_random_samples_is_within_chance():
     generator = np.random.default_rng(2)
     limit, beyond = shift_by_chance(60, 40, 100), 0
     for _ in range(200):
@@ -150,16 +150,16 @@ def test_nothing_is_compared_without_training_videos():
 
 @pytest.fixture
 def detect(artifact, execute, tmp_path):
-    """Runs DriftDetector on statistics; returns what it wrote."""
+    """Runs DriftDetector on statistics; returns the drift."""
 
     def run(statistics, **settings):
-        found, drift = artifact(DataStatistics, "statistics"), artifact(DataDrift, "drift")
-        statistics.write(found.uri)
+        data, drift = artifact(DataStatistics, "statistics"), artifact(DataDrift, "drift")
+        statistics.write(data.uri)
         properties = {
             "push_directory": str(tmp_path / "serving"),
             "settings": DriftSettings(**settings).model_dump_json(),
         }
-        execute(DriftDetectorExecutor, {"statistics": found}, {"drift": drift}, properties)
+        execute(DriftDetectorExecutor, {"statistics": data}, {"drift": drift}, properties)
         return Drift.read(drift.uri)
 
     return run
@@ -193,7 +193,7 @@ def test_the_newest_model_that_serves_is_compared_with(detect, serve):
     assert detect(now).describe() == ["no drift from the training data of version 9, which serves"]
 
 
-def test_a_drift_ends_the_run_where_the_settings_say_so(detect, serve):
+def test_drift_ends_the_run_with_data_drift_stop(detect, serve):
     serve("8", video_statistics([[1]] * 100))
     message = r"drifted from those of version 8, .* data.drift.stop is true: distance of the labels: 1.000, allowed 0.1"
     with pytest.raises(InputError, match=message):
@@ -203,5 +203,5 @@ def test_a_drift_ends_the_run_where_the_settings_say_so(detect, serve):
 
 def test_other_labels_than_the_serving_models_are_refused_before_training(detect, serve):
     serve("8", names=["Car", "Dog"])
-    with pytest.raises(InputError, match="serves a video-level model with 2 labels, the new one is of the video level"):
+    with pytest.raises(InputError, match="serves a video-level model with 2 labels, the new model has the video level"):
         detect(video_statistics([[0]] * 5))

@@ -1,4 +1,4 @@
-"""Evaluator on a real exported model: scores and slices against NumPy, and who is blessed for which reason."""
+"""Evaluator on a real exported model: scores and slices against NumPy, and which model is blessed for which reason."""
 
 import json
 import re
@@ -61,7 +61,7 @@ def statistics(steps):
 
 @pytest.fixture(scope="module")
 def model(transformed_means, steps):
-    """Exports a model whose logits are random, shifted by a bias; the same arguments once."""
+    """Exports a model with random logits, shifted by a bias; once for the same arguments."""
 
     @cache
     def make(name, bias, **about):
@@ -90,7 +90,7 @@ def mute(model):
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What the Evaluator wrote."""
+    """The output of the Evaluator."""
 
     folder: Path
     verdict: Verdict
@@ -131,7 +131,7 @@ def evaluate(transformed_means, statistics, steps):
 
 @pytest.fixture(scope="module")
 def alone(good, evaluate):
-    """The evaluation of `good` where no other model serves, with bounds that it reaches everywhere."""
+    """The evaluation of `good` where no other model serves, with thresholds that it reaches in every slice."""
     thresholds = {"f1": {"min": 0.0, "min_change": 0.0}, "f1/tail": {"min": 0.01}, "f1@num_labels:2": {"min": 0.01}}
     return evaluate(good, slices=["channel", "nowhere"], **thresholds)
 
@@ -165,7 +165,7 @@ def f1(labels, scores, threshold=0.5):
     return 2 * (chosen & (labels > 0)).sum() / (chosen.sum() + labels.sum())
 
 
-def test_scores_and_slices_are_those_of_the_models_decisions(alone, answers):
+def test_scores_and_slices_match_the_models_decisions(alone, answers):
     verdict, (labels, scores, _) = alone.verdict, answers
     overall = verdict.overall
     assert verdict.blessed and overall.videos == len(labels)
@@ -224,7 +224,7 @@ def judged(evaluation, folder, thresholds):
     return judge(str(folder), requirements, (), version)
 
 
-def test_other_thresholds_are_judged_as_those_of_the_evaluation_were(better, worse, tmp_path):
+def test_judging_again_gives_the_verdict_of_the_evaluation(better, worse, tmp_path):
     for name, evaluation in (("better", better), ("worse", worse)):
         assert judged(evaluation, tmp_path / name, {"f1": {"min": 0.0, "min_change": 0.0}}) == evaluation.verdict
 
@@ -257,13 +257,13 @@ def test_without_a_champion_and_a_bound_any_model_is_blessed(alone, tmp_path):
     assert verdict.blessed and verdict.reasons == ["no other model serves yet, so there is none to compare with"]
 
 
-def test_a_model_of_nan_scores_is_not_blessed(model, evaluate):
+def test_a_model_with_nan_scores_is_not_blessed(model, evaluate):
     verdict = evaluate(model("nans", bias=np.nan), f1={"min_change": 0.0}).verdict
     assert not verdict.blessed
     assert verdict.reasons[0] == "f1 is not a number: the model gives NaN scores"
 
 
-def test_the_champion_is_beaten_or_not(better, worse):
+def test_a_candidate_must_be_no_worse_than_the_champion(better, worse):
     better, worse = better.verdict, worse.verdict
     assert better.blessed and better.overall.champion["f1"] == 0.0 and better.champion_version == "17"
     assert "against the champion's 0.0000 (version 17): the change +" in better.reasons[1]
@@ -273,13 +273,13 @@ def test_the_champion_is_beaten_or_not(better, worse):
     assert worse.champion_details.actual == better.details.actual
 
 
-def test_a_change_within_noise_is_said_to_be_so(good, model, evaluate):
+def test_a_change_within_noise_is_reported_as_such(good, model, evaluate):
     near = evaluate(model("near", bias=0.01), champion=good, f1={"min_change": -0.1}).verdict
     assert near.blessed
     assert re.search(r"the change [+-]0\.\d{4} is at least the required -0.1; it is within noise", near.reasons[0])
 
 
-def test_where_lower_is_better_a_change_for_the_better_is_a_fall(better, worse, tmp_path):
+def test_where_lower_is_better_an_improvement_is_a_decrease(better, worse, tmp_path):
     fallen = judged(better, tmp_path / "fallen", {"ece": {"min_change": 0.1}})
     assert fallen.blessed and "the change +" in fallen.reasons[0]
     assert not judged(better, tmp_path / "too little", {"ece": {"min_change": 0.9}}).blessed
@@ -287,7 +287,7 @@ def test_where_lower_is_better_a_change_for_the_better_is_a_fall(better, worse, 
 
 
 def test_batches_do_not_grow_with_the_number_of_videos(transformed_means, good):
-    # TFMA's default would take up to 1000 videos at once, as many as its clock lets it.
+    # TFMA's default is up to 1000 videos at once, depending on measured time.
     sizes = []
 
     class Batches(PipelineVisitor):

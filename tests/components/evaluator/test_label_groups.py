@@ -1,4 +1,4 @@
-"""The groups of labels that have an F1 of their own."""
+"""The groups of labels with an F1 of their own."""
 
 import numpy as np
 
@@ -19,7 +19,7 @@ def test_labels_are_grouped_by_their_frequency_in_training():
     assert frequent == [[label] for label in np.argsort(-videos)[:10]]
 
 
-def test_verticals_are_groups_and_labels_without_one_belong_to_none():
+def test_verticals_are_groups_without_the_labels_that_have_none():
     groups = label_groups([5, 4, 3, 2], ["a", "b", "c", "d"], ["Games", "", "Food", "Games"])
     assert groups["vertical:Games"] == [0, 3] and groups["vertical:Food"] == [2]
     assert {name for name in groups if name.startswith("vertical:")} == {"vertical:Games", "vertical:Food"}

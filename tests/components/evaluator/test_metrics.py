@@ -1,4 +1,4 @@
-"""The TFMA metric: videos one by one, shared out over accumulators, give the scores of all of them."""
+"""The TFMA metric: videos counted one by one in several accumulators give the scores of all of them."""
 
 import importlib
 import pickle
@@ -51,18 +51,18 @@ def predictions():
     return labels, np.clip(labels * 0.3 + generator.random((50, 30)) * 0.6, 0, 1).astype(np.float32)
 
 
-def test_scores_are_those_of_all_videos_at_once(predictions):
+def test_scores_equal_those_of_all_videos_at_once(predictions):
     labels, scores = predictions
     expected = VideoMetrics(30)
     expected.update(scores, labels)
-    found = evaluate(labels, scores)
+    computed = evaluate(labels, scores)
     for name, value in expected.scores(0.25).items():
-        assert found[name] == pytest.approx(value, abs=1e-12), name
-    assert found["f1/head"] == expected.f1_of(np.array([0, 1, 2]))
-    assert found["f1/label:a & b"] == expected.f1_of(np.array([7]))
+        assert computed[name] == pytest.approx(value, abs=1e-12), name
+    assert computed["f1/head"] == expected.f1_of(np.array([0, 1, 2]))
+    assert computed["f1/label:a & b"] == expected.f1_of(np.array([7]))
 
 
-def test_what_was_counted_travels_whole_and_in_few_bytes():
+def test_counts_are_pickled_whole_and_in_few_bytes():
     accumulator = Accumulator(300)
     add_videos(accumulator, 0, 500)
     metrics, findings = accumulator.counts()
@@ -95,8 +95,8 @@ def test_an_accumulator_can_be_packed_at_any_time():
     assert parts[0].counts()[1].worst() == whole.counts()[1].worst()
 
 
-def test_merging_leaves_the_accumulators_that_wait_for_it_packed():
-    # Beam hands over up to 500 at once.
+def test_accumulators_stay_packed_until_they_are_merged():
+    # Beam merges up to 500 at once.
     accumulators = [Accumulator(300) for _ in range(3)]
     for number, accumulator in enumerate(accumulators):
         add_videos(accumulator, 20 * number, 20 * number + 20)
@@ -108,7 +108,7 @@ def test_merging_leaves_the_accumulators_that_wait_for_it_packed():
     assert merged.counts()[0].videos == 60
 
 
-def test_details_survive_the_way_through_bytes(predictions):
+def test_details_read_from_bytes_as_they_were_written(predictions):
     labels, scores = predictions
     details = Details.from_bytes(evaluate(labels, scores)["details"])
     chosen, truth = scores > 0.5, labels > 0
@@ -122,14 +122,14 @@ def test_details_survive_the_way_through_bytes(predictions):
 def test_one_nan_score_makes_every_score_nan(predictions):
     labels, scores = predictions
     scores[7, 1] = np.nan
-    found = evaluate(labels, scores)
-    assert all(np.isnan(value) for name, value in found.items() if name != "details")
-    Details.from_bytes(found["details"])
+    computed = evaluate(labels, scores)
+    assert all(np.isnan(value) for name, value in computed.items() if name != "details")
+    Details.from_bytes(computed["details"])
 
 
 @pytest.fixture
 def worker(monkeypatch):
-    """Leaves of the imported modules what a worker process has: neither tfx, nor what it adds to tfma, nor ours."""
+    """Removes imported modules that a worker process lacks: tfx, its additions to tfma, and ours."""
     for name in list(sys.modules):
         package = name.partition(".")[0]
         if package == "tfx":
@@ -139,10 +139,10 @@ def worker(monkeypatch):
     for name in vars(tfma).keys() & config_pb2.DESCRIPTOR.message_types_by_name.keys():
         monkeypatch.delattr(tfma, name)
     yield
-    metric_types.register_metric(VideoScores)  # in place of the one that the test has imported
+    metric_types.register_metric(VideoScores)  # in place of the class that the test has imported
 
 
 def test_a_beam_worker_imports_the_metrics_without_tfx(worker):
-    # A worker process loads nothing but what it unpickles; tfma.EvalConfig is only there once TFX is.
+    # A worker process imports only what it unpickles; tfma.EvalConfig exists only once TFX is imported.
     assert not hasattr(tfma, "EvalConfig")
     assert importlib.import_module("components.evaluator.metrics").VideoScores is not VideoScores

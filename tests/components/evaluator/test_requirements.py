@@ -1,4 +1,4 @@
-"""What a model must reach, as a user writes it."""
+"""Thresholds as a user writes them."""
 
 import pytest
 
@@ -17,12 +17,12 @@ def test_thresholds_are_read_by_metric_and_slice():
     ("key", "message"),
     [
         ("accuracy", "there is no metric 'accuracy', allowed: f1, precision, recall, macro_f1"),
-        ("f1@num_labels", "'f1@num_labels' is no slice, expected METRIC@FEATURE:VALUE"),
-        ("f1@num_labels:", "is no slice"),
-        ("gap@", "is no slice"),
+        ("f1@num_labels", "'f1@num_labels' has no valid slice, expected METRIC@FEATURE:VALUE"),
+        ("f1@num_labels:", "has no valid slice"),
+        ("gap@", "has no valid slice"),
     ],
 )
-def test_what_is_no_threshold_is_refused(key, message):
+def test_a_malformed_threshold_is_refused(key, message):
     with pytest.raises(InputError, match=message) as error:
         parse_requirements({key: {"min": 0.5}})
     assert "\n" not in str(error.value)

@@ -1,4 +1,4 @@
-"""ExampleGen end to end on small shards: nothing is lost, nothing bad passes unnamed."""
+"""ExampleGen end to end on small shards: no record is lost, and each rejected one is listed."""
 
 import json
 import shutil
@@ -29,7 +29,7 @@ def quarantined(artifact):
 
 @pytest.fixture
 def shards(tmp_path, write_shard, frame_record):
-    """Five shards of eight videos, the good part of every case."""
+    """Five valid shards of eight videos."""
     folder = tmp_path / "data"
     for shard in range(5):
         records = [frame_record(f"{shard}{number:03d}", [number], frames=2 + number) for number in range(8)]
@@ -39,28 +39,28 @@ def shards(tmp_path, write_shard, frame_record):
 
 def test_every_video_is_written_once_in_plain_tfrecords(shards, ingest):
     examples, quarantine = ingest(shards)
-    found = ids(examples)
-    assert set().union(*found.values()) == {f"{s}{n:03d}".encode() for s in range(5) for n in range(8)}
-    assert sum(map(len, found.values())) == 40 and all(found.values())
+    splits = ids(examples)
+    assert set().union(*splits.values()) == {f"{s}{n:03d}".encode() for s in range(5) for n in range(8)}
+    assert sum(map(len, splits.values())) == 40 and all(splits.values())
     assert json.loads(examples.split_names) == list(SPLITS)
     summary = read_summary(quarantine.uri)
-    assert summary.videos == {split: len(found[split]) for split in SPLITS}
+    assert summary.videos == {split: len(splits[split]) for split in SPLITS}
     assert (summary.frames, summary.labels, summary.quarantined) == (5 * sum(range(2, 10)), 40, 0)
     assert not list(Path(examples.uri).glob("writing*")) and not quarantined(quarantine)
 
 
 def test_splits_by_file_keep_files_together(shards, ingest):
     examples, _ = ingest(shards, split="file:60/20/20")
-    found = ids(examples)
-    assert {split: len(videos) for split, videos in found.items()} == {"train": 24, "validation": 8, "test": 8}
-    assert len({video[:1] for video in found["test"]}) == 1
+    splits = ids(examples)
+    assert {split: len(videos) for split, videos in splits.items()} == {"train": 24, "validation": 8, "test": 8}
+    assert len({video[:1] for video in splits["test"]}) == 1
 
 
 def test_test_data_is_the_test_split(shards, ingest, tmp_path, write_shard, frame_record):
     test_data = write_shard(tmp_path / "test" / "a.tfrecord", [frame_record("test", [1])])
     examples, _ = ingest(shards, split="file:60/40", test_data=str(test_data))
-    found = ids(examples)
-    assert found["test"] == {b"test"} and len(found["train"]) == 24 and len(found["validation"]) == 16
+    splits = ids(examples)
+    assert splits["test"] == {b"test"} and len(splits["train"]) == 24 and len(splits["validation"]) == 16
 
 
 def test_the_newest_span_is_ingested(tmp_path, ingest, write_shard, frame_record):
@@ -72,7 +72,7 @@ def test_the_newest_span_is_ingested(tmp_path, ingest, write_shard, frame_record
     assert examples.get_int_custom_property("span") == 2
 
 
-def test_several_spans_are_ingested_together_and_each_is_split_as_it_is_alone(
+def test_several_spans_are_ingested_together_and_each_is_split_as_if_alone(
     tmp_path, ingest, write_shard, frame_record, caplog
 ):
     for span in (1, 2):
@@ -84,14 +84,14 @@ def test_several_spans_are_ingested_together_and_each_is_split_as_it_is_alone(
     with caplog.at_level("INFO", "components.example_gen"):
         examples, _ = ingest(f"{tmp_path}/data/span-{{SPAN}}/*", split="file:60/20/20", spans=3)
     assert f"data.spans is 3, there are fewer: {tmp_path}/data/span-{{2,1}}/*" in caplog.text
-    found = ids(examples)
-    assert sum(map(len, found.values())) == 36 and examples.get_int_custom_property("span") == 2
+    splits = ids(examples)
+    assert sum(map(len, splits.values())) == 36 and examples.get_int_custom_property("span") == 2
     for split in SPLITS:
-        assert {video for video in found[split] if video.startswith(b"1")} == before[split]
+        assert {video for video in splits[split] if video.startswith(b"1")} == before[split]
 
 
 def bad_shards(folder, write_shard, frame_record, video_record):
-    """One shard for each kind of damage, each after one good record; returns the reason of each."""
+    """A shard for each kind of damage, after one valid record; returns the expected reasons."""
     good = frame_record("good", [1])
     cases = {
         "no-example": (b"\x0a\xff", "not a tf.Example"),
@@ -118,23 +118,23 @@ def bad_shards(folder, write_shard, frame_record, video_record):
     }
 
 
-def test_bad_records_are_quarantined_with_file_record_and_reason(
+def test_rejected_records_are_listed_with_file_record_and_reason(
     shards, ingest, write_shard, frame_record, video_record
 ):
     reasons = bad_shards(shards, write_shard, frame_record, video_record)
     examples, quarantine = ingest(shards, quarantine_limit=0.5)
-    found = {Path(bad["file"]).stem: bad for bad in quarantined(quarantine)}
-    assert set(found) == set(reasons)
+    listed = {Path(bad["file"]).stem: bad for bad in quarantined(quarantine)}
+    assert set(listed) == set(reasons)
     for name, reason in reasons.items():
-        assert reason in found[name]["reason"]
-        assert found[name]["record"] == (0 if name in ("crc", "zero") else 1)
-    # The eight good records in the bad shards are kept.
+        assert reason in listed[name]["reason"]
+        assert listed[name]["record"] == (0 if name in ("crc", "zero") else 1)
+    # The eight valid records in the damaged shards are kept.
     assert sum(map(len, ids(examples).values())) == 48
     summary = read_summary(quarantine.uri)
     assert summary.quarantined == len(reasons) and len(summary.first_quarantined) == len(reasons)
 
 
-def test_too_many_bad_records_fail_the_run_with_the_first_of_them(shards, ingest, write_shard, frame_record):
+def test_too_many_rejected_records_end_the_run_with_the_first_of_them(shards, ingest, write_shard, frame_record):
     write_shard(shards / "bad.tfrecord", [frame_record("bad1", labels=[99])])
     with pytest.raises(InputError) as error:
         ingest(shards, quarantine_limit=0.001)
@@ -142,7 +142,7 @@ def test_too_many_bad_records_fail_the_run_with_the_first_of_them(shards, ingest
     assert f"first: {shards}/bad.tfrecord, record 0: label 99 is outside the vocabulary" in str(error.value)
 
 
-def test_a_wrong_length_costs_its_record_alone(shards, ingest, write_shard, frame_record):
+def test_a_wrong_length_loses_only_its_record(shards, ingest, write_shard, frame_record):
     records = [frame_record(f"t{number:03d}", [0], frames=10) for number in range(20)]
     path = write_shard(shards / "tail.tfrecord", records)
     content = bytearray(path.read_bytes())
@@ -164,7 +164,7 @@ def test_more_damaged_bytes_than_the_limit_fail_the_run(shards, ingest, write_sh
         ingest(shards, quarantine_limit=0.05)
 
 
-def test_mended_records_are_counted(shards, ingest, write_shard, frame_record):
+def test_changed_records_are_counted(shards, ingest, write_shard, frame_record):
     write_shard(shards / "mended.tfrecord", [frame_record("long", frames=310), frame_record("twic", labels=[3, 3])])
     _, quarantine = ingest(shards)
     summary = read_summary(quarantine.uri)
@@ -180,7 +180,7 @@ def test_ids_that_occur_twice_are_reported(shards, ingest, write_shard, frame_re
     assert all(where.startswith("within ") or " and " in where for where in duplicates)
 
 
-def test_too_little_disk_space_is_found_before_anything_is_written(shards, ingest, monkeypatch, tmp_path):
+def test_too_little_disk_space_is_reported_before_anything_is_written(shards, ingest, monkeypatch, tmp_path):
     usage = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(component.shutil, "disk_usage", lambda _: usage._replace(free=1000))
     with pytest.raises(InputError, match="bytes are needed for the packed records, 1,000 are free"):
@@ -188,7 +188,7 @@ def test_too_little_disk_space_is_found_before_anything_is_written(shards, inges
     assert not list((tmp_path / "artifacts").glob("*/*"))
 
 
-def test_the_experiments_level_must_be_the_records(shards, ingest):
+def test_records_of_another_level_are_refused(shards, ingest):
     with pytest.raises(InputError, match="holds frame-level records, the experiment reads video-level ones"):
         ingest(shards, level="video")
 
@@ -216,7 +216,7 @@ def test_labels_that_are_a_vector_in_every_record_are_refused(tmp_path, write_sh
         ingest(tmp_path / "vectors", level="video")
 
 
-def test_two_labels_may_both_be_there(tmp_path, write_shard, video_record, ingest):
+def test_with_two_labels_0_and_1_are_ids(tmp_path, write_shard, video_record, ingest):
     for shard in range(5):
         write_shard(tmp_path / "two" / f"{shard}.tfrecord", [video_record(f"{shard}", [0, 1])])
     ingest(tmp_path / "two", level="video", classes=2, split="file:60/20/20")
@@ -242,7 +242,7 @@ def test_labels_listed_twice_in_every_record_are_refused(tmp_path, write_shard, 
         ),
     ],
 )
-def test_a_feature_that_can_make_no_slices_is_refused_before_the_training(
+def test_a_feature_that_cannot_make_slices_is_refused_before_training(
     tmp_path, write_shard, video_record, ingest, channels, message
 ):
     for shard in range(4):

@@ -15,7 +15,7 @@ from models.errors import InputError
 
 
 class GoogleStorage(BaseHTTPRequestHandler):
-    """Objects: list and get of the Cloud Storage JSON API, v1, as its reference has them."""
+    """Objects: list and get of the Cloud Storage JSON API, v1, as in its reference."""
 
     objects: dict[str, bytes] = {}
 
@@ -23,8 +23,8 @@ class GoogleStorage(BaseHTTPRequestHandler):
         url = urlsplit(self.path)
         name = url.path.removeprefix("/storage/v1/b/bucket/o").removeprefix("/")
         if name:
-            found = unquote(name)
-            return self.answer(*((200, self.resource(found)) if found in self.objects else (404, b"{}")))
+            key = unquote(name)
+            return self.answer(*((200, self.resource(key)) if key in self.objects else (404, b"{}")))
         names = [name for name in sorted(self.objects) if name.startswith(parse_qs(url.query)["prefix"][0])]
         return self.answer(200, b'{"items": [' + b", ".join(map(self.resource, names)) + b"]}")
 
@@ -67,9 +67,9 @@ def test_shards_in_an_object_store_are_ingested(bucket, ingest, tmp_path, write_
 def test_the_newest_span_in_an_object_store(bucket):
     for span in (3, 11):
         bucket[f"span-{span}/a.tfrecord"] = b"x"
-    found = find_files("s3://bucket/span-{SPAN}/*.tfrecord")
-    assert found.pattern == "s3://bucket/span-11/*.tfrecord"
-    assert [(file.path, file.size) for file in found.files] == [("s3://bucket/span-11/a.tfrecord", 1)]
+    files = find_files("s3://bucket/span-{SPAN}/*.tfrecord")
+    assert files.pattern == "s3://bucket/span-11/*.tfrecord"
+    assert [(file.path, file.size) for file in files.files] == [("s3://bucket/span-11/a.tfrecord", 1)]
 
 
 def test_an_empty_prefix_is_named(bucket):
@@ -81,7 +81,7 @@ def names(pattern):
     return [file.path.removeprefix("s3://bucket/") for file in find_files(pattern).files]
 
 
-def test_folders_globs_and_names_mean_what_they_mean_on_a_disk(bucket):
+def test_folders_globs_and_names_match_as_on_a_disk(bucket):
     shards = ["yt8m [2018]/a.tfrecord", "yt8m [2018]/b-00000-of-00001", "yt8m [2018]/deep/c.tfrecord.gz"]
     others = ["vocabulary.csv", "README.md", "._a.tfrecord", "_temporary/0/a.tfrecord", "deep/", "a.tfrecord.md5"]
     bucket.update(dict.fromkeys(shards, b"x") | {f"yt8m [2018]/{name}": b"" for name in others})
@@ -99,12 +99,12 @@ def test_folders_globs_and_names_mean_what_they_mean_on_a_disk(bucket):
 def test_spans_that_are_folders(bucket):
     for span in (3, 11):
         bucket[f"span-{span}/deep/a.tfrecord"] = bucket[f"span-{span}/vocabulary.csv"] = b"x"
-    found = find_files("s3://bucket/span-{SPAN}", spans=2)
-    assert [[file.path for file in files] for files in found.spans] == [
+    files = find_files("s3://bucket/span-{SPAN}", spans=2)
+    assert [[file.path for file in files] for files in files.spans] == [
         ["s3://bucket/span-11/deep/a.tfrecord"],
         ["s3://bucket/span-3/deep/a.tfrecord"],
     ]
-    assert find_files(found.pattern).spans == found.spans
+    assert find_files(files.pattern).spans == files.spans
 
 
 def test_an_object_rewritten_in_the_same_second_with_its_size_changes_the_fingerprint(bucket):
@@ -116,17 +116,17 @@ def test_an_object_rewritten_in_the_same_second_with_its_size_changes_the_finger
 
 def test_googles_store(google):
     google |= {"span-2/a.tfrecord": b"first", "span-2/vocabulary.csv": b"x", "span-1/b.tfrecord": b"x"}
-    found = find_files("gs://bucket/span-{SPAN}")
-    assert (found.pattern, found.span) == ("gs://bucket/span-2", 2)
-    assert [(file.path, file.size) for file in found.files] == [("gs://bucket/span-2/a.tfrecord", 5)]
-    assert find_files("gs://bucket/span-2/a.tfrecord").files == found.files
+    files = find_files("gs://bucket/span-{SPAN}")
+    assert (files.pattern, files.span) == ("gs://bucket/span-2", 2)
+    assert [(file.path, file.size) for file in files.files] == [("gs://bucket/span-2/a.tfrecord", 5)]
+    assert find_files("gs://bucket/span-2/a.tfrecord").files == files.files
     google["span-2/a.tfrecord"] = b"other"
-    assert find_files("gs://bucket/span-{SPAN}").fingerprint != found.fingerprint
+    assert find_files("gs://bucket/span-{SPAN}").fingerprint != files.fingerprint
     with pytest.raises(InputError, match="data: no file matches 'gs://bucket/none'"):
         find_files("gs://bucket/none")
 
 
-def test_objects_that_may_be_listed_and_not_read_are_refused(bucket, monkeypatch):
+def test_objects_that_can_be_listed_but_not_read_are_refused(bucket, monkeypatch):
     bucket["a.tfrecord"] = b"x"
     monkeypatch.setattr(S3Response, "head_object", lambda *_, **__: (403, {}, ""))
     with pytest.raises(InputError, match=r"'s3://bucket/a.tfrecord' is listed, but your credentials don't give"):

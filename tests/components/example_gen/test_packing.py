@@ -1,4 +1,4 @@
-"""Records are checked and packed; what is wrong with one is said in words."""
+"""Records are checked and packed, or rejected with a reason."""
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ def parsed(video):
     return tf.train.Example.FromString(video.example).features.feature
 
 
-def test_frames_are_packed_as_they_lie(frame_record):
+def test_frames_are_packed_unchanged(frame_record):
     rgb = np.random.default_rng(0).integers(0, 256, (5, 1024), np.uint8)
     audio = np.random.default_rng(1).integers(0, 256, (5, 128), np.uint8)
     video = pack(frame_record("abcd", [3, 1], rgb=rgb, audio=audio), "frame", 4)
@@ -28,7 +28,7 @@ def test_frames_are_packed_as_they_lie(frame_record):
     assert (video.frames, video.labels, video.cut_frames, video.repeated_labels) == (5, 2, False, False)
 
 
-def test_means_are_packed_as_they_lie(video_record):
+def test_means_are_packed_unchanged(video_record):
     video = pack(video_record("abcd", [0], mean_rgb=MEANS), "video", 1)
     features = parsed(video)
     assert np.array_equal(features["mean_rgb"].float_list.value, MEANS.astype(np.float32))
@@ -53,7 +53,7 @@ def test_repeated_labels_are_kept_once_and_counted(video_record):
     assert (video.labels, video.repeated_labels) == (2, True)
 
 
-def test_without_a_vocabulary_any_labels_are_read_and_none(video_record):
+def test_without_a_vocabulary_any_or_no_labels_are_accepted(video_record):
     known, unknown = (pack(video_record(labels=labels), "video", None) for labels in ([7, 5000], None))
     assert parsed(known)["labels"].int64_list.value == [7, 5000] and known.labels == 2
     assert parsed(unknown)["labels"].int64_list.value == [] and unknown.labels == 0
@@ -87,7 +87,7 @@ FRAME_CASES = {
 
 
 @pytest.mark.parametrize("case", FRAME_CASES)
-def test_a_bad_frame_level_record_says_what_is_wrong(case, frame_record):
+def test_an_invalid_frame_level_record_is_rejected_with_the_reason(case, frame_record):
     record, reason = FRAME_CASES[case]
     record = record if isinstance(record, bytes) else frame_record(**record)
     with pytest.raises(BadRecord) as error:
@@ -109,25 +109,25 @@ VIDEO_CASES = {
 
 
 @pytest.mark.parametrize("case", VIDEO_CASES)
-def test_a_bad_video_level_record_says_what_is_wrong(case, video_record):
+def test_an_invalid_video_level_record_is_rejected_with_the_reason(case, video_record):
     settings, reason = VIDEO_CASES[case]
     with pytest.raises(BadRecord) as error:
         pack(video_record(**settings), "video", 10)
     assert reason in str(error.value)
 
 
-def test_the_other_level_is_refused(frame_record, video_record):
+def test_the_other_level_is_rejected(frame_record, video_record):
     with pytest.raises(BadRecord, match="video-level record in a frame-level data set"):
         pack(video_record(), "frame", 1)
     with pytest.raises(BadRecord, match="frame-level record in a video-level data set"):
         pack(frame_record(), "video", 1)
 
 
-def test_the_level_is_read_off_the_record(frame_record, video_record):
+def test_the_level_is_read_from_the_record(frame_record, video_record):
     assert (level_of(frame_record()), level_of(video_record())) == ("frame", "video")
 
 
-def test_features_that_are_to_be_kept_are_kept_as_they_are_where_a_record_has_them(video_record):
+def test_kept_features_stay_unchanged_where_a_record_has_them(video_record):
     for record, kept in ((video_record(channel=b"news", owner=b"me"), [b"news"]), (video_record(owner=b"me"), None)):
         features = parsed(pack(record, "video", 1, kept_features=["channel"]))
         assert ("channel" in features) == (kept is not None) and "owner" not in features
@@ -181,7 +181,7 @@ def test_names_of_features_are_short_and_printable_in_a_message():
 
 @settings(max_examples=300)
 @given(st.data())
-def test_any_record_is_packed_or_refused_in_a_line(video_record, frame_record, data):
+def test_any_record_is_packed_or_rejected_in_one_line(video_record, frame_record, data):
     content = bytearray(data.draw(st.sampled_from([video_record(), frame_record(), b""])))
     for _ in range(data.draw(st.integers(1, 4))):
         place = data.draw(st.integers(0, max(len(content) - 1, 0)))

@@ -23,7 +23,7 @@ def test_files_are_dealt_by_shares():
     assert set(dealt) == set(FILES)
 
 
-def test_the_seed_decides_the_deal_and_the_order_of_listing_does_not():
+def test_the_split_depends_on_the_seed_and_not_on_the_order_of_files():
     policy = SplitPolicy.parse("file:80/10/10", False)
     assert policy.of_files(FILES, 0) == policy.of_files(FILES[::-1], 0)
     assert policy.of_files(FILES, 0) != policy.of_files(FILES, 1)
@@ -50,9 +50,9 @@ def test_the_split_of_an_id_never_changes():
 
 def test_ids_are_dealt_by_shares():
     policy = SplitPolicy.parse("id:80/10/10", False)
-    found = Counter(policy.of_id(str(number).encode()) for number in range(20_000))
+    videos = Counter(policy.of_id(str(number).encode()) for number in range(20_000))
     # Three standard deviations of a binomial with 20,000 draws.
-    assert abs(found["train"] - 16_000) < 170 and abs(found["test"] - 2_000) < 130
+    assert abs(videos["train"] - 16_000) < 170 and abs(videos["test"] - 2_000) < 130
 
 
 def test_the_video_level_split_of_the_thesis():
@@ -71,12 +71,12 @@ def test_the_frame_level_split_of_the_thesis_takes_a_tenth_of_the_train_files():
     ("text", "has_test_data"),
     [("file", False), ("file:80/20", False), ("id:0/50/50", False), ("hash:8/1/1", False), ("file:80/10/10", True)],
 )
-def test_a_wrong_policy_says_what_is_allowed(text, has_test_data):
+def test_an_unknown_policy_is_refused_with_what_is_allowed(text, has_test_data):
     with pytest.raises(InputError, match=f"split is '{text}', allowed: file:80/10/10, id:80/10/10"):
         SplitPolicy.parse(text, has_test_data)
 
 
-def test_errors_name_what_the_files_lack():
+def test_files_that_do_not_fit_the_policy_are_refused():
     with pytest.raises(InputError, match="needs at least 3 files, found 2: use id:80/10/10"):
         SplitPolicy.parse("file:80/10/10", False).of_files(FILES[:2], 0)
     with pytest.raises(InputError, match=r"needs files named train\* and validate\*, found 100 and 0"):

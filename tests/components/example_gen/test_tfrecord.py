@@ -1,4 +1,4 @@
-"""TFRecord framing against TensorFlow's, and what damage costs."""
+"""TFRecord framing equals TensorFlow's, and damage loses no other records."""
 
 import gzip
 import io
@@ -30,7 +30,7 @@ def read(content):
 
 
 @given(payloads)
-def test_what_is_written_is_read(records):
+def test_records_read_as_they_were_written(records):
     assert read(shard(records)) == records
 
 
@@ -48,30 +48,30 @@ def test_tensorflow_reads_what_we_write_and_we_read_what_it_writes(tmp_path):
 
 @settings(max_examples=300)
 @given(payloads, st.data())
-def test_a_flipped_bit_is_found_and_costs_no_record_before_it(records, data):
+def test_a_flipped_bit_is_noticed_and_loses_no_record_before_it(records, data):
     content = bytearray(shard(records))
     place = data.draw(st.integers(0, len(content) - 1))
     content[place] ^= 1 << data.draw(st.integers(0, 7))
-    found = read(bytes(content))
+    records_and_damage = read(bytes(content))
     ends = [sum(16 + len(record) for record in records[: count + 1]) for count in range(len(records))]
     hit = next(number for number, end in enumerate(ends) if place < end)
-    assert found[:hit] == records[:hit]
-    assert isinstance(found[hit], Damage)
-    assert found[hit + 1 :] == records[hit + 1 :]
-    assert found[hit].lost_bytes == 16 + len(records[hit])
+    assert records_and_damage[:hit] == records[:hit]
+    assert isinstance(records_and_damage[hit], Damage)
+    assert records_and_damage[hit + 1 :] == records[hit + 1 :]
+    assert records_and_damage[hit].lost_bytes == 16 + len(records[hit])
 
 
 @settings(max_examples=300)
 @given(payloads, st.data())
-def test_a_part_that_is_missing_costs_the_records_that_it_touches(records, data):
+def test_a_missing_part_loses_the_records_that_it_touches(records, data):
     content = shard(records)
     begin = data.draw(st.integers(0, len(content) - 1))
     end = data.draw(st.integers(begin + 1, len(content)))
     ends = [sum(16 + len(record) for record in records[: count + 1]) for count in range(len(records))]
     starts = [0, *ends][:-1]
     whole = [record for record, first, last in zip(records, starts, ends, strict=True) if last <= begin or first >= end]
-    found = read(content[:begin] + content[end:])
-    kept = Counter(record for record in found if isinstance(record, bytes))
+    records_and_damage = read(content[:begin] + content[end:])
+    kept = Counter(record for record in records_and_damage if isinstance(record, bytes))
     assert kept >= Counter(whole) and kept <= Counter(records)
 
 
@@ -82,12 +82,12 @@ def test_a_cut_file_gives_its_whole_records_and_one_damage(records, data):
     cut = data.draw(st.integers(1, len(content) - 1))
     ends = [sum(16 + len(record) for record in records[: count + 1]) for count in range(len(records))]
     whole = sum(end <= cut for end in ends)
-    found = read(content[:cut])
-    assert found[:whole] == records[:whole]
+    records_and_damage = read(content[:cut])
+    assert records_and_damage[:whole] == records[:whole]
     at_a_boundary = cut in ends
-    assert len(found) == whole + (not at_a_boundary)
+    assert len(records_and_damage) == whole + (not at_a_boundary)
     if not at_a_boundary:
-        assert found[-1].lost_bytes == cut - ([0, *ends][whole])
+        assert records_and_damage[-1].lost_bytes == cut - ([0, *ends][whole])
 
 
 def test_an_empty_file_is_damage():
@@ -105,7 +105,7 @@ def test_an_absurd_length_is_not_allocated(claimed):
     assert damage.lost_bytes == len(content)
 
 
-def test_a_made_up_length_that_fits_costs_no_record_after_it(tmp_path):
+def test_a_made_up_length_that_fits_loses_no_record_after_it(tmp_path):
     records = [bytes(1000), b"one", b"two"]
     content = bytearray(shard(records))
     length = struct.pack("<Q", 1010)
@@ -115,7 +115,7 @@ def test_a_made_up_length_that_fits_costs_no_record_after_it(tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["GZIP", "ZLIB"])
-def test_what_tensorflow_compresses_is_read_and_what_of_it_is_cut_off_is_said(tmp_path, kind):
+def test_shards_compressed_by_tensorflow_are_read_and_a_cut_is_reported(tmp_path, kind):
     records = [bytes([number]) * 5000 for number in range(50)] + [np.random.default_rng(1).bytes(200_000)]
     path = tmp_path / "shard"
     with tf.io.TFRecordWriter(str(path), kind) as writer:
@@ -176,13 +176,13 @@ def test_compressed_zeros_take_no_memory():
         ),
     ],
 )
-def test_a_file_of_another_kind_is_said_to_be_one(content, kind):
+def test_a_file_of_another_kind_is_named(content, kind):
     [damage] = read(content)
     assert damage.reason.startswith(f"is no TFRecord file: it looks like {kind}")
 
 
-def test_made_up_headers_end_a_search_in_time(monkeypatch):
-    monkeypatch.setattr(tfrecord, "MOST_IN_VAIN", 10_000)
+def test_made_up_headers_do_not_prolong_the_search_for_a_record(monkeypatch):
+    monkeypatch.setattr(tfrecord, "MOST_WASTED_BYTES", 10_000)
     length = struct.pack("<Q", 1000)
     header = length + struct.pack("<I", tfrecord._masked_crc(length))
     content = header * 1000
@@ -190,12 +190,12 @@ def test_made_up_headers_end_a_search_in_time(monkeypatch):
     assert damage.lost_bytes == len(content)
 
 
-def test_a_damaged_record_at_the_end_of_a_chunk_costs_no_record_after_it(monkeypatch):
+def test_a_damaged_record_at_the_end_of_a_chunk_loses_no_record_after_it(monkeypatch):
     monkeypatch.setattr(tfrecord, "CHUNK", 100)
     for size in range(250):
         records = [b"good", b"first", bytes(size), *(b"after %d" % number for number in range(20))]
         content = bytearray(shard(records))
-        content[20] ^= 1  # the length of the second
-        content[20 + 21 + 16 + size - 1] ^= 1  # the checksum of the third, which ends somewhere about a chunk's end
+        content[20] ^= 1  # the length of the second record
+        content[20 + 21 + 16 + size - 1] ^= 1  # the checksum of the third, which ends near the end of a chunk
         good, damage, *rest = read(bytes(content))
         assert good == b"good" and isinstance(damage, Damage) and rest == records[3:]

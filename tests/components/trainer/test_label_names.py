@@ -1,4 +1,4 @@
-"""Names of labels come back from a pushed model as they were, whatever ends a line elsewhere."""
+"""Label names read from a pushed model as they were written, with any characters that end lines."""
 
 import numpy as np
 import pytest

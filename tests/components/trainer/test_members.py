@@ -1,4 +1,4 @@
-"""The models that an ensemble averages: found by a run's folder or their own, and fit for it."""
+"""The members of an ensemble: named by run folder, push directory or version, with its level and labels."""
 
 import json
 import zipfile
@@ -13,7 +13,7 @@ NAMES = ("a", "b")
 
 @pytest.fixture
 def push(tmp_path):
-    """`(run, version, level="frame", labels=NAMES)` -> the run's folder; a model of the version serves in it."""
+    """`(run, version, level="frame", labels=NAMES)` -> the run folder, with a pushed model of that version."""
 
     def write(run, version, level="frame", labels=NAMES):
         extra = tmp_path / run / "serving" / str(version) / "assets.extra"
@@ -30,7 +30,7 @@ def push(tmp_path):
     return write
 
 
-def test_a_run_its_push_directory_and_a_version_name_models(push, monkeypatch):
+def test_a_member_is_named_by_its_run_push_directory_or_version(push, monkeypatch):
     push("a", 9)
     a, b = push("a", 10), push("b", 3)
     paths = [str(a), f"{b}/serving", f"{a}/serving/9"]
@@ -58,6 +58,6 @@ def test_a_folder_without_a_model_is_named(push, tmp_path):
         ({"labels": ("b", "a")}, r"has other labels \(2, the data have 2\)"),
     ],
 )
-def test_a_model_of_other_records_or_labels_is_refused(push, about, reason):
+def test_a_model_with_another_level_or_other_labels_is_refused(push, about, reason):
     with pytest.raises(InputError, match=reason):
         find_members([str(push("a", 1)), str(push("b", 1, **about))], "frame", NAMES)

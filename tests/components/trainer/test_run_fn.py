@@ -19,7 +19,7 @@ Trained = Callable[..., tuple[str, EpochLog]]
 
 @pytest.fixture(scope="module")
 def trained(transformed_frames: Any, tmp_path_factory: pytest.TempPathFactory) -> Trained:
-    """Trains for an epoch, so slowly that the weights stay as they were; returns the SavedModel and the epoch.
+    """Trains for an epoch, at a learning rate that leaves the weights unchanged; returns the SavedModel and the epoch.
 
     The same arguments train once.
     """
@@ -56,7 +56,7 @@ def trained(transformed_frames: Any, tmp_path_factory: pytest.TempPathFactory) -
     return run
 
 
-def test_training_sees_sampled_frames_and_validation_all_of_them(trained: Trained) -> None:
+def test_training_samples_frames_and_validation_reads_all_of_them(trained: Trained) -> None:
     _, everything = trained()
     _, sampled = trained(frame_sampling="random", sampled_frames=2)
     assert sampled.videos == everything.videos
@@ -64,7 +64,7 @@ def test_training_sees_sampled_frames_and_validation_all_of_them(trained: Traine
     assert abs(sampled.loss - everything.loss) > 1e-4
 
 
-def test_a_warm_start_begins_with_the_weights_of_another_model_which_the_card_names(trained: Trained) -> None:
+def test_a_warm_start_begins_with_a_models_weights_and_the_card_names_it(trained: Trained) -> None:
     (_, cold), (start, other) = trained(), trained(seed=1)
     serving, warm = trained(warm_start=start)
     assert warm.val_loss == pytest.approx(other.val_loss, abs=1e-6)

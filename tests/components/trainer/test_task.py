@@ -1,4 +1,4 @@
-"""The task of Trainer and Tuner: written and read in one form, and what of it names the folder of their state."""
+"""The task of Trainer and Tuner: written and read in one form; its identity names the folder of their state."""
 
 import json
 
@@ -38,7 +38,7 @@ def test_a_task_reads_as_it_was_written():
     ],
     ids=lambda change: next(iter(change)),
 )
-def test_what_changes_no_result_keeps_the_identity(change):
+def test_a_change_that_affects_no_result_keeps_the_identity(change):
     assert TASK.model_copy(update=change).identity() == TASK.identity()
 
 
@@ -52,5 +52,5 @@ def test_what_changes_no_result_keeps_the_identity(change):
     ],
     ids=lambda change: next(iter(change)),
 )
-def test_what_may_change_a_result_changes_the_identity(change):
+def test_a_change_that_may_affect_a_result_changes_the_identity(change):
     assert TASK.model_copy(update=change).identity() != TASK.identity()

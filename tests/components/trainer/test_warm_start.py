@@ -1,4 +1,4 @@
-"""The model that a training begins with: the newest pushed one, or one that is named, of the same architecture."""
+"""Warm starts: from the newest pushed model or from a named one, of the same architecture."""
 
 import json
 import zipfile
@@ -32,7 +32,7 @@ def push(tmp_path):
     return write
 
 
-def test_the_newest_version_is_found_where_one_is_asked_for(push, tmp_path):
+def test_a_warm_start_begins_with_the_newest_version(push, tmp_path):
     serving = str(tmp_path / "serving")
     assert find_start(True, serving) == ""
     push(9), push(10)
@@ -53,7 +53,7 @@ def require(start, level="frame", names=NAMES, **model):
     require_same_architecture(start, ModelSettings.model_validate(NETVLAD | model), level, names)
 
 
-def test_the_same_architecture_is_no_mistake(push):
+def test_the_same_architecture_is_accepted(push):
     require(push(1))
 
 
@@ -75,5 +75,5 @@ def test_another_architecture_is_refused_with_a_setting_that_differs(push, asked
 
 
 def test_other_labels_are_refused(push):
-    with pytest.raises(InputError, match=r"the data have 2 labels, .*/serving/1 has other ones \(2\); set training"):
+    with pytest.raises(InputError, match=r"the data have 2 labels, .*/serving/1 has other labels \(2\); set training"):
         require(push(1), names=("b", "a"))

@@ -1,4 +1,4 @@
-"""The Transform graph: the same numbers for people, training and serving, and only small things on disk."""
+"""The Transform graph: the same numbers in training and serving, and only small features on disk."""
 
 import json
 from pathlib import Path
@@ -26,7 +26,7 @@ def test_the_graph_and_the_device_dequantize_to_the_same_bits(transformed_frames
     output = tft.TFTransformOutput(graph)
     records = records_of(transformed_frames.examples)
     features = output.transform_features_layer()(tf.io.parse_example(records, output.raw_feature_spec()))
-    inputs, labels = _parse_frames(graph, transformed_frames.classes)(records)
+    inputs, labels = _parse_frames(graph)(records)
     assert inputs["frames"].dtype == tf.uint8
     real = np.arange(300)[None, :, None] < inputs["num_frames"].numpy()[:, None, None]
     on_device = np.where(real, dequantize(inputs["frames"]).numpy(), np.float32(0))
@@ -34,7 +34,7 @@ def test_the_graph_and_the_device_dequantize_to_the_same_bits(transformed_frames
     assert np.array_equal(features["labels"], labels)
 
 
-def test_labels_are_multi_hot_and_means_are_those_of_the_real_frames(transformed_frames):
+def test_labels_are_multi_hot_and_means_are_over_the_real_frames(transformed_frames):
     classes = transformed_frames.classes
     inputs, labels = parse_means(records_of(transformed_frames.transformed), classes)
     for row, features in enumerate(features_of(transformed_frames.examples)):

@@ -1,4 +1,4 @@
-"""The tuning page as a person reads it, and the trials as TensorBoard does."""
+"""The tuning page as it is read, and the trials as TensorBoard reads them."""
 
 import math
 import re
@@ -20,7 +20,7 @@ SCRIPT = "<script>alert(1)</script>"
 
 
 class Page(HTMLParser):
-    """The words, table rows, links and tags of a page, and what its plots say of themselves."""
+    """The words, table rows, links and tags of a page, and the alt texts of its plots."""
 
     def __init__(self, html: str):
         super().__init__()
@@ -84,7 +84,7 @@ def page_of(*trials: TrialResult, objective: str = "val_gap") -> Page:
     return Page(trials_page(search(*trials, objective=objective), "netvlad", None, {}))
 
 
-def test_the_page_says_what_was_searched_and_what_won():
+def test_the_page_names_the_search_and_the_winner():
     page = page_of(scored("0", 0.7), scored("1", 0.8, model__dropout=0.15000000000000002), failed("2", "no memory"))
     assert page.text.startswith("netvlad \N{EN DASH} Tuning netvlad Tuning")
     assert (
@@ -95,7 +95,7 @@ def test_the_page_says_what_was_searched_and_what_won():
 
 
 @pytest.mark.parametrize(("seconds", "expected"), [(41.2, "41 s"), (1799, "30 min"), (7260, "2 h 1 min")])
-def test_the_time_of_training_is_told_in_hours_and_minutes(seconds, expected):
+def test_the_time_of_training_is_in_hours_and_minutes(seconds, expected):
     page = page_of(scored("0", 0.7).model_copy(update={"seconds": seconds}))
     assert f"0 failed, {expected} of training." in page.text
 
@@ -119,7 +119,7 @@ def test_the_objective_is_the_first_score_and_a_low_loss_the_best():
     assert "for the lowest loss of the validation split" in page.text
 
 
-def test_parameters_that_end_alike_are_told_apart():
+def test_parameters_with_the_same_last_part_keep_their_whole_key():
     page = page_of(scored("0", 0.7, model__dropout=0.1, model__encoder__dropout=0.2))
     assert page.rows[0][4:6] == ["model.dropout", "model.encoder.dropout"]
 
@@ -132,7 +132,7 @@ def test_a_parameter_has_an_axis_and_a_plot_with_a_point_for_each_trial():
         f"GAP@20 by {name}" for name in ("clusters", "hidden_units", "context_gating")
     ]
     assert all("the best: GAP@20 0.8000 with model.encoder.clusters 64" in alt_text for alt_text in page.alt_text)
-    # A trial more is a point more, beside the marks of the axes, which stay.
+    # One more trial is one more point; the marks of the axes stay.
     more = page_of(scored("0", 0.7), scored("1", 0.8), scored("2", 0.75), scored("3", 0.72))
     assert [points(plot) - points(less) for plot, less in zip(more.plots, page.plots, strict=True)] == [4, 1, 1, 1]
     assert len(plots) == 3
@@ -166,7 +166,7 @@ def points(plot: str) -> int:
         ([True, False], [1, 0], ["false", "true"]),
         (["max", "mean", "attention"], [0.5, 1, 0], ["attention", "max", "mean"]),
         ([[2304, 1152], [], [512]], [1, 0, 0.5], ["[]", "[512]", "[2304, 1152]"]),
-        ([["a"], [1], 2], [0.5, 1, 0], ["2", '["a"]', "[1]"]),  # has no order of its own
+        ([["a"], [1], 2], [0.5, 1, 0], ["2", '["a"]', "[1]"]),  # values without an order
     ],
 )
 def test_a_scale_places_numbers_by_size_and_other_values_evenly(values, places, labels):
@@ -183,7 +183,7 @@ def test_ticks_of_many_numbers_are_few_and_lie_on_the_axis(values):
     assert all(0 <= tick <= 1 for tick in ticks)
 
 
-def test_a_score_that_is_no_number_is_listed_and_not_drawn():
+def test_a_nan_score_is_listed_and_not_drawn():
     page = page_of(scored("0", 0.8), scored("1", math.nan))
     assert ["1", "nan"] in [[row[0], row[4]] for row in page.rows]
     drawn = page_of(scored("0", 0.8))
@@ -230,7 +230,7 @@ def test_the_page_names_subject_and_synthetic_data_and_links_to_the_others():
 
 def sessions(log_dir: Path) -> dict[str, tuple[dict[str, Any], dict[str, float]]]:
     """Values and scores by session, as TensorBoard reads them."""
-    found = {}
+    by_trial = {}
     for folder in log_dir.iterdir():
         events = EventAccumulator(str(folder)).Reload()
         content = events.PluginTagToContent(metadata.PLUGIN_NAME)[metadata.SESSION_START_INFO_TAG]
@@ -242,26 +242,26 @@ def sessions(log_dir: Path) -> dict[str, tuple[dict[str, Any], dict[str, float]]
         for tag in tags:
             (event,) = events.Tensors(tag)
             scores[tag] = float(tf.make_ndarray(event.tensor_proto))
-        found[folder.name] = values, scores
-    return found
+        by_trial[folder.name] = values, scores
+    return by_trial
 
 
 def test_tensorboard_has_a_session_for_each_trial(tmp_path):
     write_hparams(search(scored("0", 0.75, training__learning_rate=0.001), failed("1", "no memory")), tmp_path)
     values = {"model.encoder.clusters": 64, "model.hidden_units": "[2304, 1152]", "model.context_gating": True}
-    found = sessions(tmp_path)
-    assert found["0"][0] == values | {"training.learning_rate": 0.001}
-    assert found["0"][1] == pytest.approx({"val_gap": 0.75, "val_f1": 0.65, "val_loss": 1.25})
-    assert found["1"] == (values, {})
+    written = sessions(tmp_path)
+    assert written["0"][0] == values | {"training.learning_rate": 0.001}
+    assert written["0"][1] == pytest.approx({"val_gap": 0.75, "val_f1": 0.65, "val_loss": 1.25})
+    assert written["1"] == (values, {})
 
 
-def test_written_again_a_session_is_replaced_and_other_events_stay(tmp_path):
+def test_a_second_call_replaces_its_sessions_and_keeps_other_events(tmp_path):
     write_hparams(search(scored("0", 0.75), scored("1", 0.5)), tmp_path)
     other = tmp_path / "0" / "events.out.tfevents.1.other"
     other.touch()
     write_hparams(search(scored("0", 0.8), scored("1", 0.5)), tmp_path)
     assert other.exists()
-    found = sessions(tmp_path)
-    assert found.keys() == {"0", "1"}
-    assert found["0"][1]["val_gap"] == pytest.approx(0.8)
+    written = sessions(tmp_path)
+    assert written.keys() == {"0", "1"}
+    assert written["0"][1]["val_gap"] == pytest.approx(0.8)
     assert len(list(tmp_path.rglob("*.hparams"))) == 2
