@@ -50,7 +50,7 @@ class Checkpoint:
     """The newest state of one training and its best weights.
 
     Every file is written under a temporary name, synced and renamed, `checkpoint.json` last: a process killed at any
-    moment leaves the previous checkpoint or the new one, never a mixture. Only one process may write to a folder.
+    moment leaves the previous checkpoint or the new one, never a mixture. Only one process at a time may write.
 
     Args:
         folder: of one training (its data, settings and seed); created by the first save.
