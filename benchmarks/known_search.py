@@ -39,7 +39,7 @@ def main() -> None:
         (folder / "searches.yaml").write_text(yaml.safe_dump(experiments()))
         missed = [experiment for experiment in SEARCHES if not searched(folder, experiment)]
     if missed:
-        raise SystemExit(f"not found: {', '.join(missed)}")
+        raise SystemExit(f"the largest value was not chosen for: {', '.join(missed)}")
 
 
 def experiments() -> dict[str, dict]:

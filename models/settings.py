@@ -279,7 +279,7 @@ class TrainingSettings(Settings):
     @model_validator(mode="after")
     def _one_way_to_clip(self) -> "TrainingSettings":
         if self.clipvalue and self.clipnorm:
-            raise ValueError("clipvalue and clipnorm exclude each other")
+            raise ValueError("clipvalue and clipnorm are mutually exclusive")
         return self
 
     @model_validator(mode="after")

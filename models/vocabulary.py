@@ -65,9 +65,7 @@ def read_vocabulary(text: str, source: str) -> Vocabulary:
             raise InputError(f"{where}: Index {number} occurs a second time")
         name = value.get("Name") or value.get("KnowledgeGraphId") or f"label {number}"
         if (same := named.setdefault(name, number)) != number:
-            raise InputError(
-                f"{where}: Index {same} has the name {quote(name)} too: answers would not say which is meant"
-            )
+            raise InputError(f"{where}: Index {same} has the name {quote(name)} too, names must be unique")
         names[number], verticals[number] = name, value.get("Vertical1", "")
     if not names:
         raise InputError(f"vocabulary {source}: has no rows")

@@ -37,7 +37,7 @@ def hyperparameters(space: Space) -> keras_tuner.HyperParameters:
 
 
 def chosen(hyperparameters: keras_tuner.HyperParameters) -> dict[str, Any]:
-    """The values of a trial by setting, without Hyperband's own and parameters whose conditions do not hold."""
+    """The values of a trial by setting, without parameters whose conditions do not hold and those of Hyperband."""
     return {
         parameter.name: _decode(hyperparameters.values[parameter.name])
         for parameter in hyperparameters.space

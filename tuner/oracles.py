@@ -15,7 +15,7 @@ from tuner.settings import TuneSettings
 ENDED = (TrialStatus.COMPLETED, TrialStatus.FAILED)
 
 
-class _Durable(keras_tuner.Oracle):
+class _ResumableOracle(keras_tuner.Oracle):
     """Saves atomically; after a kill, resumes the trials that were running and repeats none that had ended."""
 
     _retry_queue: list[str]
@@ -31,7 +31,7 @@ class _Durable(keras_tuner.Oracle):
         _replace(self._get_oracle_fname(), self.get_state())
 
     def reload(self) -> None:
-        """Loads the oracle and its trials, one of which a kill may have left out of step."""
+        """Loads the oracle and its trials, which may differ by one save after a kill."""
         super().reload()
         for name in set(self.trials) - set(self.start_order):
             del self.trials[name]  # saved before the oracle was: it starts again
@@ -45,19 +45,19 @@ class _Durable(keras_tuner.Oracle):
         _replace(os.path.join(self._get_trial_dir(trial.trial_id), "trial.json"), trial.get_state())
 
 
-class RandomSearch(_Durable, keras_tuner.oracles.RandomSearchOracle):
+class RandomSearch(_ResumableOracle, keras_tuner.oracles.RandomSearchOracle):
     """Draws values independently."""
 
 
-class BayesianOptimization(_Durable, keras_tuner.oracles.BayesianOptimizationOracle):
+class BayesianOptimization(_ResumableOracle, keras_tuner.oracles.BayesianOptimizationOracle):
     """Gaussian processes and the upper confidence bound (Snoek et al., arXiv 1206.2944; Srinivas et al., 0912.3995)."""
 
 
-class Hyperband(_Durable, keras_tuner.oracles.HyperbandOracle):
+class Hyperband(_ResumableOracle, keras_tuner.oracles.HyperbandOracle):
     """Starts many trials with few epochs and promotes the best to more (Li et al., JMLR 18)."""
 
 
-class GridSearch(_Durable, keras_tuner.oracles.GridSearchOracle):
+class GridSearch(_ResumableOracle, keras_tuner.oracles.GridSearchOracle):
     """Tries every combination; a range without steps has ten values."""
 
     def reload(self) -> None:

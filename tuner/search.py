@@ -36,7 +36,7 @@ FINISHED = "finished"
 CHECKPOINT = "checkpoint"
 
 # A trial is compared with others once this many have trained for as many epochs.
-FEWEST_TO_COMPARE = 3
+MIN_TRIALS_TO_COMPARE = 3
 
 Batches = tuple[Callable[[int], tf.data.Dataset], tf.data.Dataset]
 
@@ -65,9 +65,9 @@ class Task:
 class Search(BaseTuner):
     """A KerasTuner tuner that resumes a killed search from its folder, within a trial too.
 
-    A trial that fails (out of memory, loss not finite, values that exclude each other) is recorded with its reason, and
-    the search continues. A trial's objective is that of the epoch with the lowest validation loss, whose weights
-    training keeps.
+    A trial that fails (out of memory, loss not finite, values that are not allowed together) is recorded with its
+    reason, and the search continues. A trial's objective is that of the epoch with the lowest validation loss, whose
+    weights training keeps.
 
     Args:
         task: the parts that all trials share.
@@ -110,7 +110,7 @@ class Search(BaseTuner):
             self.on_search_end()
 
     def pre_create_trial(self) -> None:
-        """Waits 0.1 s: KerasTuner asks at once again when the oracle has no trial for a worker yet."""
+        """Waits 0.1 s: KerasTuner asks again at once when the oracle has no trial for a worker yet."""
         if is_worker():
             time.sleep(0.1)
 
@@ -149,7 +149,7 @@ class Search(BaseTuner):
         """Marks the search as finished and removes the checkpoints.
 
         Raises:
-            InputError: no trial was scored; with the reason of the first.
+            InputError: no trial was scored; names the reason of the first failure.
         """
         if is_worker():
             return
@@ -157,7 +157,7 @@ class Search(BaseTuner):
             shutil.rmtree(self._checkpoint(trial_id), ignore_errors=True)
         if not self.oracle.get_best_trials():
             reasons = [trial.message for trial in self.oracle.trials.values() if trial.message]
-            raise InputError(f"all {len(reasons)} trials failed, the first: {next(iter(reasons), 'none was run')}")
+            raise InputError(f"all {len(reasons)} trials failed, the first: {next(iter(reasons), 'no trial was run')}")
         Path(self.project_dir, FINISHED).touch()
 
     def _train(
@@ -214,7 +214,7 @@ def hopeless(log: TrainingLog, others: list[TrainingLog]) -> bool:
     """Whether the best validation loss is above the median best of other trials after as many epochs."""
     epochs = len(log.epochs)
     losses = [best_loss(other_log, epochs) for other_log in others if len(other_log.epochs) >= epochs]
-    return len(losses) >= FEWEST_TO_COMPARE and best_loss(log, epochs) > statistics.median(losses)
+    return len(losses) >= MIN_TRIALS_TO_COMPARE and best_loss(log, epochs) > statistics.median(losses)
 
 
 def best_loss(log: TrainingLog, epochs: int) -> float:

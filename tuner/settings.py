@@ -124,4 +124,4 @@ def _check_range(parameter: Int | Float) -> None:
     if parameter.log and parameter.min <= 0:
         raise ValueError(f"min is {parameter.min}, with log: true allowed: above 0")
     if parameter.log and parameter.step:
-        raise ValueError("log and step exclude each other")
+        raise ValueError("log and step are mutually exclusive")

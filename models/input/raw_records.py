@@ -32,7 +32,7 @@ def parse_raw_frames(records: tf.Tensor) -> dict[str, tf.Tensor]:
     """
     rgb, audio, num_frames = _streams(records)
     with tf.control_dependencies(
-        [tf.debugging.assert_positive(num_frames, "a record has no rgb and audio frames: is it of the video level?")]
+        [tf.debugging.assert_positive(num_frames, "a record has no rgb and audio frames: is it a video-level record?")]
     ):
         return _frames(rgb, audio, num_frames)
 

@@ -50,7 +50,7 @@ class Checkpoint:
     """The newest state of one training and its best weights.
 
     Every file is written under a temporary name, synced and renamed, `checkpoint.json` last: a process killed at any
-    moment leaves the previous checkpoint or the new one, never a mixture. Only one process may write to a folder.
+    moment leaves the previous checkpoint or the new one, never a mixture. Only one process at a time may write.
 
     Args:
         folder: of one training (its data, settings and seed); created by the first save.
@@ -108,8 +108,8 @@ class Checkpoint:
         for name in wanted | saved:
             if wanted.get(name) != saved.get(name):
                 raise InputError(
-                    f"checkpoint {self.folder}: belongs to another model ({name} has shape {saved.get(name)}, expected "
-                    f"{wanted.get(name)}): delete the folder to start anew"
+                    f"checkpoint {self.folder} is of another model ({name} has shape {saved.get(name)}, expected "
+                    f"{wanted.get(name)}): delete the folder to start again"
                 )
         for name, variable in _named(variables).items():
             variable.assign(arrays[name])
@@ -144,7 +144,7 @@ class Checkpoint:
     def _unreadable(self, path: Path, error: Exception) -> InputError:
         reason = " ".join(str(error).split())
         return InputError(
-            f"checkpoint file {path} cannot be read ({reason}): delete folder {self.folder} to start anew"
+            f"checkpoint file {path} cannot be read ({reason}): delete folder {self.folder} to start again"
         )
 
 

@@ -59,7 +59,7 @@ class TrainingLoop:
         self._restore()
 
     def _build_metrics(self) -> None:
-        # Keras makes the metrics' variables with the first batch; the checkpoint has values for them.
+        # Keras creates the metrics' variables at the first batch; a checkpoint has values for them.
         first_batch = next(iter(self._validation), None)
         if first_batch is None:
             raise InputError("validation data: no videos; early stopping needs at least one")

@@ -54,7 +54,7 @@ def train(
         extendable: whether a training that `max_epochs` ended keeps its state, for a call with more epochs.
 
     Raises:
-        InputError: the loss is not finite, a split is empty, or the checkpoint is damaged or another model's.
+        InputError: the loss is not finite, a split is empty, or the checkpoint is damaged or of another model.
         SystemExit: 143 after SIGTERM, with a checkpoint saved.
 
     Example:

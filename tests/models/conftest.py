@@ -1,4 +1,4 @@
-"""What every encoder of frames must do, as checks for the tests of each; and the small training of training_task.py."""
+"""Checks that every frame encoder must pass, and the small training of training_task.py."""
 
 import importlib.util
 import json
@@ -46,13 +46,13 @@ def padded_videos() -> Callable[..., tuple[np.ndarray, np.ndarray]]:
 
 @pytest.fixture(scope="session")
 def relative_error() -> Callable[[Any, Any], float]:
-    """`(value, reference)` -> |value - reference| / |reference|; refuses other shapes."""
+    """`(value, reference)` -> |value - reference| / |reference|; the shapes must be equal."""
     return distance
 
 
 @pytest.fixture(scope="session")
 def with_random_weights() -> Callable[..., keras.layers.Layer]:
-    """`(layer, *inputs)` -> the layer, built, none of its weights 0 or 1: each of them shows in the output.
+    """`(layer, *inputs)` -> the layer, built, with random weights, so that each affects the output.
 
     Those of batch and layer normalization (scales, variances) are drawn from 0.5 ... 1.5, the others from N(0, 1).
     Without inputs, `padded_videos()`.
@@ -71,7 +71,7 @@ def with_random_weights() -> Callable[..., keras.layers.Layer]:
 
 @pytest.fixture(scope="session")
 def weights_of() -> Callable[..., dict[str, np.ndarray]]:
-    """`(layer, part="")` -> the weights of it, or of a sublayer, in float64: `{"kernel": ..., "norm/gamma": ...}`."""
+    """`(layer, part="")` -> weights of the layer or a sublayer in float64: `{"kernel": ..., "norm/gamma": ...}`."""
 
     def collect(layer: keras.layers.Layer, part: str = "") -> dict[str, np.ndarray]:
         start = f"{layer.name}/{part}/" if part else f"{layer.name}/"
@@ -136,7 +136,7 @@ def check_gradients() -> Callable[..., None]:
 
 @pytest.fixture(scope="session")
 def check_padding() -> Callable[..., None]:
-    """`(layer, training=False)`: `padded_videos` give the same result with up to 9 more frames of anything."""
+    """`(layer, training=False)`: `padded_videos` give the same result with up to 9 more frames of any values."""
 
     def check(layer: keras.layers.Layer, training: bool = False) -> None:
         expected = layer(*pad_videos(), training=training)
@@ -194,11 +194,11 @@ def check_compiled() -> Callable[..., None]:
 def on_jax(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., dict[str, np.ndarray]]]:
     """`(function, arrays, **arguments)` -> the arrays that this function of jax_process.py returns.
 
-    One process runs them all, instead of each importing Keras and JAX anew. What is compiled runs once: optimizing it
-    would take longer.
+    One process serves all tests, which saves importing Keras and JAX for each. Compiled code runs once: optimizing it
+    would take longer than it saves.
     """
     folder = tmp_path_factory.mktemp("jax")
-    given, results, log = folder / "given.npz", folder / "results.npz", folder / "log"
+    inputs, results, log = folder / "inputs.npz", folder / "results.npz", folder / "log"
     command = [sys.executable, str(Path(__file__).with_name("jax_process.py"))]
     environment = {
         **os.environ,
@@ -214,15 +214,15 @@ def on_jax(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., d
     ):
 
         def call(function: str, arrays: dict[str, np.ndarray], **arguments: Any) -> dict[str, np.ndarray]:
-            np.savez(given, **arrays)
-            request = {"function": function, "given": str(given), "results": str(results), "arguments": arguments}
+            np.savez(inputs, **arrays)
+            request = {"function": function, "inputs": str(inputs), "results": str(results), "arguments": arguments}
             print(json.dumps(request), file=process.stdin, flush=True)
             answer = process.stdout.readline()
             assert answer, f"the process has ended: {log.read_text()}"
             error = json.loads(answer)
             assert error is None, error
-            with np.load(results) as found:
-                return dict(found)
+            with np.load(results) as outputs:
+                return dict(outputs)
 
         yield call
 
@@ -237,7 +237,7 @@ def run_on_jax(on_jax: Callable[..., dict[str, np.ndarray]]) -> Callable[..., li
         arrays = {f"input{i}": array for i, array in enumerate(inputs)}
         arrays |= {f"weight{i}": array for i, array in enumerate(layer.get_weights())}
         recipe = keras.saving.serialize_keras_object(layer)
-        # Its build configuration would build the layer before it is called: here the call builds it.
+        # Without it the layer would be built before the call; here the call builds it.
         recipe.pop("build_config", None)
         outputs = on_jax("call_layer", arrays, layer=recipe, inputs=len(inputs), calls=list(calls))
         return [outputs[f"output{i}"] for i in range(len(calls))]
@@ -247,7 +247,7 @@ def run_on_jax(on_jax: Callable[..., dict[str, np.ndarray]]) -> Callable[..., li
 
 @pytest.fixture(scope="session")
 def task() -> Any:
-    """The module training_task.py: a small training, ways to interrupt it, and what must come of it."""
+    """The module training_task.py: a small training, ways to interrupt it, and its expected results."""
     spec = importlib.util.spec_from_file_location("training_task", Path(__file__).with_name("training_task.py"))
     assert spec and spec.loader
     module = importlib.util.module_from_spec(spec)
@@ -256,10 +256,10 @@ def task() -> Any:
 
 
 @pytest.fixture(scope="session")
-def unbroken(task: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """Model and log of the task's training, left alone; patience runs out at the end of epoch 4."""
+def uninterrupted(task: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """Model and log of the task's training without interruption; patience ends it after epoch 4."""
     model, log = task.run(
-        tmp_path_factory.mktemp("unbroken"), task.RECIPE.model_copy(update={"checkpoint_minutes": 60.0})
+        tmp_path_factory.mktemp("uninterrupted"), task.RECIPE.model_copy(update={"checkpoint_minutes": 60.0})
     )
     assert (log.best_epoch, len(log.epochs), log.stopped_by, log.resumed_from) == (2, 5, "patience", None)
     return model, log

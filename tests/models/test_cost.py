@@ -1,4 +1,4 @@
-"""Cost: parameters as Keras counts them, FLOPs as those of the matrix products in TensorFlow's traced graph."""
+"""Cost: parameters against Keras, FLOPs against the matrix products in TensorFlow's traced graph."""
 
 from dataclasses import replace
 from math import prod
@@ -40,7 +40,7 @@ def settings_of(encoder, head):
     return ModelSettings.model_validate({"encoder": (ENCODERS | RECURRENT)[encoder]} | HEADS[head])
 
 
-# Each encoder with one stream and with two, and the other heads where they matter.
+# Each encoder with one stream and with two, and the other classifiers where they matter.
 MODELS = [
     *((encoder, head) for encoder in ENCODERS | RECURRENT for head in ("logistic", "own-stacks")),
     *((encoder, head) for encoder in ("average", "nextvlad") for head in ("two-stream", "gated", "experts")),
@@ -48,18 +48,18 @@ MODELS = [
 
 
 @pytest.mark.parametrize(("encoder", "head"), MODELS)
-def test_costs_are_those_that_keras_and_tensorflow_count(encoder, head):
+def test_costs_match_the_counts_of_keras_and_tensorflow(encoder, head):
     settings = settings_of(encoder, head)
     model = build_video_classifier(settings, CLASSES, seed=0)
     counted = cost(settings, CLASSES, FRAMES)
     assert counted.parameters == model.count_params()
     if encoder not in RECURRENT:
-        one, two = (flops_of_the_graph(model, batch) for batch in (1, 2))
-        assert counted.flops == two - one
+        small, large = (flops_of_the_graph(model, batch) for batch in (1, 2))
+        assert counted.flops == large - small
 
 
 def flops_of_the_graph(model, batch):
-    """Those of the nodes that multiply matrices, of batches of so many videos."""
+    """FLOPs of the matrix products for a batch of this size."""
     specs = {
         "mean": tf.TensorSpec((batch, 1152), tf.float32),
         "frames": tf.TensorSpec((batch, FRAMES, 1152), tf.uint8),
@@ -71,7 +71,7 @@ def flops_of_the_graph(model, batch):
 
 
 def matrix_flops(operation):
-    """2 x multiply-adds of one node: the size of its output times the length of the sums in it."""
+    """2 x multiply-adds of a node: the size of its output times the length of its sums."""
     if operation.type == "Einsum":
         terms = operation.get_attr("equation").decode().split("->")[0].split(",")
         sizes = {
@@ -88,7 +88,7 @@ def matrix_flops(operation):
 
 
 def test_recurrent_layers_multiply_at_every_frame():
-    # A cell's gates multiply what comes in (1152 from the frames, else 6) and the state (6) by 6 columns each.
+    # Each gate of a cell multiplies inputs (1152 from frames, else 6) and state (6) with 6 columns.
     classifier = 2 * 6 * CLASSES
     lstm = cost(settings_of("lstm", "logistic"), CLASSES, FRAMES)
     assert lstm.flops == 2 * FRAMES * 4 * 6 * ((1152 + 6) + (6 + 6)) + classifier
@@ -96,12 +96,12 @@ def test_recurrent_layers_multiply_at_every_frame():
     assert gru.flops == 2 * FRAMES * 3 * 6 * ((1152 + 6) + 2 * (6 + 6)) + classifier
 
 
-def test_frames_cost_nothing_where_their_mean_is_read():
+def test_the_number_of_frames_does_not_matter_to_a_model_of_means():
     settings = settings_of("average", "gated")
     assert cost(settings, CLASSES, 1) == cost(settings, CLASSES, 300) == cost(settings, CLASSES)
 
 
-def test_an_ensemble_costs_what_its_members_do():
+def test_an_ensemble_has_no_cost_of_its_own():
     assert cost(ModelSettings.model_validate({"encoder": {"name": "ensemble"}}), CLASSES) is None
 
 

@@ -1,4 +1,4 @@
-"""Ensembles: what they answer, what of them is trained, and that files hold all of it."""
+"""Ensembles: their probabilities, trained weights and files."""
 
 from pathlib import Path
 from typing import Any
@@ -30,11 +30,11 @@ def members() -> list[keras.Model]:
     return [netvlad, build(2, encoder={"name": "average"}), build(3, encoder={"name": "average"}, experts=2)]
 
 
-def test_an_ensemble_starts_as_the_mean_of_what_its_members_say(members: list[keras.Model]) -> None:
+def test_an_ensemble_starts_as_the_mean_of_its_members(members: list[keras.Model]) -> None:
     ensemble = build_ensemble(members, "frame")
     expected = np.mean([members[0](FRAMES), members[1](MEANS), members[2](MEANS)], axis=0)
     np.testing.assert_allclose(ensemble(FRAMES), expected, rtol=1e-5)
-    # Nothing is dropped, nothing is normalized by the batch: members stay as they are in training too.
+    # Members run in inference mode even in training: without dropout and moments of the batch.
     np.testing.assert_allclose(ensemble(FRAMES, training=True), expected, rtol=1e-5)
 
 
@@ -45,7 +45,7 @@ def test_weights_add_up_to_1(members: list[keras.Model]) -> None:
     np.testing.assert_allclose(ensemble(FRAMES), expected, rtol=1e-5)
 
 
-def test_members_of_means_make_an_ensemble_of_means(members: list[keras.Model]) -> None:
+def test_members_that_read_means_make_an_ensemble_that_reads_means(members: list[keras.Model]) -> None:
     ensemble = build_ensemble(members[1:], "video")
     np.testing.assert_allclose(ensemble(MEANS), (members[1](MEANS) + members[2](MEANS)) / 2, rtol=1e-5)
 
@@ -66,7 +66,7 @@ def test_a_saved_ensemble_gives_the_same_probabilities(members: list[keras.Model
     np.testing.assert_array_equal(loaded(FRAMES), ensemble(FRAMES))
 
 
-def test_training_finds_the_weights_of_the_least_cross_entropy(tmp_path: Path) -> None:
+def test_training_finds_the_weights_with_the_lowest_cross_entropy(tmp_path: Path) -> None:
     means = RNG.normal(size=(400, 1152)).astype(np.float32)
     members = [build(seed, encoder={"name": "average"}) for seed in (1, 2, 3)]
     answers = np.stack([member({"mean": means}) for member in members])
@@ -86,11 +86,11 @@ def test_training_finds_the_weights_of_the_least_cross_entropy(tmp_path: Path) -
     best = min(map(cross_entropy, grid))
     assert log.epochs[log.best_epoch].val_loss == pytest.approx(best, abs=2e-4)
     assert cross_entropy(np.full(3, 1 / 3)) > best + 2e-3, "equal weights are as good: the test could not fail"
-    found = np.asarray(keras.ops.softmax(ensemble.get_layer("ensemble").logits))
-    assert cross_entropy(found) == pytest.approx(best, abs=2e-4)
+    weights = np.asarray(keras.ops.softmax(ensemble.get_layer("ensemble").logits))
+    assert cross_entropy(weights) == pytest.approx(best, abs=2e-4)
 
 
-def test_an_ensemble_answers_in_float32_whatever_its_members(members: list[keras.Model]) -> None:
+def test_the_output_is_float32_whatever_the_members(members: list[keras.Model]) -> None:
     keras.config.set_dtype_policy("mixed_bfloat16")
     try:
         assert build_ensemble([*members, build(4, encoder={"name": "average"})], "frame")(FRAMES).dtype == tf.float32

@@ -1,4 +1,4 @@
-"""Sizes of whole networks by formula, and their way through a file."""
+"""Whole networks: their sizes by formula, and saving and loading them."""
 
 from itertools import pairwise
 from pathlib import Path
@@ -53,7 +53,7 @@ def nextvlad(width: int, groups: int, clusters: int) -> int:
 
 
 def excited(width: int, hidden: int) -> int:
-    """Projection without bias, batch normalization, squeeze to an eighth and back around another."""
+    """Projection without bias, batch normalization, then squeeze and excitation with another batch normalization."""
     return width * hidden + 4 * hidden + 2 * hidden * hidden // 8 + 4 * hidden // 8
 
 
@@ -116,7 +116,7 @@ SIZES: list[tuple[dict[str, Any], int]] = [
 
 
 @pytest.mark.parametrize(("settings", "parameters"), SIZES)
-def test_the_number_of_parameters_is_that_of_the_formula(settings: dict[str, Any], parameters: int) -> None:
+def test_the_number_of_parameters_follows_the_formula(settings: dict[str, Any], parameters: int) -> None:
     assert build(settings).count_params() == parameters
 
 

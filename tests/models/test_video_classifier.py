@@ -1,4 +1,4 @@
-"""The whole network: streams, precision, seeds, files, what training sees."""
+"""The whole network: streams, precision, seeds, files, the view for training."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -35,7 +35,7 @@ def inputs_of(model: keras.Model) -> dict[str, np.ndarray]:
 
 
 @pytest.mark.parametrize(("encoder", "inputs"), [(AVERAGE, MEANS), (NETVLAD, FRAMES)])
-def test_the_encoder_decides_what_the_model_reads(encoder: dict[str, Any], inputs: dict[str, np.ndarray]) -> None:
+def test_the_encoder_determines_the_inputs_of_the_model(encoder: dict[str, Any], inputs: dict[str, np.ndarray]) -> None:
     settings = ModelSettings.model_validate({"encoder": encoder})
     model = build_video_classifier(settings, CLASSES, 0)
     assert reads_frames(settings, "frame") is ("frames" in inputs)
@@ -74,7 +74,7 @@ def test_probabilities_are_float32_in_half_precision(half_precision: str, settin
     np.testing.assert_allclose(outputs[0], precise, atol=0.01)
 
 
-def test_plain_probabilities_are_trained_as_logits_of_the_same_weights() -> None:
+def test_plain_probabilities_are_trained_through_logits_with_the_same_weights() -> None:
     model = build(encoder=AVERAGE, hidden_units=(8,))
     view, from_logits = training_view(model)
     assert from_logits
@@ -104,7 +104,7 @@ def test_gates_apply_to_the_pooled_video_and_to_the_probabilities() -> None:
     np.testing.assert_allclose(model(MEANS), probabilities * sigmoid(probabilities @ last + last_bias), rtol=1e-4)
 
 
-def test_each_stream_sees_its_own_columns() -> None:
+def test_each_stream_reads_its_own_columns() -> None:
     model = build(encoder=NETVLAD, two_stream=True)
     streams = keras.Model(model.input, [model.get_layer(name).output for name in ("rgb_encoder", "audio_encoder")])
     silent = {**FRAMES, "frames": FRAMES["frames"].copy()}
@@ -154,7 +154,7 @@ def test_another_seed_gives_other_weights() -> None:
         assert a.ndim == 1 or not np.array_equal(a, b)
 
 
-def test_every_layer_draws_from_a_seed_of_its_own() -> None:
+def test_every_layer_has_its_own_seed() -> None:
     model = build(**DROPPING)
     seeds = [layer.seed for layer in model.layers if hasattr(layer, "seed")]
     seeds += [layer.kernel_initializer.seed for layer in model.layers if isinstance(layer, keras.layers.Dense)]
@@ -167,11 +167,11 @@ def test_dropout_follows_pooling_and_each_dense_layer() -> None:
     assert names == ["joined_dropout", "joined_hidden_1_dropout", "joined_hidden_2_dropout"]
 
 
-def test_the_audio_stream_has_a_part_of_the_clusters() -> None:
+def test_the_audio_stream_has_fewer_clusters() -> None:
     for name, clusters, audio in (("netvlad", 8, 4), ("netfv", 8, 4), ("dbof", 32, 4), ("nextvlad", 8, 4)):
         model = build(encoder={"name": name, "clusters": clusters}, two_stream=True)
-        found = [model.get_layer(f"{stream}_encoder").clusters for stream in ("rgb", "audio")]
-        assert found == [clusters, audio], name
+        built = [model.get_layer(f"{stream}_encoder").clusters for stream in ("rgb", "audio")]
+        assert built == [clusters, audio], name
     assert [model.get_layer(f"{stream}_encoder").groups for stream in ("rgb", "audio")] == [8, 4]
 
 
@@ -188,7 +188,7 @@ ENCODERS: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("name", ENCODERS)
 @pytest.mark.parametrize("two_stream", [False, True])
-def test_padding_reaches_no_encoder(name: str, two_stream: bool) -> None:
+def test_padding_does_not_change_the_probabilities(name: str, two_stream: bool) -> None:
     model = build(encoder=ENCODERS[name], two_stream=two_stream, hidden_units=(8,))
     padded = {**FRAMES, "frames": np.pad(FRAMES["frames"], [(0, 0), (0, 5), (0, 0)], constant_values=200)}
     padded["frames"][1, 1:] = 13

@@ -1,4 +1,4 @@
-"""Vocabularies: names by index, and one clear line for what is wrong."""
+"""Vocabularies: names by index, and one clear line for each mistake."""
 
 import pytest
 
@@ -16,17 +16,17 @@ def test_an_empty_name_falls_back_to_the_knowledge_graph_id():
 
 
 def test_the_published_vocabulary(real_data):
-    found = read_vocabulary((real_data / "vocabulary" / "vocabulary.csv").read_text(), "vocabulary.csv")
-    names = found.names
+    vocabulary = read_vocabulary((real_data / "vocabulary" / "vocabulary.csv").read_text(), "vocabulary.csv")
+    names = vocabulary.names
     assert len(names) == 3862 and names[0] == "Game" and sum(name.startswith("/m/") for name in names) == 56
-    assert found.verticals[0] == "Games" and len(set(found.verticals)) == 25
+    assert vocabulary.verticals[0] == "Games" and len(set(vocabulary.verticals)) == 25
 
 
 def test_without_a_vocabulary_the_ids_are_the_names():
     assert Vocabulary.of_ids(3) == Vocabulary(("0", "1", "2"), ("", "", ""))
 
 
-def test_verticals_are_read_where_there_are_any():
+def test_verticals_are_optional():
     text = "Index,Name,Vertical1,Vertical2\n1,b,,Food\n0,a,Games,Food\n"
     assert read_vocabulary(text, "v.csv").verticals == ("Games", "")
     assert read_vocabulary("Index,Name\n0,a\n", "v.csv").verticals == ("",)
@@ -44,6 +44,6 @@ def test_verticals_are_read_where_there_are_any():
         ("Index,Name\n1,a\n2,b\n", "vocabulary v.csv: Index 0 is missing, expected 0 to 1 for 2 rows"),
     ],
 )
-def test_a_wrong_vocabulary_is_named_with_its_line(text, message):
+def test_the_message_for_a_wrong_vocabulary_names_its_line(text, message):
     with pytest.raises(InputError, match=message):
         read_vocabulary(text, "v.csv")

@@ -1,4 +1,4 @@
-"""A training that is small, deterministic and overfits at once; as a script, in a process of its own."""
+"""A small, deterministic training that overfits at once; as a script, for tests that need a process of their own."""
 
 import functools
 import json
@@ -20,7 +20,7 @@ from models.training.train import train
 VIDEOS, VALIDATION_VIDEOS, FEATURES, CLASSES, BATCH = 44, 19, 6, 4, 8
 STEPS = 6  # of an epoch; the last batch has 4 videos
 
-# Overfits at once, so that early stopping has something to do; a checkpoint after every step.
+# Overfits at once, so that early stopping ends it; a checkpoint after every step.
 RECIPE = TrainingSettings(
     learning_rate=0.2,
     decay_samples=10 * BATCH - 1,
@@ -30,7 +30,7 @@ RECIPE = TrainingSettings(
     checkpoint_minutes=1e-9,
 )
 
-# One epoch on full batches, of the linear model: what `trained_by_formula` computes too.
+# One epoch of the linear model on full batches, which `trained_by_formula` computes too.
 LINEAR_VIDEOS = 10 * BATCH
 LINEAR = RECIPE.model_copy(update={"learning_rate": 0.01, "decay_rate": 1.0, "max_epochs": 1})
 
@@ -49,7 +49,7 @@ Acts = dict[tuple[int, int], Callable[[], object]]
 
 
 class Interruption(Exception):
-    """Stands for whatever may end a process."""
+    """Stands for anything that may end a process."""
 
 
 def interrupt() -> NoReturn:
@@ -57,7 +57,7 @@ def interrupt() -> NoReturn:
 
 
 def build() -> keras.Model:
-    """Everything a checkpoint must restore: moments, and dropout without a seed of its own."""
+    """A model with everything a checkpoint must restore: moments, and dropout without a seed."""
     inputs = keras.Input((FEATURES,))
     hidden = keras.layers.BatchNormalization(momentum=0.9)(keras.layers.Dense(12, "relu")(inputs))
     logits = keras.layers.Dense(CLASSES, name="logits", dtype="float32")(keras.layers.Dropout(0.5)(hidden))
@@ -98,7 +98,7 @@ def trained_by_formula(settings: TrainingSettings, data: Data, l2: float) -> lis
 
 
 def run_linear(folder: Path, case: str, **changes: Any) -> Result:
-    """Trains the linear model as a case of LINEAR_CASES says."""
+    """Trains the linear model of a case of LINEAR_CASES."""
     update, l2 = LINEAR_CASES[case]
     settings = LINEAR.model_copy(update=update | changes)
     return run(folder, settings, build_model=lambda: build_linear(l2), data=videos(LINEAR_VIDEOS, seed=3))
@@ -112,7 +112,7 @@ def videos(count: int, seed: int) -> Data:
 
 
 def batches(data: Data, before: Callable[[int], None], order: np.ndarray) -> tf.data.Dataset:
-    """The videos in `order`; `before` is called with the number of each batch, and of the end, as it is reached."""
+    """The videos in `order`; `before` is called with the number of each batch before it, and of the end."""
 
     def generate() -> Iterator[Data]:
         for step, start in enumerate(range(0, len(order), BATCH)):
@@ -122,7 +122,7 @@ def batches(data: Data, before: Callable[[int], None], order: np.ndarray) -> tf.
         before(len(range(0, len(order), BATCH)))
 
     spec = (tf.TensorSpec((None, FEATURES)), tf.TensorSpec((None, CLASSES)))
-    # Read ahead, batches would be reached before the steps on those before them are done: how many, time would tell.
+    # With prefetching, `before` would be called while earlier steps still run.
     options = tf.data.Options()
     options.experimental_optimization.inject_prefetch = False
     return tf.data.Dataset.from_generator(generate, output_signature=spec).with_options(options)
@@ -139,7 +139,7 @@ def run(
     data: Data | None = None,
     validation_data: Data | None = None,
 ) -> Result:
-    """Trains on the small data; each act is done once, before the batch at its (epoch, step)."""
+    """Trains on the small data; each act is executed once, before the batch at its (epoch, step)."""
     training, validation = data or videos(VIDEOS, seed=1), validation_data or videos(VALIDATION_VIDEOS, seed=2)
     passes = iter(range(-1, 100))  # the first pass over the validation data is one batch that builds the metrics
     now = [0]
@@ -180,22 +180,22 @@ def be_killed(folder: Path) -> None:
 
 
 def mirrored(folder: Path) -> None:
-    """Trains on two virtual devices and reports what came of it."""
+    """Trains on two virtual devices and reports the results."""
     cpu = tf.config.list_physical_devices("CPU")[0]
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
     tf.distribute.MirroredStrategy = functools.partial(tf.distribute.MirroredStrategy, ["CPU:0", "CPU:1"])
     report = {"replicas": tf.distribute.MirroredStrategy().num_replicas_in_sync}
     report |= interrupted(folder) | {"linear": {}, "overflow": overflowing(folder / "overflow")}
-    for case in LINEAR_CASES.keys() - {"plain"}:  # "regularized" is more than that
+    for case in LINEAR_CASES.keys() - {"plain"}:  # "regularized" covers it
         model, log = run_linear(folder / case, case, strategy="mirrored")
         report["linear"][case] = [log.epochs[0].val_loss, *(weight.tolist() for weight in model.get_weights())]
     (folder / "report.json").write_text(json.dumps(report))
 
 
 def interrupted(folder: Path) -> dict[str, Any]:
-    """The logs of an unbroken and an interrupted training, and the scores of the former's model."""
+    """The logs of an uninterrupted and an interrupted training, and the scores of the former."""
     settings = RECIPE.model_copy(update={"strategy": "mirrored", "max_epochs": 2})
-    model, log = run(folder / "unbroken", settings)
+    model, log = run(folder / "uninterrupted", settings)
     try:
         run(folder / "broken", settings, train_acts={(1, 3): interrupt})
     except tf.errors.UnknownError:
@@ -204,7 +204,7 @@ def interrupted(folder: Path) -> dict[str, Any]:
     probabilities = np.asarray(model(features), "float64")
     predicted = probabilities > 0.5
     return {
-        "unbroken": log.to_json(),
+        "uninterrupted": log.to_json(),
         "resumed": resumed.to_json(),
         "loss": -np.mean(labels * np.log(probabilities) + (1 - labels) * np.log(1 - probabilities)),
         "f1": 2 * np.sum(predicted * labels) / (predicted.sum() + labels.sum()),

@@ -1,4 +1,4 @@
-"""Spaces as KerasTuner's hyperparameters and back; mistakes in a `tune` block."""
+"""Spaces as KerasTuner's hyperparameters and back, and mistakes in a `tune` block."""
 
 import re
 
@@ -45,12 +45,12 @@ parameters = st.one_of(
 
 
 @given(content=st.dictionaries(st.sampled_from("abcdef"), parameters, min_size=1), seed=st.integers(0, 99))
-def test_drawn_values_are_of_the_space_after_a_way_through_json(content, seed):
-    found = space(**content)
-    declared = keras_tuner.HyperParameters.from_config(hyperparameters(found).get_config())
+def test_values_drawn_after_a_round_trip_through_json_are_in_the_space(content, seed):
+    parsed = space(**content)
+    declared = keras_tuner.HyperParameters.from_config(hyperparameters(parsed).get_config())
     declared.values = {parameter.name: parameter.random_sample(seed) for parameter in declared.space}
     values = chosen(declared)
-    assert values.keys() == found.keys()
+    assert values.keys() == parsed.keys()
     for name, value in values.items():
         if content[name]["type"] == "choice":
             assert value in content[name]["values"] and type(value) is type(content[name]["values"][0])
@@ -68,10 +68,10 @@ def test_values_whose_conditions_do_not_hold_are_left_out():
     assert model.gate_batch_norm and model.hidden_units == (64, 32)
 
 
-def test_each_extreme_brings_what_it_depends_on():
-    found = list(extremes(space(**GATED)))
-    assert ("model.gate_batch_norm", {"model.context_gating": True, "model.gate_batch_norm": False}) in found
-    assert len(found) == 2 + 2 + 3
+def test_each_extreme_comes_with_its_conditions():
+    checked = list(extremes(space(**GATED)))
+    assert ("model.gate_batch_norm", {"model.context_gating": True, "model.gate_batch_norm": False}) in checked
+    assert len(checked) == 2 + 2 + 3
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,7 @@ def test_each_extreme_brings_what_it_depends_on():
     [
         ({"a": {"type": "int", "min": 3, "max": 3}}, "min is 3 and max 3, expected min < max"),
         ({"a": {"type": "float", "min": 0, "max": 1, "log": True}}, "min is 0.0, with log: true allowed: above 0"),
-        ({"a": {"type": "int", "min": 1, "max": 9, "log": True, "step": 2}}, "log and step exclude each other"),
+        ({"a": {"type": "int", "min": 1, "max": 9, "log": True, "step": 2}}, "log and step are mutually exclusive"),
         ({"a": {"type": "choice", "values": []}}, "at least 1 item"),
         ({"a": {"type": "chioce", "values": [1]}}, "expected tags: 'choice', 'int', 'float'"),
         ({"a": {"type": "choice", "values": [1], "when": {"b": [1]}}}, "a.when is 'b', allowed: parameters of type"),
@@ -94,7 +94,7 @@ def test_a_wrong_space_is_refused_with_what_is_allowed(content, message):
         space(**content)
 
 
-def test_an_encoder_has_a_space_of_its_own_unless_the_experiment_names_one():
+def test_the_space_is_that_of_the_encoder_unless_the_experiment_has_one():
     model = ModelSettings(encoder={"name": "netvlad", "clusters": 8})
     assert next(iter(search_space(TuneSettings(), model))) == "model.encoder.clusters"
     assert list(search_space(TuneSettings.model_validate({"space": GATED}), model)) == list(GATED)

@@ -1,4 +1,4 @@
-"""The oracles on a function with a known maximum, and what a kill leaves of them."""
+"""The oracles on a function with a known maximum, and after kills."""
 
 import shutil
 from math import log10
@@ -19,7 +19,7 @@ EPOCHS = 9
 
 
 def quality(values, epochs=EPOCHS):
-    """1 for the best values trained forever; less for others and for few epochs."""
+    """1 for the best values with unlimited epochs, less for other values and fewer epochs."""
     rate, dropout = log10(values["training.learning_rate"]) + 3, values["model.dropout"] - 0.3
     return 1 - (rate / 2) ** 2 - dropout**2 - 0.3 / epochs
 
@@ -30,16 +30,16 @@ def settings(oracle, **more):
 
 
 def opened(folder, oracle, seed=0, **more):
-    made = build_oracle(settings(oracle, **more), seed)
-    made._set_project_dir(str(folder.parent), folder.name)
-    made.verbose = 0
+    built = build_oracle(settings(oracle, **more), seed)
+    built._set_project_dir(str(folder.parent), folder.name)
+    built.verbose = 0
     if (folder / "oracle.json").exists():
-        made.reload()
-    return made
+        built.reload()
+    return built
 
 
 def step(oracle, judge=quality):
-    """Runs a trial; returns the epochs it took, None at the end."""
+    """Runs a trial; returns its epochs, None at the end of the search."""
     trial = oracle.create_trial("tuner0")
     if trial.status == TrialStatus.STOPPED:
         return None
@@ -51,22 +51,22 @@ def step(oracle, judge=quality):
 
 
 def search(folder, oracle, seed, budget=1e9, **more):
-    """The quality, trained forever, of what a search finds best within a number of epochs; and those it took."""
-    made, spent = opened(folder, oracle, seed, **more), 0
-    while spent < budget and (epochs := step(made)):
+    """The quality, with unlimited epochs, of the best values of a search within a budget; and the epochs it used."""
+    built, spent = opened(folder, oracle, seed, **more), 0
+    while spent < budget and (epochs := step(built)):
         spent += epochs
-    [best] = made.get_best_trials()
+    [best] = built.get_best_trials()
     return quality(chosen(best.hyperparameters), 1e9), spent
 
 
 @pytest.mark.parametrize(("oracle", "trials", "searches"), [("bayesian", 20, 5), ("hyperband", 1, 20)])
-def test_they_beat_random_search_with_as_many_epochs(tmp_path, oracle, trials, searches):
+def test_they_beat_random_search_with_the_same_number_of_epochs(tmp_path, oracle, trials, searches):
     gains = []
     for seed in range(searches):
-        found, spent = search(tmp_path / f"{seed}", oracle, seed, max_trials=trials)
+        best, spent = search(tmp_path / f"{seed}", oracle, seed, max_trials=trials)
         by_chance, _ = search(tmp_path / f"random{seed}", "random", seed, spent, max_trials=1000)
-        gains.append(log10(1 - by_chance) - log10(1 - found))
-    # By more than twice the standard error of the mean.
+        gains.append(log10(1 - by_chance) - log10(1 - best))
+    # The gain is more than twice the standard error of its mean.
     assert mean(gains) > 2 * stdev(gains) / len(gains) ** 0.5, gains
 
 
@@ -75,10 +75,10 @@ def test_a_grid_tries_every_combination_once(tmp_path):
         "model.dropout": {"type": "choice", "values": [0.0, 0.5]},
         "model.encoder.clusters": {"type": "choice", "values": [8, 16, 32, 64]},
     }
-    made = opened(tmp_path / "grid", "grid", space=grid, max_trials=100)
-    while step(made, lambda *_: 0.0):
+    built = opened(tmp_path / "grid", "grid", space=grid, max_trials=100)
+    while step(built, lambda *_: 0.0):
         pass
-    tried = [tuple(chosen(trial.hyperparameters).values()) for trial in made.trials.values()]
+    tried = [tuple(chosen(trial.hyperparameters).values()) for trial in built.trials.values()]
     assert sorted(tried) == [(dropout, clusters) for dropout in (0.0, 0.5) for clusters in (8, 16, 32, 64)]
 
 
@@ -94,11 +94,11 @@ def test_a_search_killed_after_any_save_repeats_no_ended_trial_and_ends_as_plann
 
     snapshots.mkdir()
     monkeypatch.setattr(tuner.oracles, "_replace", snap)
-    made = opened(folder, oracle, max_trials=4)
+    built = opened(folder, oracle, max_trials=4)
     for _ in range(4):
-        step(made)
+        step(built)
     monkeypatch.undo()
-    total = len(made.trials)
+    total = len(built.trials)
     saved = sorted(snapshots.glob("*"))
     assert len(saved) >= 3 * total
     for snapshot in saved:
@@ -114,11 +114,11 @@ def test_a_search_killed_after_any_save_repeats_no_ended_trial_and_ends_as_plann
 
 
 def test_the_best_trials_are_scored_ones(tmp_path):
-    made = opened(tmp_path / "search", "random", max_trials=3)
+    built = opened(tmp_path / "search", "random", max_trials=3)
     for score in (0.2, None, 0.7):
-        trial = made.create_trial("tuner0")
+        trial = built.create_trial("tuner0")
         if score is not None:
-            made.update_trial(trial.trial_id, {"val_gap": score})
+            built.update_trial(trial.trial_id, {"val_gap": score})
         trial.status = TrialStatus.FAILED if score is None else TrialStatus.COMPLETED
-        made.end_trial(trial)
-    assert [trial.score for trial in made.get_best_trials(None)] == [0.7, 0.2]
+        built.end_trial(trial)
+    assert [trial.score for trial in built.get_best_trials(None)] == [0.7, 0.2]

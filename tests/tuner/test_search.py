@@ -1,4 +1,4 @@
-"""Searches with real trainings of a tiny model: what is found, what fails, what a kill leaves, what is given up."""
+"""Searches with real trainings of a tiny model: results, failures, kills, workers and hopeless trials."""
 
 import json
 import os
@@ -29,7 +29,7 @@ WORKERS = ("tuner0", "tuner1")
 
 
 def batches(videos, seed):
-    """Videos whose labels are where their first three features are above 0."""
+    """Videos with a label for each of the first three features that is above 0."""
     means = np.random.default_rng(seed).normal(size=(videos, WIDTH)).astype(np.float32)
     means[:, :CLASSES] *= 30
     return tf.data.Dataset.from_tensor_slices(({MEAN: means}, (means[:, :CLASSES] > 0).astype(np.float32))).batch(32)
@@ -64,7 +64,7 @@ def searched(folder, space, **more):
 
 @pytest.fixture(scope="module")
 def rates_searched(tmp_path_factory):
-    """`(objective)` -> the folder of a search among RATES and what it found; made once."""
+    """`(objective)` -> the folder and the result of a search among RATES; made once."""
 
     @cache
     def search(objective):
@@ -76,26 +76,26 @@ def rates_searched(tmp_path_factory):
 
 @pytest.mark.parametrize("objective", ["val_gap", "val_f1", "val_loss"])
 def test_the_winner_is_the_best_by_the_objective(rates_searched, objective):
-    folder, found = rates_searched(objective)
-    assert [trial.values["training.learning_rate"] for trial in found.trials] == [1e-9, 3e-2]
-    assert found.winner.values == {"training.learning_rate": 0.03} and found.winner.epochs == 2
-    poor, good = (trial.scores for trial in found.trials)
+    folder, result = rates_searched(objective)
+    assert [trial.values["training.learning_rate"] for trial in result.trials] == [1e-9, 3e-2]
+    assert result.winner.values == {"training.learning_rate": 0.03} and result.winner.epochs == 2
+    poor, good = (trial.scores for trial in result.trials)
     assert good["val_loss"] < poor["val_loss"] and good["val_gap"] > poor["val_gap"] and good["val_f1"] > poor["val_f1"]
     assert not list(folder.glob("trial_*/checkpoint"))
 
 
-def test_a_trial_that_fails_has_its_reason_and_the_search_goes_on(tmp_path):
+def test_a_failed_trial_has_its_reason_and_the_search_continues(tmp_path):
     space = {"model.hidden_units": {"type": "choice", "values": [[13], [8], [13, 4]]}}
-    found = searched(tmp_path / "search", space)
-    assert [trial.status for trial in found.trials] == ["FAILED", "COMPLETED", "COMPLETED"]
-    assert found.trials[0].reason == "MemoryError: 13 units are too many" and not found.trials[0].scores
-    assert found.describe().startswith("2 of 3 trials scored, best val_gap ")
+    result = searched(tmp_path / "search", space)
+    assert [trial.status for trial in result.trials] == ["FAILED", "COMPLETED", "COMPLETED"]
+    assert result.trials[0].reason == "MemoryError: 13 units are too many" and not result.trials[0].scores
+    assert result.describe().startswith("2 of 3 trials scored, best val_gap ")
 
 
 def test_a_loss_that_is_not_finite_fails_the_trial(tmp_path):
     space = {"training.learning_rate": {"type": "choice", "values": [1e38, 1e-2]}}
-    found = searched(tmp_path / "search", space)
-    assert "lower training.learning_rate" in found.trials[0].reason and found.trials[1].scores
+    result = searched(tmp_path / "search", space)
+    assert "lower training.learning_rate" in result.trials[0].reason and result.trials[1].scores
 
 
 def test_a_search_without_a_scored_trial_is_an_error(tmp_path):
@@ -104,25 +104,25 @@ def test_a_search_without_a_scored_trial_is_an_error(tmp_path):
         Search(task(), settings(space), tmp_path / "search").search()
 
 
-def test_an_epoch_has_no_more_batches_than_asked_for(tmp_path):
+def test_max_batches_limits_an_epoch(tmp_path):
     Search(task(), settings(RATES, max_batches=3), tmp_path / "search").search()
     log = json.loads((tmp_path / "search" / "trial_0" / "training_log.json").read_text())
     assert [epoch["videos"] for epoch in log["epochs"]] == [96, 96]
 
 
-def test_the_best_trial_is_repeated_by_a_training_with_its_values(tmp_path, rates_searched):
-    _, found = rates_searched("val_gap")
+def test_a_training_with_its_values_reproduces_the_best_trial(tmp_path, rates_searched):
+    _, result = rates_searched("val_gap")
     again = searched(tmp_path / "again", {"training.learning_rate": {"type": "choice", "values": [3e-2]}})
-    assert again.winner.scores == found.winner.scores
+    assert again.winner.scores == result.winner.scores
 
 
 def slowly(folder):
     """A search whose second trial never ends."""
-    begun = []
+    started = []
 
     def build_slowly(model):
-        begun.append(model)
-        if len(begun) == 2:
+        started.append(model)
+        if len(started) == 2:
             (folder / "second").touch()
             time.sleep(600)
         return build(model)
@@ -132,15 +132,15 @@ def slowly(folder):
 
 
 def together(folder):
-    """A search with others that share its oracle; leaves a file for each trial it ran, and trains none alone."""
+    """A worker's search; leaves a file for each trial that it ran, and waits until every worker has a trial."""
 
     def build_with_others(model):
         (folder / f"{os.environ['KERASTUNER_TUNER_ID']}-{time.time_ns()}").touch()
         wait_until(lambda: all(any(folder.glob(f"{worker}-*")) for worker in WORKERS))
         return build(model)
 
-    told = Task(**{**vars(task()), "build": build_with_others})
-    Search(told, settings(RATES_OF_WORKERS), folder / "search").search()
+    shared = Task(**{**vars(task()), "build": build_with_others})
+    Search(shared, settings(RATES_OF_WORKERS), folder / "search").search()
 
 
 def wait_until(condition):
@@ -150,7 +150,7 @@ def wait_until(condition):
         time.sleep(0.05)
 
 
-def test_a_killed_search_goes_on_without_repeating_what_had_ended(tmp_path):
+def test_a_killed_search_resumes_without_repeating_ended_trials(tmp_path):
     process = subprocess.Popen([sys.executable, __file__, "slowly", tmp_path], stdout=subprocess.DEVNULL)
     wait_until(lambda: (tmp_path / "second").exists() or process.poll() is not None)
     assert process.poll() is None
@@ -158,8 +158,8 @@ def test_a_killed_search_goes_on_without_repeating_what_had_ended(tmp_path):
     process.wait()
     first = tmp_path / "search" / "trial_0" / "training_log.json"
     written = first.stat().st_mtime_ns
-    found = searched(tmp_path / "search", RATES)
-    assert [trial.status for trial in found.trials] == ["COMPLETED", "COMPLETED"]
+    result = searched(tmp_path / "search", RATES)
+    assert [trial.status for trial in result.trials] == ["COMPLETED", "COMPLETED"]
     assert first.stat().st_mtime_ns == written
 
 
@@ -174,24 +174,24 @@ def test_workers_share_one_oracle(tmp_path):
         for name in ("chief", *WORKERS)
     ]
     assert [process.wait(timeout=600) for process in processes] == [0, 0, 0]
-    found = read_search(tmp_path / "search", settings(RATES_OF_WORKERS))
-    assert sorted(trial.values["training.learning_rate"] for trial in found.trials) == sorted(
+    result = read_search(tmp_path / "search", settings(RATES_OF_WORKERS))
+    assert sorted(trial.values["training.learning_rate"] for trial in result.trials) == sorted(
         RATES_OF_WORKERS["training.learning_rate"]["values"]
     )
-    assert all(trial.scores for trial in found.trials)
+    assert all(trial.scores for trial in result.trials)
     ran = [path.name.partition("-")[0] for path in tmp_path.glob("tuner*")]
-    assert len(ran) == len(found.trials) and set(ran) == set(WORKERS)
+    assert len(ran) == len(result.trials) and set(ran) == set(WORKERS)
 
 
-def test_what_hyperband_promotes_goes_on_as_if_it_had_never_ended(tmp_path):
+def test_a_promoted_trial_equals_an_uninterrupted_one(tmp_path):
     space = {"training.learning_rate": {"type": "float", "min": 1e-4, "max": 3e-2, "log": True}}
     chosen = settings(space, oracle="hyperband", max_epochs=2, factor=2)
     search = Search(task(), chosen, tmp_path / "search")
     search.search()
-    found = {trial.trial_id: trial for trial in search.oracle.trials.values()}
-    promoted = [trial for trial in found.values() if trial.hyperparameters.values.get("tuner/initial_epoch")]
+    trials = {trial.trial_id: trial for trial in search.oracle.trials.values()}
+    promoted = [trial for trial in trials.values() if trial.hyperparameters.values.get("tuner/initial_epoch")]
     assert promoted
-    trained = {name: read_log(tmp_path / "search" / f"trial_{name}") for name in found}
+    trained = {name: read_log(tmp_path / "search" / f"trial_{name}") for name in trials}
     for trial in promoted:
         values = trial.hyperparameters.values
         assert len(trained[trial.trial_id].epochs) == values["tuner/epochs"]
@@ -199,9 +199,9 @@ def test_what_hyperband_promotes_goes_on_as_if_it_had_never_ended(tmp_path):
     last = max(promoted, key=lambda trial: trial.hyperparameters.values["tuner/round"])
     rate = last.hyperparameters.values["training.learning_rate"]
     alone = {"training.learning_rate": {"type": "choice", "values": [rate]}}
-    unbroken = settings(alone, max_epochs=last.hyperparameters.values["tuner/epochs"])
-    Search(task(), unbroken, tmp_path / "unbroken").search()
-    assert trained[last.trial_id] == read_log(tmp_path / "unbroken" / "trial_0")
+    uninterrupted = settings(alone, max_epochs=last.hyperparameters.values["tuner/epochs"])
+    Search(task(), uninterrupted, tmp_path / "uninterrupted").search()
+    assert trained[last.trial_id] == read_log(tmp_path / "uninterrupted" / "trial_0")
     assert not list((tmp_path / "search").glob("trial_*/checkpoint"))
 
 
@@ -210,21 +210,21 @@ def log(*losses):
     return TrainingLog(1, epochs)
 
 
-def test_hopeless_is_what_the_median_of_the_others_beats_after_as_many_epochs():
+def test_a_trial_is_hopeless_above_the_median_of_the_others_after_as_many_epochs():
     others = [log(0.9, 0.5), log(0.8, 0.2), log(0.7, 0.6), log(0.6)]
     assert hopeless(log(0.76), others) and not hopeless(log(0.74), others)
-    # After two epochs three others count, with the best of their two.
+    # After two epochs three others count, each with the better of two.
     assert hopeless(log(0.9, 0.51), others) and not hopeless(log(0.4, 0.9), others)
     assert not hopeless(log(9.0), others[:2])  # too few to compare with
 
 
-def test_a_hopeless_trial_ends_early_and_is_scored_by_what_it_reached(tmp_path):
+def test_a_hopeless_trial_ends_early_and_is_scored(tmp_path):
     rates = {"training.learning_rate": {"type": "choice", "values": [3e-2, 2e-2, 1e-2, 1e-9]}}
-    found = searched(tmp_path / "search", rates, stop_hopeless=True, max_epochs=3)
-    last = found.trials[-1]
+    result = searched(tmp_path / "search", rates, stop_hopeless=True, max_epochs=3)
+    last = result.trials[-1]
     assert last.values == {"training.learning_rate": 1e-9}
     assert (last.epochs, last.stopped_by) == (1, "hopeless") and last.scores
-    assert {trial.epochs for trial in found.trials[:2]} == {3}
+    assert {trial.epochs for trial in result.trials[:2]} == {3}
 
 
 if __name__ == "__main__":

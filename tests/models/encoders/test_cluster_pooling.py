@@ -1,4 +1,4 @@
-"""What every layer that pools frames into clusters must do, whatever its formula."""
+"""Requirements for every layer that pools frames into clusters."""
 
 from collections.abc import Callable
 
@@ -70,7 +70,7 @@ def test_jax_gives_the_same_videos(
 
 
 @pytest.mark.parametrize("length", [1.0, 1e-5, 0.0], ids=["long", "short", "zero"])
-def test_normalizing_residuals_at_once_is_normalizing_them_twice(length: float) -> None:
+def test_normalize_residuals_equals_normalizing_twice(length: float) -> None:
     residuals = np.random.default_rng(0).normal(size=(2, 6, 3)).astype(np.float32)
     residuals[:, :, 1] *= length / np.linalg.norm(residuals[:, :, 1], axis=1, keepdims=True)
     twice = l2_normalize(keras.ops.reshape(l2_normalize(residuals, axis=1), (2, -1)))

@@ -1,4 +1,4 @@
-"""A task in time, which of two marked frames comes first: models of sequences solve it, pooled frames can't."""
+"""The order of two marked frames: sequence models learn it, models that pool frames cannot."""
 
 from collections.abc import Callable
 
@@ -34,8 +34,8 @@ POOLS = {
 def make_videos(pairs: int, seed: int) -> tuple[list[np.ndarray], np.ndarray]:
     """Pairs of videos with the same frames, one of them backwards, padded; label 1: the first marker comes first.
 
-    A model of frames without order answers alike for both videos of a pair. It is right about one of them, and the
-    best F1 it can have, that of saying 1 always, is 2/3.
+    A model that ignores the order predicts the same for both videos of a pair and is right about one of them. Its best
+    F1 is 2/3, from predicting 1 for all videos.
     """
     rng = np.random.default_rng(seed)
     frames = np.full((2 * pairs, LENGTH, WIDTH), 9, np.float32)

@@ -58,7 +58,7 @@ def test_it_follows_the_formulas_of_the_paper(
     assert relative_error(layer(*padded_videos(), training=training), expected) < 1e-5
 
 
-def test_padding_does_not_change_what_batch_normalization_remembers(
+def test_padding_does_not_change_the_moving_moments(
     with_random_weights: Callable, padded_videos: Callable, videos: list[np.ndarray]
 ) -> None:
     layer = with_random_weights(NeXtVLAD(5, 4))

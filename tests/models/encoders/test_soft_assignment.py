@@ -45,7 +45,7 @@ def test_it_follows_the_formula(
     assert relative_error(layer(*padded_videos(filler=9.0), training=training), expected) < 1e-5
 
 
-def test_padding_does_not_change_what_batch_normalization_remembers(
+def test_padding_does_not_change_the_moving_moments(
     build: Callable, padded_videos: Callable, videos: list[np.ndarray]
 ) -> None:
     layer = build(batch_norm=True)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from models.encoders.transformer import SelfAttention, Transformer
 
 Videos = list[np.ndarray]
-# Narrow heads are computed alike in training and inference, wide ones (8 of the frames' 8 features) in two ways.
+# Narrow heads have one implementation, wide ones (8 for frames of 8 features) another one in training.
 SHAPES = {
     "one wide head": {"heads": 1},
     "three wide heads": {"heads": 3},
@@ -138,7 +138,7 @@ def test_its_attention_is_keras_multi_head_attention(
         assert relative_error(ours(frames, positions, mask, training=training), expected) < 1e-5
 
 
-def test_its_attention_starts_as_keras_does_but_for_equal_queries_and_keys() -> None:
+def test_its_attention_starts_like_that_of_keras_except_for_equal_queries_and_keys() -> None:
     ours, keras_own = SelfAttention(3, 40, seed=1), keras.layers.MultiHeadAttention(3, 40)
     ours.build((None, None, 50))
     keras_own.build((None, None, 50), (None, None, 50))
@@ -154,7 +154,7 @@ def test_weights_start_different_from_each_other() -> None:
     assert len(set(starts)) == len(starts) == 1 + 3 * 6
 
 
-def test_products_of_weights_are_made_only_where_they_save_work() -> None:
+def test_products_of_weights_are_computed_only_if_they_save_work() -> None:
     def products(batch: int | None, key_dim: int, training: bool) -> bool:
         layer = SelfAttention(1, key_dim)
         layer.build((None, None, 16))

@@ -20,12 +20,12 @@ def test_packed_frames_are_decoded_and_padded_with_zero_bytes():
         assert not frames[row, len(rgb) :].any()
 
 
-def test_longer_videos_are_cut():
+def test_longer_videos_are_truncated():
     frames = packed_frames([bytes(range(4)) * 256 * 5], [bytes(128 * 5)], 2)
     assert frames.shape == (1, 2, 1152)
 
 
-def test_labels_become_ones_once_each():
+def test_an_id_listed_twice_is_one_label():
     ids = tf.SparseTensor([[0, 0], [0, 1], [2, 0], [2, 1]], tf.constant([1, 3, 0, 0], tf.int64), [3, 2])
     assert np.array_equal(multi_hot(ids, 4), [[0, 1, 0, 1], [0, 0, 0, 0], [1, 0, 0, 0]])
 
@@ -46,7 +46,7 @@ def order(files, **settings):
     return [int(value) for batch, _ in data for value in batch["id"].numpy()]
 
 
-def test_every_video_comes_once_in_an_order_that_the_seed_decides(shards):
+def test_every_video_comes_once_in_the_order_of_the_seed(shards):
     first = order(shards, shuffle_videos=50, seed="0-0")
     assert sorted(first) == sorted(100 * shard + number for shard in range(6) for number in range(20))
     assert first == order(shards[::-1], shuffle_videos=50, seed="0-0")
@@ -54,26 +54,26 @@ def test_every_video_comes_once_in_an_order_that_the_seed_decides(shards):
     assert order(shards) == order(shards) != first
 
 
-def test_a_resumed_epoch_goes_on_where_it_stopped(shards):
+def test_a_resumed_epoch_continues_where_it_stopped(shards):
     data = batches(shards, lambda records: ({"id": records}, records), 16, shuffle_videos=50, seed="0-0")
     rest = [int(value) for batch, _ in data.skip(3) for value in batch["id"].numpy()]
     assert rest == order(shards, shuffle_videos=50, seed="0-0")[48:]
 
 
 def drawn(files, skip=0, **settings):
-    """A number drawn for each batch from the seed that it gets."""
+    """A number that is drawn for each batch from its seed."""
     parse = lambda records: ({"id": records}, records)  # noqa: E731
     sample = lambda inputs, seed: {"draw": tf.random.stateless_uniform([], seed)}  # noqa: E731
     return [float(batch["draw"]) for batch, _ in batches(files, parse, 16, sample=sample, **settings).skip(skip)]
 
 
-def test_a_batchs_draws_follow_from_the_seed_and_its_number(shards):
+def test_the_draws_of_a_batch_depend_on_the_seed_and_its_number(shards):
     first = drawn(shards, seed="0-0")
     assert len(set(first)) == len(first) == 8
     assert drawn(shards, seed="0-0") == drawn(shards[::-1], seed="0-0") == first
     assert not set(first) & set(drawn(shards, seed="0-1"))
 
 
-def test_a_resumed_epoch_draws_what_it_would_have_drawn(shards):
+def test_a_resumed_epoch_has_the_same_draws(shards):
     settings = {"shuffle_videos": 50, "seed": "0-0"}
     assert drawn(shards, skip=3, **settings) == drawn(shards, **settings)[3:]

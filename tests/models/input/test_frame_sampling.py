@@ -1,4 +1,4 @@
-"""Sampling of frames: which are drawn, how they are packed, and from what the draws follow."""
+"""Sampling of frames: which are drawn, how they are packed, and what the draws depend on."""
 
 from typing import Any
 
@@ -15,14 +15,14 @@ from models.settings import TrainingSettings
 WIDTH = 3
 
 
-def sample(num_frames: Any, how: str, count: int, seed: tuple[int, int] = (0, 0)) -> list[np.ndarray]:
-    """The places of each video's sampled frames, which the frames themselves say; fails where one is padding."""
+def sample(num_frames: Any, method: str, count: int, seed: tuple[int, int] = (0, 0)) -> list[np.ndarray]:
+    """The places of each video's sampled frames, which the frames encode; fails if one is padding."""
     n = np.asarray(num_frames, np.int32)
-    # Two digits of base 200 say the place; the last byte is 1 where the frame is real.
+    # Two digits of base 200 encode the place; the last byte is 1 in real frames.
     places = np.broadcast_to(np.arange(MAX_FRAMES), (len(n), MAX_FRAMES))
     real = places < n[:, None]
     frames = np.where(real[..., None], np.stack([places // 200, places % 200, np.ones_like(places)], -1), 9)
-    recipe = TrainingSettings(frame_sampling=how, sampled_frames=count)
+    recipe = TrainingSettings(frame_sampling=method, sampled_frames=count)
     batch = {FRAMES: tf.constant(frames, tf.uint8), NUM_FRAMES: tf.constant(n)}
     sampled = sample_frames(batch, tf.constant(seed, tf.int64), recipe)
     assert sampled[FRAMES].shape == (len(n), count, WIDTH) and sampled[FRAMES].dtype == tf.uint8
@@ -44,7 +44,7 @@ check = settings(max_examples=60)
 
 @check
 @given(lengths, counts, seeds)
-def test_random_draws_as_many_real_frames_as_asked_for(num_frames: list[int], count: int, seed: Any) -> None:
+def test_random_draws_the_requested_number_of_real_frames(num_frames: list[int], count: int, seed: Any) -> None:
     for places, n in zip(sample(num_frames, "random", count, seed), num_frames, strict=True):
         assert len(places) == count
         assert places.min() >= 0 and places.max() < n
@@ -74,39 +74,39 @@ def test_random_draws_are_uniform() -> None:
 
 
 @pytest.mark.parametrize(
-    ("how", "num_frames", "count", "starts"),
+    ("method", "num_frames", "count", "starts"),
     [("window", 9, 4, 6), ("window", 4, 4, 1), ("window", 3, 4, 1), ("stride", 9, 2, 5), ("stride", 300, 100, 3)],
 )
-def test_every_start_is_as_likely(how: str, num_frames: int, count: int, starts: int) -> None:
-    firsts = [places[0] for places in sample([num_frames] * 600, how, count)]
+def test_every_start_is_equally_likely(method: str, num_frames: int, count: int, starts: int) -> None:
+    firsts = [places[0] for places in sample([num_frames] * 600, method, count)]
     numbers = np.bincount(firsts, minlength=starts)
     assert len(numbers) == starts
     # Five standard deviations of a binomial count.
     assert np.abs(numbers - 600 / starts).max() <= 5 * np.sqrt(600 / starts)
 
 
-@pytest.mark.parametrize("how", ["random", "window", "stride"])
-def test_videos_epochs_and_batches_have_draws_of_their_own(how: str) -> None:
+@pytest.mark.parametrize("method", ["random", "window", "stride"])
+def test_draws_differ_between_videos_epochs_and_batches(method: str) -> None:
     def draws(*seed: int) -> list[list[int]]:
-        return [places.tolist() for places in sample([300] * 40, how, 20, seed)]  # type: ignore[arg-type]
+        return [places.tolist() for places in sample([300] * 40, method, 20, seed)]  # type: ignore[arg-type]
 
     first = draws(5, 0)
     assert first == draws(5, 0)
     assert len({tuple(places) for places in first}) > 10
-    for other in (draws(6, 0), draws(5, 1)):
-        same = sum(places == others for places, others in zip(first, other, strict=True))
-        assert same < 10  # of a stride there are 15
+    for second in (draws(6, 0), draws(5, 1)):
+        same = sum(before == after for before, after in zip(first, second, strict=True))
+        assert same < 10  # a stride has 15 different draws
 
 
 def test_a_short_batch_can_be_sampled_to_more_frames_than_it_has() -> None:
     frames = np.arange(2 * 4 * WIDTH, dtype=np.uint8).reshape(2, 4, WIDTH)
     batch = {FRAMES: tf.constant(frames), NUM_FRAMES: tf.constant([4, 4])}
-    for how in ("window", "stride"):
-        sampled = sample_frames(batch, tf.constant([0, 0]), TrainingSettings(frame_sampling=how, sampled_frames=6))
+    for method in ("window", "stride"):
+        sampled = sample_frames(batch, tf.constant([0, 0]), TrainingSettings(frame_sampling=method, sampled_frames=6))
         np.testing.assert_array_equal(sampled[FRAMES], np.pad(frames, ((0, 0), (0, 2), (0, 0))))
         np.testing.assert_array_equal(sampled[NUM_FRAMES], [4, 4])
 
 
-def test_all_leaves_a_batch_as_it_is() -> None:
+def test_all_does_not_change_a_batch() -> None:
     batch = {"mean": tf.zeros((2, WIDTH))}
     assert sample_frames(batch, tf.constant([0, 0]), TrainingSettings()) is batch

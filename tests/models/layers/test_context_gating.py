@@ -71,14 +71,14 @@ def test_jax_gives_the_same_vectors(
         assert relative_error(output, layer(inputs, **call)) < 1e-5
 
 
-def test_its_gates_are_right_though_the_weights_have_just_changed() -> None:
+def test_gates_are_right_just_after_the_weights_changed() -> None:
     layer, generator = ContextGating(batch_norm=True, seed=0), np.random.default_rng(1)
-    videos = generator.normal(3, 0.1, (64, 20)).astype(np.float32)  # means far from 0, as those of pooled frames
+    videos = generator.normal(3, 0.1, (64, 20)).astype(np.float32)  # means far from 0, as in pooled frames
     for _ in range(100):
         layer(videos, training=True)
     layer.kernel.assign_add(generator.normal(0, 0.1, (20, 20)))
     gates, expected = (np.asarray(layer(videos, training=training)) / videos for training in (False, True))
-    # The deviations are those of the old weights, the means are not: without that all gates would be near 0 or 1.
+    # The deviations belong to the old weights, the means to the new: otherwise all gates would be near 0 or 1.
     assert np.abs(gates.mean(axis=0) - expected.mean(axis=0)).max() < 0.02
 
 

@@ -17,7 +17,7 @@ def build(hidden_units: tuple[int, ...], dropout: float) -> keras.Model:
 VECTORS = np.random.default_rng(0).normal(size=(9, 6)).astype(np.float32)
 
 
-def test_without_layers_the_vector_passes_unchanged() -> None:
+def test_without_layers_the_vector_is_unchanged() -> None:
     np.testing.assert_array_equal(build((), 0.5)(VECTORS, training=True), VECTORS)
 
 
@@ -36,7 +36,7 @@ def test_dropout_follows_each_layer() -> None:
     assert "Dropout" not in {type(layer).__name__ for layer in build((5, 4), 0.0).layers}
 
 
-def test_training_drops_the_share_and_scales_up_the_rest() -> None:
+def test_training_drops_a_share_of_the_outputs_and_scales_the_rest() -> None:
     model = build((1000,), 0.35)
     kept, full = np.asarray(model(VECTORS, training=True)), np.asarray(model(VECTORS))
     active = full > 0
@@ -45,6 +45,6 @@ def test_training_drops_the_share_and_scales_up_the_rest() -> None:
     np.testing.assert_allclose(kept[survived], full[survived] / 0.65, rtol=1e-5)
 
 
-def test_each_layer_starts_with_weights_of_its_own() -> None:
+def test_each_layer_starts_with_different_weights() -> None:
     first, second = build((6, 6), 0.0).get_weights()[::2]
     assert not np.array_equal(first, second)

@@ -1,4 +1,4 @@
-"""What every layer must do: shapes, precisions, files, weights, gradients."""
+"""Requirements for every layer: shapes, precisions, files, weights, gradients."""
 
 import inspect
 from collections.abc import Callable
@@ -23,7 +23,7 @@ from models.video_classifier import FrameDecoder
 
 
 class Case(NamedTuple):
-    """A layer, inputs for it, and what must come out."""
+    """A layer with its inputs and expected outputs."""
 
     build: Callable[..., keras.layers.Layer]
     inputs: list[np.ndarray]
@@ -38,7 +38,7 @@ CODES = RNG.integers(0, 256, (3, 8, 1152), np.uint8)
 LENGTHS = np.array([8, 1, 5], np.int32)
 
 D, K, H = 6, 5, 4
-# NeXtVLAD with 3 groups: frames widen to 2 D, a group has L features.
+# NeXtVLAD with 3 groups: frames are expanded to 2 D, a group has L features.
 G, L = 3, 2 * D // 3
 # Units of the recurrent layers, and of the dense layer in the transformer.
 U = 5
@@ -131,7 +131,7 @@ def test_outputs_have_their_shape_and_the_precision_of_the_policy(case: Case, po
     layer = case.build(dtype=policy)
     outputs = tf.nest.flatten(layer(*case.inputs))
     assert [tuple(output.shape) for output in outputs] == case.output_shapes
-    # Shares stay float32: what sums them needs it.
+    # Shares stay float32: their sums need it.
     assert outputs[0].dtype == (layer.variable_dtype if isinstance(layer, SoftAssignment) else layer.compute_dtype)
     assert {weight.dtype for weight in layer.weights} <= {"float32"}
 
@@ -145,14 +145,14 @@ def test_half_precision_stays_close_to_float32(case: Case, policy: str, error: f
 
 
 @every_layer
-def test_a_symbolic_call_knows_the_shapes(case: Case) -> None:
+def test_a_symbolic_call_infers_the_shapes(case: Case) -> None:
     symbolic = [keras.Input(array.shape[1:], dtype=array.dtype.name) for array in case.inputs]
     outputs = tf.nest.flatten(case.build()(*symbolic))
     assert [tuple(output.shape) for output in outputs] == [(None, *shape[1:]) for shape in case.output_shapes]
 
 
 @every_layer
-def test_a_saved_layer_comes_back_as_it_was(case: Case, tmp_path: Path) -> None:
+def test_a_saved_layer_is_restored(case: Case, tmp_path: Path) -> None:
     symbolic = [keras.Input(array.shape[1:], dtype=array.dtype.name) for array in case.inputs]
     layer = case.build(name="layer")
     model = keras.Model(symbolic, layer(*symbolic))
@@ -167,7 +167,7 @@ def test_a_saved_layer_comes_back_as_it_was(case: Case, tmp_path: Path) -> None:
 
 
 @every_layer
-def test_the_number_of_weights_is_that_of_the_formula(case: Case) -> None:
+def test_the_number_of_weights_follows_the_formula(case: Case) -> None:
     layer = case.build()
     layer(*case.inputs)
     assert layer.count_params() == case.weights

@@ -1,4 +1,4 @@
-"""Real frames of padded batches, and their maximum."""
+"""The real frames of padded batches, and their maximum."""
 
 import keras
 import numpy as np

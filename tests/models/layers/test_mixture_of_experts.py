@@ -1,4 +1,4 @@
-"""The mixture of experts against its equation; shapes, files and precisions are tested in test_layers.py."""
+"""The mixture of experts against its equation; shapes, files and precisions are tested in test_every_layer.py."""
 
 from collections.abc import Callable
 
@@ -10,7 +10,7 @@ from models.layers.mixture_of_experts import MixtureOfExperts
 VIDEOS = np.random.default_rng(0).normal(size=(3, 6))
 
 
-def test_a_label_is_as_probable_as_its_experts_say_on_the_average(
+def test_a_probability_is_the_weighted_average_of_the_experts(
     with_random_weights: Callable, weights_of: Callable, relative_error: Callable
 ) -> None:
     layer = with_random_weights(MixtureOfExperts(4, 2), VIDEOS.astype(np.float32))
@@ -25,11 +25,11 @@ def test_a_label_is_as_probable_as_its_experts_say_on_the_average(
     assert relative_error(layer(VIDEOS.astype(np.float32)), expected) < 1e-5
 
 
-def test_its_gradients_are_the_slopes(with_random_weights: Callable, check_gradients: Callable) -> None:
+def test_its_gradients_match_finite_differences(with_random_weights: Callable, check_gradients: Callable) -> None:
     check_gradients(with_random_weights(MixtureOfExperts(4, 2, dtype="float64"), VIDEOS), VIDEOS)
 
 
-def test_a_label_is_improbable_where_the_gate_gives_no_expert_a_share() -> None:
+def test_a_label_is_improbable_if_no_expert_has_a_share() -> None:
     layer = MixtureOfExperts(1, 2)
     layer.build((None, 1))
     layer.gates.assign([[0.0, 0.0, 20.0]])
@@ -37,7 +37,7 @@ def test_a_label_is_improbable_where_the_gate_gives_no_expert_a_share() -> None:
     assert float(layer(np.ones((1, 1)))[0, 0]) < 1e-8
 
 
-def test_the_penalty_is_that_of_a_loss_added_up_over_labels_divided_by_their_number() -> None:
+def test_the_penalty_is_divided_by_the_number_of_labels() -> None:
     layer = MixtureOfExperts(4, 2, seed=0)
     layer.build((None, 6))
     squares = sum(np.square(np.asarray(weight, np.float64)).sum() for weight in (layer.gates, layer.kernel))

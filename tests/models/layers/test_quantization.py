@@ -1,4 +1,4 @@
-"""Codes and feature values: the published formula, both directions, the same bits wherever it runs."""
+"""Codes and feature values: the published formula in both directions, with the same bits on every backend."""
 
 from collections.abc import Callable
 
@@ -15,7 +15,7 @@ CODES = np.arange(256, dtype=np.uint8)
 VALUES = CODES.astype(np.float64) * 4 / 255 + 4 / 512 - 2
 
 
-def test_every_code_stands_for_its_published_value() -> None:
+def test_every_code_has_its_published_value() -> None:
     values = np.asarray(dequantize(CODES))
     assert values.dtype == np.float32
     np.testing.assert_allclose(values, VALUES, rtol=1.2e-7, atol=0)
@@ -51,7 +51,7 @@ def test_codes_survive_a_round_trip() -> None:
 
 
 @given(st.lists(st.floats(-2, 2, width=32), min_size=1))
-def test_values_come_back_within_a_step_above_and_never_noticeably_below(values: list[float]) -> None:
+def test_a_round_trip_raises_values_by_at_most_a_step(values: list[float]) -> None:
     given_values = np.array(values, np.float32)
     change = np.asarray(dequantize(quantize(given_values))) - given_values
     assert change.min() >= -(0.5 * 4 / 255 - 4 / 512) - 1e-6

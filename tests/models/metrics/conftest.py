@@ -1,4 +1,4 @@
-"""Predictions to be scored."""
+"""Predictions of several kinds of classifiers."""
 
 from collections.abc import Callable
 

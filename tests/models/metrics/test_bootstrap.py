@@ -1,4 +1,4 @@
-"""The bootstrap: Poisson draws that follow from the id, intervals that hold what they should."""
+"""The bootstrap: Poisson draws that depend on the id, intervals with the promised coverage."""
 
 from collections.abc import Callable
 
@@ -40,9 +40,7 @@ def accumulated(probabilities: np.ndarray, labels: np.ndarray, names: list[bytes
     return metrics
 
 
-def test_replicates_are_the_scores_of_the_drawn_videos(
-    fair_predictions: Callable, scores_by_definition: Callable
-) -> None:
+def test_replicates_are_scores_of_the_drawn_videos(fair_predictions: Callable, scores_by_definition: Callable) -> None:
     probabilities, labels = fair_predictions(5)
     names = ids(len(labels))
     replicates = accumulated(probabilities, labels, names).replicates()
@@ -54,22 +52,22 @@ def test_replicates_are_the_scores_of_the_drawn_videos(
         assert replicates["gap"][nth] == pytest.approx(expected["gap"], abs=1e-3)
 
 
-def test_intervals_hold_the_score_of_all_videos_as_often_as_they_say(fair_predictions: Callable) -> None:
+def test_intervals_contain_the_true_score_as_often_as_promised(fair_predictions: Callable) -> None:
     probabilities, labels = fair_predictions(6, videos=20_000)
     truth = VideoMetrics(labels.shape[1])
     truth.update(probabilities, labels)
-    found = truth.scores()
+    scores = truth.scores()
     inside = {"f1": 0, "gap": 0}
     for part in range(100):
         rows = slice(200 * part, 200 * part + 200)
         sample = accumulated(probabilities[rows], labels[rows], ids(20_000)[rows]).replicates()
         for name in inside:
             low, high = interval(sample[name])
-            inside[name] += low <= found[name] <= high
+            inside[name] += low <= scores[name] <= high
     assert all(88 <= count <= 100 for count in inside.values()), inside
 
 
-def test_intervals_shrink_with_the_root_of_the_videos(fair_predictions: Callable) -> None:
+def test_intervals_shrink_with_the_square_root_of_the_number_of_videos(fair_predictions: Callable) -> None:
     probabilities, labels = fair_predictions(8, videos=4000)
     width = {}
     for videos in (1000, 4000):
@@ -78,7 +76,7 @@ def test_intervals_shrink_with_the_root_of_the_videos(fair_predictions: Callable
     assert width[1000] / width[4000] == pytest.approx(2, rel=0.25)
 
 
-def test_merged_parts_have_the_replicates_of_the_whole(fair_predictions: Callable) -> None:
+def test_merged_parts_have_the_same_replicates_as_the_whole(fair_predictions: Callable) -> None:
     probabilities, labels = fair_predictions(9)
     names = ids(len(labels))
     whole = accumulated(probabilities, labels, names)

@@ -1,4 +1,4 @@
-"""Ranked predictions: exact below their capacity, near above it, whatever the order."""
+"""Ranked predictions: exact up to their capacity, close above it, whatever the order."""
 
 import pickle
 import tracemalloc
@@ -21,7 +21,7 @@ def counted(*parts: tuple[np.ndarray, np.ndarray], capacity: int = 2**20) -> Ran
     return ranked
 
 
-def test_equal_scores_count_as_in_the_mean_over_all_their_orders() -> None:
+def test_equal_scores_count_as_the_mean_over_all_their_orders() -> None:
     scores, hits = np.array([0.9, 0.5, 0.5, 0.5, 0.5, 0.1]), np.array([0, 1, 0, 1, 0, 1])
     sums = []
     for order in permutations(range(1, 5)):
@@ -35,7 +35,7 @@ def test_equal_scores_count_as_in_the_mean_over_all_their_orders() -> None:
     cuts=st.lists(st.integers(0, 60), max_size=3),
     shuffle=st.randoms(use_true_random=False),
 )
-def test_any_order_and_any_sharing_out_gives_the_same_sum(
+def test_order_and_distribution_do_not_change_the_sums(
     sum_of_precisions: Callable, entries: list[tuple[int, bool]], cuts: list[int], shuffle: object
 ) -> None:
     scores, hits = (np.array(column) for column in zip(*entries, strict=True))
@@ -48,14 +48,14 @@ def test_any_order_and_any_sharing_out_gives_the_same_sum(
     assert merged.precision_sums()[0] == pytest.approx(sum_of_precisions(scores, hits), abs=1e-9)
 
 
-def test_neighbouring_float32_probabilities_are_told_apart() -> None:
+def test_neighbouring_float32_probabilities_have_different_places() -> None:
     for p in (1e-12, 1e-5, 0.3, 0.5, 0.75, 0.999, 1 - 2e-6):
         low = np.float32(p)
         high = np.nextafter(low, np.float32(1))
         assert counted((np.array([low, high]), np.array([1, 0]))).precision_sums()[0] == 0.5
 
 
-def test_labels_are_ranked_each_on_its_own_and_together(sum_of_precisions: Callable) -> None:
+def test_predictions_are_ranked_by_label_and_together(sum_of_precisions: Callable) -> None:
     rng = np.random.default_rng(0)
     scores, hits, groups = rng.random(500), rng.random(500) < 0.3, rng.integers(0, 7, 500)
     ranked = RankedPredictions(9)
@@ -67,7 +67,7 @@ def test_labels_are_ranked_each_on_its_own_and_together(sum_of_precisions: Calla
 
 
 @pytest.mark.parametrize("scale", [1.0, 1e-5])
-def test_above_its_capacity_it_takes_no_more_memory_and_stays_near(sum_of_precisions: Callable, scale: float) -> None:
+def test_above_its_capacity_memory_is_bounded_and_sums_stay_close(sum_of_precisions: Callable, scale: float) -> None:
     rng = np.random.default_rng(1)
     hits = rng.random(400_000) < 0.3
     scores = (scale / (1 + np.exp(-rng.normal(-2, 2, hits.size) - 2 * hits))).astype(np.float32)
@@ -92,7 +92,7 @@ def test_parts_of_different_coarseness_are_merged() -> None:
 
 @pytest.fixture
 def growth() -> Iterator[Callable[[Callable[[], object]], int]]:
-    """Tells by how many bytes memory grows at most during a call."""
+    """`(call)` -> the peak growth of memory during the call, in bytes."""
 
     def measure(call: Callable[[], object]) -> int:
         before, _ = tracemalloc.get_traced_memory()
@@ -110,7 +110,7 @@ def random_predictions(seed: int, count: int) -> tuple[np.ndarray, np.ndarray, n
     return rng.random(count), rng.random(count) < 0.3, rng.integers(0, 3862, count)
 
 
-def test_a_prediction_takes_8_bytes_and_room_to_grow(growth: Callable) -> None:
+def test_a_prediction_takes_8_bytes_and_spare_room(growth: Callable) -> None:
     ranked = RankedPredictions(3862)
 
     def add() -> None:
@@ -118,7 +118,7 @@ def test_a_prediction_takes_8_bytes_and_room_to_grow(growth: Callable) -> None:
             ranked.add(*random_predictions(seed, 400))
 
     assert growth(add) < 2.5 * 8 * 400_000
-    # Counted, they take 24 bytes; some of their arrays are there twice, all others only of a few at a time.
+    # Counted ones take 24 bytes; one array exists twice at a time, temporary ones hold a few predictions.
     assert growth(ranked.precision_sums) < 52 * 400_000
 
 
@@ -141,7 +141,7 @@ def test_memory_does_not_grow_with_predictions_beyond_the_capacity(growth: Calla
     assert growth(lambda: add(4 * CAPACITY_BY_LABEL)) < 1.1 * growth(lambda: add(2 * CAPACITY_BY_LABEL))
 
 
-def test_what_was_sent_goes_on_as_if_it_had_not_been() -> None:
+def test_pickling_does_not_change_later_sums() -> None:
     sent, kept = RankedPredictions(3862), RankedPredictions(3862)
     for seed in range(4):
         sent = pickle.loads(pickle.dumps(sent, protocol=5))
@@ -153,12 +153,12 @@ def test_what_was_sent_goes_on_as_if_it_had_not_been() -> None:
     np.testing.assert_array_equal(sent.precision_sums()[1], kept.precision_sums()[1])
 
 
-def test_nothing_sums_up_to_zero() -> None:
+def test_sums_without_predictions_are_zero() -> None:
     together, by_label = RankedPredictions(3).precision_sums()
     assert together == 0 and by_label.tolist() == [0, 0, 0]
 
 
-def test_looking_at_the_sums_at_any_time_and_any_sharing_out_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reading_sums_early_and_distribution_do_not_change_them(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("models.metrics.ranked_predictions.CAPACITY_BY_LABEL", 2000)
     monkeypatch.setattr("models.metrics.ranked_predictions.CAPACITY", 300)
     scores, hits, labels = random_predictions(7, 9000)
@@ -174,7 +174,7 @@ def test_looking_at_the_sums_at_any_time_and_any_sharing_out_change_nothing(monk
     np.testing.assert_array_equal(parts[2].precision_sums()[1], whole.precision_sums()[1])
 
 
-def test_predictions_are_not_counted_a_few_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_predictions_are_counted_in_large_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     passed_over, original = 0, RankedHits._join
 
     def count(ranked: RankedHits, *added: np.ndarray) -> None:

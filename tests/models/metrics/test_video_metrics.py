@@ -1,4 +1,4 @@
-"""Every score against its definition, in any order and any sharing out."""
+"""Every score against its definition, in any order and distribution."""
 
 from collections.abc import Callable
 
@@ -19,7 +19,7 @@ def counted(probabilities: np.ndarray, labels: np.ndarray, batch: int = 64) -> V
     return metrics
 
 
-def test_scores_are_those_of_their_definitions(predictions: Predictions, scores_by_definition: Callable) -> None:
+def test_scores_match_their_definitions(predictions: Predictions, scores_by_definition: Callable) -> None:
     scores = counted(*predictions).scores()
     expected = scores_by_definition(*predictions)
     assert scores.keys() == expected.keys()
@@ -28,7 +28,7 @@ def test_scores_are_those_of_their_definitions(predictions: Predictions, scores_
 
 
 @given(cuts=st.lists(st.integers(0, 300), min_size=1, max_size=5), seed=st.integers(0, 100))
-def test_any_order_and_any_sharing_out_gives_the_same_scores(
+def test_order_and_distribution_do_not_change_the_scores(
     fair_predictions: Callable, cuts: list[int], seed: int
 ) -> None:
     probabilities, labels = fair_predictions(seed)
@@ -40,7 +40,7 @@ def test_any_order_and_any_sharing_out_gives_the_same_scores(
     assert merged.scores(0.3) == pytest.approx(counted(probabilities, labels).scores(0.3), abs=1e-9)
 
 
-def test_f1_by_threshold_counts_what_is_above(predictions: Predictions) -> None:
+def test_f1_by_threshold_counts_pairs_above_the_threshold(predictions: Predictions) -> None:
     probabilities, labels = predictions
     metrics = counted(probabilities, labels)
     p, y = probabilities.astype(np.float64), labels > 0
@@ -54,13 +54,13 @@ def test_f1_by_threshold_counts_what_is_above(predictions: Predictions) -> None:
     assert metrics.scores(best)["f1_at_threshold"] == by_threshold.max()
 
 
-def test_a_probability_of_exactly_one_half_is_no_decision() -> None:
+def test_a_probability_of_exactly_one_half_is_not_predicted() -> None:
     probabilities = np.array([[0.5, np.nextafter(np.float32(0.5), np.float32(1))]], np.float32)
     metrics = counted(probabilities, np.array([[1, 0]]))
     assert metrics.predicted.tolist() == [0, 1] and metrics.scores()["f1"] == 0.0
 
 
-def test_the_thesis_precision_and_recall_give_its_f1() -> None:
+def test_the_precision_and_recall_of_the_thesis_give_its_f1() -> None:
     # Table 15: P 0.788 and R 0.723 were published with F1 0.754.
     metrics = VideoMetrics(1)
     metrics.true_positives[:], metrics.predicted[:], metrics.actual[:] = 72300, round(72300 / 0.788), 100_000
@@ -68,14 +68,14 @@ def test_the_thesis_precision_and_recall_give_its_f1() -> None:
     assert (round(scores["precision"], 3), round(scores["recall"], 3), round(scores["f1"], 3)) == (0.788, 0.723, 0.754)
 
 
-def test_groups_of_labels_have_scores_of_their_own(fair_predictions: Callable) -> None:
+def test_f1_of_a_group_of_labels(fair_predictions: Callable) -> None:
     probabilities, labels = fair_predictions(3)
     columns = np.array([1, 5, 17])
     p, y = probabilities[:, columns] > 0.5, labels[:, columns] > 0
     assert counted(probabilities, labels).f1_of(columns) == pytest.approx(2 * (p & y).sum() / (p.sum() + y.sum()))
 
 
-def test_score_names_are_those_that_are_computed() -> None:
+def test_the_names_of_the_scores_are_complete_and_in_order() -> None:
     assert tuple(VideoMetrics(1).scores(THRESHOLD)) == SCORES
 
 
@@ -85,7 +85,7 @@ def test_undefined_scores_are_zero() -> None:
     assert set(silent.values()) == {0.0}
 
 
-def test_one_score_that_is_no_number_makes_all_scores_none() -> None:
+def test_one_nan_among_the_probabilities_makes_all_scores_nan() -> None:
     probabilities = np.full((4, 3), 0.9, np.float32)
     probabilities[2, 1] = np.nan
     metrics = counted(probabilities, np.ones((4, 3)), batch=1)
@@ -93,7 +93,7 @@ def test_one_score_that_is_no_number_makes_all_scores_none() -> None:
     assert np.isnan(metrics.f1_of(np.array([0])))
 
 
-def test_more_labels_than_twenty_are_found_by_perr_but_not_by_gap() -> None:
+def test_perr_uses_more_than_twenty_predictions_and_gap_does_not() -> None:
     labels = np.ones((1, 30))
     scores = counted(np.linspace(0.9, 0.6, 30, dtype=np.float32)[None], labels).scores()
     assert scores["perr"] == 1.0
@@ -101,7 +101,7 @@ def test_more_labels_than_twenty_are_found_by_perr_but_not_by_gap() -> None:
 
 
 @given(st.lists(st.integers(0, 5), min_size=1, max_size=40), st.integers(1, 50))
-def test_of_equal_probabilities_lower_ids_come_first(values: list[int], count: int) -> None:
+def test_equal_probabilities_are_ordered_by_label_id(values: list[int], count: int) -> None:
     probabilities = np.array([values], np.float32) / 5
     np.testing.assert_array_equal(
         best_labels(probabilities, count), np.argsort(-probabilities, kind="stable")[:, :count]

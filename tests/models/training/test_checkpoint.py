@@ -1,4 +1,4 @@
-"""The files of a checkpoint: whole or not at all, one state and one best, nothing but numbers."""
+"""The files of a checkpoint: written whole or not at all, one state and one best, only numbers."""
 
 import contextlib
 from pathlib import Path
@@ -32,7 +32,7 @@ def assert_same(left: Arrays, right: Arrays) -> None:
         np.testing.assert_array_equal(array, right[name])
 
 
-def test_what_is_saved_is_loaded_bit_for_bit_by_another_object(tmp_path: Path) -> None:
+def test_another_object_loads_the_saved_values_bit_for_bit(tmp_path: Path) -> None:
     Checkpoint(tmp_path / "new" / "folder").save(progress(5), arrays(1), best=arrays(2))
     checkpoint = Checkpoint(tmp_path / "new" / "folder")
     loaded = checkpoint.load()
@@ -67,7 +67,7 @@ def test_only_the_newest_state_and_the_best_weights_stay_on_disk(tmp_path: Path)
 
 @pytest.mark.parametrize("operation", ["os.fsync", "pathlib.Path.replace", "pathlib.Path.unlink"])
 @pytest.mark.parametrize("call", range(6))
-def test_a_save_that_is_cut_off_leaves_the_old_checkpoint_or_the_new_one(
+def test_an_interrupted_save_leaves_the_old_checkpoint_or_the_new_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, operation: str, call: int
 ) -> None:
     Checkpoint(tmp_path).save(progress(1), arrays(1), best=arrays(1))
@@ -98,13 +98,15 @@ def test_a_save_that_is_cut_off_leaves_the_old_checkpoint_or_the_new_one(
 
 @pytest.mark.parametrize("name", ["checkpoint.json", "state-1.npz", "best-1.npz"])
 @pytest.mark.parametrize("damage", ["cut", "emptied", "replaced"])
-def test_a_damaged_file_is_named_with_what_to_do(tmp_path: Path, name: str, damage: str) -> None:
+def test_the_message_for_a_damaged_file_names_it_and_the_remedy(tmp_path: Path, name: str, damage: str) -> None:
     Checkpoint(tmp_path).save(progress(1), arrays(1), best=arrays(1))
     whole = (tmp_path / name).read_bytes()
     (tmp_path / name).write_bytes(
         {"cut": whole[: len(whole) // 2], "emptied": b"", "replaced": b"\x93NUMPY" * 9}[damage]
     )
-    with pytest.raises(InputError, match=rf"{name} cannot be read .*: delete folder {tmp_path} to start anew") as error:
+    with pytest.raises(
+        InputError, match=rf"{name} cannot be read .*: delete folder {tmp_path} to start again"
+    ) as error:
         checkpoint = Checkpoint(tmp_path)
         checkpoint.load()
         checkpoint.load_state()
@@ -112,7 +114,7 @@ def test_a_damaged_file_is_named_with_what_to_do(tmp_path: Path, name: str, dama
     assert "\n" not in str(error.value)
 
 
-def test_a_missing_file_is_named(tmp_path: Path) -> None:
+def test_the_message_for_a_missing_file_names_it(tmp_path: Path) -> None:
     Checkpoint(tmp_path).save(progress(1), arrays(1), best=arrays(1))
     (tmp_path / "state-1.npz").unlink()
     checkpoint = Checkpoint(tmp_path)
@@ -135,11 +137,11 @@ def test_a_flipped_byte_never_changes_a_value(tmp_path: Path, place: float, flip
         loaded = checkpoint.load_state()
     except InputError:
         return
-    for name, array in loaded.items():  # a flip in a zip header may hide an array under another name: `assign` tells
+    for name, array in loaded.items():  # a flip in a zip header may rename an array, which `assign` reports
         assert name not in arrays(1) or array.tobytes() == arrays(1)[name].tobytes()
 
 
-def test_variables_get_their_values_back_whatever_their_names(tmp_path: Path) -> None:
+def test_variables_are_restored_whatever_their_names(tmp_path: Path) -> None:
     saved = {"model": [keras.Variable([1.0, 2.0], name="a"), keras.Variable([[3]], dtype="uint32", name="b")]}
     fresh = {"model": [keras.Variable([0.0, 0.0], name="c"), keras.Variable([[0]], dtype="uint32", name="d")]}
     Checkpoint(tmp_path).assign(fresh, values(saved))
@@ -154,10 +156,10 @@ def test_variables_get_their_values_back_whatever_their_names(tmp_path: Path) ->
         {"model": []},
     ],
 )
-def test_another_models_values_are_refused_and_change_nothing(
+def test_values_of_another_model_are_refused_and_change_nothing(
     tmp_path: Path, other: dict[str, list[keras.Variable]]
 ) -> None:
     variables = {"model": [keras.Variable([5.0, 6.0])]}
-    with pytest.raises(InputError, match=r"belongs to another model .*: delete the folder to start anew"):
+    with pytest.raises(InputError, match=r"is of another model .*: delete the folder to start again"):
         Checkpoint(tmp_path).assign(variables, values(other))
     np.testing.assert_array_equal(values(variables)["model.0"], [5.0, 6.0])

@@ -1,4 +1,4 @@
-"""Training: what ends it."""
+"""Training: how it ends."""
 
 import json
 from collections.abc import Callable
@@ -42,7 +42,7 @@ def test_a_validation_loss_that_is_not_finite_ends_the_training(task: Any, tmp_p
 
 def test_weights_that_are_not_finite_are_never_saved(task: Any, tmp_path: Path) -> None:
     class Overflowing(keras.layers.Layer):
-        """Has a weight that no loss shows: 1, 1e30, infinity."""
+        """Has a weight that does not affect the loss: 1, 1e30, infinity."""
 
         def build(self, shape: Any) -> None:
             self.moment = self.add_weight(shape=(), initializer="ones", trainable=False)
@@ -63,7 +63,7 @@ def test_weights_that_are_not_finite_are_never_saved(task: Any, tmp_path: Path) 
     assert progress and progress.step == 1
 
 
-def test_hours_end_the_epoch_and_the_part_trained_counts(task: Any, tmp_path: Path) -> None:
+def test_max_hours_ends_the_epoch_early_and_the_trained_part_counts(task: Any, tmp_path: Path) -> None:
     settings = task.RECIPE.model_copy(update={"max_hours": 1e-9})
     model, log = task.run(tmp_path, settings)
     assert [epoch.videos for epoch in log.epochs] == [task.BATCH]
@@ -88,10 +88,10 @@ def older_log(progress: dict[str, Any]) -> None:
         pytest.param({"validation_acts": (1, 2)}, older_epoch, [44, 44], id="in-the-validation"),
     ],
 )
-def test_a_resumed_training_counts_the_hours_before(
+def test_a_resumed_training_counts_the_hours_before_the_interruption(
     task: Any,
     tmp_path: Path,
-    unbroken: Any,
+    uninterrupted: Any,
     interruption: dict[str, tuple[int, int]],
     grow_older: Callable[[dict[str, Any]], None],
     videos: list[int],
@@ -108,7 +108,7 @@ def test_a_resumed_training_counts_the_hours_before(
     assert log.stopped_by == "max_hours"
     assert [epoch.videos for epoch in log.epochs] == videos
     full = videos.count(task.VIDEOS)
-    assert log.epochs[:full] == unbroken[1].epochs[:full]
+    assert log.epochs[:full] == uninterrupted[1].epochs[:full]
     losses = [epoch.val_loss for epoch in log.epochs]
     assert losses[log.best_epoch] == min(losses)
     features, labels = task.videos(task.VALIDATION_VIDEOS, seed=2)

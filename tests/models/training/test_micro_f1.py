@@ -37,7 +37,7 @@ def test_it_equals_counting_over_all_batches(batches: list[np.ndarray], from_log
 
 
 @pytest.mark.parametrize(("from_logits", "border"), [(False, 0.5), (True, 0.0)])
-def test_a_prediction_on_the_border_is_none(from_logits: bool, border: float) -> None:
+def test_a_probability_on_the_threshold_is_not_predicted(from_logits: bool, border: float) -> None:
     metric = MicroF1(from_logits=from_logits)
     metric.update_state([[1, 1]], np.array([[border, border + 1e-6]], np.float32))
     assert float(metric.result()) == pytest.approx(2 / 3)
@@ -72,7 +72,7 @@ def test_it_is_zero_before_the_first_batch_and_after_a_reset() -> None:
     assert float(metric.result()) == 0
 
 
-def test_it_comes_back_from_its_config() -> None:
+def test_it_is_restored_from_its_config() -> None:
     metric = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(MicroF1(True, name="f1")))
     assert isinstance(metric, MicroF1)
     assert (metric.from_logits, metric.name) == (True, "f1")

@@ -1,4 +1,4 @@
-"""Training in a process of its own: on two virtual devices, and until it is killed."""
+"""Training in its own process: on two virtual devices, and until it is killed."""
 
 import json
 import signal
@@ -15,7 +15,7 @@ from models.training.log import TrainingLog
 
 @pytest.fixture(scope="module")
 def folder(task: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What training_task.py leaves, run as a script."""
+    """The folder in which training_task.py ran as a script."""
     path = tmp_path_factory.mktemp("process")
     done = subprocess.run([sys.executable, task.__file__, path], check=False, stdout=subprocess.DEVNULL)
     assert done.returncode == -signal.SIGKILL
@@ -24,34 +24,34 @@ def folder(task: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def report(folder: Path) -> dict[str, Any]:
-    """What `mirrored` of training_task.py reports."""
+    """The report of `mirrored` in training_task.py."""
     return json.loads((folder / "report.json").read_text())
 
 
-def test_a_killed_process_is_taken_up_again(task: Any, folder: Path, unbroken: Any) -> None:
+def test_a_killed_training_resumes(task: Any, folder: Path, uninterrupted: Any) -> None:
     result = task.run(folder / "killed")
-    task.assert_same(result, unbroken)
+    task.assert_same(result, uninterrupted)
     assert result[1].resumed_from == (1, 4)
 
 
 def test_two_replicas_train_one_model_and_resume(task: Any, report: dict[str, Any]) -> None:
-    unbroken, resumed = (TrainingLog.from_json(report[name]) for name in ("unbroken", "resumed"))
+    uninterrupted, resumed = (TrainingLog.from_json(report[name]) for name in ("uninterrupted", "resumed"))
     assert report["replicas"] == 2
-    assert {epoch.videos for epoch in unbroken.epochs} == {task.VIDEOS - task.VIDEOS % task.BATCH}
-    assert unbroken.validation_videos == task.VALIDATION_VIDEOS
-    # The validation saw the very model that is returned: the replicas' moving moments were joined before.
-    assert unbroken.epochs[unbroken.best_epoch].val_loss == pytest.approx(report["loss"], rel=1e-5)
-    assert unbroken.epochs[unbroken.best_epoch].val_f1 == pytest.approx(report["f1"], rel=1e-6)
+    assert {epoch.videos for epoch in uninterrupted.epochs} == {task.VIDEOS - task.VIDEOS % task.BATCH}
+    assert uninterrupted.validation_videos == task.VALIDATION_VIDEOS
+    # The validated model is the returned one: the replicas' moving moments were averaged before.
+    assert uninterrupted.epochs[uninterrupted.best_epoch].val_loss == pytest.approx(report["loss"], rel=1e-5)
+    assert uninterrupted.epochs[uninterrupted.best_epoch].val_f1 == pytest.approx(report["f1"], rel=1e-6)
 
     assert resumed.resumed_from == (1, 3)
-    assert len(resumed.epochs) == len(unbroken.epochs) == 2
-    for epoch, other in zip(resumed.epochs, unbroken.epochs, strict=True):
+    assert len(resumed.epochs) == len(uninterrupted.epochs) == 2
+    for epoch, other in zip(resumed.epochs, uninterrupted.epochs, strict=True):
         for name in ("loss", "f1", "val_loss", "val_f1", "learning_rate", "videos"):
             assert getattr(epoch, name) == pytest.approx(getattr(other, name), rel=1e-5), name
 
 
 @pytest.mark.parametrize("case", ["clipvalue", "clipnorm", "regularized", "scaled-loss"])
-def test_two_replicas_take_the_steps_of_one(task: Any, report: dict[str, Any], case: str) -> None:
+def test_two_replicas_take_the_same_steps_as_one(task: Any, report: dict[str, Any], case: str) -> None:
     update, l2 = task.LINEAR_CASES[case]
     settings = task.LINEAR.model_copy(update=update)
     expected = task.trained_by_formula(settings, task.videos(task.LINEAR_VIDEOS, seed=3), l2)

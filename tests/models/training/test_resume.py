@@ -1,4 +1,4 @@
-"""Training: one that was interrupted ends with the same bits as an unbroken one."""
+"""Training: after interruptions it ends with the same bits as without."""
 
 import os
 import signal
@@ -23,7 +23,7 @@ from models.training.train import train
 STEPS = 6  # of an epoch of the task
 
 
-def test_a_training_interrupted_everywhere_ends_with_the_same_bits(task: Any, tmp_path: Path, unbroken: Any) -> None:
+def test_a_training_interrupted_everywhere_has_the_same_bits(task: Any, tmp_path: Path, uninterrupted: Any) -> None:
     places = [
         ("train_acts", (0, 0), None),  # before the first step
         ("train_acts", (0, 3), (0, 3)),
@@ -39,18 +39,18 @@ def test_a_training_interrupted_everywhere_ends_with_the_same_bits(task: Any, tm
         progress = Checkpoint(tmp_path / "checkpoints").load()
         assert (progress and (len(progress.log.epochs), progress.step)) == reached
     result = task.run(tmp_path)
-    task.assert_same(result, unbroken)
+    task.assert_same(result, uninterrupted)
     assert result[1].resumed_from == reached
 
 
 def test_a_training_interrupted_long_after_its_checkpoint_ends_with_the_same_bits(
-    task: Any, tmp_path: Path, unbroken: Any
+    task: Any, tmp_path: Path, uninterrupted: Any
 ) -> None:
     settings = task.RECIPE.model_copy(update={"checkpoint_minutes": 60.0})
     with pytest.raises(tf.errors.UnknownError, match="Interruption"):
         task.run(tmp_path, settings, train_acts={(3, 2): task.interrupt})
     result = task.run(tmp_path, settings)
-    task.assert_same(result, unbroken)
+    task.assert_same(result, uninterrupted)
     assert result[1].resumed_from == (3, 0)
 
 
@@ -112,15 +112,15 @@ def test_an_interrupted_training_on_sampled_frames_ends_with_the_same_bits(
         places = {"checkpoint_dir": folder / "checkpoints", "log_dir": folder / "logs"}
         return train(build, epoch_batches, validation, settings, seed=0, **places)
 
-    unbroken = train_on(tmp_path / "unbroken")
+    uninterrupted = train_on(tmp_path / "uninterrupted")
     with pytest.raises(tf.errors.UnknownError, match="Interruption"):
         train_on(tmp_path / "broken", break_at=3)
     resumed = train_on(tmp_path / "broken")
     assert resumed[1].resumed_from == (1, 3)
-    task.assert_same(resumed, unbroken)
-    # The frames sampled are what the training saw.
+    task.assert_same(resumed, uninterrupted)
+    # Training did read the sampled frames.
     other = train_on(tmp_path / "other", settings=settings.model_copy(update={"sampled_frames": 6}))
-    assert other[1].epochs[0].loss != unbroken[1].epochs[0].loss
+    assert other[1].epochs[0].loss != uninterrupted[1].epochs[0].loss
 
 
 @pytest.mark.parametrize(
@@ -134,7 +134,7 @@ def test_an_interrupted_training_on_sampled_frames_ends_with_the_same_bits(
 def test_a_signal_saves_and_ends_the_process(
     task: Any,
     tmp_path: Path,
-    unbroken: Any,
+    uninterrupted: Any,
     caplog: pytest.LogCaptureFixture,
     number: signal.Signals,
     code: int,
@@ -150,7 +150,7 @@ def test_a_signal_saves_and_ends_the_process(
     assert "stopped, all that was trained is saved: epoch {}, step {}".format(*saved) in caplog.text
     assert signal.getsignal(number) is before
     result = task.run(tmp_path, settings)
-    task.assert_same(result, unbroken)
+    task.assert_same(result, uninterrupted)
     assert result[1].resumed_from == saved
 
 
@@ -163,10 +163,10 @@ def test_a_finished_training_returns_at_once(task: Any, tmp_path: Path) -> None:
     assert len(list((tmp_path / "checkpoints").iterdir())) == 2
 
 
-def test_a_damaged_checkpoint_is_named(task: Any, tmp_path: Path) -> None:
+def test_the_message_for_a_damaged_checkpoint_names_it(task: Any, tmp_path: Path) -> None:
     with pytest.raises(tf.errors.UnknownError):
         task.run(tmp_path, train_acts={(0, 2): task.interrupt})
     state = next((tmp_path / "checkpoints").glob("state-*.npz"))
     state.write_bytes(state.read_bytes()[:-100])
-    with pytest.raises(InputError, match=f"{state} cannot be read .*: delete folder {state.parent} to start anew"):
+    with pytest.raises(InputError, match=f"{state} cannot be read .*: delete folder {state.parent} to start again"):
         task.run(tmp_path)

@@ -1,4 +1,4 @@
-"""Training: the recipe of the thesis, and what it logs."""
+"""Training: the recipe of the thesis, and its log."""
 
 from pathlib import Path
 from typing import Any
@@ -14,8 +14,8 @@ from models.training.train import train
 from models.video_classifier import build_video_classifier
 
 
-def test_the_best_weights_are_those_returned(task: Any, unbroken: Any) -> None:
-    model, log = unbroken
+def test_the_best_weights_are_returned(task: Any, uninterrupted: Any) -> None:
+    model, log = uninterrupted
     features, labels = task.videos(task.VALIDATION_VIDEOS, seed=2)
     probabilities = model.predict(features, verbose=0).astype("float64")
     loss = -np.mean(labels * np.log(probabilities) + (1 - labels) * np.log(1 - probabilities))
@@ -30,8 +30,8 @@ def test_the_best_weights_are_those_returned(task: Any, unbroken: Any) -> None:
     )
 
 
-def test_the_log_counts_parameters_and_videos(task: Any, unbroken: Any) -> None:
-    model, log = unbroken
+def test_the_log_counts_parameters_and_videos(task: Any, uninterrupted: Any) -> None:
+    model, log = uninterrupted
     assert log.parameters == 6 * 12 + 12 + 4 * 12 + 12 * 4 + 4 == model.count_params()
     assert [epoch.epoch for epoch in log.epochs] == [0, 1, 2, 3, 4]
     assert {epoch.videos for epoch in log.epochs} == {task.VIDEOS}
@@ -40,10 +40,10 @@ def test_the_log_counts_parameters_and_videos(task: Any, unbroken: Any) -> None:
     assert TrainingLog.from_json(log.to_json()) == log
 
 
-def test_the_same_seed_gives_the_same_bits_and_another_one_does_not(task: Any, tmp_path: Path, unbroken: Any) -> None:
-    task.assert_same(task.run(tmp_path / "again"), unbroken)
+def test_the_same_seed_gives_the_same_bits_and_another_does_not(task: Any, tmp_path: Path, uninterrupted: Any) -> None:
+    task.assert_same(task.run(tmp_path / "again"), uninterrupted)
     other = task.run(tmp_path / "other", task.RECIPE.model_copy(update={"max_epochs": 1}), seed=8)[1]
-    assert other.epochs[0].loss != unbroken[1].epochs[0].loss
+    assert other.epochs[0].loss != uninterrupted[1].epochs[0].loss
 
 
 @pytest.mark.parametrize("decay_rate", [0.5, 1.0])
@@ -55,7 +55,7 @@ def test_the_learning_rate_falls_in_steps(task: Any, tmp_path: Path, decay_rate:
     np.testing.assert_allclose([epoch.learning_rate for epoch in log.epochs], expected, rtol=1e-6)
 
 
-# In float16 a scaled gradient has 11 bits, and Adam makes much of the small ones.
+# In float16 a scaled gradient has 11 bits, and Adam amplifies small ones.
 @pytest.mark.parametrize(
     ("case", "tolerance"),
     [("plain", 1e-5), ("clipvalue", 1e-5), ("clipnorm", 1e-5), ("regularized", 1e-5), ("scaled-loss", 1e-3)],
@@ -94,7 +94,7 @@ def test_mixed_precision_trains_and_resumes(task: Any, tmp_path: Path, precision
         policies.append(keras.config.dtype_policy().name)
         return task.build()
 
-    expected = task.run(tmp_path / "unbroken", settings, build_model=build_noting_the_policy)
+    expected = task.run(tmp_path / "uninterrupted", settings, build_model=build_noting_the_policy)
     assert policies == [precision]
     assert keras.config.dtype_policy().name == "float32"
     assert expected[0].layers[1].compute_dtype == precision.removeprefix("mixed_")
