@@ -1,12 +1,12 @@
 # One image runs every step: `docker build --target cpu -t REGISTRY/yt8m:0.1.0 .`, with `--target gpu` for CUDA.
 #
-# A tag can move. For the same base every time, pin its digest:
+# A tag can move. To build on the same base every time, pin its digest:
 #   docker buildx imagetools inspect python:3.11-slim-trixie     # prints "Digest: sha256:..."
 #   docker build --build-arg BASE=python:3.11-slim-trixie@sha256:... --target cpu .
 ARG BASE=python:3.11-slim-trixie
 
 FROM ${BASE} AS build
-# pyfarmhash, which TFDV needs, has no wheel. Zig's compiler comes as one, at a version that doesn't move.
+# pyfarmhash, which TFDV needs, has no wheel. Zig's compiler is one, with a pinned version.
 RUN python -m venv /opt/tools \
     && /opt/tools/bin/pip install --no-cache-dir uv==0.13.9 ziglang==0.17.1 \
     && python -m venv --without-pip /opt/yt8m
@@ -27,7 +27,7 @@ FROM build AS gpu-dependencies
 COPY requirements-gpu.lock ./
 RUN uv pip sync --require-hashes --build-constraint requirements-gpu.lock requirements-gpu.lock
 
-# In a prefix of its own: a change of our code leaves the layer of the dependencies as it is.
+# In a prefix of its own, so that a change of our code leaves the dependencies' layer as it is.
 FROM build AS project
 COPY . ./
 RUN uv pip install --no-deps --build-constraint requirements.lock --prefix /opt/project .
@@ -40,8 +40,8 @@ LABEL org.opencontainers.image.title="yt8m-pipeline" \
     org.opencontainers.image.licenses="Apache-2.0" \
     org.opencontainers.image.revision="${REVISION}" \
     org.opencontainers.image.base.name="${BASE}"
-# The root file system may be read-only: what libraries cache goes to HOME, and bytecode is there already.
-# USER is a name for any uid, which libraries ask for and /etc/passwd may not know.
+# The root file system may be read-only: caches of libraries go to HOME, and bytecode is compiled above.
+# USER is a name for any uid: libraries need one, and /etc/passwd may have none.
 ENV HOME=/tmp \
     PATH=/opt/yt8m/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
@@ -50,12 +50,12 @@ ENV HOME=/tmp \
     TFX_ANALYTICS=0 \
     USER=yt8m
 WORKDIR /tmp
-# By number, so that Kubernetes can tell that it isn't root.
+# By number, so that Kubernetes can check that it isn't root.
 USER 1000:1000
 # No entry point: Kubeflow Pipelines sets the command of every step.
 CMD ["yt8m", "--help"]
 
-# TensorFlow finds CUDA's libraries beside itself, in wheels; the driver is the node's.
+# TensorFlow finds CUDA's libraries beside itself, in wheels; the driver comes from the node.
 FROM runtime AS gpu
 ENV NVIDIA_DRIVER_CAPABILITIES=compute,utility
 COPY --from=gpu-dependencies /opt/yt8m /opt/yt8m

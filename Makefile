@@ -25,10 +25,10 @@ test: lint ## Lint, check types and imports, run the tests with coverage.
 	@rm -f .coverage .coverage.*
 	@$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder --durations 20 --cov --cov-report=term
 
-test-cluster: setup ## Run packages on an emulated cluster, with faults (long).
+test-cluster: setup ## Run packages on the emulated cluster, with faults (minutes).
 	@$(BIN)/python -m pytest -m cluster tests/pipeline/kubeflow
 
-test-faults: setup ## Kill, stop and starve every step and command (long; disks need the right to mount).
+test-faults: setup ## Mutate shards, kill and stop every step and command, fill disks (half an hour; disks need the right to mount).
 	@$(BIN)/python tests/faults/fuzz_records.py
 	@$(BIN)/python tests/faults/fuzz_runs.py
 	@$(BIN)/python tests/faults/matrix.py
@@ -39,11 +39,11 @@ lint: setup ## Check style, formatting, types and the direction of imports.
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
 
-format: setup ## Format the code and mend what ruff can.
+format: setup ## Format the code and fix what ruff can.
 	@$(BIN)/ruff check --fix --quiet . || true
 	@$(BIN)/ruff format --quiet .
 
-lock: setup ## Resolve the three locks anew from setup.py.
+lock: setup ## Resolve the three locks from setup.py.
 	@$(UV_COMPILE) --upgrade --output-file requirements.lock
 	@$(UV_COMPILE) --extra dev --constraint requirements.lock --output-file requirements-dev.lock
 	@$(UV_COMPILE) --extra gpu --constraint requirements.lock --output-file requirements-gpu.lock
@@ -60,10 +60,10 @@ bench: setup ## Measure start-up, ingest, statistics, synthesis, evaluation, met
 bench-learnability: setup ## Train a small model of every encoder on synthetic frames (long).
 	@$(BIN)/python benchmarks/learnability.py
 
-bench-retraining: setup ## Train on a second span of synthetic videos, cold and from the first's model (minutes).
+bench-retraining: setup ## Train on a second span of synthetic videos, with and without a warm start (minutes).
 	@$(BIN)/python benchmarks/warm_start.py
 
-bench-search: setup ## Measure what a search costs beside its training, and see it find what is known (minutes).
+bench-search: setup ## Measure the overhead of a search, and whether it finds known hyperparameters (minutes).
 	@$(BIN)/python benchmarks/search_overhead.py
 	@$(BIN)/python benchmarks/known_search.py
 

@@ -1,4 +1,4 @@
-"""Reads a Dockerfile and its .dockerignore, as far as ours use their languages."""
+"""Parses a Dockerfile and its .dockerignore, as far as ours need it."""
 
 import os
 import re
@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 
 @dataclass
 class Stage:
-    """FROM line and the instructions after it."""
+    """A FROM line and the instructions after it."""
 
     base: str
     name: str
@@ -37,27 +37,28 @@ def parse(text: str) -> tuple[dict[str, str], list[Stage]]:
 
 
 def assignment(text: str) -> dict[str, str]:
-    """NAME=value of an ARG; without a value an empty dict."""
+    """NAME=value of an ARG or ENV; an empty dict without a value."""
     name, equals, value = text.partition("=")
     return {name: value} if equals else {}
 
 
 def substitute(text: str, variables: Mapping[str, str]) -> str:
-    """Puts values for $NAME and ${NAME}."""
+    """Replaces $NAME and ${NAME} by their values."""
     return re.sub(r"\$\{?(\w+)\}?", lambda match: variables.get(match[1], ""), text)
 
 
 def context_files(folder: Path, ignore: str) -> Iterator[Path]:
-    """Files of a build context, relative to its folder: the last pattern that fits a file or a parent decides."""
+    """Files of a build context, relative to its folder; the last pattern that matches a file or a parent decides."""
     patterns = [line for line in ignore.splitlines() if line and not line.startswith("#")]
-    kept = [pattern[1:] for pattern in patterns if pattern.startswith("!")]
+    exceptions = [pattern[1:] for pattern in patterns if pattern.startswith("!")]
     for root, folders, files in os.walk(folder):
         here = PurePosixPath(Path(root).relative_to(folder))
-        # As Docker does: an ignored folder is entered only for a pattern that names something below it.
+        # Like Docker: an ignored folder is entered only for an exception below it.
         folders[:] = [
             name
             for name in folders
-            if not _ignored(here / name, patterns) or any(each.startswith(f"{here / name}/") for each in kept)
+            if not _ignored(here / name, patterns)
+            or any(exception.startswith(f"{here / name}/") for exception in exceptions)
         ]
         yield from (Path(here / name) for name in files if not _ignored(here / name, patterns))
 
@@ -68,6 +69,6 @@ def _ignored(path: PurePosixPath, patterns: list[str]) -> bool:
     for pattern in patterns:
         plain = pattern.removeprefix("!")
         deep = plain.removeprefix("**/")
-        fits = any(fnmatch(PurePosixPath(name).name if deep != plain else name, deep) for name in names)
-        ignored = (not pattern.startswith("!")) if fits else ignored
+        matches = any(fnmatch(PurePosixPath(name).name if deep != plain else name, deep) for name in names)
+        ignored = (not pattern.startswith("!")) if matches else ignored
     return ignored

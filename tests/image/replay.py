@@ -1,8 +1,8 @@
-"""Replays the Dockerfile where no container engine runs: `make image-replay` (root, Debian's debootstrap).
+"""Replays the Dockerfile without a container engine: `make image-replay` (root, Debian's debootstrap).
 
-Every stage becomes a folder, every RUN a chroot in it. The base image is stood in for by a minimal Debian 13 with the
-libraries that Python's image has, and this machine's Python 3.11. At the end the command runs as the image's user, on
-a read-only file system with an empty /tmp.
+Every stage becomes a folder, every RUN a chroot in it. In place of the base image there is a minimal Debian 13 with the
+libraries of Python's image and this machine's Python 3.11. At the end the command runs as the image's user, on a
+read-only file system with an empty /tmp.
 """
 
 import argparse
@@ -19,7 +19,7 @@ from dockerfile import Stage, assignment, context_files, parse, substitute
 
 ROOT = Path(__file__).parents[2]
 CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
-# What python:3.11-slim adds to Debian: the libraries its interpreter links.
+# The packages that python:3.11-slim adds to Debian: libraries that the interpreter links.
 PACKAGES = (
     "ca-certificates,netbase,tzdata,libbz2-1.0,libexpat1,libffi8,liblzma5,libncursesw6,libreadline8t64,libsqlite3-0,"
     "libssl3t64,libuuid1"
@@ -27,25 +27,25 @@ PACKAGES = (
 
 
 class Image:
-    """A stage's folder, with what ENV, WORKDIR and USER have said so far."""
+    """A stage's folder, and its environment, working directory and user so far."""
 
     def __init__(self, folder: Path, parent: "Image | None" = None) -> None:
         self.folder = folder
         self.environment = dict(parent.environment) if parent else {"PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin"}
         self.workdir = parent.workdir if parent else "/"
-        self.user = parent.user if parent else "0:0"  # with the group, always
+        self.user = parent.user if parent else "0:0"  # always with the group
         if parent:
             subprocess.run(["cp", "-a", "--reflink=auto", parent.folder, folder], check=True)
 
     def run(self, command: list[str], read_only: bool = False) -> None:
-        """Runs a command inside; read_only as in a pod whose one writable volume is an empty one on /tmp."""
+        """Runs a command inside; `read_only` leaves only an empty /tmp writable, as in a pod."""
         folder = shlex.quote(str(self.folder))
         mounts = [f"mount --bind {folder} {folder}", f"mount -t proc proc {folder}/proc"]
         mounts += [f"mount -t tmpfs -o mode=1777,size=64m tmpfs {folder}/dev/shm"]
         if read_only:
             mounts += [f"mount -o remount,ro,bind {folder}", f"mount -t tmpfs -o mode=1777 tmpfs {folder}/tmp"]
         inside = ["chroot", f"--userspec={self.user}", "--groups=", str(self.folder), "env", "-i"]
-        # A step that builds may use the network: by the certificates of this machine.
+        # Build steps use the network, with the certificates of this machine.
         network = {} if read_only else {"PIP_CERT": CERTIFICATES, "SSL_CERT_FILE": CERTIFICATES}
         variables = (f"{name}={value}" for name, value in (self.environment | network).items())
         inside += [f"--chdir={self.workdir}", *variables]
@@ -65,7 +65,7 @@ def base_image(folder: Path) -> Image:
             shutil.copy(source, target)
     for name in ("python", "python3"):
         (folder / "usr/local/bin" / name).symlink_to("python3.11")
-    # The network of this machine.
+    # For the network.
     for name in ("/etc/resolv.conf", CERTIFICATES):
         shutil.copy(name, folder / name[1:])
     image = Image(folder)
@@ -74,16 +74,16 @@ def base_image(folder: Path) -> Image:
 
 
 def replay(stage: Stage, image: Image, images: dict[str, Image], arguments: dict[str, str]) -> None:
-    """Carries out the instructions of one stage."""
-    known: dict[str, str] = {}
+    """Executes the instructions of one stage."""
+    variables: dict[str, str] = {}
     for keyword, text in stage.instructions:
         print(f"[{stage.name}] {keyword} {text[:100]}", flush=True)
         match keyword:
             case "ARG":
-                known |= assignment(text) or {text: arguments[text]}
+                variables |= assignment(text) or {text: arguments[text]}
             case "ENV":
                 for pair in shlex.split(text):
-                    image.environment |= assignment(substitute(pair, image.environment | known))
+                    image.environment |= assignment(substitute(pair, image.environment | variables))
             case "WORKDIR":
                 image.workdir = text
                 (image.folder / text[1:]).mkdir(parents=True, exist_ok=True)
@@ -96,11 +96,11 @@ def replay(stage: Stage, image: Image, images: dict[str, Image], arguments: dict
             case "LABEL" | "CMD":
                 pass
             case _:
-                raise SystemExit(f"Dockerfile: this replay doesn't know {keyword}")
+                raise SystemExit(f"Dockerfile: the replay does not support {keyword}")
 
 
 def copy(words: list[str], image: Image, images: dict[str, Image]) -> None:
-    """COPY [--from=STAGE] SOURCE TARGET; a folder's content goes into the target."""
+    """COPY [--from=STAGE] SOURCE TARGET; copies the content of a folder."""
     *options, source, target = words
     destination = image.folder / Path(image.workdir, target).relative_to("/")
     if options:
@@ -114,24 +114,24 @@ def copy(words: list[str], image: Image, images: dict[str, Image]) -> None:
 
 
 def main() -> None:
-    """Replays the stages that a target needs and runs the command in the last one."""
+    """Replays the stages of a target and runs the command in the last one."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--target", default="cpu")
-    parser.add_argument("--folder", type=Path, help="where the stages are kept (default: a temporary folder)")
+    parser.add_argument("--folder", type=Path, help="parent of the temporary folder for the stages")
     parser.add_argument(
         "command", nargs="*", default=["python", "-P", "-m", "pipeline.kubeflow.container.entrypoint", "--help"]
     )
-    given = parser.parse_args()
+    options = parser.parse_args()
     if os.geteuid() or not shutil.which("debootstrap"):
         raise SystemExit("image-replay: needs root and debootstrap (apt-get install debootstrap)")
     arguments, stages = parse((ROOT / "Dockerfile").read_text())
     by_name = {stage.name: stage for stage in stages}
-    needed, waiting = set(), [given.target]
+    needed, waiting = set(), [options.target]
     while waiting:
         stage = by_name[waiting.pop()]
         needed.add(stage.name)
         waiting += [name for name in by_name if name == stage.base or f"--from={name} " in str(stage.instructions)]
-    with tempfile.TemporaryDirectory(dir=given.folder, prefix="image-") as folder:
+    with tempfile.TemporaryDirectory(dir=options.folder, prefix="image-") as folder:
         start = time.monotonic()
         base = base_image(Path(folder, "base"))
         images: dict[str, Image] = {}
@@ -139,10 +139,10 @@ def main() -> None:
             if stage.name in needed:
                 images[stage.name] = Image(Path(folder, stage.name), images.get(stage.base, base))
                 replay(stage, images[stage.name], images, arguments)
-        final = images[given.target]
+        final = images[options.target]
         size = subprocess.run(["du", "-sm", final.folder], check=True, capture_output=True, text=True).stdout.split()[0]
-        print(f"{given.target}: {size} MB, built in {time.monotonic() - start:.0f} s", flush=True)
-        final.run(given.command, read_only=True)
+        print(f"{options.target}: {size} MB, built in {time.monotonic() - start:.0f} s", flush=True)
+        final.run(options.command, read_only=True)
 
 
 if __name__ == "__main__":

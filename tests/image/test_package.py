@@ -1,4 +1,4 @@
-"""What the image installs: the wheel of the project, from locks, with the tools of the environment script."""
+"""What the image is built from: the project's wheel, the locks and the versions of the environment script."""
 
 import re
 import runpy
@@ -25,7 +25,7 @@ def tracked():
     return [Path(name) for name in listed.stdout.split("\0") if name and (ROOT / name).is_file()]
 
 
-def test_the_build_context_is_what_the_image_is_built_from(tracked):
+def test_the_build_context_has_only_files_that_the_image_needs(tracked):
     context = set(context_files(ROOT, (ROOT / ".dockerignore").read_text()))
     files = {"setup.py", "pyproject.toml", "README.md", "LICENSE", "requirements.lock", "requirements-gpu.lock"}
     assert context & set(tracked) == packages_of(tracked) | {Path(name) for name in files}
@@ -43,11 +43,11 @@ def test_the_wheel_holds_every_file_of_the_packages(tracked, tmp_path):
 
 
 def test_the_dockerfile_passes_hadolint():
-    found = subprocess.run([Path(sys.executable).with_name("hadolint"), ROOT / "Dockerfile"], capture_output=True)
-    assert found.returncode == 0, found.stdout.decode()
+    result = subprocess.run([Path(sys.executable).with_name("hadolint"), ROOT / "Dockerfile"], capture_output=True)
+    assert result.returncode == 0, result.stdout.decode()
 
 
 @pytest.mark.parametrize("tool", ["uv", "ziglang"])
-def test_the_image_is_built_with_the_tools_of_the_environment_script(tool):
+def test_the_image_uses_the_tool_versions_of_the_environment_script(tool):
     [version] = re.findall(rf"^{tool}_version=(\S+)$", (ROOT / "environment.sh").read_text(), re.MULTILINE)
     assert f"{tool}=={version}" in (ROOT / "Dockerfile").read_text()

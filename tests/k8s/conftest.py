@@ -14,7 +14,7 @@ OVERLAYS = sorted(path.name for path in (K8S / "overlays").iterdir())
 
 
 def renderer():
-    """The command that renders; None where neither program is there."""
+    """The command that renders a kustomization; None without kubectl and kustomize."""
     if path := shutil.which("kubectl"):
         return [path, "kustomize"]
     return [path, "build"] if (path := shutil.which("kustomize")) else None
@@ -27,9 +27,9 @@ def render_folder(folder):
         pytest.fail("CI needs kubectl or kustomize (see .ci/run)")
     if command is None:
         pytest.skip("neither kubectl nor kustomize is on PATH: k8s/ is not rendered")
-    done = subprocess.run([*command, folder], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return [document for document in yaml.safe_load_all(done.stdout) if document]
+    result = subprocess.run([*command, folder], capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    return [document for document in yaml.safe_load_all(result.stdout) if document]
 
 
 @pytest.fixture(scope="session")
@@ -39,7 +39,7 @@ def render():
 
 @pytest.fixture(params=OVERLAYS)
 def overlay(request):
-    """Name of an overlay: a test that asks for it runs for each."""
+    """Name of an overlay; a test with it runs for every overlay."""
     return request.param
 
 
@@ -50,17 +50,17 @@ def rendered(overlay):
 
 @pytest.fixture
 def with_base(rendered):
-    """An overlay and what it is applied on top of."""
+    """Objects of an overlay and of the base."""
     return [*rendered, *render_folder(K8S / "base")]
 
 
 @pytest.fixture
 def pods(rendered):
-    """Pod specs by the kind and name of what makes them."""
-    found = {}
+    """Pod specs by the kind and name of the object that creates the pods."""
+    specs = {}
     for item in rendered:
         spec = item.get("spec", {})
         template = spec.get("jobTemplate", {}).get("spec", spec).get("template")
         if template:
-            found[item["kind"], item["metadata"]["name"]] = template["spec"]
-    return found
+            specs[item["kind"], item["metadata"]["name"]] = template["spec"]
+    return specs

@@ -1,4 +1,4 @@
-"""Every overlay renders to objects that Kubernetes accepts and that fit together."""
+"""Every overlay renders to valid objects of Kubernetes with consistent references."""
 
 import shutil
 from pathlib import Path
@@ -10,8 +10,8 @@ import yaml
 from pipeline.cli import yt8m
 
 K8S = Path(__file__).parents[2] / "k8s"
-# Made by a person or by Kubeflow Pipelines; the manifests that name them say so.
-MADE_ELSEWHERE = {("Secret", "yt8m-store"), ("Secret", "mlpipeline-minio-artifact")}
+# Created by a person or by Kubeflow Pipelines, as comments in the manifests say.
+EXTERNAL = {("Secret", "yt8m-store"), ("Secret", "mlpipeline-minio-artifact")}
 
 
 @pytest.mark.parametrize("version", ["1.30", kubernetes_validate.latest_version()])
@@ -21,8 +21,8 @@ def test_an_overlay_is_valid_for_kubernetes(rendered, version):
         kubernetes_validate.validate(item, version, strict=True)
 
 
-def test_what_pods_mount_and_run_as_is_there(pods, with_base):
-    there = {(item["kind"], item["metadata"]["name"]) for item in with_base} | MADE_ELSEWHERE
+def test_accounts_and_volumes_of_pods_exist(pods, with_base):
+    existing = {(item["kind"], item["metadata"]["name"]) for item in with_base} | EXTERNAL
     for pod in pods.values():
         needed = {("ServiceAccount", pod["serviceAccountName"])} if "serviceAccountName" in pod else set()
         for volume in pod["volumes"]:
@@ -33,29 +33,33 @@ def test_what_pods_mount_and_run_as_is_there(pods, with_base):
                     needed.add(("ConfigMap", name))
                 case {"secret": {"secretName": name}}:
                     needed.add(("Secret", name))
-        assert needed <= there
+        assert needed <= existing
         mounted = {mount["name"] for container in pod["containers"] for mount in container["volumeMounts"]}
         assert mounted == {volume["name"] for volume in pod["volumes"]}
 
 
 @pytest.mark.parametrize("overlay", ["download", "schedule", "tuner-workers"], indirect=True)
-def test_our_commands_know_the_options_that_pods_give_them(pods):
+def test_our_commands_accept_the_arguments_of_the_pods(pods):
     for pod in pods.values():
         [container] = pod["containers"]
         [_, name] = container["command"]
         assert yt8m.commands[name].make_context(name, [*container["args"]])
 
 
-def test_services_reach_a_named_port_of_a_pod(rendered):
+def test_services_target_all_named_ports_of_their_pods(rendered):
     templates = [item["spec"]["template"] for item in rendered if "template" in item.get("spec", {})]
     for service in (item["spec"] for item in rendered if item["kind"] == "Service"):
-        [pod] = [t["spec"] for t in templates if service["selector"].items() <= t["metadata"]["labels"].items()]
+        [pod] = [
+            template["spec"]
+            for template in templates
+            if service["selector"].items() <= template["metadata"]["labels"].items()
+        ]
         ports = {port["name"]: port["containerPort"] for container in pod["containers"] for port in container["ports"]}
         assert {port["targetPort"]: port["port"] for port in service["ports"]} == ports
 
 
 @pytest.mark.parametrize("store", ["minio", "s3", "gcs"])
-def test_the_launcher_finds_the_keys_to_its_store(render, store):
+def test_the_launcher_may_read_the_credentials_of_its_store(render, store):
     items = {(item["kind"], item["metadata"]["name"]): item for item in render(K8S / "overlays" / store)}
     settings = items["ConfigMap", "kfp-launcher"]["data"]
     providers = yaml.safe_load(settings["providers"])
@@ -64,24 +68,24 @@ def test_the_launcher_finds_the_keys_to_its_store(render, store):
     credentials = provider["default"]["credentials"]
     assert credentials["fromEnv"] is (store == "gcs")
     if not credentials["fromEnv"]:
-        [rule] = [r for r in items["Role", "yt8m-pipeline"]["rules"] if r["resources"] == ["secrets"]]
+        [rule] = [rule for rule in items["Role", "yt8m-pipeline"]["rules"] if rule["resources"] == ["secrets"]]
         assert credentials["secretRef"]["secretName"] in rule["resourceNames"]
-        assert ("Secret", credentials["secretRef"]["secretName"]) in MADE_ELSEWHERE
+        assert ("Secret", credentials["secretRef"]["secretName"]) in EXTERNAL
 
 
-def test_everything_moves_to_the_namespace_of_kubeflow_pipelines(render, overlay, tmp_path):
+def test_all_objects_can_move_to_the_namespace_of_kubeflow_pipelines(render, overlay, tmp_path):
     copy = shutil.copytree(K8S, tmp_path / "k8s")
     site = copy / "site" / "namespace.yaml"
     site.write_text(site.read_text().replace("namespace: yt8m", "namespace: kubeflow"))
     base = copy / "base" / "kustomization.yaml"
     base.write_text(base.read_text().replace("  - namespace.yaml\n", ""))
     for item in render(copy / "overlays" / overlay):
-        own = "kube-system" if item["metadata"]["name"] == "nvidia-device-plugin" else "kubeflow"
-        assert item["metadata"]["namespace"] == own
-        assert {subject["namespace"] for subject in item.get("subjects", ())} <= {own}
+        namespace = "kube-system" if item["metadata"]["name"] == "nvidia-device-plugin" else "kubeflow"
+        assert item["metadata"]["namespace"] == namespace
+        assert {subject["namespace"] for subject in item.get("subjects", ())} <= {namespace}
 
 
-def test_no_manifest_lies_unused(overlay):
+def test_every_manifest_is_used(overlay):
     folder = K8S / "overlays" / overlay
     kustomization = yaml.safe_load((folder / "kustomization.yaml").read_text())
     files = {path.name for path in folder.iterdir()} - {"kustomization.yaml"}

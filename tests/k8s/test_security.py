@@ -1,36 +1,36 @@
-"""Pods keep to Kubernetes' "restricted" standard, and accounts may do no more than they must."""
+"""Pods meet Kubernetes' "restricted" standard, and accounts have only the permissions that they need."""
 
 from pathlib import Path
 
 import pytest
 
 K8S = Path(__file__).parents[2] / "k8s"
-# What the comment at the top of the manifest gives the reason for.
+# The comment at the top of the manifest gives the reason.
 EXCEPTIONS = {"nvidia-device-plugin": {"a volume of type hostPath", "not runAsNonRoot"}}
 VOLUMES = {"configMap", "emptyDir", "persistentVolumeClaim", "projected", "secret", "downwardAPI", "ephemeral", "csi"}
 
 
 def violations(pod):
-    """What of a pod is not "restricted", or writes to more than volumes."""
+    """What a pod breaks of the "restricted" standard, and whether it may write outside volumes."""
     context = pod.get("securityContext", {})
-    found = {key for key in ("hostNetwork", "hostPID", "hostIPC") if pod.get(key)}
-    found |= {f"a volume of type {kind}" for volume in pod["volumes"] for kind in set(volume) - {"name"} - VOLUMES}
+    broken = {key for key in ("hostNetwork", "hostPID", "hostIPC") if pod.get(key)}
+    broken |= {f"a volume of type {kind}" for volume in pod["volumes"] for kind in set(volume) - {"name"} - VOLUMES}
     for container in (*pod["containers"], *pod.get("initContainers", ())):
         own = container.get("securityContext", {})
-        either = {**context, **own}
-        if either.get("runAsNonRoot") is not True or either.get("runAsUser") == 0:
-            found.add("not runAsNonRoot")
-        if either.get("seccompProfile", {}).get("type") not in ("RuntimeDefault", "Localhost"):
-            found.add("no seccompProfile")
+        effective = {**context, **own}
+        if effective.get("runAsNonRoot") is not True or effective.get("runAsUser") == 0:
+            broken.add("not runAsNonRoot")
+        if effective.get("seccompProfile", {}).get("type") not in ("RuntimeDefault", "Localhost"):
+            broken.add("no seccompProfile")
         if own.get("allowPrivilegeEscalation") is not False or own.get("privileged"):
-            found.add("allowPrivilegeEscalation")
+            broken.add("allowPrivilegeEscalation")
         if own.get("capabilities", {}).get("drop") != ["ALL"] or "add" in own.get("capabilities", {}):
-            found.add("capabilities")
+            broken.add("capabilities")
         if own.get("readOnlyRootFilesystem") is not True:
-            found.add("a root file system that it can write to")
+            broken.add("a writable root file system")
         if any("hostPort" in port for port in container.get("ports", ())):
-            found.add("hostPort")
-    return found
+            broken.add("hostPort")
+    return broken
 
 
 def test_pods_are_restricted(pods):
@@ -38,29 +38,29 @@ def test_pods_are_restricted(pods):
         assert violations(pod) == EXCEPTIONS.get(name, set())
 
 
-def test_a_manifest_that_is_not_restricted_says_why():
+def test_a_manifest_that_is_not_restricted_gives_the_reason():
     assert 'Not "restricted": ' in (K8S / "overlays" / "gpu" / "device-plugin.yaml").read_text()
 
 
-def test_pods_of_ours_know_no_token_of_kubernetes(pods):
+def test_pods_have_no_token_of_kubernetes(pods):
     assert all(pod["automountServiceAccountToken"] is False for pod in pods.values())
 
 
-def test_pods_ask_for_what_they_need_and_are_bounded(pods):
+def test_containers_have_requests_and_a_memory_limit(pods):
     for pod in pods.values():
         for container in pod["containers"]:
             assert set(container["resources"]["requests"]) >= {"cpu", "memory"}
             assert "memory" in container["resources"]["limits"]
 
 
-def test_images_have_a_tag_that_stays(pods):
+def test_images_are_pinned(pods):
     for pod in pods.values():
         for container in pod["containers"]:
             name, _, tag = container["image"].rpartition(":")
             assert name and "/" not in tag and tag != "latest"
 
 
-def test_roles_name_what_they_allow(rendered):
+def test_roles_have_no_wildcards(rendered):
     for role in (item for item in rendered if item["kind"] in ("Role", "ClusterRole")):
         for rule in role["rules"]:
             assert "*" not in {*rule["verbs"], *rule["resources"], *rule["apiGroups"]}
@@ -70,7 +70,8 @@ def test_roles_name_what_they_allow(rendered):
 
 def test_every_account_is_bound_to_its_own_role(rendered):
     names = {
-        kind: {i["metadata"]["name"] for i in rendered if i["kind"] == kind} for kind in ("ServiceAccount", "Role")
+        kind: {item["metadata"]["name"] for item in rendered if item["kind"] == kind}
+        for kind in ("ServiceAccount", "Role")
     }
     bindings = [item for item in rendered if item["kind"].endswith("RoleBinding")]
     assert names["ServiceAccount"] == names["Role"] == {item["roleRef"]["name"] for item in bindings}
@@ -86,6 +87,6 @@ def test_every_account_is_bound_to_its_own_role(rendered):
         ({"volumes": [{"name": "node", "hostPath": {"path": "/"}}]}, "a volume of type hostPath"),
     ],
 )
-def test_the_rules_find_a_pod_that_breaks_them(render, change, violation):
-    [pod] = [i["spec"]["template"]["spec"] for i in render(K8S / "base") if i["kind"] == "Job"]
+def test_violations_are_found(render, change, violation):
+    [pod] = [item["spec"]["template"]["spec"] for item in render(K8S / "base") if item["kind"] == "Job"]
     assert violations(pod) == set() and violations({**pod, **change}) == {violation}

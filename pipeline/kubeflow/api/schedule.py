@@ -124,10 +124,10 @@ def replace_schedule(connection: Connection, wanted: Schedule) -> tuple[Schedule
         lambda: next((old for old in schedules(connection, wanted.name) if old.does(wanted)), None),
         lambda: _make(connection, replace(wanted, paused=paused)),
     )
-    others = [other for other in schedules(connection, wanted.name) if other.schedule_id != schedule.schedule_id]
-    for other in others:
-        _delete(connection, other)
-    return schedule, new or bool(others)
+    replaced = [old for old in schedules(connection, wanted.name) if old.schedule_id != schedule.schedule_id]
+    for old in replaced:
+        _delete(connection, old)
+    return schedule, new or bool(replaced)
 
 
 def pause_schedule(connection: Connection, name: str, pause: bool = True) -> bool:

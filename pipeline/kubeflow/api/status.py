@@ -23,7 +23,7 @@ MAX_FAILURES = 10
 
 
 @dataclass(frozen=True)
-class TaskStatus:
+class StepStatus:
     """A step of a run; `pod` is that of the last attempt, empty if none ran, as for a cached step."""
 
     name: str
@@ -47,7 +47,7 @@ class Status:
     seconds: float | None
     error: str
     link: str
-    steps: tuple[TaskStatus, ...]
+    steps: tuple[StepStatus, ...]
     scores: dict[str, float]
 
     @property
@@ -59,7 +59,7 @@ class Status:
         """All fields."""
         return asdict(self)
 
-    def step(self, name: str) -> TaskStatus:
+    def step(self, name: str) -> StepStatus:
         """The step of a name.
 
         Raises:
@@ -101,7 +101,7 @@ def read_status(connection: Connection, run_id: str) -> Status:
     )
 
 
-def read_log(connection: Connection, run_id: str, step: TaskStatus) -> str:
+def read_log(connection: Connection, run_id: str, step: StepStatus) -> str:
     """The log of a step's last attempt.
 
     Raises:
@@ -159,7 +159,7 @@ def follow(connection: Connection, run_id: str, report: Callable[[str], object],
         time.sleep(interval)
 
 
-def _steps(nodes: Iterable[V2beta1PipelineTaskDetail]) -> tuple[TaskStatus, ...]:
+def _steps(nodes: Iterable[V2beta1PipelineTaskDetail]) -> tuple[StepStatus, ...]:
     """The steps among the nodes of Argo's workflow, which has a node for each step, each driver and each pod."""
     by_pod = {node.pod_name: node for node in nodes if node.pod_name}
     names = {node.display_name for node in by_pod.values()}
@@ -171,7 +171,7 @@ def _steps(nodes: Iterable[V2beta1PipelineTaskDetail]) -> tuple[TaskStatus, ...]
     return tuple(sorted(steps, key=lambda step: step.started or "9"))
 
 
-def _step(node: V2beta1PipelineTaskDetail, by_pod: dict[str, V2beta1PipelineTaskDetail]) -> TaskStatus:
+def _step(node: V2beta1PipelineTaskDetail, by_pod: dict[str, V2beta1PipelineTaskDetail]) -> StepStatus:
     attempts: dict[int, str] = {}
     parents = [node]
     for parent in parents:
@@ -184,7 +184,7 @@ def _step(node: V2beta1PipelineTaskDetail, by_pod: dict[str, V2beta1PipelineTask
                 attempts[int(pod[1] or -1)] = child_node.pod_name
                 parents.append(child_node)
     numbers = sorted(attempts)
-    return TaskStatus(
+    return StepStatus(
         name=node.display_name,
         state=node.state or "PENDING",
         started=_time(node.start_time),
@@ -194,7 +194,7 @@ def _step(node: V2beta1PipelineTaskDetail, by_pod: dict[str, V2beta1PipelineTask
     )
 
 
-def _scores(connection: Connection, run_id: str, steps: Iterable[TaskStatus]) -> dict[str, float]:
+def _scores(connection: Connection, run_id: str, steps: Iterable[StepStatus]) -> dict[str, float]:
     """Scores from the Evaluator's log, as the API returns no metadata of artifacts."""
     for step in steps:
         if step.name == Step.EVALUATOR and step.state == "SUCCEEDED" and step.pod:

@@ -1,4 +1,4 @@
-"""The compiled pipeline runs end to end, scores what a local run scores, and ends clearly where something fails."""
+"""The compiled pipeline runs end to end, scores the same as a local run, and fails with clear messages."""
 
 import json
 import shutil
@@ -15,18 +15,18 @@ from pipeline.kubeflow.compile.package import compile_package
 from pipeline.kubeflow.compile.settings import ClusterSettings
 from pipeline.kubeflow.log_lines import RESULT, SCORES, find_line
 
-# Steps find these imported; what a step decides is imported with it.
+# Imported before steps are forked; a step imports what only it needs.
 PRELOAD = ("pipeline.kubeflow.container.step", "pipeline.kubeflow.parameters")
 
 VOLUME = "/mnt/yt8m"
 
-# What comes before training: the same for all experiments on the same data.
-OF_THE_DATA = {"ExampleGen", "DatasetStatistics", "ImportSchemaGen", "StatisticsGen", "ExampleValidator", "Transform"}
+# The steps before training, the same for all experiments on the same data.
+DATA_STEPS = {"ExampleGen", "DatasetStatistics", "ImportSchemaGen", "StatisticsGen", "ExampleValidator", "Transform"}
 
 
 @pytest.fixture(scope="module")
 def volume(tmp_path_factory, frames):
-    """The folder behind the claim, with the data of `finished_run`."""
+    """The folder behind the volume claim, with the data of `finished_run`."""
     folder = tmp_path_factory.mktemp("volume")
     shutil.copytree(frames, folder / "frames")
     return folder
@@ -55,9 +55,9 @@ def settings():
 
 @pytest.fixture(scope="module")
 def overrides(finished_run):
-    """Those of the local run; what is put after one of them replaces it."""
-    given = [word for word in finished_run.arguments if word != "--set"]
-    return lambda *more: [*given, *more]
+    """Returns the overrides of the local run, followed by others, which take precedence."""
+    local = [word for word in finished_run.arguments if word != "--set"]
+    return lambda *more: [*local, *more]
 
 
 @pytest.fixture(scope="module")
@@ -67,46 +67,46 @@ def package(tmp_path_factory, settings, overrides):
     return path
 
 
-class Ended(NamedTuple):
-    """A run that succeeded, and the versions that were served after it."""
+class Succeeded(NamedTuple):
+    """A run that succeeded, and the pushed versions after it."""
 
     run: Run
-    served: list[str]
+    versions: list[str]
 
 
 @pytest.fixture(scope="module")
 def first(cluster, package, volume):
-    """A run that nothing disturbed."""
+    """A run without faults."""
     run = cluster.run(package)
     assert run.state == "SUCCEEDED", run.summary()
-    return Ended(run, versions(str(volume / "serving")))
+    return Succeeded(run, versions(str(volume / "serving")))
 
 
 @pytest.fixture(scope="module")
 def second(first, cluster, package, overrides, volume):
-    """A run of another training on the same data."""
+    """A run with another training on the same data."""
     run = cluster.run(package, {"overrides": json.dumps(overrides("training.max_epochs=1"))})
     assert run.state == "SUCCEEDED", run.summary()
-    return Ended(run, versions(str(volume / "serving")))
+    return Succeeded(run, versions(str(volume / "serving")))
 
 
 @pytest.fixture
-def nothing_served(volume, first):
-    """Takes the served models away for the time of a test."""
-    serving, away = volume / "serving", volume / "served-before"
-    serving.rename(away)
+def empty_push_directory(volume, first):
+    """Moves the pushed models away for the duration of a test."""
+    serving, moved = volume / "serving", volume / "serving-moved"
+    serving.rename(moved)
     yield
     shutil.rmtree(serving, ignore_errors=True)
-    away.rename(serving)
+    moved.rename(serving)
 
 
-def test_a_first_model_has_no_champion_and_is_published(first):
+def test_a_first_model_has_no_champion_and_is_pushed(first):
     tasks = first.run.tasks
-    assert first.served == [tasks["Pusher"].outputs["pushed_model"].metadata["pushed_version"]]
+    assert first.versions == [tasks["Pusher"].outputs["pushed_model"].metadata["pushed_version"]]
     assert tasks["ChampionResolver"].outputs["champion"].metadata["champion_version"] == ""
 
 
-def test_the_package_scores_what_a_local_run_scores(first, finished_run):
+def test_the_package_scores_the_same_as_a_local_run(first, finished_run):
     splits, evaluator = finished_run.scores["splits"], first.run.tasks["Evaluator"]
     scores = evaluator.outputs["scores"]
     expected = {name: score for name, score in splits["test"].items() if isinstance(score, float)}
@@ -116,23 +116,23 @@ def test_the_package_scores_what_a_local_run_scores(first, finished_run):
     assert "f1" in logged and logged.items() <= scores.metadata.items()
 
     result = find_line(RESULT, evaluator.log)
-    found = {split: result["scores"]["splits"][split]["f1"] for split in ("train", "validation")}
-    assert found == pytest.approx({split: splits[split]["f1"] for split in found}, abs=1e-6)
+    f1 = {split: result["scores"]["splits"][split]["f1"] for split in ("train", "validation")}
+    assert f1 == pytest.approx({split: splits[split]["f1"] for split in f1}, abs=1e-6)
     assert result["scores"]["synthetic"] and result["settings"]["experiment"] == "netvlad-8"
     assert TrainingLog.from_json(json.dumps(result["training_log"])).epochs[1].epoch == 1
 
 
-def test_another_training_finds_the_steps_of_the_data_in_the_cache_and_meets_the_champion(first, second, cluster):
-    tasks, [version] = second.run.tasks, first.served
-    assert {name for name, task in tasks.items() if task.cached} == OF_THE_DATA
+def test_another_training_takes_data_steps_from_the_cache_and_is_compared_with_the_champion(first, second, cluster):
+    tasks, [version] = second.run.tasks, first.versions
+    assert {name for name, task in tasks.items() if task.cached} == DATA_STEPS
     assert tasks["ChampionResolver"].outputs["champion"].metadata["champion_version"] == version
     verdict = cluster.store.path(tasks["Evaluator"].outputs["evaluation"].uri) / "verdict.json"
     assert json.loads(verdict.read_text())["champion_version"] == version
     blessed = tasks["Evaluator"].outputs["blessing"].metadata["blessed"]
-    assert len(second.served) == 1 + int(blessed)
+    assert len(second.versions) == 1 + int(blessed)
 
 
-def test_every_page_is_one_file_that_loads_nothing(second, cluster):
+def test_every_page_is_one_file_without_external_resources(second, cluster):
     pages = {
         name: cluster.store.path(task.outputs["page"].uri).read_text()
         for name, task in second.run.tasks.items()
@@ -140,16 +140,16 @@ def test_every_page_is_one_file_that_loads_nothing(second, cluster):
     }
     assert pages.keys() == {"DatasetStatistics", "ExampleValidator", "DriftDetector", "Trainer", "Evaluator"}
     for page in pages.values():
-        assert "<html" in page and "could not be made" not in page and 'src="http' not in page
+        assert "<html" in page and "could not be rendered" not in page and 'src="http' not in page
 
 
 @pytest.mark.cluster
-def test_the_package_runs_under_the_sdk_too(package, first, nothing_served, volume, tmp_path):
+def test_the_package_runs_under_the_sdk_too(package, first, empty_push_directory, volume, tmp_path):
     run = run_locally(package, tmp_path, preload=PRELOAD, mounts={VOLUME: volume})
-    found = json.loads((run.output("Evaluator", "evaluation") / "verdict.json").read_text())["slices"][0]["scores"]
+    scores = json.loads((run.output("Evaluator", "evaluation") / "verdict.json").read_text())["slices"][0]["scores"]
     expected = first.run.tasks["Evaluator"].outputs["scores"].metadata
-    assert {name: found[name] for name in found if name in expected} == pytest.approx(
-        {name: expected[name] for name in found if name in expected}, abs=1e-6
+    assert {name: scores[name] for name in scores if name in expected} == pytest.approx(
+        {name: expected[name] for name in scores if name in expected}, abs=1e-6
     )
     assert (run.output("Trainer", "page")).read_text().startswith("<!doctype html>")
 
@@ -163,15 +163,15 @@ def test_a_search_shows_its_trials_and_its_result_can_be_imported(cluster, setti
     assert run.state == "SUCCEEDED", run.summary()
     tuner = run.tasks["Tuner"]
     assert "1 of 1 trials scored" in cluster.store.path(tuner.outputs["page"].uri).read_text()
-    found = f"hyperparameters={tuner.outputs['best_hyperparameters'].uri}"
-    path.write_text(compile_package(settings, f"{VOLUME}/frames", "netvlad-8", overrides(found)))
+    imported = f"hyperparameters={tuner.outputs['best_hyperparameters'].uri}"
+    path.write_text(compile_package(settings, f"{VOLUME}/frames", "netvlad-8", overrides(imported)))
     run = cluster.run(path, tasks=["Trainer"])
     assert run.state == "SUCCEEDED", run.summary()
     assert "ImportHyperparameters" in run.tasks
 
 
-def lines(task):
-    """What a failed step says last, an attempt each."""
+def error_lines(task):
+    """The last line of each failed attempt."""
     return [line for line in task.log.splitlines() if line.startswith("error: ")]
 
 
@@ -182,30 +182,30 @@ def lines(task):
         ({"data": f"{VOLUME}/nothing"}, "data: no file matches '/mnt/yt8m/nothing'"),
         ({"experiment": "netvlad-9"}, "experiment is 'netvlad-9', allowed: netvlad-8"),
         ({"experiment": "average-2304-1152"}, "holds frame-level records, the experiment reads video-level ones"),
-        ({"experiment": "frame-average-2304-1152"}, "compile anew"),
-        ({"overrides": '["training.max_epoch=3"]'}, "training.max_epoch is no setting, allowed: max_epochs"),
+        ({"experiment": "frame-average-2304-1152"}, "compile one for this experiment"),
+        ({"overrides": '["training.max_epoch=3"]'}, "allowed: max_epochs"),
     ],
 )
 def test_a_wrong_parameter_ends_a_run_before_any_work_with_one_line(cluster, package, parameters, message):
     run = cluster.run(package, parameters)
     states = {name: task.state for name, task in run.tasks.items()}
     assert states == dict.fromkeys(states, "SKIPPED") | {"ResolveSettings": "FAILED"}
-    assert message in lines(run.tasks["ResolveSettings"])[0]
+    assert message in error_lines(run.tasks["ResolveSettings"])[0]
     assert "Traceback" not in run.tasks["ResolveSettings"].log
 
 
 @pytest.mark.cluster
 @pytest.mark.parametrize(("signal", "seed"), [(Signals.SIGKILL, 1), (Signals.SIGTERM, 2)])
-def test_a_training_that_is_taken_away_goes_on_in_its_next_attempt(first, cluster, package, overrides, signal, seed):
-    # Another number of epochs is another training, of the same data.
+def test_a_killed_training_resumes_in_its_next_attempt(first, cluster, package, overrides, signal, seed):
+    # Another number of epochs makes another training on the same data.
     other = json.dumps(overrides(f"training.max_epochs={4 + seed}"))
-    # The first epoch has been saved. Kubernetes allows 30 s to end in, a slow machine gets more.
+    # The first epoch has been saved. Kubernetes allows 30 s, a slow machine gets more.
     fault = Fault("Trainer", after="epoch 2: ", signal=signal, grace=600)
     run = cluster.run(package, {"overrides": other}, faults=[fault], tasks=["Trainer"])
     trainer = run.tasks["Trainer"]
     assert (trainer.state, trainer.attempts) == ("SUCCEEDED", 2), run.summary()
     assert "resuming in epoch" in trainer.logs[1].read_text()
-    stopped = "error: Trainer: stopped by SIGTERM; what was trained is saved" in trainer.logs[0].read_text()
+    stopped = "error: Trainer: stopped by SIGTERM; progress is saved" in trainer.logs[0].read_text()
     assert stopped == (signal == Signals.SIGTERM)
     model = cluster.store.path(trainer.outputs["model"].uri)
     log = json.loads((model / "Format-Serving" / "assets.extra" / "training_log.json").read_text())
@@ -213,7 +213,7 @@ def test_a_training_that_is_taken_away_goes_on_in_its_next_attempt(first, cluste
 
 
 @pytest.mark.cluster
-def test_a_push_that_is_killed_leaves_one_version_when_it_is_begun_again(nothing_served, cluster, package, volume):
+def test_a_killed_push_leaves_one_version_after_its_retry(empty_push_directory, cluster, package, volume):
     fault = Fault("Pusher", after="input model: ")
     run = cluster.run(package, faults=[fault])
     assert run.state == "SUCCEEDED" and run.tasks["Pusher"].attempts == 2, run.summary()
@@ -224,11 +224,11 @@ def test_a_push_that_is_killed_leaves_one_version_when_it_is_begun_again(nothing
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda model: shutil.rmtree(model), "which holds no file: the step that wrote it must run again"),
+        (lambda model: shutil.rmtree(model), "which has no files: run the step that wrote it again"),
         (lambda model: (model / "Format-Serving" / "saved_model.pb").write_bytes(b"no model"), "error: Evaluator: "),
     ],
 )
-def test_an_input_that_cannot_be_read_fails_its_step_and_nothing_is_published(
+def test_an_unreadable_input_fails_its_step_and_nothing_is_pushed(
     first, cluster, package, overrides, volume, damage, message
 ):
     other = json.dumps(overrides(f"evaluation.thresholds.gap.max={0.9 + len(message) / 1000}"))
@@ -237,7 +237,7 @@ def test_an_input_that_cannot_be_read_fails_its_step_and_nothing_is_published(
     assert run.tasks["Evaluator"].state == "FAILED" and run.tasks["Pusher"].state == "SKIPPED", run.summary()
     assert run.tasks["Evaluator"].outputs == {}
     assert not cluster.store.path(f"{run.root}/Evaluator").exists()
-    assert message in lines(run.tasks["Evaluator"])[-1]
+    assert message in error_lines(run.tasks["Evaluator"])[-1]
     assert versions(str(volume / "serving")) == before
 
 
