@@ -1,5 +1,6 @@
 """Entry point of `yt8m`: checks that the packages it imports are its own."""
 
+import os
 import sys
 from importlib.util import find_spec
 from pathlib import Path
@@ -10,11 +11,24 @@ PACKAGES = ("pipeline", "components", "tuner", "models")
 
 def main() -> None:
     """Runs the command line."""
+    # Files that are opened later would take the place of closed streams.
+    if sys.stdin is None:
+        os.open(os.devnull, os.O_RDONLY)
+    if sys.stderr is None:
+        sys.stderr = open(os.open(os.devnull, os.O_WRONLY), "w")  # noqa: SIM115
+    if sys.stdout is None:
+        sys.stderr.write("error: standard output is closed: redirect it, to /dev/null if nobody reads it\n")
+        sys.exit(2)
     if problem := clash():
         sys.stderr.write(f"error: {problem}\n")
         sys.exit(2)
-    from pipeline.cli import main as command_line
-
+    try:
+        from pipeline.cli import main as command_line
+    except (ImportError, AttributeError) as error:
+        if not os.environ.get("PYTHONPATH"):
+            raise
+        sys.stderr.write(f"error: {error}: something in PYTHONPATH={os.environ['PYTHONPATH']} hides a package\n")
+        sys.exit(2)
     command_line()
 
 

@@ -177,6 +177,8 @@ def resolve_settings(experiment: Experiment, options: Mapping[str, Any], overrid
     Raises:
         InputError: names the key, the value and what is allowed.
     """
+    for override in overrides:
+        _require_own_key(override)
     content = experiment.model_dump(mode="json", exclude={"name"}) | {"experiment": experiment.name}
     for key, value in options.items():
         if value is not None:
@@ -186,6 +188,27 @@ def resolve_settings(experiment: Experiment, options: Mapping[str, Any], overrid
         return RunSettings.model_validate(content)
     except ValidationError as error:
         raise InputError(explain(error, RunSettings)) from None
+
+
+def _require_own_key(override: str) -> None:
+    """Refuses an override of what an option says, or of a whole group of settings, whose others it would reset."""
+    key, _, text = override.partition("=")
+    match key.strip():
+        case "out" | "experiment" as option:
+            raise InputError(f"{option} is set by --{option}, not by --set")
+        case "published":
+            raise InputError("published is what the thesis measured, not a setting")
+        case "data" | "model" | "training" | "evaluation" | "beam" as group if isinstance(load_yaml(key, text), dict):
+            raise InputError(f"{group} is {quote(text)}: set each by its key, say {_EXAMPLES[group]}")
+
+
+_EXAMPLES = {
+    "data": "data.spans=2",
+    "model": "model.dropout=0.5",
+    "training": "training.max_epochs=3",
+    "evaluation": "evaluation.slices=[channel]",
+    "beam": "beam.workers=2",
+}
 
 
 def resolve_data(options: Mapping[str, Any]) -> DataSettings:
@@ -212,6 +235,6 @@ def apply_overrides(content: dict[str, Any], overrides: Sequence[str]) -> None:
     """
     for override in overrides:
         key, equals, text = override.partition("=")
-        if not equals or not key:
+        if not equals or not key or not key.isprintable():
             raise InputError(f"--set is {quote(override)}, expected key=value, say training.max_epochs=3")
         set_key(content, key.strip(), load_yaml(f"--set {plain(key)} is {quote(text)}", text))

@@ -38,7 +38,7 @@ def explain(error: ValidationError, model: type[BaseModel]) -> str:
         case "model_type" | "model_attributes_type":
             text = f"{key} is {value}, expected keys with values"
         case _:
-            text = f"{key} is {value}: {first['msg'][0].lower()}{first['msg'][1:]}"
+            text = f"{key} is {value}: {first['msg'][0].lower()}{first['msg'][1:].replace('valid tuple', 'list')}"
     return text + (f" (and {len(others)} more)" if others else "")
 
 

@@ -124,7 +124,7 @@ def distance_by_chance(total: NDArray[np.int64], first: int, second: int) -> tup
         dealt = generator.hypergeometric(total, first + second - total, first)
         if dealt.any() and (total - dealt).any():
             distances[deal] = jensen_shannon(dealt, total - dealt)
-    return float(distances.mean()), float(distances.mean() + CHANCE * distances.std())
+    return float(distances.mean()), min(float(distances.mean() + CHANCE * distances.std()), 1.0)
 
 
 def deviation(here: NDArray[np.int64], total: NDArray[np.int64], videos_here: int, videos: int) -> NDArray[np.float64]:

@@ -55,7 +55,5 @@ def describe_synthetic(files: InputFiles) -> SyntheticData | None:
                 return SyntheticData.model_validate(values)
         except (ValueError, RecursionError) as error:
             kind = "is damaged" if isinstance(error, ValidationError) else "is no JSON"
-            raise InputError(
-                f"data: {path!r}, which marks shards as synthetic, {kind}: mend or remove it"
-            ) from None
+            raise InputError(f"data: {path!r}, which marks shards as synthetic, {kind}: mend or remove it") from None
     return None

@@ -21,7 +21,8 @@ def compile(out: Path, **options: Any) -> None:
 
     Data, experiment and settings become the default parameters of its runs.
     """
-    with writing(out), open_output(out) as file:
+    inputs = [path for path in (options["cluster"], options["experiment_file"]) if path]
+    with writing(out), open_output(out, inputs) as file:
         file.write(compiled(options))
     click.echo(f"package: {out}")
 

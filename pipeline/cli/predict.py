@@ -69,6 +69,10 @@ def predict(
     if evaluate and not pushed.all_probabilities:
         raise InputError(f"--evaluate: {pushed.folder} gives only the 20 best labels of video-level records")
     metrics = VideoMetrics(len(pushed.names), REPLICATES) if evaluate else None
+    shards = [Path(file.path) for file in files.files if "://" not in file.path]
+    folders = {shard.parent for shard in shards}
+    described_by = (folder / name for folder in folders for name in ("vocabulary.csv", "oracle.json"))
+    inputs = [*shards, *described_by, Path(pushed.folder)]
     console = Console(stderr=True)
     shown: list[str] = []
     columns = BarColumn(), DownloadColumn(), TextColumn("{task.fields[videos]:,} videos"), TimeRemainingColumn()
@@ -77,7 +81,7 @@ def predict(
     try:
         with (
             writing(out),
-            open_output(out) as file,
+            open_output(out, inputs) as file,
             Progress(*columns, console=console, disable=hidden, transient=True) as progress,
         ):
             task = progress.add_task("", total=files.size, videos=0)
@@ -85,7 +89,7 @@ def predict(
             def report_rejected(rejected: RejectedRecord) -> None:
                 if len(shown) < SHOWN:
                     shown.append(str(rejected))
-                    progress.console.print(f"skipped: {rejected}", markup=False, highlight=False, soft_wrap=True)
+                progress.console.print(f"skipped: {rejected}", markup=False, highlight=False, soft_wrap=True)
 
             def show_progress(bytes_read: int) -> None:
                 progress.update(task, completed=bytes_read, videos=prediction.videos)

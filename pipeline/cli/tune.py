@@ -1,11 +1,12 @@
 """`yt8m tune`."""
 
 import os
+import re
 from pathlib import Path
 
 import click
 
-from models.errors import InputError
+from models.errors import InputError, quote
 from models.settings import MAX_SEED
 from pipeline.cli.options import EXPERIMENT_FILE, absolute, set_option
 from pipeline.cli.quiet import failures_to, stderr_to
@@ -54,6 +55,7 @@ def tune(
         key = override.partition("=")[0].strip()
         if key.partition(".")[0] not in SETTABLE:
             raise InputError(f"--set {key} is no setting of a search, allowed: those of {', '.join(SETTABLE)}")
+    _require_a_place_in_a_search()
     out = out or Path("searches") / entry.name
     log = out / f"{os.environ.get('KERASTUNER_TUNER_ID', 'tune')}.log"
     make_folder(out)
@@ -72,3 +74,18 @@ def tune(
             "out": absolute(str(out)),
         }
         search(resolve_settings(entry, options, overrides), ingested, Console())
+
+
+def _require_a_place_in_a_search() -> None:
+    """Checks KerasTuner's variables for a search on several machines, all of which or none are set."""
+    allowed = {
+        "KERASTUNER_TUNER_ID": (r"[A-Za-z0-9][\w.-]*", "chief, or a name for a worker"),
+        "KERASTUNER_ORACLE_IP": (r"[\w.:-]+", "the address of the chief"),
+        "KERASTUNER_ORACLE_PORT": (r"\d{1,5}", "the port of the chief"),
+    }
+    values = {name: os.environ.get(name) for name in allowed}
+    if not any(values.values()):
+        return
+    for name, (pattern, meaning) in allowed.items():
+        if not re.fullmatch(pattern, values[name] or "", re.ASCII):
+            raise InputError(f"{name} is {quote(values[name] or '')}, expected {meaning}")

@@ -4,7 +4,7 @@ import errno
 import os
 import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from io import TextIOWrapper
 from pathlib import Path
@@ -15,14 +15,18 @@ from pipeline.files.locks import lock
 
 
 @contextmanager
-def open_output(out: Path | None) -> Iterator[IO[str]]:
+def open_output(out: Path | None, inputs: Iterable[Path]) -> Iterator[IO[str]]:
     """Opens standard output, a device or pipe, or a file that replaces the old one when the block succeeds.
 
     A link stays: its target is replaced and keeps its mode. A killed process leaves `.NAME.partial`, which the next one
     overwrites.
 
+    Args:
+        out: the file; None: standard output.
+        inputs: files that the command reads or that describe them, and folders of such files: not to be replaced.
+
     Raises:
-        InputError: the file cannot be made, or another process is writing it.
+        InputError: the file is one of the inputs, cannot be made, or another process is writing it.
         OSError: a write fails, or the file cannot be replaced; what was written is then in `.NAME.partial`.
     """
     if out is None:
@@ -32,6 +36,8 @@ def open_output(out: Path | None) -> Iterator[IO[str]]:
     try:
         target = _follow(out)
         mode = target.stat().st_mode if target.exists() else None
+        if owner := next((path for path in inputs if mode is not None and _is_in(target, path)), None):
+            raise InputError(f"--out is {str(out)!r}: it would replace what the command reads, {str(owner)!r}")
         if mode is not None and stat.S_ISDIR(mode):
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
         if _is_of_a_process(target) or (mode is not None and not stat.S_ISREG(mode)):
@@ -61,6 +67,11 @@ def _follow(path: Path) -> Path:
             return path
         path = path.parent / path.readlink()
     raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+
+
+def _is_in(file: Path, path: Path) -> bool:
+    """Whether a file is another one, perhaps by another name, or lies in a folder."""
+    return path.exists() and any(place.samefile(path) for place in (file, *file.resolve().parents))
 
 
 def _is_of_a_process(path: Path) -> bool:

@@ -35,3 +35,35 @@ def test_a_folder_in_the_working_directory_hides_nothing(tmp_path: Path) -> None
     yt8m = Path(sys.executable).with_name("yt8m")
     done = subprocess.run([yt8m, "experiments"], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0 and done.stderr == ""
+
+
+def test_a_package_that_hides_one_of_another_distribution_is_named(tmp_path: Path) -> None:
+    (tmp_path / "click.py").touch()
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", START, "experiments"],
+        env={"PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2 and f"something in PYTHONPATH={tmp_path} hides a package" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_closed_standard_output_is_said_at_once(tmp_path: Path) -> None:
+    yt8m = Path(sys.executable).with_name("yt8m")
+    done = subprocess.run(
+        ["sh", "-c", f"{yt8m} experiments >&-"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (
+        2,
+        "error: standard output is closed: redirect it, to /dev/null if nobody reads it\n",
+    )
+
+
+@pytest.mark.parametrize("closed", ["<&-", "2>&-", "<&- 2>&-"])
+def test_other_closed_streams_change_nothing(tmp_path: Path, closed: str) -> None:
+    yt8m = Path(sys.executable).with_name("yt8m")
+    command = f"{yt8m} synth --level video --videos 20 --labels 3 out {closed}"
+    done = subprocess.run(["sh", "-c", command], cwd=tmp_path, stdout=subprocess.PIPE, check=False)
+    assert done.returncode == 0 and len(list((tmp_path / "out").glob("*.tfrecord"))) > 1

@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from http.client import HTTPException, HTTPMessage, HTTPResponse, InvalidURL
+from http.client import HTTPConnection, HTTPException, HTTPMessage, HTTPResponse, HTTPSConnection, InvalidURL
 from io import BufferedRandom
 from threading import Event
 from typing import IO
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
-from urllib.request import HTTPRedirectHandler, Request, build_opener
+from urllib.request import HTTPHandler, HTTPRedirectHandler, HTTPSHandler, Request, build_opener
 
 from models.errors import plain
 
@@ -80,6 +80,39 @@ class _HttpOnly(HTTPRedirectHandler):
         return super().redirect_request(request, body, code, words, headers, url)
 
 
+class _Answer(HTTPResponse):
+    """An answer with a bounded number of `100 Continue` before it; http.client reads them for ever."""
+
+    def begin(self) -> None:
+        self._lines_left = 100
+        super().begin()
+
+    def _read_status(self) -> tuple[str, int, str]:
+        self._lines_left -= 1
+        if self._lines_left < 0:
+            raise HTTPException("more than 100 times 100 Continue")
+        status: tuple[str, int, str] = super()._read_status()  # type: ignore[misc]
+        return status
+
+
+class _Http(HTTPConnection):
+    response_class = _Answer
+
+
+class _Https(HTTPSConnection):
+    response_class = _Answer
+
+
+class _HttpHandler(HTTPHandler):
+    def http_open(self, request: Request) -> HTTPResponse:
+        return self.do_open(_Http, request)
+
+
+class _HttpsHandler(HTTPSHandler):
+    def https_open(self, request: Request) -> HTTPResponse:
+        return self.do_open(_Https, request)
+
+
 class Client:
     """Reads from HTTP servers; many threads may share one.
 
@@ -94,7 +127,7 @@ class Client:
         self, policy: RetryPolicy, stop: Event, on_bytes: Callable[[int], object], on_retry: Callable[[str], object]
     ) -> None:
         self._policy, self._stop, self._on_bytes, self._on_retry = policy, stop, on_bytes, on_retry
-        self._open = build_opener(_HttpOnly).open
+        self._open = build_opener(_HttpOnly, _HttpHandler, _HttpsHandler).open
 
     def document(self, url: str) -> bytes:
         """Downloads a small document.

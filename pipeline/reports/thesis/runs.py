@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ValidationError, field_validator
 
-from models.errors import InputError
+from models.errors import InputError, quote
 from models.features import Level
 from models.training.log import TrainingLog
 from pipeline.files.yaml_text import load_yaml
@@ -40,6 +40,14 @@ class RecordedSettings(BaseModel):
     published: dict[str, Any] | None = None
     data: RecordedData
     seed: int
+
+    @field_validator("model")
+    @classmethod
+    def _the_encoder_has_a_name(cls, model: dict[str, Any]) -> dict[str, Any]:
+        encoder = model.get("encoder", {})
+        if not isinstance(encoder, dict) or not isinstance(encoder.get("name", ""), str):
+            raise ValueError(f"encoder is {quote(encoder)}, expected keys with values, name among them")
+        return model
 
 
 @dataclass(frozen=True)
@@ -111,9 +119,14 @@ def read_run(folder: Path) -> Run:
         raise InputError(f"{log}: not a training log: {_first(error)}") from None
     if not 0 <= training.best_epoch < len(training.epochs):
         raise InputError(f"{log}: best_epoch is {training.best_epoch}, expected one of {len(training.epochs)} epochs")
-    return Run(
-        str(folder), _read(folder / SETTINGS, RecordedSettings), _read(folder / SCORES_FILE, RunScores), training
-    )
+    scores = _read(folder / SCORES_FILE, RunScores)
+    for name, split in scores.splits:
+        if split.videos < 1 or not 0 <= split.f1 <= 1:
+            raise InputError(
+                f"{folder / SCORES_FILE}: splits.{name} has f1 {split.f1} of {split.videos} videos, "
+                "expected 0 to 1 of at least 1"
+            )
+    return Run(str(folder), _read(folder / SETTINGS, RecordedSettings), scores, training)
 
 
 def _run_folders(path: Path, depth: int) -> Iterator[Path]:

@@ -54,7 +54,7 @@ def test_a_file_behind_standard_output_keeps_its_content(tmp_path):
     (tmp_path / "log").write_text("before\n")
     program = (
         "import pathlib, pipeline.files.output_file as o\n"
-        "with o.open_output(pathlib.Path('/dev/stdout')) as file: file.write('x')"
+        "with o.open_output(pathlib.Path('/dev/stdout'), []) as file: file.write('x')"
     )
     with (tmp_path / "log").open("a") as log:
         subprocess.run([sys.executable, "-c", program], stdout=log, check=True)
@@ -81,7 +81,7 @@ def test_a_link_stays_and_its_target_is_replaced_with_its_mode(predict, tmp_path
 
 def test_a_new_file_has_the_mode_of_new_files(tmp_path):
     (tmp_path / "other").touch()
-    with open_output(tmp_path / "out"):
+    with open_output(tmp_path / "out", []):
         pass
     assert (tmp_path / "out").stat().st_mode == (tmp_path / "other").stat().st_mode
 
@@ -89,7 +89,7 @@ def test_a_new_file_has_the_mode_of_new_files(tmp_path):
 def test_a_file_that_is_not_complete_leaves_the_old_one(tmp_path):
     out = tmp_path / "out"
     out.write_text("old")
-    with pytest.raises(KeyboardInterrupt), open_output(out) as file:
+    with pytest.raises(KeyboardInterrupt), open_output(out, []) as file:
         file.write("new")
         raise KeyboardInterrupt
     assert out.read_text() == "old" and list(tmp_path.iterdir()) == [out]
@@ -98,21 +98,21 @@ def test_a_file_that_is_not_complete_leaves_the_old_one(tmp_path):
 def test_the_next_command_overwrites_the_partial_file_of_a_killed_one(tmp_path):
     program = f"""
 import os, signal, pathlib, pipeline.files.output_file as o
-with o.open_output(pathlib.Path({str(tmp_path / "out")!r})) as file:
+with o.open_output(pathlib.Path({str(tmp_path / "out")!r}), []) as file:
     file.write("half" * 100_000)
     os.kill(os.getpid(), signal.SIGTERM)
 """
     assert subprocess.run([sys.executable, "-c", program]).returncode == -15
     assert [path.name for path in tmp_path.iterdir()] == [".out.partial"]
-    with open_output(tmp_path / "out") as file:
+    with open_output(tmp_path / "out", []) as file:
         file.write("whole")
     assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("out", "whole")]
 
 
 def test_two_commands_do_not_write_one_file(tmp_path):
     out = str(tmp_path / "out")
-    program = f"import pathlib, pipeline.files.output_file as o\nwith o.open_output(pathlib.Path({out!r})): pass"
-    with open_output(tmp_path / "out") as file:
+    program = f"import pathlib, pipeline.files.output_file as o\nwith o.open_output(pathlib.Path({out!r}), []): pass"
+    with open_output(tmp_path / "out", []) as file:
         other = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
         file.write("whole")
     assert "InputError" in other.stderr and "another process is writing it" in other.stderr
@@ -130,7 +130,7 @@ def test_a_file_that_cannot_be_made_is_one_line(tmp_path):
         ("x" * 300, "File name too long"),
         (".", "Is a directory"),
     ):
-        with pytest.raises(InputError, match=", expected a file") as error, open_output(tmp_path / name):
+        with pytest.raises(InputError, match=", expected a file") as error, open_output(tmp_path / name, []):
             pass
         assert reason in str(error.value)
     assert {path.name for path in tmp_path.iterdir()} == {"loop", "file"}
@@ -152,3 +152,27 @@ def test_a_package_is_complete_or_absent(yt8m, tmp_path):
         2,
         f"error: --out is '{tmp_path}/no/x': No such file or directory, expected a file\n",
     )
+
+
+def test_no_output_replaces_what_the_command_reads(predict, runs, yt8m, tmp_path):
+    data = tmp_path / "data"
+    for name in ("vocabulary.csv", "oracle.json"):
+        (data / name).write_text("[1]")
+    (tmp_path / "link").symlink_to(data / "a.tfrecord")
+    card = next((runs / "average" / "serving").glob("*/assets.extra/model_card.json"))
+    before = {path: path.read_bytes() for path in (*data.iterdir(), card)}
+    for out in (*data.iterdir(), tmp_path / "link", card):
+        answer, _ = predict(out)
+        assert answer.code == 2 and f"error: --out is '{out}': it would replace what the command reads" in answer.err
+    assert {path: path.read_bytes() for path in before} == before
+
+
+def test_no_package_replaces_what_it_is_compiled_from(yt8m, tmp_path):
+    cluster, own = tmp_path / "cluster.yaml", tmp_path / "own.yaml"
+    cluster.write_text("cluster: {image: 'r/yt8m:1', pipeline_root: gs://a/runs, push_directory: gs://a/serving}")
+    own.write_text("mine: {base: average-576}")
+    arguments = ("--cluster", cluster, "--data", "gs://a/b", "--experiment", "mine", "--experiment-file", own)
+    for out in (cluster, own):
+        answer = yt8m("compile", *arguments, "--out", out)
+        assert answer.code == 2 and "it would replace what the command reads" in answer.err
+    assert cluster.read_text().startswith("cluster:") and own.read_text().startswith("mine:")

@@ -108,9 +108,10 @@ def test_a_body_without_end_is_given_up(mirror, reason, monkeypatch, tmp_path):
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-5\r\nhello",
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n\xff\xfe\r\nhello",
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + b"f" * 5_000 + b"\r\nhello",
+        b"HTTP/1.1 100 Continue\r\n\r\n" * 200,
         b"HTTP/1.0 503 Busy\r\nRetry-After: " + b"9" * 5_000 + b"\r\n\r\n",
     ],
-    ids=range(11),
+    ids=range(12),
 )
 def test_an_invalid_response_is_one_short_line(mirror, reason, text):
     assert reason(*[answers(text)] * 4)

@@ -1,6 +1,7 @@
 """Which run folders are found, and what is said of those that cannot be read."""
 
 import json
+import re
 import shutil
 
 import pytest
@@ -47,6 +48,23 @@ def test_settings_and_published_values_of_another_version_can_be_read(run):
     path.write_text(path.read_text().replace("  patience: 3\n", "  sample_frames: true\n").replace("  epochs: 8\n", ""))
     [found] = find_runs([folder]).finished
     assert found.settings.training["sample_frames"] is True
+
+
+@pytest.mark.parametrize(("key", "value"), [("f1", "NaN"), ("f1", "1e400"), ("f1", "-1"), ("videos", "0")])
+def test_scores_that_no_run_has_are_refused(run, key, value):
+    folder = run("a", "average-576")
+    path = folder / "scores.json"
+    path.write_text(re.sub(f'"{key}": [0-9.]+', f'"{key}": {value}', path.read_text()))
+    with pytest.raises(InputError, match=r"scores.json: splits.train has f1 \S+ of \d+ videos, expected 0 to 1"):
+        find_runs([folder])
+
+
+def test_an_encoder_without_a_name_is_refused(run):
+    folder = run("a", "average-576")
+    path = folder / "settings.yaml"
+    path.write_text(re.sub("encoder:", "encoder: 5\n  other:", path.read_text()))
+    with pytest.raises(InputError, match=r"settings.yaml: model: encoder is 5, expected keys with values"):
+        find_runs([folder])
 
 
 def test_a_folder_without_runs_is_named(tmp_path):
