@@ -26,7 +26,7 @@ def test_it_is_the_mean_of_the_dequantized_real_frames() -> None:
 
 
 @given(length=st.integers(1, 300), padded_to=st.integers(1, 320), filler=st.integers(0, 255))
-def test_padding_and_batching_change_no_bit(length: int, padded_to: int, filler: int) -> None:
+def test_padding_and_batching_do_not_change_a_bit(length: int, padded_to: int, filler: int) -> None:
     batch = np.full((2, max(length, padded_to), 1152), filler, np.uint8)
     batch[0, :length] = CODES[0, :length]
     mean = mean_of_frames(batch, np.array([length, batch.shape[1]]))
@@ -49,7 +49,7 @@ def compiled_by_xla(codes: np.ndarray, lengths: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize("run", [in_a_plain_graph, in_an_input_pipeline, compiled_by_xla])
-def test_the_mean_is_the_same_bit_for_bit_wherever_it_is_computed(run: Callable) -> None:
+def test_the_mean_is_bit_identical_on_every_backend(run: Callable) -> None:
     np.testing.assert_array_equal(run(CODES, LENGTHS), np.asarray(mean_of_frames(CODES, LENGTHS)), strict=True)
 
 

@@ -1,4 +1,4 @@
-"""NetVLAD against its equations; what it shares with other encoders is tested in test_cluster_pooling.py."""
+"""NetVLAD against its equations; test_cluster_pooling.py tests what all pooling encoders share."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""NeXtVLAD against its paper's formulas; what it shares with other encoders is tested in test_cluster_pooling.py."""
+"""NeXtVLAD against its paper's formulas; test_cluster_pooling.py tests what all pooling encoders share."""
 
 from collections.abc import Callable
 
@@ -52,7 +52,7 @@ def test_it_follows_the_formulas_of_the_paper(
     training: bool,
 ) -> None:
     layer = with_random_weights(NeXtVLAD(5, groups, expansion))
-    # Larger logits leave clusters so far from all frames that their residuals are too short to be scaled to length 1.
+    # With larger logits some clusters get so little of the frames that their residuals are too short to normalize.
     layer.assignment.assign(0.1 * layer.assignment)
     expected = by_formulas(layer, training)
     assert relative_error(layer(*padded_videos(), training=training), expected) < 1e-5
@@ -69,7 +69,7 @@ def test_padding_does_not_change_the_moving_moments(
     np.testing.assert_allclose(layer.norm.moving_mean, 0.99 * before + 0.01 * seen.mean(axis=0), rtol=1e-4)
 
 
-def test_initial_weights_have_the_deviations_of_the_paper_s_code() -> None:
+def test_initial_weights_have_the_deviations_of_the_code_of_the_paper() -> None:
     layer = NeXtVLAD(16, seed=0)
     layer.build((None, None, 128))
     rows = {"expand": 128, "attention": 256, "assignment": 256, "centres": 32}

@@ -83,7 +83,7 @@ def test_padding_does_not_change_the_state(
 
 
 def slopes_of(states: Callable[..., tf.Tensor], weights: list[Any]) -> Callable[..., list[tf.Tensor]]:
-    """The states, and the gradients of a sum over them by the frames and by the weights; of videos of any length."""
+    """The states, and the gradients of their sum with respect to frames and weights, for videos of any length."""
 
     @tf.function(reduce_retracing=True)
     def slopes(frames: tf.Tensor, mask: tf.Tensor, training: bool) -> list[tf.Tensor]:
@@ -97,7 +97,7 @@ def slopes_of(states: Callable[..., tf.Tensor], weights: list[Any]) -> Callable[
 
 
 @both_cells
-def test_it_is_keras_masked_run_of_videos_of_20_to_300_frames(cell: Cell, relative_error: Any) -> None:
+def test_it_equals_keras_with_a_mask_for_20_to_300_frames(cell: Cell, relative_error: Any) -> None:
     layer = RecurrentEncoder(cell, 1, 6, seed=1)
     layer.build((None, None, 4))
     masked = {"lstm": keras.layers.LSTM, "gru": keras.layers.GRU}[cell](6)
@@ -126,7 +126,7 @@ def test_it_is_keras_masked_run_of_videos_of_20_to_300_frames(cell: Cell, relati
 
 
 @both_cells
-def test_layers_start_different_from_each_other(cell: Cell) -> None:
+def test_layers_start_with_different_weights(cell: Cell) -> None:
     layer = RecurrentEncoder(cell, 3, 5, seed=1)
     layer.build((None, None, 5))
     starts = [weight.numpy().tobytes() for weight in layer.weights if "kernel" in weight.path]

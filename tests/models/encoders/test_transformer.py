@@ -104,7 +104,7 @@ def test_padding_to_up_to_300_frames_changes_neither_pooled_video_nor_gradients(
         with tf.GradientTape() as tape:
             pooled = layer(frames, mask, training=training)
             loss = tf.reduce_sum(pooled * tf.linspace(1.0, 2.0, 8))
-        # The key's bias has no effect: its gradient is rounding.
+        # The key's bias has no effect: its gradient is rounding error.
         effective = [weight.value for weight in layer.trainable_weights if not weight.path.endswith("key_bias")]
         return [pooled, *tape.gradient(loss, effective)]
 
@@ -122,7 +122,7 @@ def test_padding_to_up_to_300_frames_changes_neither_pooled_video_nor_gradients(
 
 
 @pytest.mark.parametrize(("heads", "key_dim"), [(1, 8), (3, 8), (2, 3)])
-def test_its_attention_is_keras_multi_head_attention(
+def test_its_attention_equals_keras_multi_head_attention(
     heads: int, key_dim: int, padded_videos: Any, relative_error: Any
 ) -> None:
     frames, mask = padded_videos(padding=5, filler=3.0)
@@ -147,7 +147,7 @@ def test_its_attention_starts_like_that_of_keras_except_for_equal_queries_and_ke
     assert abs(np.corrcoef(np.ravel(ours.query), np.ravel(ours.key))[0, 1]) < 0.1
 
 
-def test_weights_start_different_from_each_other() -> None:
+def test_weights_start_different() -> None:
     layer = Transformer(2, 8, layers=3, key_dim=4, max_frames=8, seed=1)
     layer.build((None, None, 8))
     starts = [weight.numpy().tobytes() for weight in layer.weights if np.std(weight) > 0]

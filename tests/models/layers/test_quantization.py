@@ -42,7 +42,7 @@ def in_a_keras_model(codes: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize("run", [in_a_plain_graph, in_an_input_pipeline, compiled_by_xla, in_a_keras_model])
-def test_values_are_the_same_bit_for_bit_wherever_they_are_computed(run: Callable[[np.ndarray], np.ndarray]) -> None:
+def test_values_are_bit_identical_on_every_backend(run: Callable[[np.ndarray], np.ndarray]) -> None:
     np.testing.assert_array_equal(run(CODES), np.asarray(dequantize(CODES)), strict=True)
 
 

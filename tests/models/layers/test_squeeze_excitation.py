@@ -47,7 +47,7 @@ def test_jax_gives_the_same_vectors(
         assert relative_error(output, layer(INPUTS, **call)) < 1e-5
 
 
-def test_initial_weights_have_the_deviations_of_the_paper_s_code() -> None:
+def test_initial_weights_have_the_deviations_of_the_code_of_the_paper() -> None:
     layer = SqueezeExcitation(seed=0)
     layer.build((None, 512))
     assert np.std(layer.squeeze) == pytest.approx((2 / 512) ** 0.5, rel=0.03)
