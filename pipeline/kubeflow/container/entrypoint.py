@@ -1,6 +1,6 @@
 """The command of a package's containers: `python -P -m pipeline.kubeflow.container.entrypoint`.
 
-KFP's launcher copies inputs to local paths before, and outputs from local paths after this process has succeeded.
+KFP's launcher copies inputs to local paths before this process starts, and outputs from local paths after it succeeds.
 """
 
 import argparse
