@@ -9,7 +9,9 @@ from typing import Annotated, Any, Self
 
 import keras
 import tensorflow as tf
+from google.protobuf.message import DecodeError
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from tensorflow.core.protobuf import saved_model_pb2
 
 from components.object_stores import require_access
 from models.errors import InputError, plain, quote
@@ -217,6 +219,27 @@ def load_saved_model(folder: str) -> Any:
             return tf.saved_model.load(str(link))
     except Exception as error:  # of protobuf, the file system or a restored object, whichever part is damaged
         raise InputError(f"{folder}: no SavedModel that can be loaded: {_in_one_line(error)}") from None
+
+
+def check_served_model(push_directory: str) -> None:
+    """Looks at the files of the model that serves, if there is one: a run compares its own with it at the end.
+
+    Raises:
+        InputError: its graph or its variables cannot be read.
+    """
+    found = versions(push_directory)
+    if not found:
+        return
+    folder = f"{push_directory}/{found[-1]}"
+    advice = "the model that serves is damaged: remove this version, or put it back"
+    try:
+        with tf.io.gfile.GFile(f"{folder}/{SAVED_MODEL}", "rb") as file:
+            graphs = saved_model_pb2.SavedModel.FromString(file.read()).meta_graphs
+        if not graphs:
+            raise ValueError(f"{SAVED_MODEL} holds no graph")
+        tf.train.load_checkpoint(f"{folder}/variables/variables")
+    except (DecodeError, ValueError, tf.errors.OpError) as error:
+        raise InputError(f"{folder}: {_in_one_line(error)}; {advice}") from None
 
 
 def _read_json(path: str) -> Any:

@@ -3,6 +3,7 @@
 import logging
 
 from components.evaluator.requirements import require_labels
+from components.served_models import check_served_model
 from components.trainer.members import find_members
 from components.trainer.warm_start import find_start, require_same_architecture
 from models.settings import EnsembleSettings
@@ -23,10 +24,11 @@ def prepare(settings: RunSettings, push_directory: str) -> tuple[RunSettings, Vo
         push_directory: where blessed models are published.
 
     Raises:
-        InputError: the vocabulary or one of these models cannot be used.
+        InputError: the vocabulary, one of these models or the one that serves cannot be used.
     """
     vocabulary = find_vocabulary(settings.data)
     require_labels(settings.evaluation.requirements(), vocabulary)
+    check_served_model(push_directory)
     encoder = settings.model.encoder
     if isinstance(encoder, EnsembleSettings):
         members = tuple(find_members(encoder.members, settings.level, vocabulary.names))

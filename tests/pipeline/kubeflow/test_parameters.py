@@ -4,6 +4,7 @@ import json
 import zipfile
 
 import pytest
+import tensorflow as tf
 
 from models.errors import InputError
 from models.vocabulary import Vocabulary
@@ -93,9 +94,10 @@ def test_the_first_step_resolves_the_model_of_a_warm_start(shards):
     model_path, of_the_data = warm_start()
     assert model_path is False
     for version in ("9", "10"):
-        extra = shards / "serving" / version / "assets.extra"
-        extra.mkdir(parents=True)
-        (extra.parent / "saved_model.pb").touch()
+        folder = shards / "serving" / version
+        tf.saved_model.save(tf.train.Checkpoint(weights=tf.Variable(1.0)), str(folder))
+        extra = folder / "assets.extra"
+        extra.mkdir()
         (extra / "model_card.json").write_text(json.dumps({"level": "frame", "model_id": version, "model": model}))
         with zipfile.ZipFile(extra / "model.keras", "w") as file:
             for part in ("config.json", "model.weights.h5"):
