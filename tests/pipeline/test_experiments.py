@@ -1,4 +1,4 @@
-"""The catalogue: the thesis' 57 rows as published; experiments of a user's own, whose mistakes are one line each."""
+"""The catalogue: the thesis' 57 rows as published; a user's own experiments, whose mistakes are one line each."""
 
 import csv
 import json
@@ -49,7 +49,7 @@ def test_the_rows_agree_with_the_thesis(real_data):
 
 
 def number(text):
-    """0.770, 5 and 5.0 as the same number; names as they are."""
+    """A value of a table as a number, so that 5 equals 5.0; names stay text."""
     try:
         return float(text)
     except ValueError:
@@ -57,7 +57,7 @@ def number(text):
 
 
 def as_row(entry):
-    """An experiment in the columns of the thesis' results; numbers as floats, what does not apply as ''."""
+    """An experiment in the columns of the thesis' results; numbers as floats, '' for settings that do not apply."""
     model, training, published = entry.model, entry.training, entry.published
     encoder = model.encoder.model_dump()
     recurrent = encoder["name"] in ("lstm", "gru")

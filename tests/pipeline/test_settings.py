@@ -1,4 +1,4 @@
-"""Settings: the last of experiment, options and overrides wins, and errors name key, value and what is allowed."""
+"""Settings: overrides win over options, options over the experiment; errors name key, value and what is allowed."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Where the labels of a data set have their names from."""
+"""Where the names of a data set's labels come from."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Settings in YAML from strangers' files and arguments: what no one would write by hand is one line, at once."""
+"""YAML from files and arguments of strangers: what nobody would write by hand is refused at once, in one line."""
 
 import json
 import os
@@ -11,7 +11,7 @@ from pipeline.files.yaml_text import DEEPEST, LONGEST
 
 
 def nested(first: str, level: str) -> str:
-    """YAML whose every line stands for nine times the line before, nine times."""
+    """YAML in which each of nine lines expands to nine times the line before."""
     lines = (f"{below}: &{below} " + level % ", ".join([f"*{above}"] * 9) for above, below in pairwise("abcdefghij"))
     return f"a: &a {first}\n" + "\n".join(lines)
 
@@ -99,14 +99,14 @@ def test_what_is_not_a_file_is_refused_without_waiting(yt8m, tmp_path):
         ("/dev/zero", "not a regular file"),
         ("/", "Is a dir"),
     ):
-        said = f"is '{path}': {reason}"
-        asked = ("--experiment", "netvlad-8", "--data", "gs://b/x")
+        message = f"is '{path}': {reason}"
+        options = ("--experiment", "netvlad-8", "--data", "gs://b/x")
         for option, *command in (
             ("--experiment-file", "experiments"),
-            ("--cluster", "compile", *asked, "--out", tmp_path / "package.yaml"),
+            ("--cluster", "compile", *options, "--out", tmp_path / "package.yaml"),
         ):
             answer = yt8m(*command, option, path)
-            assert answer.code == 2 and f"error: {option} {said}" in answer.err and answer.err.count("\n") == 1
+            assert answer.code == 2 and f"error: {option} {message}" in answer.err and answer.err.count("\n") == 1
     answer = yt8m("lint", tmp_path / "pipe")
     assert answer.code == 2 and "PACKAGE is" in answer.err and "not a regular file" in answer.err
 
