@@ -133,7 +133,7 @@ class _Refused(yaml.MarkedYAMLError):
 class _Loader(yaml.CSafeLoader):
     """Refuses repeated keys, which PyYAML accepts silently, and values that do not fit their tags."""
 
-    # PyYAML's types without dates: no setting is one, and 2026-07-01 may name a folder.
+    # PyYAML's types without dates: no setting is a date, and 2026-07-01 may name a folder.
     yaml_implicit_resolvers = {
         first: [(tag, form) for tag, form in forms if tag != _DATE]
         for first, forms in yaml.CSafeLoader.yaml_implicit_resolvers.items()
