@@ -30,12 +30,12 @@ def experiments(
         if any(context.params.values()):
             raise click.UsageError(f"options of `{context.invoked_subcommand}` come after it", context)
         return
-    listed = list_experiments(experiment_file, table, encoder)
+    entries = list_experiments(experiment_file, table, encoder)
     if as_json:
-        click.echo(json.dumps([entry.model_dump(mode="json") for entry in listed], indent=1))
+        click.echo(json.dumps([entry.model_dump(mode="json") for entry in entries], indent=1))
         return
     rows = [("name", "level", "encoder", "published in", "test F1")]
-    for entry in listed:
+    for entry in entries:
         place, f1 = "ours", ""
         if entry.published:
             place, f1 = f"table {entry.published.table}, row {entry.published.row}", f"{entry.published.f1_test:.3f}"
