@@ -13,6 +13,16 @@ def test_a_vocabulary_beside_the_shards_is_found(tmp_path):
     assert find_vocabulary(DataSettings(pattern=str(tmp_path))).names == ("a", "b")
 
 
+@pytest.mark.parametrize("pattern", ["span-{SPAN}", "span-{4,3}"])
+def test_a_vocabulary_in_the_folder_of_the_newest_span_is_found(tmp_path, pattern):
+    for span, name in ((3, "old"), (4, "new")):
+        shard = tmp_path / f"span-{span}" / "shards" / "a.tfrecord"
+        shard.parent.mkdir(parents=True)
+        shard.touch()
+        (tmp_path / f"span-{span}" / "vocabulary.csv").write_text(f"Index,Name\n0,{name}\n")
+    assert find_vocabulary(DataSettings(pattern=f"{tmp_path}/{pattern}")).names == ("new",)
+
+
 def test_the_vocabulary_of_the_settings_wins(tmp_path):
     (tmp_path / "vocabulary.csv").write_text("Index,Name\n0,a\n")
     (tmp_path / "mine.csv").write_text("Index,Name\n0,mine\n")
