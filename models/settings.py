@@ -81,7 +81,7 @@ def set_key(content: dict[str, Any], key: str, value: Any) -> None:
             content[parent] = {}
         content = content[parent]
         if not isinstance(content, dict):
-            raise InputError(f"{plain(key)} is no setting: {plain(parent)} has no parts")
+            raise InputError(f"{plain(key)} is not a setting: {plain(parent)} has no parts")
     content[last] = value
 
 

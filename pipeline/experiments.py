@@ -226,7 +226,9 @@ def _experiment(place: str, name: str, entry: dict[Any, Any], bases: Mapping[str
     allowed = ["base", *(field for field in Experiment.model_fields if field != "name")]
     for key in entry:
         if key not in allowed:
-            raise InputError(f"{place}: {plain(key)} is no setting, allowed: {', '.join(closest(str(key), allowed))}")
+            raise InputError(
+                f"{place}: {plain(key)} is not a setting, allowed: {', '.join(closest(str(key), allowed))}"
+            )
     if "base" in entry:
         name_of_base = entry["base"]
         base = bases.get(ALIASES.get(name_of_base, name_of_base)) if isinstance(name_of_base, str) else None

@@ -106,10 +106,10 @@ class EvaluationSettings(Settings):
 
     @model_validator(mode="after")
     def _slices_of_thresholds_are_made(self) -> Self:
-        made = ["num_labels", NUM_FRAMES, *self.slices]
-        for feature in {requirement.feature for requirement in self.requirements()} - {"", *made}:
+        sliceable = ["num_labels", NUM_FRAMES, *self.slices]
+        for feature in {requirement.feature for requirement in self.requirements()} - {"", *sliceable}:
             raise InputError(
-                f"thresholds: there are no slices by {quote(feature)}, allowed: {', '.join(made)}; or add it to slices"
+                f"thresholds: no slices by {quote(feature)}, allowed: {', '.join(sliceable)}; or add it to slices"
             )
         return self
 

@@ -25,7 +25,7 @@ def explain(error: ValidationError, model: type[BaseModel]) -> str:
     value, context = quote(first["input"]), first.get("ctx", {})
     match first["type"]:
         case "extra_forbidden":
-            text = f"{key} is no setting, allowed: {', '.join(closest(key.rpartition('.')[2], allowed))}"
+            text = f"{key} is not a setting, allowed: {', '.join(closest(key.rpartition('.')[2], allowed))}"
         case "missing":
             text = f"{key} is missing"
         case "value_error":  # raised by our validators, which name the keys within

@@ -35,12 +35,12 @@ def experiments(
         if any(context.params.values()):
             raise click.UsageError(f"options of `{context.invoked_subcommand}` come after it", context)
         return
-    listed = list_experiments(experiment_file, table, encoder)
+    entries = list_experiments(experiment_file, table, encoder)
     if as_json:
-        click.echo(json.dumps([experiment.model_dump(mode="json") for experiment in listed], indent=1))
+        click.echo(json.dumps([experiment.model_dump(mode="json") for experiment in entries], indent=1))
         return
     rows = [("name", "level", "encoder", "published in", "test F1")]
-    for experiment in listed:
+    for experiment in entries:
         place, f1 = "ours", ""
         if published := experiment.published:
             place, f1 = f"table {published.table}, row {published.row}", f"{published.f1_test:.3f}"

@@ -102,7 +102,7 @@ def _put(options: dict[str, Any], replace: bool) -> None:
     connection.warn(lambda line: click.echo(line, err=True))
     package = package_from_options(options)
     version, _ = upload(connection, package)
-    wanted = Schedule(
+    schedule = Schedule(
         name=options["name"],
         cron=cron,
         experiment_id=make_experiment(connection, options["group"]),
@@ -111,8 +111,9 @@ def _put(options: dict[str, Any], replace: bool) -> None:
         parameters=dict(package.parameters),
         service_account=options["service_account"],
     )
-    made, changed = (replace_schedule if replace else create_schedule)(connection, wanted)
-    click.echo(f"{made.name}: {made.cron}{', paused' if made.paused else ''}{'' if changed else ' (as it was)'}")
+    schedule, changed = (replace_schedule if replace else create_schedule)(connection, schedule)
+    paused, unchanged = ", paused" if schedule.paused else "", "" if changed else " (as it was)"
+    click.echo(f"{schedule.name}: {schedule.cron}{paused}{unchanged}")
 
 
 def _connect(options: dict[str, Any]) -> "Connection":

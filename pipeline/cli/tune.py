@@ -54,7 +54,7 @@ def tune(
     for override in overrides:
         key = override.partition("=")[0].strip()
         if key.partition(".")[0] not in SETTABLE:
-            raise InputError(f"--set {key} is no setting of a search, allowed: those of {', '.join(SETTABLE)}")
+            raise InputError(f"--set {key} is not a setting of a search, allowed: those of {', '.join(SETTABLE)}")
     _require_a_place_in_a_search()
     out = out or Path("searches") / entry.name
     log = out / f"{os.environ.get('KERASTUNER_TUNER_ID', 'tune')}.log"

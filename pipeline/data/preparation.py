@@ -40,9 +40,7 @@ def prepare(settings: RunSettings, push_directory: str) -> tuple[RunSettings, Vo
             _logger.info("warm start: training begins with the weights of %s", start)
         else:
             _logger.info("warm start: no model serves yet, training begins with random weights")
-        if (
-            start and not settings.hyperparameters
-        ):  # hyperparameters may change the model: the Trainer checks the one that it builds
+        if start and not settings.hyperparameters:  # else the Trainer checks: hyperparameters may change the model
             require_same_architecture(start, settings.model, settings.level, vocabulary.names)
         training = settings.training.model_copy(update={"warm_start": start or False})
         settings = settings.model_copy(update={"training": training})

@@ -57,8 +57,8 @@ def measure(data: DataSettings, seed: int, out: Path, progress: Callable[[int, i
     if not summary.videos:
         raise InputError(f"none of {summary.records} records can be used, first: {summary.first_quarantined[0]}")
     summary.require_usable()
-    listed = str(rejected) if summary.quarantined else ""
-    statistics = describe(counts, names, data.pattern, level, describe_synthetic(files), summary, listed)
+    rejected_in = str(rejected) if summary.quarantined else ""
+    statistics = describe(counts, names, data.pattern, level, describe_synthetic(files), summary, rejected_in)
     statistics.write(str(out))
     write_for_people(statistics, str(out))
     return statistics
@@ -68,10 +68,10 @@ def print_statistics(statistics: Statistics, console: Console) -> None:
     """Prints the thesis' table of the data set, how far its splits agree, and what the ingest noticed."""
     kind = "synthetic data" if statistics.synthetic else "data"
     title = f"Statistics of the {kind}, {statistics.level} level"
-    shown = Table("statistic", *statistics.splits, title=title, box=SIMPLE)
+    statistics_table = Table("statistic", *statistics.splits, title=title, box=SIMPLE)
     for name, cells in table(statistics).items():
-        shown.add_row(name, *map(Text, cells))
-    console.print(shown)
+        statistics_table.add_row(name, *map(Text, cells))
+    console.print(statistics_table)
     lines = []
     if statistics.agreement.distances:
         lines.append("Jensen-Shannon distances of the splits' labels (0: equal shares, 1: none in common):")

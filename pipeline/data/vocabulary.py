@@ -1,6 +1,7 @@
 """Where the names of a data set's labels come from."""
 
 import os
+import re
 
 from apache_beam.io.filesystems import FileSystems
 
@@ -29,9 +30,12 @@ def find_vocabulary(data: DataSettings, files: InputFiles | None = None) -> Voca
             raise InputError(f"vocabulary: cannot read {path!r}: there is no such file")
         return read_vocabulary(_decode(content, path), path)
     files = files or find_files(data.pattern)
-    folders = [os.path.dirname(files.files[0].path)]
-    if files.files[0].path.startswith(f"{files.pattern.rstrip('/')}/"):  # a folder, perhaps with shards in subfolders
-        folders.append(files.pattern.rstrip("/"))
+    newest = files.files[0].path
+    folders = [os.path.dirname(newest)]
+    # Of several spans, as in `span-{4,3}`, the first is the newest.
+    folder = re.sub(r"\{(\d+)(,\d+)+\}", r"\1", files.pattern).rstrip("/")
+    if newest.startswith(f"{folder}/"):  # a folder, perhaps with shards in subfolders
+        folders.append(folder)
     for folder in folders:
         path = FileSystems.join(folder, "vocabulary.csv")
         content = read_file(path, "vocabulary")

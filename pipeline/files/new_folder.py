@@ -8,8 +8,8 @@ from pathlib import Path
 from models.errors import InputError
 from pipeline.files import locks
 
-# Where files are written, and its name once all are complete: inside the folder, which may be the root of a volume. The
-# suffix keeps readers of the folder from taking unfinished files for shards.
+# The subfolder in which files are written, and its name once all are complete; inside the folder, which may be the root
+# of a volume. The suffix keeps readers of the folder from taking unfinished files for shards.
 _UNFINISHED, _WHOLE, _PARTIAL = ".unfinished", ".whole", ".partial"
 
 

@@ -133,7 +133,7 @@ class _Refused(yaml.MarkedYAMLError):
 class _Loader(yaml.CSafeLoader):
     """Refuses repeated keys, which PyYAML accepts silently, and values that do not fit their tags."""
 
-    # PyYAML's types without dates: no setting is one, and 2026-07-01 may name a folder.
+    # PyYAML's types without dates: no setting is a date, and 2026-07-01 may name a folder.
     yaml_implicit_resolvers = {
         first: [(tag, form) for tag, form in forms if tag != _DATE]
         for first, forms in yaml.CSafeLoader.yaml_implicit_resolvers.items()
@@ -155,13 +155,13 @@ class _Loader(yaml.CSafeLoader):
         return value
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen = set()
+        keys = set()
         for key_node, _ in node.value if isinstance(node, yaml.MappingNode) else ():
             if key_node.tag == "tag:yaml.org,2002:merge":
                 continue
             key = self.construct_object(key_node, deep=True)
-            if key.__hash__ and key in seen:
+            if key.__hash__ and key in keys:
                 raise yaml.constructor.ConstructorError(None, None, f"{quote(key)} is there twice", key_node.start_mark)
             if key.__hash__:
-                seen.add(key)
+                keys.add(key)
         return super().construct_mapping(node, deep)

@@ -132,10 +132,10 @@ def _is_finished(checkpoint: Path) -> bool:
 def _in_use(folder: Path) -> bool:
     if not (folder / LOCK).exists():
         return False
-    held = try_lock(folder / LOCK)
-    if held is None:
+    lock = try_lock(folder / LOCK)
+    if lock is None:
         return True
-    held.close()
+    lock.close()
     return False
 
 

@@ -98,10 +98,10 @@ class LocalRunner:
         step.state = "cached" if cached else "done"
 
     def _record(self, step: StepRun) -> None:
-        shown = ("name", "state", "seconds", "peak_memory_mb")
+        recorded = ("name", "state", "seconds", "peak_memory_mb")
         # Without the running step: a reader could not distinguish it from a killed one.
         ended = [run for run in self.steps if run.state != "running"]
-        rows = [{key: value for key, value in asdict(run).items() if key in shown} for run in ended]
+        rows = [{key: value for key, value in asdict(run).items() if key in recorded} for run in ended]
         write_file(self.steps_file, json.dumps(rows, indent=1))
         self.on_step(step)
 

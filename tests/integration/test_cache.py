@@ -1,4 +1,4 @@
-"""A step runs again when a file that it reads was edited, and is cached when another one was."""
+"""A step runs again after an edit of a file that it reads, and is cached after other edits."""
 
 import json
 import shutil
@@ -18,7 +18,7 @@ from pipeline.settings import resolve_settings
 
 @pytest.fixture
 def copy(tmp_path, monkeypatch):
-    """A copy of our packages, whose files the steps read instead."""
+    """A copy of our packages that the steps read in their place."""
     for package in ("components", "models", "tuner"):
         shutil.copytree(source_fingerprint._ROOT / package, tmp_path / package)
     monkeypatch.setattr(source_fingerprint, "_ROOT", tmp_path)
@@ -41,7 +41,7 @@ def stop_at_the_third(step):
 
 @pytest.fixture
 def first_steps(means, tmp_path):
-    """Runs the steps that no other comes before, as `yt8m run` does; gives those that were not cached, by name."""
+    """Runs the first steps of the pipeline as `yt8m run` does; returns those that were not cached, by name."""
     data, out = shutil.copytree(means, tmp_path / "means"), tmp_path / "out"
     settings = resolve_settings(find_experiment("average-2304-1152"), {"data.pattern": str(data)})
     names = [f"label {index}" for index in range(7)]

@@ -1,4 +1,4 @@
-"""Runs that are refused after work, through TFX's launcher: the reason is said, and the next run works."""
+"""Runs refused by a step, in TFX's launcher: the reason is printed, and the next run works."""
 
 import json
 import shutil
@@ -31,7 +31,7 @@ def run(monkeypatch, capfd, tmp_path):
 
 @pytest.fixture
 def shard(tmp_path, write_shard):
-    """`(records)` -> a folder with one shard, "good" where it is trained on."""
+    """`(records)` -> a folder with one shard; "good" for training data."""
 
     def write(name, records):
         (tmp_path / name).mkdir()

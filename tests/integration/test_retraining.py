@@ -1,4 +1,4 @@
-"""A second span of data arrives: training on it begins with the model that the first one has left."""
+"""A second span of data arrives: training on it starts from the model of the first span."""
 
 import contextlib
 import io
@@ -28,7 +28,7 @@ def start(out):
 
 @pytest.fixture(scope="module")
 def spans(tmp_path_factory):
-    """Two spans of other videos of the same labels."""
+    """Two spans of different videos with the same labels."""
     folder = tmp_path_factory.mktemp("spans")
     for span in (1, 2):
         sizes = ["--videos", "300", "--labels", "7", "--seed", str(span)]
@@ -40,16 +40,16 @@ def spans(tmp_path_factory):
 def first(spans):
     """A run on the first span, which asks for a warm start before there is a model: folder, output, F1 by epoch."""
     out = spans / "runs"
-    with contextlib.redirect_stdout(io.StringIO()) as said:
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
         cold = run(spans / "span-1", out, "training.warm_start=true")
-    return out, said.getvalue(), cold
+    return out, printed.getvalue(), cold
 
 
 def test_without_a_model_training_starts_from_random_weights(first):
-    out, said, _ = first
+    out, printed, _ = first
     assert start(out) is False
     assert json.loads((out / "scores.json").read_text())["level"] == "video"
-    assert "warm start: no model serves yet, training begins with random weights" in said
+    assert "warm start: no model serves yet, training begins with random weights" in printed
 
 
 def test_a_warm_start_needs_fewer_epochs_than_a_cold_one(first, spans, capsys):
@@ -62,7 +62,7 @@ def test_a_warm_start_needs_fewer_epochs_than_a_cold_one(first, spans, capsys):
     newest = versions(str(out / "serving"))[-1]
     assert newest != champion
     assert ModelCard.read(f"{out}/serving/{newest}").training["warm_start"] == served
-    best = max(cold)  # on as many videos of the same labels
+    best = max(cold)  # on the same number of videos with the same labels
     assert next(epoch for epoch, f1 in enumerate(warm) if f1 >= best) < cold.index(best)
 
 

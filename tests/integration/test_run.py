@@ -1,4 +1,4 @@
-"""`yt8m run` as a person uses it: raw shards in, an evaluated, pushed and explained model out."""
+"""`yt8m run` from raw shards to an evaluated, pushed and documented model."""
 
 import json
 import os
@@ -28,7 +28,7 @@ CLASSES = 7  # of `frames`
 
 @pytest.fixture(scope="module")
 def run(finished_run):
-    """Runs in this process, as `finished_run` did, and returns what scores.json says."""
+    """Runs in this process, like `finished_run`; returns scores.json."""
 
     def run(data, out, *arguments, experiment="netvlad-8"):
         fixed = ["run", "--data", str(data), "--experiment", experiment, "--out", str(out)]
@@ -40,7 +40,7 @@ def run(finished_run):
 
 @pytest.fixture(scope="module")
 def unbroken(finished_run):
-    """The folder and the scores of a run that nothing disturbed; the tests below run on in that folder."""
+    """The folder and scores of an undisturbed run; the tests below continue in that folder."""
     return finished_run.folder, finished_run.scores
 
 
@@ -92,7 +92,7 @@ def test_the_same_command_again_uses_the_cache_and_pushes_nothing(run, unbroken,
 
 @pytest.fixture(scope="module")
 def asked(unbroken, frames, ask, tmp_path_factory):
-    """What the pushed model answers; before that the README's program has run, as it is written."""
+    """Predictions of the pushed model, after the README's program has run unchanged."""
     out, scores = unbroken
     readme = (Path(__file__).parents[2] / "README.md").read_text()
     [code, *_] = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
@@ -150,9 +150,9 @@ def test_the_evaluators_scores_are_those_of_the_models_predictions_by_definition
     probabilities = model.signatures["packed_examples"](examples=examples)["probabilities"].numpy()
     labels = model.signatures["transform_features"](examples=examples)["labels"].numpy()
     expected = scores_by_definition(probabilities, labels)
-    found = scores["splits"]["test"]
-    assert len(labels) == found["videos"] and set(expected) <= set(found)
-    assert {name: found[name] for name in expected} == pytest.approx(expected, abs=1e-6)
+    measured = scores["splits"]["test"]
+    assert len(labels) == measured["videos"] and set(expected) <= set(measured)
+    assert {name: measured[name] for name in expected} == pytest.approx(expected, abs=1e-6)
 
 
 def test_a_killed_run_resumes_and_ends_with_the_same_scores(run, finished_run, unbroken, frames, tmp_path):
@@ -163,8 +163,8 @@ def test_a_killed_run_resumes_and_ends_with_the_same_scores(run, finished_run, u
     process = subprocess.Popen([str(part) for part in command], stdout=subprocess.DEVNULL, start_new_session=True)
     deadline = time.monotonic() + 600
     while (
-        not (found := list(out.glob("checkpoints/*/checkpoint.json")))
-        or not json.loads(found[0].read_text())["progress"]["log"]["epochs"]
+        not (checkpoints := list(out.glob("checkpoints/*/checkpoint.json")))
+        or not json.loads(checkpoints[0].read_text())["progress"]["log"]["epochs"]
     ):
         assert process.poll() is None and time.monotonic() < deadline, (out / "run.log").read_text()[-3000:]
         time.sleep(0.05)

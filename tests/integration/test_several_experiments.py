@@ -1,4 +1,4 @@
-"""`yt8m run` of several experiments on the same data, and of an ensemble of what they pushed."""
+"""`yt8m run` of several experiments on the same data, and of an ensemble of the models that they pushed."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""A run that is stopped, in a process of its own; another run into its folder meanwhile."""
+"""A run in another process that is stopped, and a second run in the same folder meanwhile."""
 
 import json
 import signal

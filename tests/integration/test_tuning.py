@@ -1,4 +1,4 @@
-"""A search as a person uses it: `yt8m run --tune`, `yt8m tune` over what it has ingested, a run with the winner."""
+"""A search as users run it: `yt8m run --tune`, `yt8m tune` on the data of that run, and a run with the winner."""
 
 import contextlib
 import io
@@ -37,7 +37,7 @@ def searching(space, **changes):
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory, means):
-    """Two experiments that search video-level data, the second among learning rates alone."""
+    """Two experiments that search on video-level data; the second searches learning rates only."""
     made = tmp_path_factory.mktemp("tuning")
     (made / "data").symlink_to(means)
     rates = searching({"training.learning_rate": {"type": "choice", "values": RATES}}, max_epochs=2)
@@ -46,7 +46,7 @@ def folder(tmp_path_factory, means):
 
 
 def run(folder, out, *arguments):
-    """`yt8m run`: the card of the newest model, and the state of each step."""
+    """Runs `yt8m run`; returns the card of the newest model and the state of each step."""
     fixed = ["--data", str(folder / "data"), "--experiment-file", str(folder / "mine.yaml"), "--experiment", "mine"]
     yt8m.main(["run", *fixed, "--out", str(folder / out), *TINY, *arguments], standalone_mode=False)
     cards = (folder / out / "pipeline_root" / "Trainer" / "model").glob("*/*/assets.extra/model_card.json")
@@ -57,14 +57,14 @@ def run(folder, out, *arguments):
 
 @pytest.fixture(scope="module")
 def tuned(folder):
-    """A run that has searched: its folder, and what `run` gives; what it printed."""
+    """A run with a search: its folder, the results of `run`, and its output."""
     with contextlib.redirect_stdout(io.StringIO()) as printed:
         card, steps = run(folder, "tuned", "--tune")
     return SimpleNamespace(folder=folder / "tuned", card=card, steps=steps, printed=printed.getvalue())
 
 
 def arguments(folder, out, *more, name="rates"):
-    """Of `yt8m tune`."""
+    """Arguments of `yt8m tune`."""
     fixed = ["--run", str(folder / "tuned"), "--experiment-file", str(folder / "mine.yaml"), *TINY]
     return ["tune", name, *fixed, "--out", str(folder / out), *more]
 
@@ -107,10 +107,10 @@ def test_the_same_command_again_does_not_search_again(folder, tuned):
 
 @pytest.fixture(scope="module")
 def searched(folder, tuned):
-    """`yt8m tune` of the same space over the same data: its folder, its trials and what it printed."""
+    """`yt8m tune` of the same space over the same data: its folder, trials and output."""
     with contextlib.redirect_stdout(io.StringIO()) as printed:
-        found = tune(folder, "searched", name="mine")
-    return SimpleNamespace(folder=folder / "searched", trials=found, printed=printed.getvalue())
+        searched_trials = tune(folder, "searched", name="mine")
+    return SimpleNamespace(folder=folder / "searched", trials=searched_trials, printed=printed.getvalue())
 
 
 def test_a_search_without_a_pipeline_has_the_same_result(searched, tuned):
@@ -122,7 +122,7 @@ def test_a_search_without_a_pipeline_has_the_same_result(searched, tuned):
 
 def test_another_run_trains_with_the_result_of_the_search_and_again_when_it_changed(folder, tuned, searched):
     hyperparameters = searched.folder / "hyperparameters"
-    shutil.rmtree(tuned.folder / "checkpoints")  # the run that searched trained with the same values
+    shutil.rmtree(tuned.folder / "checkpoints")  # the run with the search trained with the same values
     card, steps = run(folder, "tuned", "--hyperparameters", str(hyperparameters))
     assert steps["Trainer"] == "done" and list((tuned.folder / "checkpoints").iterdir())
     assert "Tuner" not in steps and "ImportHyperparameters" in steps
@@ -131,9 +131,9 @@ def test_another_run_trains_with_the_result_of_the_search_and_again_when_it_chan
     assert card["model_id"] == tuned.card["model_id"]
 
     best = hyperparameters / "best_hyperparameters.txt"
-    found = json.loads(best.read_text())
-    found["values"]["training.learning_rate"] = 1e-9
-    best.write_text(json.dumps(found))
+    content = json.loads(best.read_text())
+    content["values"]["training.learning_rate"] = 1e-9
+    best.write_text(json.dumps(content))
     card, steps = run(folder, "tuned", "--hyperparameters", str(hyperparameters))
     assert (steps["Transform"], steps["Trainer"]) == ("cached", "done")
     assert card["training"]["learning_rate"] == 1e-9
@@ -152,12 +152,12 @@ def test_options_that_do_not_fit_a_search_are_refused_in_one_line(folder, tuned)
         tune(folder, "no", "--run", str(folder))
     with pytest.raises(InputError, match="netvlad-8 reads frame-level records, --run holds video-level ones"):
         tune(folder, "no", name="netvlad-8")
-    with pytest.raises(InputError, match=r"--set data\.split is no setting of a search, allowed: those of level"):
+    with pytest.raises(InputError, match=r"--set data\.split is not a setting of a search, allowed: those of level"):
         tune(folder, "no", "--set", "data.split=id:80/10/10")
 
 
 def started(folder, out, *more):
-    """Begins `yt8m tune` in a folder that has packages with the names of ours."""
+    """Starts `yt8m tune` in a folder that has packages with the names of ours."""
     for package in ("components", "models", "pipeline", "tuner"):
         (folder / "elsewhere" / package).mkdir(parents=True)
         (folder / "elsewhere" / package / "__init__.py").write_text("raise SystemExit('not ours')")
@@ -165,10 +165,10 @@ def started(folder, out, *more):
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=folder / "elsewhere")
 
 
-def wait_for(process, is_so):
-    """Fails only where the process has ended, or hangs for many minutes."""
+def wait_for(process, condition):
+    """Waits for a condition; fails if the process ends or ten minutes pass."""
     deadline = time.monotonic() + 600
-    while not is_so():
+    while not condition():
         assert process.poll() is None and time.monotonic() < deadline
         time.sleep(0.05)
 
@@ -192,10 +192,10 @@ def test_a_killed_search_ends_its_workers_resumes_and_repeats_no_finished_trial(
     _, alive = psutil.wait_procs(workers, timeout=600)
     assert len(workers) == 2 and not alive
     finished = {path: path.stat().st_mtime_ns for path in completed(search)}
-    found = tune(folder, "killed")
+    results = tune(folder, "killed")
     assert {path: path.stat().st_mtime_ns for path in finished} == finished
-    assert sorted(trial["values"]["training.learning_rate"] for trial in found) == RATES
-    assert all(trial["scores"] for trial in found)
+    assert sorted(trial["values"]["training.learning_rate"] for trial in results) == RATES
+    assert all(trial["scores"] for trial in results)
 
 
 def test_workers_share_a_search_and_a_crashed_worker_is_named(folder, tuned, capfd):
@@ -211,12 +211,12 @@ def test_workers_share_a_search_and_a_crashed_worker_is_named(folder, tuned, cap
 
     killer = threading.Thread(target=kill_a_worker)
     killer.start()
-    found = tune(folder, "parallel", "--workers", "2", "--set", "tune.max_epochs=6")
+    results = tune(folder, "parallel", "--workers", "2", "--set", "tune.max_epochs=6")
     killer.join()
     printed = capfd.readouterr().out
     assert lost and "worker0 died (killed by SIGKILL)" in printed and "worker1: trial" in printed
-    assert len(found) == len(RATES)
-    [failed] = [trial for trial in found if not trial["scores"]]
+    assert len(results) == len(RATES)
+    [failed] = [trial for trial in results if not trial["scores"]]
     assert failed["reason"] == "worker0 died (killed by SIGKILL)"
 
 

@@ -21,7 +21,7 @@ class Answer:
 
 @pytest.fixture
 def yt8m(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Callable[..., Answer]:
-    """`(*arguments)` -> the answer of the installed command's entry point."""
+    """`(*arguments)` -> output and exit code of the command."""
 
     def call(*arguments: object) -> Answer:
         capfd.readouterr()

@@ -1,4 +1,4 @@
-"""A node's cache key follows the files that the node reads, and no others."""
+"""A node's cache key depends on the files that the node reads, and on no others."""
 
 import shutil
 import subprocess
@@ -22,7 +22,7 @@ READ_BY = {
     "components/schema/frame.pbtxt": {"ImportSchemaGen"},
     "components/schema/video.pbtxt": {"ImportSchemaGen"},
     "components/tuner/trials.html": {"Tuner"},
-    "tuner/spaces.yaml": set(),  # read with the settings, which say all that the Tuner gets of it
+    "tuner/spaces.yaml": set(),  # read with the settings, which hold all that the Tuner uses of it
 }
 CODE = {
     "components/evaluator/metrics.py": {"Evaluator"},
@@ -40,7 +40,7 @@ CODE = {
 
 @pytest.fixture
 def copy(tmp_path, monkeypatch):
-    """A copy of the packages, which is fingerprinted instead of them."""
+    """A copy of the packages that is fingerprinted in their place."""
     for package in ("components", "models", "tuner"):
         shutil.copytree(module._ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
     monkeypatch.setattr(module, "_ROOT", tmp_path)

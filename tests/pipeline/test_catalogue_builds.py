@@ -1,4 +1,4 @@
-"""Every experiment of the catalogue is built: at full size without weights, with fewer units to see what it answers."""
+"""Every experiment of the catalogue is built: at full size without weights, with few units for its predictions."""
 
 from collections.abc import Iterator
 from functools import cache
@@ -17,7 +17,7 @@ from pipeline.experiments import catalogue
 LENGTH = 20
 FEW_CLASSES = 16
 
-# Ensembles are made of models that were trained before.
+# Ensembles need models that were trained before.
 every_experiment = pytest.mark.parametrize(
     "name", [name for name, entry in catalogue().items() if not isinstance(entry.model.encoder, EnsembleSettings)]
 )
@@ -25,10 +25,10 @@ every_experiment = pytest.mark.parametrize(
 
 @pytest.fixture
 def no_weights() -> Iterator[None]:
-    """Gives layers weights that have a shape and no value: drawn, those of the catalogue would take 12 GB."""
+    """Gives layers weights with a shape and no value: real weights of the catalogue would take 12 GB."""
     with keras.StatelessScope(initialize_variables=False):
         yield
-        keras.backend.clear_session(free_memory=False)  # Keras remembers the weights, and would draw them later
+        keras.backend.clear_session(free_memory=False)  # Keras keeps the weights, and would initialize them later
 
 
 @every_experiment
@@ -70,7 +70,7 @@ def narrowed(settings: ModelSettings) -> ModelSettings:
 
 @cache
 def probabilities_of(settings: ModelSettings) -> np.ndarray:
-    """What a new model says of a random video; many experiments differ in nothing but how many units they have."""
+    """Predictions of a new model for a random video; many experiments differ only in their numbers of units."""
     generator = np.random.default_rng(0)
     video = {
         MEAN: generator.normal(size=(1, WIDTH)).astype(np.float32),

@@ -1,4 +1,4 @@
-"""A package of the same name as one of ours is found at the start, not in the middle of a run."""
+"""A package of the same name as one of ours is reported at the start, not in the middle of a run."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""The catalogue: the thesis' 57 rows as published; experiments of a user's own, whose mistakes are one line each."""
+"""The catalogue: the thesis' 57 rows as published; a user's own experiments, whose mistakes are one line each."""
 
 import csv
 import json
@@ -49,7 +49,7 @@ def test_the_rows_agree_with_the_thesis(real_data):
 
 
 def number(text):
-    """0.770, 5 and 5.0 as the same number; names as they are."""
+    """A value of a table as a number, so that 5 equals 5.0; names stay text."""
     try:
         return float(text)
     except ValueError:
@@ -57,7 +57,7 @@ def number(text):
 
 
 def as_row(entry):
-    """An experiment in the columns of the thesis' results; numbers as floats, what does not apply as ''."""
+    """An experiment in the columns of the thesis' results; numbers as floats, '' for settings that do not apply."""
     model, training, published = entry.model, entry.training, entry.published
     encoder = model.encoder.model_dump()
     recurrent = encoder["name"] in ("lstm", "gru")
@@ -164,28 +164,31 @@ def test_what_is_shown_is_an_entry_with_the_same_settings(write):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("mine: {bse: netvlad-8}", "mine: bse is no setting, allowed: base"),
+        ("mine: {bse: netvlad-8}", "mine: bse is not a setting, allowed: base"),
         ("mine: {base: netvlad-9}", "mine: base is 'netvlad-9', allowed: earlier experiments, say netvlad-8"),
         ("mine: {base: [netvlad-8]}", "mine: base is ['netvlad-8'], allowed: earlier experiments, say netvlad-8"),
         ("mine: {base: later}\nlater: {base: netvlad-8}", "mine: base is 'later', allowed: earlier experiments"),
         ("mine: {base: mine}", "mine: base is 'mine', allowed: earlier experiments"),
         ("netvlad-8: {base: netvlad-100}", "netvlad-8: the catalogue has an experiment of this name"),
         ("thesis-best: {base: netvlad-8}", "thesis-best: the catalogue has an experiment of this name"),
-        ("mine: {base: netvlad-8, model: {dropuot: 0.1}}", "mine: model.dropuot is no setting, allowed: dropout"),
-        ("mine: {base: netvlad-8, model: {encoder: {units: 4}}}", "mine: model.encoder.units is no setting, allowed: "),
+        ("mine: {base: netvlad-8, model: {dropuot: 0.1}}", "mine: model.dropuot is not a setting, allowed: dropout"),
+        (
+            "mine: {base: netvlad-8, model: {encoder: {units: 4}}}",
+            "mine: model.encoder.units is not a setting, allowed: ",
+        ),
         ("mine: {base: netvlad-8, model: {dropout: 1}}", "mine: model.dropout is 1: input should be less than 1"),
         ("mine: {base: netvlad-8, model: 5}", "mine: model is 5, expected keys with values"),
         ("mine: {base: netvlad-8, training: null}", "mine: training is None, expected keys with values"),
         ("mine: {base: netvlad-8, level: clip}", "mine: level is 'clip': input should be 'video' or 'frame'"),
         ("mine: {base: netvlad-8, level: video}", "mine: model.encoder.name is 'netvlad', which needs level: frame"),
-        ("mine: {base: netvlad-8, name: you}", "mine: name is no setting, allowed: base, level, model, training"),
+        ("mine: {base: netvlad-8, name: you}", "mine: name is not a setting, allowed: base, level, model, training"),
         (
             "mine: {base: netvlad-8, 1: 2}",
-            "mine: 1 is no setting, allowed: base, level, model, training, tune, published",
+            "mine: 1 is not a setting, allowed: base, level, model, training, tune, published",
         ),
         (
             "mine: {level: frame, model: {encoder: {name: lstm, unit: 3}}}",
-            "model.encoder.unit is no setting, allowed: unit",
+            "model.encoder.unit is not a setting, allowed: unit",
         ),
         ("mine: {base: netvlad-8, training: {clipvalue: 1, clipnorm: 1}}", "mine: training: clipvalue and clipnorm"),
         ("mine: {level: frame}", "mine: model is missing"),
@@ -262,11 +265,11 @@ def test_every_value_of_every_encoders_search_space_is_allowed():
     ("key", "values", "message"),
     [
         ("model.encoder.clusters", "[8, 2]", "tune.space.model.encoder.clusters: model.encoder.clusters is 2: "),
-        ("model.encoder.cluster", "[8]", "tune.space.model.encoder.cluster: model.encoder.cluster is no setting"),
+        ("model.encoder.cluster", "[8]", "tune.space.model.encoder.cluster: model.encoder.cluster is not a setting"),
         ("model.encoder.name", "[lstm]", "tune.space.model.encoder.name cannot be tuned, allowed: settings of model"),
         ("training.warm_start", "[true]", "tune.space.training.warm_start cannot be tuned"),
         ("level", "[video]", "tune.space.level cannot be tuned"),
-        ("model.dropout.rate", "[0.1]", "mine: model.dropout.rate is no setting: dropout has no parts"),
+        ("model.dropout.rate", "[0.1]", "mine: model.dropout.rate is not a setting: dropout has no parts"),
     ],
 )
 def test_a_search_of_an_unknown_setting_is_refused(tmp_path, key, values, message):

@@ -1,4 +1,4 @@
-"""What Keras, TFX, KerasTuner, Beam or Kubernetes would refuse later, or never end with, is refused at once."""
+"""Values that Keras, TFX, KerasTuner, Beam or Kubernetes would refuse later, or hang on, are refused at once."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -86,13 +86,13 @@ def test_a_value_that_cannot_work_is_one_line_that_names_its_key(yt8m, override)
     answer = yt8m("run", "--data", "/nowhere", "--experiment", "netvlad-8", "--set", override)
     assert answer.code == 2 and answer.err.startswith("error: ") and answer.err.count("\n") == 1
     key = override.partition("=")[0]
-    # A rule about several keys is said of what they have in common.
+    # An error about several keys names their common parent.
     assert any(answer.err.startswith(f"error: {part}") for part in (key, key.rpartition(".")[0] or key)), answer.err
     assert len(answer.err) < 400 and answer.err.rstrip("\n").isprintable()
 
 
 def numbers(schema: dict[str, Any], place: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The numbers in a JSON schema, with where they are."""
+    """The numbers in a JSON schema, with their places."""
     if schema.get("type") in ("integer", "number"):
         yield place, schema
     for key, inner in schema.items():
@@ -104,11 +104,11 @@ def numbers(schema: dict[str, Any], place: str) -> Iterator[tuple[str, dict[str,
 @pytest.mark.parametrize("model", [RunSettings, ClusterSettings])
 def test_every_number_has_a_smallest_and_a_largest_value(model):
     schema = model.model_json_schema()
-    schema["$defs"].pop(Published.__name__, None)  # nothing is computed with what was published
-    found = dict(numbers(schema, model.__name__))
-    assert len(found) > 5
-    for place, number in found.items():
-        if "enum" in number or ".Choice." in place or ".when." in place:  # what is allowed is said otherwise
+    schema["$defs"].pop(Published.__name__, None)  # published values are only shown
+    by_place = dict(numbers(schema, model.__name__))
+    assert len(by_place) > 5
+    for place, number in by_place.items():
+        if "enum" in number or ".Choice." in place or ".when." in place:  # limited in another way
             continue
         assert {"minimum", "exclusiveMinimum"} & number.keys(), place
         assert {"maximum", "exclusiveMaximum"} & number.keys(), place

@@ -1,4 +1,4 @@
-"""Settings: the last of experiment, options and overrides wins, and errors name key, value and what is allowed."""
+"""Settings: overrides win over options, options over the experiment; errors name key, value and what is allowed."""
 
 import pytest
 
@@ -57,9 +57,9 @@ def test_resolved_settings_resolve_to_themselves():
         ("seed=4294967295", "seed is 4294967295: input should be less than or equal to 4294967294"),
         ("evaluation.thresholds.f1.min=.nan", "evaluation.thresholds.f1.min is nan: input should be a finite number"),
         ("training.learning_rate=.inf", "training.learning_rate is inf: input should be a finite number"),
-        ("training.max_epoch=3", "training.max_epoch is no setting, allowed: max_epochs"),
-        ("model.encoder.unit=3", "model.encoder.unit is no setting, allowed: name"),
-        ("data.xyz=3", "data.xyz is no setting, allowed: pattern, test_data, spans, split, vocabulary, "),
+        ("training.max_epoch=3", "training.max_epoch is not a setting, allowed: max_epochs"),
+        ("model.encoder.unit=3", "model.encoder.unit is not a setting, allowed: name"),
+        ("data.xyz=3", "data.xyz is not a setting, allowed: pattern, test_data, spans, split, vocabulary, "),
         ("training.precision=fp8", "training.precision is 'fp8': input should be 'float32', 'mixed_bfloat16' or"),
         ("model.encoder.name=lstn", "model.encoder.name is 'lstn', allowed: average, lstm, gru, transformer, dbof, "),
         ("model.encoder={units: 3}", "model.encoder.name is missing"),
@@ -75,7 +75,7 @@ def test_resolved_settings_resolve_to_themselves():
         ("evaluation.thresholds.f2.min=0.5", "evaluation.thresholds: there is no metric 'f2', allowed: f1, precision"),
         ("evaluation.thresholds=0.5", "evaluation.thresholds is 0.5"),
         ("beam.runner=Flink", "beam.runner is 'Flink': input should be 'DirectRunner' or 'FnApiRunner'"),
-        ("seed.x=1", "seed.x is no setting: seed has no parts"),
+        ("seed.x=1", "seed.x is not a setting: seed has no parts"),
         ("training.warm_start=1", "training.warm_start: expected true, false or the folder of a pushed model, found 1"),
         ("max_epochs", "--set is 'max_epochs', expected key=value"),
         ("seed=[1", "--set seed is '[1', line 2: not YAML: did not find expected ',' or ']'"),

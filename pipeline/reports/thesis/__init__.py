@@ -20,8 +20,9 @@ def write_comparison(comparison: Comparison, out: Path) -> Path:
     out.mkdir(parents=True, exist_ok=True)
     page = out / "report.html"
     template = page_templates(Path(__file__).parent).get_template("comparison.html")
-    shown = plots(comparison.results)
-    html = template.render(comparison=comparison, plots=shown, splits=SPLITS, heads=_heads, reading=READING)
+    html = template.render(
+        comparison=comparison, plots=plots(comparison.results), splits=SPLITS, heads=_heads, reading=READING
+    )
     write_file(page, html)
     write_file(page.with_suffix(".md"), markdown(comparison))
     write_file(page.with_suffix(".csv"), _csv([result.record() for result in comparison.results]))

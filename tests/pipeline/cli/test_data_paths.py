@@ -1,4 +1,4 @@
-"""Which files `--data` and `--vocabulary` mean: none is left out without a word, none makes a command wait."""
+"""Which files `--data` and `--vocabulary` mean: none is left out silently, none makes a command hang."""
 
 import json
 import os
@@ -14,7 +14,7 @@ SHARDS = ["a.tfrecord", "b.tfrecord", "c.tfrecord"]
 
 @pytest.fixture
 def data(tmp_path, write_shard, video_record, monkeypatch):
-    """Three shards of two videos in the folder `data`, the current folder being the one above."""
+    """Three shards of two videos in `data`; the working directory is its parent."""
     for shard in SHARDS:
         write_shard(tmp_path / "data" / shard, [video_record(f"{shard[0]}{number}", [0]) for number in range(2)])
     (tmp_path / "data" / "vocabulary.csv").write_text("Index,Name\n0,a\n1,b\n")
@@ -28,7 +28,7 @@ def names(files):
 
 @pytest.fixture
 def videos(yt8m):
-    """`(pattern)` -> how many videos `yt8m stats` counts."""
+    """`(pattern)` -> number of videos that `yt8m stats` counts."""
 
     def count(pattern, *arguments):
         answer = yt8m("stats", "--data", pattern, "--split", "id:1/1/1", "--json", "--out", "out", *arguments)
@@ -56,8 +56,8 @@ def test_a_folder_whose_name_is_a_pattern_is_taken_literally(data, videos):
     shutil.copytree("yt8m [2018] *?", "sets {1,2}/span-3")
     assert videos("yt8m [2018] *?") == 6
     assert names(find_files("yt8m [2018] *?/[ab]*")) == SHARDS[:2]
-    found = find_files("sets {1,2}/span-{SPAN}", spans=2)
-    assert (len(found.spans), names(found)) == (2, SHARDS * 2) and find_files(found.pattern).spans == found.spans
+    files = find_files("sets {1,2}/span-{SPAN}", spans=2)
+    assert (len(files.spans), names(files)) == (2, SHARDS * 2) and find_files(files.pattern).spans == files.spans
 
 
 def test_links_are_followed(data, videos):
@@ -103,7 +103,7 @@ def test_a_file_with_two_names_is_refused(data, refusal):
 
 
 def test_files_without_permission_to_read_are_refused(data, refusal, monkeypatch):
-    # Root may read everything: here it is the system's answers that count.
+    # Root may read everything, so the system calls are replaced.
     names, access = os.listdir, os.access
 
     def listdir(path):
@@ -178,9 +178,9 @@ def test_the_newest_span_is_read_alone(data, videos):
     shutil.copytree("span-7", "span-12")
     assert videos("span-{SPAN}/*") == 6
     for pattern in ("span-{SPAN}", "span-{SPAN}/[a-b]*", "span-{SPAN}/**.tfrecord"):
-        found = find_files(pattern)
-        assert names(found) == (SHARDS[:2] if "[" in pattern else SHARDS) and found.span == 12
-        assert find_files(found.pattern).spans == found.spans
+        files = find_files(pattern)
+        assert names(files) == (SHARDS[:2] if "[" in pattern else SHARDS) and files.span == 12
+        assert find_files(files.pattern).spans == files.spans
 
 
 def test_files_that_a_policy_of_the_thesis_would_leave_out_are_refused(data, yt8m):

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import psutil
 import pytest
 
-# Deadlines are for hangs only: what is asserted are words and exit codes.
+# Deadlines are for hangs only: the tests assert output and exit codes.
 LONG = 120
 
 PROGRAM = """
@@ -32,7 +32,7 @@ with interruptible() as interruption:
 
 @contextmanager
 def begun(body: str, **options: object) -> Iterator[subprocess.Popen[str]]:
-    """A process with the body, once it has printed a line."""
+    """Starts a process with the body; returns once it has printed a line."""
     process = subprocess.Popen(
         (sys.executable, "-c", PROGRAM.format(body=body.replace("\n", "\n    "))),
         stdout=subprocess.PIPE,

@@ -1,4 +1,4 @@
-"""Object stores that cannot be read: a line says which, why and what to set, and none makes a command wait for long."""
+"""Object stores that cannot be read: one line names store, reason and remedy, and no command waits for long."""
 
 import json
 import logging
@@ -10,7 +10,7 @@ import pytest
 
 from components import object_stores
 
-REFUSED = "http://127.0.0.1:9"  # nobody listens on the port of the protocol "discard"
+REFUSED = "http://127.0.0.1:9"  # no process listens on the port of the protocol "discard"
 
 
 class Store(BaseHTTPRequestHandler):
@@ -42,15 +42,15 @@ def store():
 
 @pytest.fixture
 def variables(monkeypatch, tmp_path):
-    """`(NAME=value)` sets them; of the machine's own none counts."""
+    """`(NAME=value)` sets variables; those of the machine are removed."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(logging.getLogger(), "handlers", [])  # runs in this process have left theirs
+    monkeypatch.setattr(logging.getLogger(), "handlers", [])  # earlier runs in this process have left handlers
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_ENDPOINT_URL", "GOOGLE_APPLICATION_CREDENTIALS"):
         monkeypatch.delenv(name, raising=False)
     for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE", "CLOUDSDK_CONFIG"):
         monkeypatch.setenv(name, str(tmp_path / "none"))
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")  # no machine of Amazon's,
-    monkeypatch.setenv("NO_GCE_CHECK", "true")  # nor of Google's
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")  # not on a machine of Amazon,
+    monkeypatch.setenv("NO_GCE_CHECK", "true")  # nor of Google
     monkeypatch.setenv("no_proxy", "127.0.0.1")
 
     def set_variables(**values):
@@ -93,14 +93,14 @@ SET_KEYS = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
     ],
 )
 def test_a_store_that_cannot_be_reached(yt8m, variables, monkeypatch, values, path, message):
-    monkeypatch.setattr(object_stores, "_CONNECT", 0.1)  # Google's client tries again for twice as long
+    monkeypatch.setattr(object_stores, "_CONNECT", 0.1)  # Google's client retries for twice as long
     variables(**values)
     answer = yt8m("stats", "--data", path)
     assert answer.code == 2 and answer.err.startswith("error: data")
     assert message in answer.err and answer.err.count("\n") == 1
 
 
-# As the REST error responses of Amazon S3's API reference have them.
+# REST error responses from the API reference of Amazon S3.
 S3_ERROR = "<?xml version='1.0' encoding='UTF-8'?><Error><Code>{}</Code><Message>text</Message></Error>"
 
 
@@ -124,7 +124,7 @@ def test_errors_of_an_s3_store(yt8m, variables, store, monkeypatch, status, body
         assert answer.err.startswith(f"error: data: s3://b: {store} (AWS_ENDPOINT_URL) {message}")
 
 
-# As Google's JSON API answers.
+# Responses of Google's JSON API.
 def gs_error(status, text):
     return json.dumps({"error": {"code": status, "message": text, "errors": [{"message": text, "reason": "x"}]}})
 

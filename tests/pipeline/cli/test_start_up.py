@@ -13,7 +13,7 @@ from pipeline.cli import yt8m
 
 SLOW = ("tensorflow", "tfx", "keras", "apache_beam", "kfp")
 
-# Of a fresh interpreter: exit code, words and slow libraries loaded by then, of one command after another.
+# In a fresh interpreter: exit code, output and slow libraries loaded so far, for one command after another.
 PROGRAM = f"""
 import io, json, sys
 from contextlib import redirect_stderr, redirect_stdout
@@ -35,11 +35,14 @@ MISTAKES = [
     ("run --data x --experiment nope", "error: experiment is 'nope', allowed:"),
     ("run --experiment netvlad-8", "Missing option '--data'"),
     ("run --data x --experiment netvlad-8 --sed 1", "No such option"),
-    ("run --data x --experiment netvlad-8 --set training.rate=1", "training.rate is no setting"),
+    ("run --data x --experiment netvlad-8 --set training.rate=1", "training.rate is not a setting"),
     ("run --data x --experiment netvlad-8 --out file", "--out is 'file': File exists, expected a"),
     ("run --data x", "expected either --experiment or --table"),
     ("tune nope --run x", "error: experiment is 'nope', allowed:"),
-    ("tune netvlad-8 --run x --set data.split=y", "error: --set data.split is no setting of a search, allowed: those"),
+    (
+        "tune netvlad-8 --run x --set data.split=y",
+        "error: --set data.split is not a setting of a search, allowed: those",
+    ),
     ("experiments --table 3", "error: --table is 3, allowed: 4, 5, "),
     ("experiments --json show netvlad-8", "options of `show` come after it"),
     ("experiments show nope", "error: experiment is 'nope', allowed:"),
@@ -60,12 +63,12 @@ MISTAKES = [
 
 @pytest.fixture
 def answers(tmp_path):
-    """`(commands)` -> exit code, words and loaded slow libraries of each, one fresh interpreter for all."""
+    """`(commands)` -> exit code, output and loaded slow libraries of each; one fresh interpreter runs all."""
 
     def ask(commands: list[list[str]]) -> list[tuple[int, str, list[str]]]:
-        asked = json.dumps(commands)
+        request = json.dumps(commands)
         done = subprocess.run(
-            [sys.executable, "-c", PROGRAM], input=asked, cwd=tmp_path, stdout=subprocess.PIPE, text=True, check=True
+            [sys.executable, "-c", PROGRAM], input=request, cwd=tmp_path, stdout=subprocess.PIPE, text=True, check=True
         )
         return [tuple(answer) for answer in json.loads(done.stdout)]
 
@@ -73,7 +76,7 @@ def answers(tmp_path):
 
 
 def paths(command: click.Command, *path: str) -> Iterator[list[str]]:
-    """The words of a command, and of all below it."""
+    """The words of a command and of all its subcommands."""
     yield [*path]
     if isinstance(command, click.Group):
         for name, below in command.commands.items():
@@ -97,8 +100,8 @@ def test_the_lists_of_experiments_load_no_slow_library(answers):
 
 def test_a_mistake_is_one_line_with_exit_code_2_and_loads_no_slow_library(answers, tmp_path):
     (tmp_path / "file").touch()
-    given = [command.split() for command, _ in MISTAKES]
-    for (command, message), (code, words, loaded) in zip(MISTAKES, answers(given), strict=True):
+    commands = [command.split() for command, _ in MISTAKES]
+    for (command, message), (code, words, loaded) in zip(MISTAKES, answers(commands), strict=True):
         assert (code, loaded) == (2, []), command
         assert message in words and "Traceback" not in words, command
     assert [path.name for path in tmp_path.iterdir()] == ["file"]

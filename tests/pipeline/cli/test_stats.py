@@ -1,4 +1,4 @@
-"""`yt8m stats`: counts as plain TensorFlow finds them, bad records and repeated ids named, TFX not loaded."""
+"""`yt8m stats`: counts equal to plain TensorFlow's, rejected records and repeated ids named, TFX not loaded."""
 
 import json
 import shutil
@@ -18,7 +18,7 @@ from pipeline.cli import yt8m as command
 
 
 def stats(data, out, *arguments):
-    """Runs the command in this process; returns what it wrote, and what it printed."""
+    """Runs the command in this process; returns the statistics and the output."""
     with redirect_stdout(StringIO()) as printed:
         command.main(["stats", "--data", str(data), "--out", str(out), *arguments], standalone_mode=False)
     return Statistics.read(str(out)), printed.getvalue()
@@ -26,7 +26,7 @@ def stats(data, out, *arguments):
 
 @pytest.fixture(scope="module")
 def shards(tmp_path_factory, write_shard, video_record):
-    """Six shards of eight videos of the labels 0 to 4, with a vocabulary."""
+    """Six shards of eight videos with the labels 0 to 4, and a vocabulary."""
     folder = tmp_path_factory.mktemp("shards") / "data"
     for shard in range(6):
         records = [video_record(f"{shard}{number:03d}", [number % 4, 4]) for number in range(8)]
@@ -37,13 +37,13 @@ def shards(tmp_path_factory, write_shard, video_record):
 
 
 def test_every_video_is_counted_in_its_split(shards, tmp_path):
-    found, printed = stats(shards, tmp_path, "--split", "id:50/25/25")
+    statistics, printed = stats(shards, tmp_path, "--split", "id:50/25/25")
     policy = SplitPolicy.parse("id:50/25/25", False)
     ids = [f"{shard}{number:03d}".encode() for shard in range(6) for number in range(8)]
-    assert {split: found.splits[split].videos for split in SPLITS} == Counter(map(policy.of_id, ids))
-    frequency = [sum(split.label_frequency[label] for split in found.splits.values()) for label in range(6)]
+    assert {split: statistics.splits[split].videos for split in SPLITS} == Counter(map(policy.of_id, ids))
+    frequency = [sum(split.label_frequency[label] for split in statistics.splits.values()) for label in range(6)]
     assert frequency == [12, 12, 12, 12, 48, 0]
-    assert found.splits["train"].absent_labels == ("[red]name 5[/red]",)
+    assert statistics.splits["train"].absent_labels == ("[red]name 5[/red]",)
     assert "Statistics of the data, video level" in printed and "page: " in printed
     assert "48 (" not in printed and "[red]name" in printed  # names are text, not markup
     files = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
@@ -72,13 +72,13 @@ def test_the_splits_and_numbers_are_the_same_every_time_and_json_is_printed_with
 
 @pytest.fixture(scope="module")
 def tested(shards, tmp_path_factory, write_shard, video_record):
-    """Statistics, words and page with test data of other labels, in which a video of each shard is repeated."""
+    """Statistics, output and page, with test data of other labels that repeat a video of each shard."""
     folder = tmp_path_factory.mktemp("tested")
     records = [video_record(f"t{number:03d}", [5, number % 4]) for number in range(40)]
     records += [video_record(f"{shard}000", [5]) for shard in range(6)]
     write_shard(folder / "test" / "a.tfrecord", records)
-    found, printed = stats(shards, folder / "out", "--test-data", str(folder / "test"))
-    return found, printed, (folder / "out" / "statistics.html").read_text()
+    statistics, printed = stats(shards, folder / "out", "--test-data", str(folder / "test"))
+    return statistics, printed, (folder / "out" / "statistics.html").read_text()
 
 
 def test_test_data_are_the_test_split(tested):
@@ -90,8 +90,8 @@ def test_a_video_in_two_splits_is_reported(tested):
 
 
 def test_labels_that_differ_between_splits_are_named(tested):
-    found, printed, page = tested
-    assert {(label.id, label.split) for label in found.agreement.differences} >= {(4, "test"), (5, "test")}
+    statistics, printed, page = tested
+    assert {(label.id, label.split) for label in statistics.agreement.differences} >= {(4, "test"), (5, "test")}
     assert "train and test differ more than chance explains" in printed
     assert "validation and test differ more than chance explains" in page
     assert '<td class="number">100.000%</td><td class="number">0.000%</td>' in page  # label 5, in the test split only
@@ -110,10 +110,10 @@ def test_rejected_records_and_repeated_ids_are_counted_and_named(
     data = shutil.copytree(shards, tmp_path / "data")
     path = write_shard(data / "bad.tfrecord", bad)
     path.write_bytes(path.read_bytes()[:-9])  # cuts new1 off
-    found, _ = stats(data, tmp_path / "out", "--split", "id:50/25/25")
-    assert found.ingest.quarantined == 4 and sum(split.videos for split in found.splits.values()) == 49
+    statistics, _ = stats(data, tmp_path / "out", "--split", "id:50/25/25")
+    assert statistics.ingest.quarantined == 4 and sum(split.videos for split in statistics.splits.values()) == 49
     home = SplitPolicy.parse("id:50/25/25", False).of_id(b"0000")
-    assert found.ingest.duplicates == {f"within {home}": 1}
+    assert statistics.ingest.duplicates == {f"within {home}": 1}
     lines = (tmp_path / "out" / "bad_records.jsonl").read_text().splitlines()
     assert [(json.loads(line)["file"], json.loads(line)["record"]) for line in lines] == [
         (str(path), number) for number in (0, 1, 2, 4)
@@ -126,9 +126,9 @@ def test_rejected_records_and_repeated_ids_are_counted_and_named(
 def test_splits_without_videos_are_shown_as_empty_and_synthetic_data_are_called_so(shards, tmp_path):
     data = shutil.copytree(shards, tmp_path / "data")
     (data / "oracle.json").write_text('{"synthetic": true}')
-    found, printed = stats(data, tmp_path / "out", "--split", "id:10000/1/1")
-    assert [split.videos for split in found.splits.values()] == [48, 0, 0]
-    assert found.splits["test"].labels_a_video is None and found.agreement.distances == ()
+    statistics, printed = stats(data, tmp_path / "out", "--split", "id:10000/1/1")
+    assert [split.videos for split in statistics.splits.values()] == [48, 0, 0]
+    assert statistics.splits["test"].labels_a_video is None and statistics.agreement.distances == ()
     page = (tmp_path / "out" / "statistics.html").read_text()
     assert "Do the splits agree?" not in page
     assert "Statistics of the synthetic data" in printed and "Synthetic data." in page
@@ -164,7 +164,7 @@ def test_a_split_that_does_not_exist_is_refused_before_anything_is_written(yt8m,
 
 def test_real_shards_are_counted_as_plain_tensorflow_counts_them(real_data, tmp_path):
     vocabulary = ["--vocabulary", str(real_data / "vocabulary" / "vocabulary.csv")]
-    found, _ = stats(
+    statistics, _ = stats(
         real_data / "video" / "validate000[01].tfrecord", tmp_path / "out", "--split", "id:80/10/10", *vocabulary
     )
     policy = SplitPolicy.parse("id:80/10/10", False)
@@ -178,13 +178,13 @@ def test_real_shards_are_counted_as_plain_tensorflow_counts_them(real_data, tmp_
         videos[split] += 1
         labels[split].update(video["labels"].values.numpy().tolist())
         means[split] += video["mean_audio"].numpy()[-1].astype(float)
-    for name, split in found.splits.items():
+    for name, split in statistics.splits.items():
         assert split.videos == videos[name]
         assert dict(enumerate(split.label_frequency)) == {label: labels[name][label] for label in range(3862)}
         assert split.max_frequency.videos == labels[name].most_common(1)[0][1]
         assert split.labels_a_video.mean == pytest.approx(labels[name].total() / videos[name])
         assert split.features.mean[-1] == pytest.approx(means[name] / videos[name], abs=1e-9)
-    assert found.splits["train"].max_frequency.labels == ("Game",)
+    assert statistics.splits["train"].max_frequency.labels == ("Game",)
 
 
 def test_labels_that_are_a_vector_are_refused(tmp_path, write_shard, video_record):

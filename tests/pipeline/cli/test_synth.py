@@ -1,4 +1,4 @@
-"""`yt8m synth`: a whole data set or none, whenever it is killed."""
+"""`yt8m synth`: a complete data set or none, whenever it is killed."""
 
 import json
 import resource
@@ -14,12 +14,12 @@ ASKED = ("--level", "video", "--videos", 40, "--labels", 5)
 
 @pytest.fixture
 def synth(yt8m):
-    return lambda out, *asked: yt8m("synth", *(asked or ASKED), out)
+    return lambda out, *arguments: yt8m("synth", *(arguments or ASKED), out)
 
 
 @pytest.fixture(scope="module")
 def unbroken(tmp_path_factory):
-    """What the command writes when nothing happens, by name."""
+    """Files of an undisturbed command, by name."""
     from pipeline.data.synthetic_data import write_dataset
 
     folder = tmp_path_factory.mktemp("unbroken")
@@ -41,19 +41,19 @@ def test_synth_writes_a_data_set_with_its_vocabulary_and_oracle(synth, tmp_path,
 
 
 def test_a_killed_command_leaves_no_data_set_and_can_be_repeated(synth, yt8m, tmp_path):
-    out, asked = tmp_path / "data", ("--level", "video", "--videos", 100, "--labels", 5)
+    out, arguments = tmp_path / "data", ("--level", "video", "--videos", 100, "--labels", 5)
     program = "from pipeline.cli import main; main()"
-    with subprocess.Popen([sys.executable, "-c", program, "synth", *map(str, asked), str(out)]) as process:
+    with subprocess.Popen([sys.executable, "-c", program, "synth", *map(str, arguments), str(out)]) as process:
         end = time.monotonic() + 300
         while len(list(out.glob(".unfinished/*"))) < 2:
             assert process.poll() is None and time.monotonic() < end
         process.kill()
     left = {path.name for path in out.rglob("*") if path.is_file()}
     assert left and not list(out.rglob("*.tfrecord"))
-    for asking in (("stats", "--out", tmp_path / "s"), ("predict", tmp_path)):
-        answer = yt8m(*asking, "--data", out)
+    for command in (("stats", "--out", tmp_path / "s"), ("predict", tmp_path)):
+        answer = yt8m(*command, "--data", out)
         assert answer.code == 2 and f"no file matches '{out}'" in answer.err
-    assert synth(out, *asked).code == synth(tmp_path / "unbroken", *asked).code == 0
+    assert synth(out, *arguments).code == synth(tmp_path / "unbroken", *arguments).code == 0
     assert files(out) == files(tmp_path / "unbroken")
 
 
@@ -73,7 +73,7 @@ def test_the_files_that_describe_the_shards_are_there_before_them(synth, tmp_pat
 def test_a_command_killed_while_it_renames_files_is_completed_by_the_next(synth, unbroken, tmp_path, published):
     whole = tmp_path / ".whole"
     whole.mkdir()
-    # In the order of the names' appearance.
+    # In the order in which the names appear.
     names = sorted(unbroken, key=lambda name: (name.endswith(".tfrecord"), name))
     assert names[:2] == ["oracle.json", "vocabulary.csv"]
     for number, name in enumerate(names):

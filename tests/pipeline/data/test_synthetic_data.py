@@ -45,7 +45,7 @@ def contents_of(folder: Path) -> dict[str, bytes]:
 
 
 def fields_of(message: bytes) -> list[int]:
-    """Numbers of the length-delimited fields of a message, in the order they lie on the wire."""
+    """Numbers of the length-delimited fields of a message, in wire order."""
     numbers, at = [], 0
     while at < len(message):
         assert message[at] & 7 == 2
@@ -62,7 +62,7 @@ def fields_of(message: bytes) -> list[int]:
 
 
 def form_of(record: bytes) -> dict[str, object]:
-    """Everything about a record but its values: fields, keys, kinds of value and their numbers."""
+    """The structure of a record: fields, keys, types and numbers of values."""
 
     def of_feature(feature: tf.train.Feature) -> tuple[str, int, set[int]]:
         kind = feature.WhichOneof("kind")
@@ -155,7 +155,7 @@ def test_the_same_seed_writes_the_same_bytes(folders: dict[Level, Path], tmp_pat
     write_dataset(tmp_path / "again", "frame", VIDEOS, LABELS, SEED)
     write_dataset(tmp_path / "other", "frame", VIDEOS, LABELS, SEED + 1)
     assert contents_of(tmp_path / "again") == contents_of(folders["frame"])
-    # Another process would order the keys of a map differently, had they not been sorted.
+    # Without sorting, another process would order the keys of a map differently.
     for record in records_of(folders["video"]):
         assert tf.train.SequenceExample.FromString(record).SerializeToString(deterministic=True) == record
     assert not {*ids_of(tmp_path / "other")} & {*ids_of(folders["frame"])}
@@ -188,8 +188,8 @@ def test_the_oracle_file_describes_the_data_and_the_oracles_scores(folders: dict
     frame, video = (json.loads((folders[level] / "oracle.json").read_text()) for level in ("frame", "video"))
     assert frame["oracle"] == video["oracle"]
     assert frame["synthetic"] is True
-    said = {key: frame[key] for key in ("level", "videos", "labels", "seed", "shards")}
-    assert said == {"level": "frame", "videos": VIDEOS, "labels": LABELS, "seed": SEED, "shards": 10}
+    numbers = {key: frame[key] for key in ("level", "videos", "labels", "seed", "shards")}
+    assert numbers == {"level": "frame", "videos": VIDEOS, "labels": LABELS, "seed": SEED, "shards": 10}
     world = World(LABELS)
     oracle = Oracle(world)
     hits = labels = 0
@@ -219,7 +219,7 @@ def test_ids_are_four_characters_and_unique(seed: int, first: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         ({"videos": 9}, "videos is 9, allowed are 10 to 14776336"),
         ({"videos": 62**4 + 1}, "videos is 14776337, allowed are 10 to 14776336"),
@@ -231,23 +231,23 @@ def test_ids_are_four_characters_and_unique(seed: int, first: int) -> None:
         ({"shards": 1}, "shards is 1, allowed are 2 to 12, the number of videos"),
     ],
 )
-def test_numbers_out_of_range_are_refused(tmp_path: Path, arguments: dict[str, int], said: str) -> None:
+def test_numbers_out_of_range_are_refused(tmp_path: Path, arguments: dict[str, int], message: str) -> None:
     settings_ = {"videos": 12, "labels": 5, "seed": 0, **arguments}
     with pytest.raises(InputError) as error:
         write_dataset(tmp_path / "out", "video", **settings_)  # type: ignore[arg-type]
-    assert str(error.value) == said
+    assert str(error.value) == message
     assert not (tmp_path / "out").exists()
 
 
 def test_a_folder_with_files_a_file_and_a_folder_in_a_file_are_refused(tmp_path: Path) -> None:
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "notes.txt").write_text("mine")
-    for out, said in (
+    for out, message in (
         (tmp_path / "full", "full is not empty"),
         (tmp_path / "full" / "notes.txt", "notes.txt is a file"),
         (tmp_path / "full" / "notes.txt" / "out", "out: Not a directory, expected a folder to write"),
     ):
-        with pytest.raises(InputError, match=said):
+        with pytest.raises(InputError, match=message):
             write_dataset(out, "video", 10, 5, 0)
     assert contents_of(tmp_path / "full") == {"notes.txt": b"mine"}
 

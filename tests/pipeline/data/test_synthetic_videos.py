@@ -1,4 +1,4 @@
-"""The synthetic world is long-tailed, grouped and learnable, and its oracle weighs evidence as the definition says."""
+"""The synthetic world is long-tailed, grouped and learnable, and its oracle follows its definition."""
 
 import itertools
 
@@ -24,7 +24,7 @@ def test_label_frequencies_have_a_long_tail() -> None:
     frequencies = np.sort(world.group_rates @ world.label_rates)[::-1]
     assert 0.1 < frequencies[0] < 0.3
     assert 2.5 < frequencies.sum() < 3.5
-    # Straight on logarithmic axes: a tenth of the labels has most of the videos, and the middle one has few.
+    # A straight line on logarithmic axes: a tenth of the labels has most of the videos, the middle label has few.
     assert frequencies[:386].sum() > 0.6 * frequencies.sum()
     assert frequencies[1931] < frequencies[0] / 200
 
@@ -45,9 +45,9 @@ def test_labels_occur_as_often_as_their_rates_say_and_together_in_groups(
     together = present.T @ present / len(videos)
     lift = together / np.outer(expected, expected)
     same = world.group_of_label[:, None] == world.group_of_label
-    other = ~same & (np.outer(expected, expected) * len(videos) > 5)
+    different = ~same & (np.outer(expected, expected) * len(videos) > 5)
     same &= ~np.eye(30, dtype=bool) & (np.outer(expected, expected) * len(videos) > 5)
-    assert same.sum() > 10 and lift[same].mean() > 1.3 and lift[other].mean() < 0.9
+    assert same.sum() > 10 and lift[same].mean() > 1.3 and lift[different].mean() < 0.9
 
 
 def test_lengths_are_those_of_the_published_videos(drawn: tuple[World, list[SyntheticVideo]]) -> None:
@@ -158,8 +158,8 @@ def test_the_oracle_knows_what_each_change_of_the_answer_gains(
     before = log_posterior(small_world, tuple(answer), ratios)
     neighbours = [tuple(answer ^ {label}) for label in range(7)]
     expected = [log_posterior(small_world, chosen, ratios) - before if chosen else -np.inf for chosen in neighbours]
-    found = small_oracle._log_gains(np.isin(np.arange(7), list(answer)), ratios)
-    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
+    gains = small_oracle._log_gains(np.isin(np.arange(7), list(answer)), ratios)
+    np.testing.assert_allclose(gains, expected, rtol=1e-4, atol=1e-4)
 
 
 def test_the_oracle_predicts_the_most_probable_of_all_sets(small_world: World, small_oracle: Oracle) -> None:

@@ -1,4 +1,4 @@
-"""Where the labels of a data set have their names from."""
+"""Where the names of a data set's labels come from."""
 
 import pytest
 
@@ -11,6 +11,16 @@ def test_a_vocabulary_beside_the_shards_is_found(tmp_path):
     (tmp_path / "a.tfrecord").write_bytes(b"")
     (tmp_path / "vocabulary.csv").write_text("\ufeffIndex,Name\n1,b\n0,a\n", encoding="utf-8")
     assert find_vocabulary(DataSettings(pattern=str(tmp_path))).names == ("a", "b")
+
+
+@pytest.mark.parametrize("pattern", ["span-{SPAN}", "span-{4,3}"])
+def test_a_vocabulary_in_the_folder_of_the_newest_span_is_found(tmp_path, pattern):
+    for span, name in ((3, "old"), (4, "new")):
+        shard = tmp_path / f"span-{span}" / "shards" / "a.tfrecord"
+        shard.parent.mkdir(parents=True)
+        shard.touch()
+        (tmp_path / f"span-{span}" / "vocabulary.csv").write_text(f"Index,Name\n0,{name}\n")
+    assert find_vocabulary(DataSettings(pattern=f"{tmp_path}/{pattern}")).names == ("new",)
 
 
 def test_the_vocabulary_of_the_settings_wins(tmp_path):

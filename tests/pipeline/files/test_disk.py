@@ -1,4 +1,4 @@
-"""Full, read-only and vanished disks are one line that says where and what to do (mounted ones: `make test-faults`)."""
+"""Full, read-only and missing disks end in one line with place and remedy (mounted disks: `make test-faults`)."""
 
 import errno
 import os
@@ -14,7 +14,7 @@ from pipeline.files.disk import disk_trouble
 
 @pytest.fixture
 def statvfs(monkeypatch):
-    """`(**fields)` -> every disk has these, the others as statvfs(3) gives them for an empty one."""
+    """`(**fields)` -> every disk has these fields, the others are those of statvfs(3) for an empty one."""
 
     def give(**fields):
         values = {"f_bsize": 4096, "f_frsize": 4096, "f_blocks": 10**6, "f_bfree": 10**6, "f_bavail": 10**6}
@@ -25,7 +25,7 @@ def statvfs(monkeypatch):
 
 
 def wrapped(reason):
-    """As TFX does: the step's failure cannot be written down either."""
+    """Fails as TFX does, which cannot record the step's failure either."""
     try:
         try:
             raise reason
@@ -111,7 +111,7 @@ def test_temporary_files_are_removed_with_their_command_or_by_the_next_one_after
         assert len(list(tmp_path.iterdir())) == left
     [killed] = tmp_path.iterdir()
     monkeypatch.setattr("tempfile.tempdir", None)
-    assert yt8m("experiments").code == 0 and killed.exists()  # it may have been about to lock it
+    assert yt8m("experiments").code == 0 and killed.exists()  # its process might not have locked it yet
     os.utime(killed / ".lock", (0, 0))
     assert yt8m("experiments").code == 0 and not list(tmp_path.iterdir())
 

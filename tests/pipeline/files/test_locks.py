@@ -1,4 +1,4 @@
-"""A folder belongs to one process at a time, until that one ends however it ends."""
+"""A folder is locked by one process at a time, until that process ends, whatever ends it."""
 
 import errno
 import os

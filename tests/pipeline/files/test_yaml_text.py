@@ -1,4 +1,4 @@
-"""Settings in YAML from strangers' files and arguments: what no one would write by hand is one line, at once."""
+"""YAML from files and arguments of strangers: what nobody would write by hand is refused at once, in one line."""
 
 import json
 import os
@@ -11,7 +11,7 @@ from pipeline.files.yaml_text import DEEPEST, LONGEST
 
 
 def nested(first: str, level: str) -> str:
-    """YAML whose every line stands for nine times the line before, nine times."""
+    """YAML in which each of nine lines expands to nine times the line before."""
     lines = (f"{below}: &{below} " + level % ", ".join([f"*{above}"] * 9) for above, below in pairwise("abcdefghij"))
     return f"a: &a {first}\n" + "\n".join(lines)
 
@@ -54,13 +54,13 @@ def test_a_value_of_set_is_refused_in_one_short_line(yt8m, value, message):
 @pytest.mark.parametrize(
     ("key", "message"),
     [
-        ("a\nb", r"'a\nb' is no setting"),
-        ("\x1b[2J", r"'\x1b[2J' is no setting"),
-        ("seed\n.x", r"'seed\n' is no setting"),
-        ("x" * 5_000, "xxx... is no setting"),
-        ("a." * 5_000 + "b", "a is no setting"),
+        ("a\nb", r"'a\nb' is not a setting"),
+        ("\x1b[2J", r"'\x1b[2J' is not a setting"),
+        ("seed\n.x", r"'seed\n' is not a setting"),
+        ("x" * 5_000, "xxx... is not a setting"),
+        ("a." * 5_000 + "b", "a is not a setting"),
         ("seed" + ".x" * 5_000, "seed is a dict too large to show: input should be a valid integer"),
-        (".", "'' is no setting"),
+        (".", "'' is not a setting"),
     ],
 )
 def test_a_key_of_set_is_shown_on_one_line(yt8m, key, message):
@@ -79,8 +79,8 @@ def test_a_key_of_set_is_shown_on_one_line(yt8m, key, message):
         (b"# " + b"x" * LONGEST, "longer than 1 MiB, expected a YAML file"),
         (b"mine: {base: netvlad-8}\n&a x: {base: *a}\n? {}\n", "not YAML: found unhashable key"),
         (b'"\\e[2J": {base: netvlad-8}', r"'\x1b[2J': a name becomes the name of a folder"),
-        (b'mine: {base: netvlad-8, "\\e\\n": 1}', r"'\x1b\n' is no setting"),
-        (b'mine: {base: netvlad-8, model: {"\\e\\n": 1}}', r"'model.\x1b\n' is no setting"),
+        (b'mine: {base: netvlad-8, "\\e\\n": 1}', r"'\x1b\n' is not a setting"),
+        (b'mine: {base: netvlad-8, model: {"\\e\\n": 1}}', r"'model.\x1b\n' is not a setting"),
     ],
     ids=range(9),
 )
@@ -99,14 +99,14 @@ def test_what_is_not_a_file_is_refused_without_waiting(yt8m, tmp_path):
         ("/dev/zero", "not a regular file"),
         ("/", "Is a dir"),
     ):
-        said = f"is '{path}': {reason}"
-        asked = ("--experiment", "netvlad-8", "--data", "gs://b/x")
+        message = f"is '{path}': {reason}"
+        options = ("--experiment", "netvlad-8", "--data", "gs://b/x")
         for option, *command in (
             ("--experiment-file", "experiments"),
-            ("--cluster", "compile", *asked, "--out", tmp_path / "package.yaml"),
+            ("--cluster", "compile", *options, "--out", tmp_path / "package.yaml"),
         ):
             answer = yt8m(*command, option, path)
-            assert answer.code == 2 and f"error: {option} {said}" in answer.err and answer.err.count("\n") == 1
+            assert answer.code == 2 and f"error: {option} {message}" in answer.err and answer.err.count("\n") == 1
     answer = yt8m("lint", tmp_path / "pipe")
     assert answer.code == 2 and "PACKAGE is" in answer.err and "not a regular file" in answer.err
 

@@ -21,7 +21,7 @@ def shards(tmp_path, write_shard, video_record):
 
 
 def rewrite(path, old, new):
-    """Replaces the last occurrence of bytes by as many others; the file's size and time stay."""
+    """Replaces the last occurrence of bytes by as many others; keeps the file's size and time."""
     state, content = path.stat(), path.read_bytes()
     at = content.rindex(old)
     path.write_bytes(content[:at] + new + content[at + len(old) :])
@@ -52,14 +52,14 @@ def test_a_shard_rewritten_with_its_size_and_time_is_ingested_again(shards, tmp_
 def test_blocks_of_a_large_shard_are_compared(tmp_path):
     path = tmp_path / "a.tfrecord"
     path.write_bytes(bytes(2**20) + b"first" + bytes(4 * 2**20) + b"final")
-    found = [find_files(str(path)).fingerprint]
+    fingerprints = [find_files(str(path)).fingerprint]
     rewrite(path, b"final", b"other")
-    found.append(find_files(str(path)).fingerprint)
-    assert len(set(found)) == 2 and found[1] == find_files(str(path)).fingerprint
+    fingerprints.append(find_files(str(path)).fingerprint)
+    assert len(set(fingerprints)) == 2 and fingerprints[1] == find_files(str(path)).fingerprint
 
 
 def test_a_shard_that_disappears_after_listing_is_named(shards):
-    found = find_files(str(shards))
+    listed = find_files(str(shards))
     (shards / "a.tfrecord").unlink()
     with pytest.raises(InputError, match=r"cannot read '.*/data/a.tfrecord': No such file or directory"):
-        _ = found.fingerprint
+        _ = listed.fingerprint

@@ -1,4 +1,4 @@
-"""What killed runs leave goes with the next run, the rest when somebody asks, and never what serves or is young."""
+"""The next run removes leftovers of killed runs, `yt8m gc` the others; serving models and young files are kept."""
 
 import json
 import os
@@ -41,7 +41,7 @@ def put(path, text="x" * 1000):
 
 @pytest.fixture
 def run(finished_run, tmp_path):
-    """A finished run, moved since; what it holds then."""
+    """A finished run in a folder that was moved, and its files."""
     folder = tmp_path / "runs" / "netvlad-8"
     shutil.copytree(finished_run.folder, folder)
     return folder, files(folder)
@@ -49,7 +49,7 @@ def run(finished_run, tmp_path):
 
 @pytest.fixture
 def litter(run):
-    """What processes leave that are killed in a step, while they push and while they write a file."""
+    """Leftovers of processes killed in a step, during a push and during the write of a file."""
     folder, _ = run
     return [
         put(folder / "pipeline_root" / "Transform" / "transformed_examples" / "99" / "Split-train" / "data"),
@@ -90,7 +90,7 @@ def test_gc_keeps_files_younger_than_a_day(run, litter, yt8m):
     folder, _ = run
     age(folder, 2)
     now = time.time()
-    os.utime(litter[0], (now, now))  # one file in it is enough
+    os.utime(litter[0], (now, now))  # a single young file is enough
     yt8m("gc", folder, "--delete")
     assert litter[0].exists() and not any(path.exists() for path in litter[1:])
 

@@ -1,4 +1,4 @@
-"""What a run tells while it goes, and refuses before."""
+"""Output of a run about its steps, and what it refuses before any work."""
 
 import json
 import os
@@ -17,11 +17,11 @@ from pipeline.local.findings import findings
 from pipeline.steps import StepRun
 
 
-def found_of(key, value):
-    """KerasTuner's hyperparameters with a value that a search could not have found."""
-    found = keras_tuner.HyperParameters()
-    found.Fixed(key, value)
-    return found.get_config()
+def hyperparameters_with(key, value):
+    """KerasTuner's hyperparameters with a value that no search could have chosen."""
+    hyperparameters = keras_tuner.HyperParameters()
+    hyperparameters.Fixed(key, value)
+    return hyperparameters.get_config()
 
 
 def test_results_of_the_ingest_are_printed(tmp_path):
@@ -60,19 +60,19 @@ def test_the_verdict_is_printed_with_its_reasons(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("properties", "told"),
+    ("properties", "expected"),
     [
         ({"pushed": 1, "pushed_version": "17"}, "pushed version 17"),
         ({"pushed": 0, "pushed_version": "17"}, "nothing pushed: version 17 is this model"),
         ({"pushed": 0}, "nothing pushed: not blessed"),
     ],
 )
-def test_the_pushed_version_is_printed(properties, told):
-    assert findings(StepRun("Pusher", "done", properties={"pushed_model": properties})) == [told]
+def test_the_pushed_version_is_printed(properties, expected):
+    assert findings(StepRun("Pusher", "done", properties={"pushed_model": properties})) == [expected]
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         (b"", "not what a search has found: JSONDecodeError: "),
         (b"\xff", "not what a search has found: UnicodeDecodeError: "),
@@ -81,19 +81,22 @@ def test_the_pushed_version_is_printed(properties, told):
         (b"[]", "not what a search has found: TypeError: "),
         (b"{}", "not what a search has found: KeyError: 'space'"),
         (b'{"space": [{"class_name": "\\u001b\\n"}], "values": {}}', "not what a search has found: "),
-        (json.dumps(found_of("training.batch_size", 0)).encode(), "batch_size: Input should be greater than 0"),
-        (json.dumps(found_of("training.size", 3)).encode(), "size: Extra inputs are not permitted"),
+        (
+            json.dumps(hyperparameters_with("training.batch_size", 0)).encode(),
+            "batch_size: Input should be greater than 0",
+        ),
+        (json.dumps(hyperparameters_with("training.size", 3)).encode(), "size: Extra inputs are not permitted"),
         (None, "expected a folder with best_hyperparameters.txt"),
     ],
     ids=range(10),
 )
-def test_a_folder_without_the_result_of_a_search_is_refused_before_any_work(yt8m, tmp_path, content, said):
-    found = tmp_path / "found" / "best_hyperparameters.txt"
-    found.parent.mkdir()
-    os.mkfifo(found) if content is None else found.write_bytes(content)
+def test_a_folder_without_the_result_of_a_search_is_refused_before_any_work(yt8m, tmp_path, content, message):
+    best = tmp_path / "found" / "best_hyperparameters.txt"
+    best.parent.mkdir()
+    os.mkfifo(best) if content is None else best.write_bytes(content)
     (tmp_path / "vocabulary.csv").write_text("Index,Name\n0,a\n1,b\n")
-    asked = ("--data", tmp_path, "--vocabulary", tmp_path / "vocabulary.csv", "--out", tmp_path / "out")
-    answer = yt8m("run", *asked, "--experiment", "average-logistic", "--hyperparameters", found.parent)
+    options = ("--data", tmp_path, "--vocabulary", tmp_path / "vocabulary.csv", "--out", tmp_path / "out")
+    answer = yt8m("run", *options, "--experiment", "average-logistic", "--hyperparameters", best.parent)
     line = answer.err.splitlines()[-1]
-    assert answer.code == 2 and line.startswith("error: ") and str(found.parent) in line and said in line
+    assert answer.code == 2 and line.startswith("error: ") and str(best.parent) in line and message in line
     assert line.isprintable() and len(line) < 600 and not (tmp_path / "out" / "pipeline_root").exists()

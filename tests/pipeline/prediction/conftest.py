@@ -1,4 +1,4 @@
-"""Exported models: the smallest real things that answer."""
+"""Exported models, as small as possible."""
 
 from collections.abc import Callable
 from functools import partial
@@ -32,7 +32,7 @@ MODELS = {
 
 
 def write_transform_graph(folder: Path, level: Level) -> None:
-    """Needs no data: nothing in the graph is measured."""
+    """Writes a transform graph without data, as it measures nothing."""
     text = Path(components.schema.__file__).with_name(f"{level}.pbtxt").read_text()
     metadata = tft.DatasetMetadata(text_format.Parse(text, schema_pb2.Schema()))
     prepare = partial(preprocessing_fn, custom_config={"level": level, "classes": len(NAMES)})
@@ -58,8 +58,8 @@ def runs(once: Callable[..., Path]) -> Path:
             model.get_layer("logits").bias.assign(np.linspace(-2, 2, len(NAMES)))
             if name == "average":
                 hidden, logits = (layer.kernel for layer in model.layers if hasattr(layer, "kernel"))
-                # Two hidden units are twice the first mean, and their difference counts: infinity minus infinity for
-                # 3e38.
+                # Two hidden units are twice the first mean, and the model takes their difference: infinity minus
+                # infinity for 3e38.
                 hidden[:, :2].assign(np.eye(1152, 1) * [2, 2])
                 logits[:2].assign([[1] * len(NAMES), [-1] * len(NAMES)])
             assert reads_frames(settings, level) == (name == "netvlad")

@@ -1,4 +1,4 @@
-"""A pushed model that was damaged is one line that names the file, whoever reads it."""
+"""A damaged pushed model is one line that names the file, for every reader of models."""
 
 import json
 import math
@@ -21,14 +21,14 @@ CARD, LABELS, KERAS = "assets.extra/model_card.json", "assets.extra/labels.json"
 
 @pytest.fixture
 def model(runs, tmp_path):
-    """The folder of a version of a run's copy."""
+    """The folder of a pushed version in a copy of a run."""
     shutil.copytree(runs / "average", tmp_path / "run")
     return tmp_path / "run" / "serving" / "7"
 
 
 @pytest.fixture
 def assert_refused(yt8m):
-    """Runs a command that must end with one line about a file; that training begins with a model may be said before."""
+    """Runs a command that must end with one line about a file; a line about the warm start may come first."""
 
     def check(path, *command):
         answer = yt8m(*command)
@@ -137,12 +137,12 @@ def test_an_ensemble_and_a_warm_start_refuse_it_before_any_work(
     vocabulary = tmp_path / "vocabulary.csv"
     vocabulary.write_text("Index,Name\n" + "".join(f"{label},name {label}\n" for label in range(25)))
     damage(model / name, content)
-    asked = ("run", "--data", data, "--vocabulary", vocabulary, "--out", tmp_path / "out")
+    command = ("run", "--data", data, "--vocabulary", vocabulary, "--out", tmp_path / "out")
     members = f"model.encoder.members=[{runs / 'average'}, {model}]"
-    ensemble = (*asked, "--experiment", "ensemble", "--set", "level=video", "--set", members)
+    ensemble = (*command, "--experiment", "ensemble", "--set", "level=video", "--set", members)
     line = assert_refused(model, *ensemble)
     assert f"error: model.encoder.members: {model}/assets.extra/" in line and message in line
-    warm = (*asked, "--experiment", "average-2304-1152", "--set", f"training.warm_start={model}")
+    warm = (*command, "--experiment", "average-2304-1152", "--set", f"training.warm_start={model}")
     assert message in assert_refused(model, *warm)
     assert not (tmp_path / "out" / "pipeline_root").exists()
 

@@ -1,4 +1,4 @@
-"""`--out` of predict and compile: files are replaced when whole, links stay, devices and pipes are written."""
+"""`--out` of predict and compile: files are replaced when complete, links stay, devices and pipes are written."""
 
 import os
 import stat
@@ -15,7 +15,7 @@ from pipeline.files.output_file import open_output
 
 @pytest.fixture
 def predict(runs, video_record, write_shard, tmp_path, yt8m):
-    """`(out)` -> the command's answer; `expected` is what it should have written."""
+    """`(out)` -> the command's answer; `expected` is the output that it should have written."""
     data = write_shard(tmp_path / "data" / "a.tfrecord", [video_record("good")])
     expected = "VideoId,LabelConfidencePairs\ngood,"
     return lambda out: (yt8m("predict", runs / "average", "--data", data, "--out", out), expected)
@@ -113,9 +113,9 @@ def test_two_commands_do_not_write_one_file(tmp_path):
     out = str(tmp_path / "out")
     program = f"import pathlib, pipeline.files.output_file as o\nwith o.open_output(pathlib.Path({out!r}), []): pass"
     with open_output(tmp_path / "out", []) as file:
-        other = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+        second = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
         file.write("whole")
-    assert "InputError" in other.stderr and "another process is writing it" in other.stderr
+    assert "InputError" in second.stderr and "another process is writing it" in second.stderr
     assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("out", "whole")]
 
 
@@ -137,17 +137,17 @@ def test_a_file_that_cannot_be_made_is_one_line(tmp_path):
 
 
 def test_a_package_is_complete_or_absent(yt8m, tmp_path):
-    """The cluster's settings are wrong: what was compiled before stays."""
+    """With wrong cluster settings, the package compiled before stays."""
     out = tmp_path / "package.yaml"
     out.write_text("of last week")
     Path(tmp_path / "cluster.yaml").write_text("cluster: {}")
-    asked = ("--cluster", tmp_path / "cluster.yaml", "--data", "gs://b/x", "--experiment", "netvlad-8", "--out", out)
-    assert yt8m("compile", *asked).code == 2
+    options = ("--cluster", tmp_path / "cluster.yaml", "--data", "gs://b/x", "--experiment", "netvlad-8", "--out", out)
+    assert yt8m("compile", *options).code == 2
     assert out.read_text() == "of last week" and {path.name for path in tmp_path.iterdir()} == {
         "package.yaml",
         "cluster.yaml",
     }
-    answer = yt8m("compile", *asked[:-1], tmp_path / "no" / "x")
+    answer = yt8m("compile", *options[:-1], tmp_path / "no" / "x")
     assert (answer.code, answer.err) == (
         2,
         f"error: --out is '{tmp_path}/no/x': No such file or directory, expected a file\n",

@@ -1,4 +1,4 @@
-"""`yt8m predict`: what the served model answers, in the records' order, bad records named and left out."""
+"""`yt8m predict`: the served model's predictions in the order of the records; rejected records are named."""
 
 import csv
 import io
@@ -57,7 +57,7 @@ def predict(yt8m):
     ],
 )
 def test_predictions_are_those_of_the_served_model(runs, records, write_shard, tmp_path, predict, model, level):
-    raw = records(level, 12)  # of up to 320 frames: the first 300 count
+    raw = records(level, 12)  # of up to 320 frames: the first 300 are used
     data = write_shard(tmp_path / "a.tfrecord", raw)
     served = tf.saved_model.load(str(runs / model / "serving" / "7")).signatures["serving_default"]
     expected = served(examples=tf.constant(raw))
@@ -111,7 +111,7 @@ def test_an_id_that_is_not_text_is_written_with_its_bytes():
 def test_rejected_records_are_named_and_left_out(
     runs, frame_record, video_record, write_shard, tmp_path, predict, yt8m
 ):
-    good = [video_record("good", None), video_record("fine", [99])]  # neither labels nor known ones are needed
+    good = [video_record("good", None), video_record("fine", [99])]  # labels may be missing or unknown
     bad = [
         b"\x0a\xff",
         frame_record("xxxx"),
@@ -146,7 +146,7 @@ def test_all_rejected_records_are_printed_and_counted(runs, video_record, write_
 
 
 def test_evaluation_gives_the_scores_of_the_metrics(runs, frame_record, write_shard, tmp_path, predict):
-    # Videos that differ a lot: rounding doesn't change how they rank.
+    # The videos differ so much that rounding does not change their ranks.
     codes = [np.random.default_rng(n).integers(0, 16 + 6 * n, (2 + n % 7, 1024), np.uint8) for n in range(40)]
     raw = [frame_record(f"{n:04d}", {n % 25, 3 * n % 25, 24}, len(rgb), rgb) for n, rgb in enumerate(codes)]
     unlabelled, unknown = frame_record("none", None), frame_record("what", [25])
@@ -215,7 +215,7 @@ def test_one_batch_is_read_ahead(runs, video_record, write_shard, tmp_path):
     model, files = PushedModel(str(runs / "average"), "video"), find_files(str(tmp_path))
     answers = Prediction(model, files, "video", batch_size=8, top=1, progress=read.append).answers()
     for answered, _ in enumerate(answers):
-        assert len(read) <= 8 * (answered // 8 + 1) + 3  # each file's end is progress too
+        assert len(read) <= 8 * (answered // 8 + 1) + 3  # the end of each file is reported too
     assert read == sorted(read) and read[-1] == files.size
 
 

@@ -34,7 +34,7 @@ def signature(runs):
 
 @pytest.fixture
 def records(frame_record, write_shard, tmp_path):
-    """The shard that the README asks about."""
+    """The shard in the README's requests."""
     written = [frame_record(f"{n:04d}", frames=3 + n) for n in range(3)]
     write_shard(tmp_path / "data" / "demo" / "validate0000.tfrecord", written)
     return written
@@ -88,7 +88,7 @@ def rpc(signature):
 
 
 def answers_of_readme(port, here):
-    """What the example for a port prints when it asks another one."""
+    """Output of the README's example, run against another port."""
     readme = (Path(__file__).parents[3] / "README.md").read_text()
     [code] = [code for code in re.findall(r"```python\n(.*?)```", readme, re.DOTALL) if f"localhost:{port}" in code]
     with redirect_stdout(StringIO()) as printed:

@@ -7,7 +7,7 @@ import pytest
 from models.metrics.video_metrics import SCORES
 from pipeline.reports.scores import RunScores, SplitScores
 
-# As releases have written it since there are 13 scores; `train` and `validation` have F1 alone.
+# As released versions write it; `train` and `validation` have F1 alone.
 WRITTEN = {
     "experiment": "netvlad-8",
     "data": "/data/frame",

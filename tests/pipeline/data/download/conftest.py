@@ -1,4 +1,4 @@
-"""A mirror on this machine that misbehaves as it is told, and keeps a log of what it sent."""
+"""A local mirror with configurable faults and a log of its responses."""
 
 import hashlib
 import json
@@ -17,7 +17,7 @@ from pipeline.data.download.client import RetryPolicy
 from pipeline.data.download.download import Listener, Summary, download
 from pipeline.data.download.published import Addresses, Partition, Share
 
-# Waits that a test can afford; the timeout is longer than any machine is busy.
+# Short waits, and a timeout that even a busy machine does not reach.
 QUICK = RetryPolicy(timeout=300, failures=4, first_wait=0.01, longest_wait=0.04, longest_asked_wait=0.5)
 
 
@@ -25,7 +25,7 @@ QUICK = RetryPolicy(timeout=300, failures=4, first_wait=0.01, longest_wait=0.04,
 class Request:
     method: str
     path: str
-    begin: int  # of the range asked for
+    begin: int  # of the requested range
     status: int = 0
     sent: int = 0
     at: float = field(default_factory=time.monotonic)
@@ -38,8 +38,8 @@ class Handler(BaseHTTPRequestHandler):
         self.serve(Request("HEAD", self.path, 0), body=False)
 
     def do_GET(self) -> None:
-        asked = self.headers.get("Range", "bytes=0-")
-        self.request_ = Request("GET", self.path, int(asked.removeprefix("bytes=").removesuffix("-")))
+        requested = self.headers.get("Range", "bytes=0-")
+        self.request_ = Request("GET", self.path, int(requested.removeprefix("bytes=").removesuffix("-")))
         faults = self.server.mirror.faults[self.path]
         if faults:
             self.server.mirror.log.append(self.request_)
@@ -79,7 +79,7 @@ class Handler(BaseHTTPRequestHandler):
     def write(self, request: Request, content: bytes) -> None:
         for begin in range(0, len(content), 4096):
             piece = content[begin : begin + 4096]
-            request.sent += len(piece)  # before the client can have it, and look
+            request.sent += len(piece)  # before the client can receive it and read the log
             self.wfile.write(piece)
 
     def log_message(self, format: str, *arguments: object) -> None:
@@ -91,14 +91,14 @@ class Server(ThreadingHTTPServer):
     daemon_threads = True
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """A client that was killed is no news."""
+        """Ignores the errors of killed clients."""
 
 
 Fault = Callable[[Handler], None]
 
 
 class Mirror:
-    """Published files, and what goes wrong with the next requests of each."""
+    """Published files, and the faults of the next requests for each."""
 
     VOCABULARY = "/youtube8m/csv/2/vocabulary.csv"
 
@@ -112,7 +112,7 @@ class Mirror:
         self.release = threading.Event()
 
     def publish(self, ids: list[str], partition: str = "2/video/train", size: int = 20_000) -> dict[str, bytes]:
-        """Shards of a partition, and its plan; returns their bytes by published name."""
+        """Publishes shards of a partition and its plan; returns their bytes by published name."""
         version, level, part = partition.split("/")
         shards = {f"{part}{i}.tfrecord": random.Random(partition + i).randbytes(size) for i in ids}
         self.files |= {f"/{partition}/{name}": content for name, content in shards.items()}
@@ -124,13 +124,13 @@ class Mirror:
         self.faults[path].extend(faults)
 
     def gets(self, path: str = "") -> list[Request]:
-        """The requests for bodies of shards, or of one path."""
+        """The GET requests for shards, or for one path."""
         return [r for r in self.log if r.method == "GET" and (r.path == path if path else r.path.endswith(".tfrecord"))]
 
-    # Faults. Each answers one request.
+    # Faults: each responds to one request.
 
     def drops(self, after: int) -> Fault:
-        """Closes the connection after so many bytes of the body."""
+        """Closes the connection after a number of bytes of the body."""
 
         def fault(handler: Handler) -> None:
             content = self.files[handler.path][handler.request_.begin :]
@@ -140,7 +140,7 @@ class Mirror:
         return fault
 
     def sends(self, content: bytes, length: int | None = None, status: int = 200, **headers: str) -> Fault:
-        """Sends other bytes, perhaps with a length that isn't theirs."""
+        """Sends other bytes, perhaps with a wrong length."""
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         return lambda handler: handler.answer(handler.request_, status, content, named, length=length)
 
@@ -148,7 +148,7 @@ class Mirror:
         return self.sends(b"", status=status, **headers)
 
     def stalls(self, after: int) -> Fault:
-        """Sends so many bytes, then nothing until it is released."""
+        """Sends a number of bytes, then nothing until `release` is set."""
 
         def fault(handler: Handler) -> None:
             content = self.files[handler.path][handler.request_.begin :]
@@ -179,7 +179,7 @@ def mirror() -> Iterator[Mirror]:
 
 
 class Listened(Listener):
-    """Remembers the lines it was told."""
+    """Keeps all lines."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []
@@ -198,7 +198,7 @@ def listened() -> Listened:
 
 @pytest.fixture
 def fetch(mirror: Mirror, tmp_path: Path, listened: Listened) -> Callable[..., Summary]:
-    """Downloads into `tmp_path / "out"`; further arguments are of RetryPolicy, instead of QUICK's."""
+    """Downloads into `tmp_path / "out"`; further arguments replace fields of QUICK."""
 
     def call(*partitions: str, share: str = "1/1", workers: int = 4, **policy: float) -> Summary:
         wanted = [Partition(*partition.split("/")) for partition in partitions or ("2/video/train",)]

@@ -1,4 +1,4 @@
-"""Servers misbehave; files still arrive whole, or the reason is said in one line."""
+"""With faulty servers, files arrive complete or the reason is one line."""
 
 import hashlib
 import itertools
@@ -61,10 +61,12 @@ def test_requests_to_a_busy_server_are_retried(mirror, shards, fetch, tmp_path, 
     assert sum(f"{BROKEN}: {status} " in line for line in listened.lines) == 2
 
 
-@pytest.mark.parametrize(("asked", "wait"), [("a date", 0.5), ("1", 0.5), ("99999", 0.5), ("soon", None), ("-5", None)])
-def test_retry_after_is_respected_up_to_a_limit(mirror, shards, fetch, tmp_path, listened, asked, wait):
-    # 0.5 s is the longest that these tests wait when asked to, 0.06 s when not.
-    header = formatdate(time.time() + 3600, usegmt=True) if asked == "a date" else asked
+@pytest.mark.parametrize(
+    ("requested", "wait"), [("a date", 0.5), ("1", 0.5), ("99999", 0.5), ("soon", None), ("-5", None)]
+)
+def test_retry_after_is_respected_up_to_a_limit(mirror, shards, fetch, tmp_path, listened, requested, wait):
+    # These tests wait at most 0.5 s if the server asks for it, else 0.06 s.
+    header = formatdate(time.time() + 3600, usegmt=True) if requested == "a date" else requested
     mirror.breaks(BROKEN, mirror.says(429, Retry_After=header))
     assert_all_came(fetch(), shards, tmp_path)
     [line] = [line for line in listened.lines if "429" in line]
@@ -80,11 +82,11 @@ def test_waits_double_up_to_a_limit_and_differ(mirror, fetch, listened):
     for path in paths:
         mirror.breaks(path, *[mirror.says(503)] * 3)
     assert fetch(workers=8, first_wait=0.1, longest_wait=0.2).failed == {}
-    said = {path: [float(line.split()[-2]) for line in listened.lines if f"{path}: 503" in line] for path in paths}
+    announced = {path: [float(line.split()[-2]) for line in listened.lines if f"{path}: 503" in line] for path in paths}
     for number, nominal in enumerate((0.1, 0.2, 0.2)):
-        waits = [waits[number] for waits in said.values()]
+        waits = [waits[number] for waits in announced.values()]
         assert 0.5 * nominal <= min(waits) < max(waits) <= 1.5 * nominal
-    for path, waits in said.items():
+    for path, waits in announced.items():
         times = [request.at for request in mirror.gets(path)]
         # The lines have two decimals.
         assert all(b - a > wait - 0.01 for wait, (a, b) in zip(waits, itertools.pairwise(times), strict=True))
@@ -101,9 +103,9 @@ def test_bytes_that_stay_wrong_are_an_error_with_both_md5s(mirror, broken, fetch
     mirror.files[BROKEN] = bytes(SIZE)
     summary = fetch()
     expected = hashlib.md5(broken).hexdigest()
-    found = hashlib.md5(bytes(SIZE)).hexdigest()
+    received = hashlib.md5(bytes(SIZE)).hexdigest()
     assert summary.failed == {
-        "train0093.tfrecord": f"{mirror.url}{BROKEN}: MD5 is {found}, expected {expected} (3 times)"
+        "train0093.tfrecord": f"{mirror.url}{BROKEN}: MD5 is {received}, expected {expected} (3 times)"
     }
     assert len(begins(mirror)) == 3
     assert not (tmp_path / "out" / "train0093.tfrecord").exists()

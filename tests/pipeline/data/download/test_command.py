@@ -1,4 +1,4 @@
-"""`yt8m download` as people and batch systems use it: mistakes, kills, and what it prints."""
+"""`yt8m download` for people and batch systems: mistakes, kills and output."""
 
 import json
 import signal
@@ -15,8 +15,8 @@ PATHS = {name: f"/2/video/train/{name}.tfrecord" for name in ("trainaa", "traina
 
 
 def command(mirror, out, *options):
-    asked = ["--level", "video", "--part", "train", "--base-url", mirror.url]
-    return [str(argument) for argument in (YT8M, "download", *asked, *options, out)]
+    required = ["--level", "video", "--part", "train", "--base-url", mirror.url]
+    return [str(argument) for argument in (YT8M, "download", *required, *options, out)]
 
 
 @pytest.fixture
@@ -34,11 +34,11 @@ def wait_until(condition):
 
 @pytest.fixture
 def held(mirror, tmp_path):
-    """A download in a process of its own: one file is finished, the two others wait for their second half."""
+    """A download in another process: one file is complete, the two others wait for their second half."""
     mirror.publish(["aa", "ab", "ac"], size=400_000)
     for name in ("trainab", "trainac"):
         mirror.breaks(PATHS[name], mirror.stalls(200_000))
-    # A shell that runs the tests in the background makes them, and their children, ignore SIGINT.
+    # A shell that runs the tests in the background makes them and their children ignore SIGINT.
     with_default_signals = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
     process = subprocess.Popen(
         command(mirror, tmp_path / "out"), stderr=subprocess.PIPE, text=True, preexec_fn=with_default_signals
@@ -54,7 +54,7 @@ def held(mirror, tmp_path):
 
 @pytest.fixture
 def assert_goes_on(mirror, download, tmp_path):
-    """The same command fetches the missing halves only."""
+    """Checks that the same command fetches only the missing halves."""
 
     def check():
         mirror.log.clear()
@@ -84,7 +84,7 @@ def test_a_stopped_download_ends_without_waiting_for_connections_and_resumes(hel
     name = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM"}[number]
     kept = "downloaded files are kept: the same command resumes from them"
     assert words.splitlines()[-2:] == [f"{name}: stopping", f"stopped by {name}; {kept}"] and "Traceback" not in words
-    assert "no byte in" not in words  # what a connection says that was waited for, after 30 s
+    assert "no byte in" not in words  # the message of a connection after 30 s of waiting
     assert_goes_on()
 
 
@@ -92,8 +92,8 @@ def test_the_summary_is_printed_as_text_and_as_json(mirror, download, tmp_path):
     mirror.publish(["aa", "ab", "ac"])
     answer = download(tmp_path / "out", "--shard", "1/1")
     assert answer.code == 0
-    told, rate = answer.out.split("; ")
-    assert told == f"4 files in {tmp_path}/out: 4 downloaded, 0 were there, 0 failed"
+    counts, rate = answer.out.split("; ")
+    assert counts == f"4 files in {tmp_path}/out: 4 downloaded, 0 were there, 0 failed"
     assert rate.startswith("0.1 MB in ")
     lines = answer.err.splitlines()
     assert {line.partition("] ")[2] for line in lines} == {
@@ -103,8 +103,8 @@ def test_the_summary_is_printed_as_text_and_as_json(mirror, download, tmp_path):
     assert [line.partition(" ")[0] for line in lines] == ["[1/4]", "[2/4]", "[3/4]", "[4/4]"]
     again = json.loads(download(tmp_path / "out", "--json").out)
     assert again.pop("seconds") >= 0
-    asked = {"out": f"{tmp_path}/out", "dataset": "2/video", "files": 4}
-    assert again == {**asked, "downloaded": [], "present": 4, "failed": {}, "bytes": 0}
+    expected = {"out": f"{tmp_path}/out", "dataset": "2/video", "files": 4}
+    assert again == {**expected, "downloaded": [], "present": 4, "failed": {}, "bytes": 0}
 
 
 def test_failed_files_are_listed_with_exit_code_1(mirror, download, tmp_path):
@@ -128,7 +128,7 @@ def test_a_missing_plan_is_one_line_with_exit_code_1(mirror, download, tmp_path)
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
         (["--shard", "3/2"], "error: --shard is '3/2', expected X/Y with 1 <= X <= Y, say 1/100"),
         (["--version", "3"], "error: --version is 3 with --level video --part train, allowed with it: "),
@@ -146,12 +146,12 @@ def test_a_missing_plan_is_one_line_with_exit_code_1(mirror, download, tmp_path)
         ([], "error: OUT is 'file': Not a directory, expected a folder that may be written"),
     ],
 )
-def test_a_mistake_is_one_line_with_exit_code_2(mirror, download, tmp_path, monkeypatch, options, said):
+def test_a_mistake_is_one_line_with_exit_code_2(mirror, download, tmp_path, monkeypatch, options, message):
     monkeypatch.chdir(tmp_path)
     Path("file").touch()
     answer = download("file", *options)
     assert (answer.code, answer.out) == (2, "")
-    assert answer.err.splitlines()[-1].startswith(said) and mirror.log == []
+    assert answer.err.splitlines()[-1].startswith(message) and mirror.log == []
     assert "secret" not in answer.err
 
 

@@ -1,4 +1,4 @@
-"""Downloads go on where they ended, fetch nothing twice, and say before they begin if the disk is too small."""
+"""Downloads resume, fetch nothing twice, and refuse a disk that is too small before they start."""
 
 import os
 import resource
@@ -35,7 +35,7 @@ def test_shards_and_vocabulary_get_their_official_names(mirror, fetch, tmp_path)
 def test_a_second_run_fetches_no_body_again_and_reads_no_file(mirror, fetch, tmp_path):
     mirror.publish(IDS)
     fetch()
-    for path in (tmp_path / "out").glob("*.tfrecord"):  # whoever reads them sees that they changed
+    for path in (tmp_path / "out").glob("*.tfrecord"):  # a read would notice the change
         state = path.stat()
         path.write_bytes(bytes(state.st_size))
         os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns))
@@ -82,9 +82,9 @@ def test_shares_of_several_parts_come_together(mirror, fetch, tmp_path):
     names = set()
     for share in ("1/3", "2/3", "3/3"):
         summary = fetch("2/frame/train", "2/frame/validate", share=share)
-        found = {path.name for path in (tmp_path / "out").glob("*.tfrecord")}
-        assert len(found - names) == summary.files - 1 < 2 * len(ids)
-        names = found
+        after = {path.name for path in (tmp_path / "out").glob("*.tfrecord")}
+        assert len(after - names) == summary.files - 1 < 2 * len(ids)
+        names = after
     expected = range(24)
     numbers = [62 * (n // 8) + n % 8 for n in expected]
     assert names == {f"{part}{n:04d}.tfrecord" for part in ("train", "validate") for n in numbers}
@@ -108,7 +108,7 @@ def test_as_many_files_are_downloaded_at_once_as_there_are_workers(mirror, fetch
             present.append(handler.path)
             peaks.append(len(present))
         together.wait(300)
-        time.sleep(0.02)  # one more would come now
+        time.sleep(0.02)  # one more would arrive now
         with lock:
             present.remove(handler.path)
         handler.serve(handler.request_)

@@ -1,4 +1,4 @@
-"""A folder tells its own files from others, and never replaces one that it did not check."""
+"""A folder distinguishes published files from others, and never replaces one of another origin."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""A server that means harm gets one short line, and never a byte outside of OUT."""
+"""A hostile server causes one short line, and cannot write outside of OUT."""
 
 import gzip
 import json
@@ -21,7 +21,7 @@ def shard(mirror):
 
 @pytest.fixture
 def reason(mirror, shard, fetch, tmp_path):
-    """`(*faults)` -> why the shard could not be downloaded; nothing but the vocabulary lies in OUT."""
+    """`(*faults)` -> the reason of the failure; OUT then holds only the vocabulary."""
 
     def why(*faults):
         mirror.breaks(SHARD, *faults)
@@ -36,7 +36,7 @@ def reason(mirror, shard, fetch, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("location", "said"),
+    ("location", "message"),
     [
         ("file:///etc/passwd", "302 Found - Redirection to url 'file:///etc/passwd' is not allowed"),
         ("ftp://127.0.0.1:9/x", "302 redirects to ftp://127.0.0.1:9/x, allowed: http and https"),
@@ -47,8 +47,8 @@ def reason(mirror, shard, fetch, tmp_path):
         ("http://" + "x" * 300 + "/", "redirects to an invalid address"),
     ],
 )
-def test_a_redirect_to_another_protocol_is_not_followed(mirror, reason, location, said):
-    assert reason(mirror.says(302, Location=location)).startswith(said)
+def test_a_redirect_to_another_protocol_is_not_followed(mirror, reason, location, message):
+    assert reason(mirror.says(302, Location=location)).startswith(message)
     assert len(mirror.gets(SHARD)) == 1
 
 
@@ -65,7 +65,7 @@ def test_a_redirect_to_another_place_is_followed(mirror, shard, fetch, tmp_path)
 
 
 def answers(text, body=b"", times=1):
-    """A fault that writes an answer's lines as they are."""
+    """A fault that sends raw lines."""
 
     def fault(handler):
         handler.wfile.write(text)
@@ -157,7 +157,7 @@ def test_an_invalid_proxy_is_one_line_without_its_password(monkeypatch, proxy):
 
 
 class Clock(Event):
-    """Waits for nothing and keeps how long it would have."""
+    """Does not wait, and records the waits."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -50,7 +50,7 @@ def test_the_shares_of_a_part_are_the_part():
 
 
 def test_a_hundredth_of_the_train_part_is_what_the_official_downloader_wrote():
-    # Shards that public repositories hold after `shard=1,100 partition=2/frame/train`.
+    # Shards in public repositories, downloaded with `shard=1,100 partition=2/frame/train`.
     seen = "0093 0111 0208 0274 0276 0352 0434 0477 0503 0580 0637 0667 0830 0979 1087 1110 1646 1745 1805 1864 2072"
     names = [file.name for i in IDS if Share(1, 100).holds(file := published(f"train{i}.tfrecord"))]
     assert names[:21] == [f"train{number}.tfrecord" for number in seen.split()]
@@ -119,12 +119,12 @@ def test_what_version_3_lacks_is_refused(level, part):
 def test_a_name_that_is_not_of_a_shard_of_the_part_is_refused(name):
     with pytest.raises(DownloadError) as error:
         TRAIN.files(plan({"trainaa.tfrecord": MD5, name: MD5}), US)
-    said = f"has a file {name!r}, expected names like trainaa.tfrecord"
-    assert str(error.value) == f"http://data.yt8m.org/2/download_plans/frame_train.json: {said}"
+    message = f"has a file {name!r}, expected names like trainaa.tfrecord"
+    assert str(error.value) == f"http://data.yt8m.org/2/download_plans/frame_train.json: {message}"
 
 
 @pytest.mark.parametrize(
-    ("body", "said"),
+    ("body", "message"),
     [
         (b"<html>Moved</html>", "not a download plan: Expecting value: line 1 column 1 (char 0)"),
         (b'{"files": {"trainaa.tfr', "not a download plan: Unterminated string"),
@@ -138,8 +138,8 @@ def test_a_name_that_is_not_of_a_shard_of_the_part_is_refused(name):
         (b'{"files": {"trainaa.tfrecord": "ab"}}', "the MD5 of trainaa.tfrecord is 'ab', expected 32"),
     ],
 )
-def test_an_invalid_plan_is_one_line_with_its_address(body, said):
+def test_an_invalid_plan_is_one_line_with_its_address(body, message):
     with pytest.raises(DownloadError) as error:
         TRAIN.files(body, US)
-    assert str(error.value).startswith(f"http://data.yt8m.org/2/download_plans/frame_train.json: {said}")
+    assert str(error.value).startswith(f"http://data.yt8m.org/2/download_plans/frame_train.json: {message}")
     assert len(str(error.value).splitlines()) == 1

@@ -89,7 +89,7 @@ class Page(HTMLParser):
 
 @dataclass
 class Run:
-    """A finished run: what `write_report` is given."""
+    """A finished run: the arguments of `write_report`."""
 
     settings: RunSettings
     scores: RunScores
@@ -105,17 +105,17 @@ class Run:
 
     def set_champion(self, version: str, **scores: float) -> None:
         uri = self.outputs("Evaluator")["evaluation"]
-        found = Verdict.read(uri)
+        verdict = Verdict.read(uri)
         changes = {name: Interval(low=-0.1, high=0.05) for name in ("f1", "gap")}
-        overall = found.overall.model_copy(update={"champion": scores, "changes": changes})
+        overall = verdict.overall.model_copy(update={"champion": scores, "changes": changes})
         self.change_verdict(
-            champion_version=version, slices=[overall, *found.slices[1:]], champion_details=found.details
+            champion_version=version, slices=[overall, *verdict.slices[1:]], champion_details=verdict.details
         )
 
     def change_summary(self, **changes: Any) -> None:
         uri = self.outputs("DatasetStatistics")["statistics"]
-        found = Statistics.read(uri)
-        found.model_copy(update={"ingest": replace(found.ingest, **changes)}).write(uri)
+        statistics = Statistics.read(uri)
+        statistics.model_copy(update={"ingest": replace(statistics.ingest, **changes)}).write(uri)
 
     def describe_data(self, content: Any) -> None:
         """Makes the statistics those of synthetic data; `content` is that of oracle.json."""
@@ -136,7 +136,7 @@ class Run:
         return Page(evaluation_page(verdict, NAMES, subject="", synthetic=None, navigation={}))
 
     def report(self) -> dict[str, Page]:
-        """Writes the report; gives its pages by name."""
+        """Writes the report; returns its pages by name."""
         index = write_report(self.settings, self.scores, self.steps, self.out)
         assert index == self.out / "report" / "index.html"
         assert {file.stem for file in index.parent.iterdir()} == set(PAGES)
@@ -144,7 +144,7 @@ class Run:
 
 
 def write_tfdv_statistics(artifact: Path, anomalies: Path, level: Level) -> None:
-    """TFDV's statistics of VIDEOS and what it finds in them, where TFX's components put them."""
+    """Writes TFDV's statistics of VIDEOS and their anomalies where TFX's components put them."""
     schema = tfdv.load_schema_text(str(Path(components.schema.__file__).with_name(f"{level}.pbtxt")))
     options = tfdv.StatsOptions(schema=schema)
     for split, videos in VIDEOS.items():
@@ -189,7 +189,7 @@ def training_log() -> TrainingLog:
 
 
 def verdict(level: Level) -> Verdict:
-    """Of a blessed model without a champion that is sure of label 1 on two videos."""
+    """The verdict on a blessed model without a champion, which is sure of label 1 on two videos."""
     metrics, findings = VideoMetrics(len(NAMES), REPLICATES), Findings()
     seen = np.tile(np.array([0.1, 0.9, 0.3], np.float32), (2, 1)), np.array([[0, 1, 0], [1, 1, 0]]), [b"good", b"half"]
     metrics.update(*seen)
@@ -272,7 +272,7 @@ def frame_run(tmp_path: Path) -> Run:
 
 @pytest.fixture(scope="session")
 def reported_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """A frame-level run whose report is `report`, to be left as it is: a report's 14 plots take over a second."""
+    """A frame-level run whose report is `report`, not to be changed: the 14 plots of a report take over a second."""
     return finished_run(tmp_path_factory.mktemp("run"), "frame", "netvlad-100-gated")
 
 

@@ -20,13 +20,13 @@ def schema():
 
 @pytest.fixture
 def describe(tmp_path, schema):
-    """Lines for the statistics of each split, by way of the files that ExampleValidator writes."""
+    """Lines for the statistics of each split, read from files as ExampleValidator writes them."""
 
     def lines(**statistics):
         for split in ("train", "validation", "test"):
-            found = tfdv.validate_statistics(statistics[split], schema)
+            anomalies = tfdv.validate_statistics(statistics[split], schema)
             (tmp_path / f"Split-{split}").mkdir()
-            (tmp_path / f"Split-{split}" / "SchemaDiff.pb").write_bytes(found.SerializeToString())
+            (tmp_path / f"Split-{split}" / "SchemaDiff.pb").write_bytes(anomalies.SerializeToString())
         return describe_anomalies(str(tmp_path))
 
     return lines

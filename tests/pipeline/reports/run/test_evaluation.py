@@ -46,9 +46,9 @@ def test_the_evaluation_page_shows_single_videos_the_worst_first(report):
 
 
 def test_the_evaluation_page_lists_the_best_and_the_worst_labels_that_occur_often_enough(frame_run):
-    found = Verdict.read(frame_run.outputs("Evaluator")["evaluation"])
+    verdict = Verdict.read(frame_run.outputs("Evaluator")["evaluation"])
     counts = {"true_positives": [9, 0, 4], "predicted": [10, 3, 4], "actual": [12, 7, 4]}
-    verdict = found.model_copy(update={"details": found.details.model_copy(update=counts)})
+    verdict = verdict.model_copy(update={"details": verdict.details.model_copy(update=counts)})
     html = evaluation_page(verdict, ("often right", "always wrong", "rare"), subject="", synthetic=None, navigation={})
     best, worst = html.index("Best labels"), html.index("Worst labels")
     assert best < html.index("often right") < worst < html.index("always wrong", worst)

@@ -1,4 +1,4 @@
-"""The first page: scores and their sources, the verdict, what was pushed; and the banner of synthetic data."""
+"""The first page: scores and their sources, the verdict, the pushed version, and the banner of synthetic data."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The pages about the data: what was counted in each split, what the ingest refused, what is anomalous."""
+"""The pages about the data: counts of each split, rejected records, anomalies."""
 
 import re
 
@@ -68,7 +68,7 @@ def test_the_data_page_of_video_level_data_has_no_frames(synthetic_video_report)
 
 @pytest.fixture
 def troubled_run(frame_run):
-    """One whose ingest refused records and whose labels are others than those of the serving model."""
+    """A run with rejected records, and with other labels than the serving model's."""
     frame_run.change_summary(
         videos={"train": 4000, "validation": 2, "test": 2},
         quarantined=7,
@@ -79,13 +79,13 @@ def troubled_run(frame_run):
     )
     before = Statistics.read(frame_run.outputs("DatasetStatistics")["statistics"])
     train = before.splits["train"]
-    now, other = (
+    now, before = (
         before.model_copy(
             update={"splits": {"train": train.model_copy(update={"label_frequency": counts, "videos": 4000})}}
         )
         for counts in ((4000, 0, 0), (0, 4000, 0))
     )
-    compare(other, now, "17", DriftSettings()).write(frame_run.outputs("DriftDetector")["drift"])
+    compare(before, now, "17", DriftSettings()).write(frame_run.outputs("DriftDetector")["drift"])
     return frame_run
 
 

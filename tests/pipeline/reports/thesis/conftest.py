@@ -1,4 +1,4 @@
-"""Run folders as `yt8m run` leaves them."""
+"""Run folders as `yt8m run` writes them."""
 
 import json
 from collections.abc import Callable
@@ -27,7 +27,7 @@ def write_run_folder(
     split: str = "file:80/10/10",
     overrides: tuple[str, ...] = (),
 ) -> Path:
-    """A finished run; the last epoch but one is the best."""
+    """Writes a finished run whose last epoch but one is the best."""
     settings = resolve_settings(
         find_experiment(experiment),
         {"data.pattern": data, "data.split": split, "seed": seed, "out": str(folder)},
@@ -69,5 +69,5 @@ def write_run() -> Callable[..., Path]:
 
 @pytest.fixture
 def run(tmp_path: Path) -> Callable[..., Path]:
-    """Writes a run into the folder `runs`; its folder has the name given."""
+    """Writes a run into the folder `runs`; returns its folder."""
     return lambda name, experiment, **options: write_run_folder(tmp_path / "runs" / name, experiment, **options)

@@ -1,4 +1,4 @@
-"""The files of `yt8m report`: HTML, Markdown and CSV tell the same, and the page is safe to open."""
+"""The files of `yt8m report`: HTML, Markdown and CSV have the same content, and the page is safe to open."""
 
 import csv
 import json

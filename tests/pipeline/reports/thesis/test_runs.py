@@ -1,6 +1,5 @@
-"""Which run folders are found, and what is said of those that cannot be read."""
+"""Which run folders are found, and the errors for those that cannot be read."""
 
-import json
 import re
 import shutil
 
@@ -15,11 +14,11 @@ def names(runs):
 
 
 def test_a_run_folder_and_folders_of_runs_two_levels_deep_are_found_once(run, tmp_path):
-    one = run("average", "average-2304-1152")
+    folder = run("average", "average-2304-1152")
     run("frame/netvlad", "netvlad-100-gated")
-    runs = find_runs([one, tmp_path / "runs", one])
+    runs = find_runs([folder, tmp_path / "runs", folder])
     assert names(runs) == ["average-2304-1152", "netvlad-100-gated"]
-    assert runs.finished[0].name == str(one)
+    assert runs.finished[0].name == str(folder)
     assert runs.finished[0].scores.splits.test.f1 == 0.6405
     assert runs.finished[0].log.best_epoch == 2
 
@@ -110,4 +109,4 @@ def test_a_link_to_a_run_is_the_run(run, tmp_path):
 def test_a_copy_is_another_run(run, tmp_path):
     shutil.copytree(run("a", "average-576"), tmp_path / "runs" / "copy")
     runs = find_runs([tmp_path / "runs"])
-    assert [json.loads(one.log.to_json())["parameters"] for one in runs.finished] == [9_771_863] * 2
+    assert [run.log.parameters for run in runs.finished] == [9_771_863] * 2

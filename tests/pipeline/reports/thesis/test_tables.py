@@ -1,4 +1,4 @@
-"""The thesis' tables with our runs: numbers, what is missing, what was changed, what data it was."""
+"""The thesis' tables with our runs: numbers, missing runs, changed settings, and the data."""
 
 from statistics import mean, stdev
 
@@ -69,9 +69,9 @@ def test_every_thesis_row_has_its_line_in_the_order_of_the_thesis(run, compared)
     thesis = [entry for entry in catalogue().values() if entry.published]
     for entry in reversed(thesis):
         run(entry.name, entry.name)
-    found = [(table.number, line.experiment) for table in compared().tables for line in table.lines]
-    assert found == [(entry.published.table, entry.name) for entry in thesis]
-    assert len(found) == 57
+    rows = [(table.number, line.experiment) for table in compared().tables for line in table.lines]
+    assert rows == [(entry.published.table, entry.name) for entry in thesis]
+    assert len(rows) == 57
 
 
 @pytest.mark.parametrize(
@@ -140,7 +140,7 @@ def test_changed_settings_are_named_with_both_values(run, compared):
     ]
     assert "1 of 2 runs had other settings than the catalogue's experiment, named beside them." in comparison.remarks
     [line] = lines_of(table, "netvlad-100-gated")
-    assert line["model.encoder.clusters"] == "8"  # what ran, not what the catalogue says
+    assert line["model.encoder.clusters"] == "8"  # the run's value, not the catalogue's
 
 
 def test_a_removed_setting_is_named_and_a_later_one_is_not(run, compared):
@@ -154,7 +154,7 @@ def test_runs_of_several_seeds_have_their_mean_and_deviation(run, compared):
     scores = [0.6405, 0.6531, 0.6298]
     for seed, score in enumerate(scores):
         run(f"{seed}", "average-2304-1152", seed=seed, f1=(0.8, 0.65, score), videos=(23_000 + seed, 2_900, 2_950))
-    run("again", "average-2304-1152", seed=0, f1=(0.8, 0.65, 0.6405))  # counts as its seed, not twice
+    run("again", "average-2304-1152", seed=0, f1=(0.8, 0.65, 0.6405))  # the same seed counts once
     comparison = compared()
     [table] = comparison.tables
     kinds = [line.kind for line in table.lines if line.experiment == "average-2304-1152"]
