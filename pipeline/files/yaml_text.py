@@ -1,5 +1,6 @@
 """YAML written by people: limited in size before it is loaded, with line numbers in errors."""
 
+import re
 import stat
 from collections.abc import Callable
 from pathlib import Path
@@ -123,6 +124,10 @@ def _check_size(text: str) -> None:
             raise _Refused(f"longer than {LONGEST >> 20} MiB with its aliases expanded", event.start_mark)
 
 
+# Numbers to the base 60, and to the base 8 without an o.
+_SURPRISING = re.compile(r"[-+]?[0-9_]+(:[0-9_.]+)+|[-+]?0[0-9_]+")
+
+
 class _Refused(yaml.MarkedYAMLError):
     """Valid YAML that is not accepted as settings."""
 
@@ -152,6 +157,8 @@ class _Loader(yaml.CSafeLoader):
             ) from None
         if isinstance(value, int) and not -(2**63) <= value < 2**64:
             raise _Refused(f"{plain(node.value)} is a whole number beyond 64 bits", node.start_mark)
+        if isinstance(value, int | float) and _SURPRISING.fullmatch(node.value):
+            raise _Refused(f"{plain(node.value)} means {value} in YAML 1.1: write that, or quote it", node.start_mark)
         return value
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:

@@ -30,6 +30,8 @@ BAD_VALUES = [
     ("18446744073709551616", "line 1: 18446744073709551616 is a whole number beyond 64 bits"),
     ("1:0:0:0:0:0:0:0:0:0:0:0:0:0", "is a whole number beyond 64 bits"),
     ("!!int ''", "line 1: '' is not of type int"),
+    ("a: 1:30", "line 1: 1:30 means 90 in YAML 1.1: write that, or quote it"),
+    ("a: 010", "line 1: 010 means 8 in YAML 1.1: write that, or quote it"),
     ("!!bool x", "line 1: x is not of type bool"),
     ("!!timestamp 1", "line 1: 1 is not of type timestamp"),
     ("!!map [a]", "line 1: not YAML: expected a mapping node"),
