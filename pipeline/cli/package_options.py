@@ -85,7 +85,7 @@ def package_from_options(options: Mapping[str, Any]) -> "Package":
     parameters = _run_parameters(options)
     if overrides := json.loads(parameters.pop("overrides")):
         parameters["overrides"] = json.dumps([*json.loads(package.parameters.get("overrides") or "[]"), *overrides])
-    return package.given(parameters)
+    return package.with_parameters(parameters)
 
 
 def _run_parameters(options: Mapping[str, Any]) -> dict[str, str]:

@@ -95,7 +95,7 @@ def delete(name: str, **access: Any) -> None:
 
 def _put(options: dict[str, Any], replace: bool) -> None:
     from pipeline.kubeflow.api.schedule import Schedule, create_schedule, cron_of, replace_schedule
-    from pipeline.kubeflow.api.submit import make_experiment, upload
+    from pipeline.kubeflow.api.submit import find_or_create_experiment, upload
 
     cron = cron_of(options["cron"])
     connection = _connect(options)
@@ -105,7 +105,7 @@ def _put(options: dict[str, Any], replace: bool) -> None:
     schedule = Schedule(
         name=options["name"],
         cron=cron,
-        experiment_id=make_experiment(connection, options["group"]),
+        experiment_id=find_or_create_experiment(connection, options["group"]),
         pipeline_id=version.pipeline_id,
         version_id=version.pipeline_version_id,
         parameters=dict(package.parameters),

@@ -36,7 +36,7 @@ def status(
     from models.errors import InputError
     from pipeline.kubeflow.api.client import connect
     from pipeline.kubeflow.api.status import read_status
-    from pipeline.kubeflow.api.submit import find_experiment, runs
+    from pipeline.kubeflow.api.submit import find_experiment, list_runs
 
     connection = connect(endpoint, token_file, namespace)
     if run:
@@ -49,7 +49,7 @@ def status(
     group_id = find_experiment(connection, group) if group else None
     if group and group_id is None:
         raise InputError(f"--kfp-experiment is {group!r}: {connection.endpoint} has no such experiment")
-    statuses = [read_status(connection, listed.run_id) for listed in islice(runs(connection, group_id), last)]
+    statuses = [read_status(connection, listed.run_id) for listed in islice(list_runs(connection, group_id), last)]
     if as_json:
         click.echo(json.dumps([status.as_json() for status in statuses], indent=1))
         return

@@ -47,12 +47,12 @@ def submit(
     from pipeline.cli.status import show
     from pipeline.kubeflow.api.client import connect
     from pipeline.kubeflow.api.status import follow, read_status
-    from pipeline.kubeflow.api.submit import describe_new_data, make_experiment, start, upload
+    from pipeline.kubeflow.api.submit import describe_new_data, find_or_create_experiment, start_run, upload
 
     connection = connect(endpoint, token_file, namespace)
     connection.warn(lambda line: click.echo(line, err=True))
     package = package_from_options(options)
-    group_id = make_experiment(connection, group)
+    group_id = find_or_create_experiment(connection, group)
     description = ""
     if if_new_data:
         new_data = describe_new_data(connection, group_id, package.parameters)
@@ -62,7 +62,7 @@ def submit(
         description = new_data
     version, uploaded = upload(connection, package)
     title = name or f"{package.experiment} {datetime.now(UTC):%Y-%m-%d %H:%M:%S}"
-    run, started = start(connection, version, group_id, title, package.parameters, description, service_account)
+    run, started = start_run(connection, version, group_id, title, package.parameters, description, service_account)
     if not as_json:
         if description:
             click.echo(f"new data: {description}")

@@ -22,7 +22,7 @@ from models.errors import InputError, quote
 from pipeline.files.yaml_text import load_documents
 from pipeline.kubeflow.api.client import PAGE_SIZE, Connection
 
-# A run in any other state is still running or waiting.
+# Ended or about to end; a run in any other state is running or waiting.
 ENDED = ("SUCCEEDED", "FAILED", "CANCELING", "CANCELED", "SKIPPED")
 
 # Description of a run that `--if-new-data` started.
@@ -36,7 +36,7 @@ class Package:
     Attributes:
         text: the YAML.
         pipeline: name of the pipeline.
-        parameters: values of a run's parameters.
+        parameters: values of a run's parameters, by name.
     """
 
     text: str
@@ -45,7 +45,7 @@ class Package:
 
     @classmethod
     def parse(cls, text: str, source: str) -> "Package":
-        """Reads a package without checking it: `yt8m lint` and the API do.
+        """Reads a package; `yt8m lint` and the API check it.
 
         Raises:
             InputError: the text is not a package.
@@ -58,8 +58,8 @@ class Package:
         except (InputError, IndexError, AttributeError, KeyError, TypeError):
             raise InputError(f"{source}: not a compiled package, expected what `yt8m compile` writes") from None
 
-    def given(self, parameters: Mapping[str, Any]) -> "Package":
-        """The package with other values of its parameters.
+    def with_parameters(self, parameters: Mapping[str, Any]) -> "Package":
+        """The package with these parameters replaced.
 
         Raises:
             InputError: the package has no such parameter.
@@ -70,12 +70,12 @@ class Package:
 
     @property
     def experiment(self) -> str:
-        """Name of the experiment; the parameter may hold a whole entry of an experiment file."""
+        """Name of the experiment; the parameter may hold its whole YAML entry instead."""
         return str(self.parameters.get("experiment", self.pipeline)).partition(":")[0]
 
     @property
     def version(self) -> str:
-        """Name of the version, a hash of the package."""
+        """Name of the version: the pipeline's name and a hash of the package."""
         return f"{self.pipeline}-{hashlib.sha256(self.text.encode()).hexdigest()[:16]}"
 
 
@@ -88,15 +88,15 @@ def upload(connection: Connection, package: Package) -> tuple[V2beta1PipelineVer
     Raises:
         ApiError: the API rejects the package, or cannot be reached.
     """
-    purpose, api, space = "upload the package", connection.client.pipelines, connection.namespace
+    purpose, api, namespace = "upload the package", connection.client.pipelines, connection.namespace
 
     def find_pipeline() -> Any:
         by_name = named_filter(package.pipeline)
         method = api.pipeline_service_list_pipelines
-        return next(connection.list_all(purpose, method, "pipelines", namespace=space, filter=by_name), None)
+        return next(connection.list_all(purpose, method, "pipelines", namespace=namespace, filter=by_name), None)
 
     def make_pipeline() -> Any:
-        body = V2beta1Pipeline(name=package.pipeline, display_name=package.pipeline, namespace=space)
+        body = V2beta1Pipeline(name=package.pipeline, display_name=package.pipeline, namespace=namespace)
         return connection.call(purpose, api.pipeline_service_create_pipeline, body)
 
     pipeline_id = connection.create(find_pipeline, make_pipeline)[0].pipeline_id
@@ -132,15 +132,15 @@ def upload(connection: Connection, package: Package) -> tuple[V2beta1PipelineVer
 
 
 def find_experiment(connection: Connection, name: str) -> str | None:
-    """Id of the KFP experiment of that name; None if there is none."""
+    """Id of the KFP experiment with this name; None if there is none."""
     method = connection.client.experiments.experiment_service_list_experiments
-    space, by_name = connection.namespace, named_filter(name)
-    experiments = connection.list_all("list experiments", method, "experiments", namespace=space, filter=by_name)
+    namespace, by_name = connection.namespace, named_filter(name)
+    experiments = connection.list_all("list experiments", method, "experiments", namespace=namespace, filter=by_name)
     return next((experiment.experiment_id for experiment in experiments), None)
 
 
-def make_experiment(connection: Connection, name: str) -> str:
-    """Id of the KFP experiment of that name, which is created if there is none."""
+def find_or_create_experiment(connection: Connection, name: str) -> str:
+    """Id of the KFP experiment with this name, which is created if there is none."""
     method = connection.client.experiments.experiment_service_create_experiment
     body = V2beta1Experiment(display_name=name, namespace=connection.namespace)
     experiment_id, _ = connection.create(
@@ -150,7 +150,7 @@ def make_experiment(connection: Connection, name: str) -> str:
     return str(experiment_id)
 
 
-def start(
+def start_run(
     connection: Connection,
     version: V2beta1PipelineVersionReference,
     group: str,
@@ -159,7 +159,7 @@ def start(
     description: str = "",
     service_account: str = "",
 ) -> tuple[V2beta1Run, bool]:
-    """Starts a run, unless one of the same version and parameters is still running.
+    """Starts a run, unless a run of the same version and parameters is running or waiting.
 
     Args:
         connection: connection to the API.
@@ -175,15 +175,15 @@ def start(
     """
     api = connection.client.runs
 
-    def find() -> Any:
-        for run in islice(runs(connection, group), PAGE_SIZE):
+    def find_run() -> Any:
+        for run in islice(list_runs(connection, group), PAGE_SIZE):
             reference = run.pipeline_version_reference
             same_version = reference and reference.pipeline_version_id == version.pipeline_version_id
             if same_version and run.state not in ENDED and parameters_of(run) == parameters:
                 return run
         return None
 
-    def make() -> Any:
+    def make_run() -> Any:
         body = V2beta1Run(
             display_name=name,
             description=description,
@@ -194,11 +194,11 @@ def start(
         )
         return connection.call("start a run", api.run_service_create_run, body)
 
-    return connection.create(find, make)
+    return connection.create(find_run, make_run)
 
 
 def describe_new_data(connection: Connection, group: str, parameters: Mapping[str, Any]) -> str | None:
-    """Description for a run on the newest {SPAN} of the data; the next call reads it from the API to find the run.
+    """Description of a run on the newest {SPAN} of the data; later calls recognize the run by it.
 
     Args:
         connection: connection to the API.
@@ -206,7 +206,7 @@ def describe_new_data(connection: Connection, group: str, parameters: Mapping[st
         parameters: parameters of the requested run; its data must be readable from this machine.
 
     Returns:
-        The description; None if a run of the same experiment on that span, or a newer one, has succeeded or is running.
+        The description; None if a run of the same experiment on that or a newer span has succeeded or not yet ended.
 
     Raises:
         InputError: the pattern has no {SPAN}, or the data cannot be read from this machine.
@@ -215,19 +215,19 @@ def describe_new_data(connection: Connection, group: str, parameters: Mapping[st
 
     pattern = str(parameters.get("data", ""))
     if not SPAN.search(pattern):
-        raise InputError(f"data is {quote(pattern)}: --if-new-data needs a {{SPAN}} in it")
+        raise InputError(f"data is {quote(pattern)}: --if-new-data needs a pattern with {{SPAN}}")
     newest = find_files(pattern).span
-    for run in runs(connection, group):
-        description = _DESCRIPTION.fullmatch(run.description or "")
-        if not description or parameters_of(run).get("experiment") != parameters.get("experiment"):
+    for run in list_runs(connection, group):
+        match = _DESCRIPTION.fullmatch(run.description or "")
+        if not match or parameters_of(run).get("experiment") != parameters.get("experiment"):
             continue
-        succeeds = run.state == "SUCCEEDED" or run.state not in ENDED
-        if succeeds and description["pattern"] == pattern and int(description["span"]) >= newest:
+        succeeded_or_running = run.state == "SUCCEEDED" or run.state not in ENDED
+        if succeeded_or_running and match["pattern"] == pattern and int(match["span"]) >= newest:
             return None
     return f"span {newest} of {pattern}"
 
 
-def runs(connection: Connection, group: str | None) -> Any:
+def list_runs(connection: Connection, group: str | None) -> Any:
     """The runs of a KFP experiment, or of all experiments, latest first."""
     scope = {"experiment_id": group} if group else {"namespace": connection.namespace}
     method = connection.client.runs.run_service_list_runs
@@ -240,5 +240,5 @@ def parameters_of(run: V2beta1Run) -> Mapping[str, Any]:
 
 
 def named_filter(name: str) -> str:
-    """A filter for lists: resources with this display name."""
+    """A filter for list requests: resources with this display name."""
     return json.dumps({"predicates": [{"operation": "EQUALS", "key": "display_name", "stringValue": name}]})

@@ -6,7 +6,7 @@ from models.errors import InputError
 from models.training.log import TrainingLog
 from pipeline.kubeflow.api.client import ApiError, Connection
 from pipeline.kubeflow.api.status import read_log, read_status
-from pipeline.kubeflow.api.submit import find_experiment, runs
+from pipeline.kubeflow.api.submit import find_experiment, list_runs
 from pipeline.kubeflow.log_lines import RESULT, find_line
 from pipeline.reports.scores import RunScores
 from pipeline.reports.thesis.runs import RecordedSettings, Run, Runs
@@ -24,37 +24,37 @@ def find_kubeflow_runs(connection: Connection, experiment: str) -> Runs:
     """Reads the runs of a KFP experiment.
 
     Args:
-        connection: to the API.
+        connection: connection to the API.
         experiment: name of the KFP experiment.
 
     Raises:
-        InputError: there is no such experiment, or a log is of another release.
+        InputError: there is no such experiment, or another release wrote a log.
         ApiError: the API cannot be reached.
     """
     group = find_experiment(connection, experiment)
     if group is None:
         raise InputError(f"--kfp-experiment is {experiment!r}: {connection.endpoint} has no such experiment")
-    runs_read = Runs()
-    for listed in runs(connection, group):
-        status = read_status(connection, listed.run_id)
+    runs = Runs()
+    for listed_run in list_runs(connection, group):
+        status = read_status(connection, listed_run.run_id)
         name = f"{status.name} ({status.run_id})"
         if status.state != "SUCCEEDED":
-            runs_read.left_out[name] = f"is {status.state}"
+            runs.left_out[name] = f"is {status.state}"
             continue
         try:
-            result = find_line(RESULT, read_log(connection, status.run_id, status.step(Step.EVALUATOR)))
+            content = find_line(RESULT, read_log(connection, status.run_id, status.step(Step.EVALUATOR)))
         except ApiError as error:
-            if error.status == 0:
+            if error.status == 0:  # no response
                 raise
-            result = {}
+            content = {}
         except InputError:  # cached by KFP, so another run has this result
-            result = {}
-        if not result:
-            runs_read.left_out[name] = "has no log of its Evaluator (any more)"
+            content = {}
+        if not content:
+            runs.left_out[name] = "has no log of its Evaluator (any more)"
             continue
         try:
-            content = _Result.model_validate(result)
+            result = _Result.model_validate(content)
         except ValidationError as error:
-            raise InputError(f"{name}: the log of its Evaluator: {explain(error, _Result)}") from None
-        runs_read.finished.append(Run(name, content.settings, content.scores, content.training_log))
-    return runs_read
+            raise InputError(f"{name}, log of its Evaluator: {explain(error, _Result)}") from None
+        runs.finished.append(Run(name, result.settings, result.scores, result.training_log))
+    return runs

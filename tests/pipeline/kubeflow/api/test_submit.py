@@ -129,7 +129,7 @@ def test_new_data_starts_one_run_per_span(submit, api_server, spans):
 
 def test_new_data_needs_a_span(kfp, package):
     code, _, err = kfp("submit", "--package", package, "--if-new-data")
-    assert (code, err) == (2, "error: data is '/mnt/yt8m/frame': --if-new-data needs a {SPAN} in it\n")
+    assert (code, err) == (2, "error: data is '/mnt/yt8m/frame': --if-new-data needs a pattern with {SPAN}\n")
 
 
 def test_new_data_in_a_store_that_cannot_be_read(kfp, package, monkeypatch):
