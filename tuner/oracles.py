@@ -72,7 +72,7 @@ def build_oracle(settings: TuneSettings, seed: int) -> keras_tuner.Oracle:
     """Builds the oracle of a search.
 
     Args:
-        settings: of the search, with a space.
+        settings: settings of the search; the space is not empty.
         seed: of the values that are drawn.
 
     Example:

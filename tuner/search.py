@@ -1,4 +1,4 @@
-"""The search: trains a model for each trial that an oracle proposes, and records its scores."""
+"""The search: trains a model for each trial that KerasTuner's oracle proposes, and records the scores."""
 
 import logging
 import shutil
@@ -32,10 +32,10 @@ TRIAL_LOG = "training_log.json"
 # Empty file in the search's folder, written at its end.
 FINISHED = "finished"
 
-# Folder in the trial's folder while the trial runs or may be promoted.
+# State of a trial's training, in the trial's folder while the trial runs or may be promoted.
 CHECKPOINT = "checkpoint"
 
-# A trial is compared with others once this many have trained for as many epochs.
+# A trial is not compared with fewer others than this.
 MIN_TRIALS_TO_COMPARE = 3
 
 Batches = tuple[Callable[[int], tf.data.Dataset], tf.data.Dataset]
@@ -48,10 +48,10 @@ class Task:
     """The parts that all trials of a search share.
 
     Attributes:
-        model: settings, before a trial's values are applied.
-        training: settings, before a trial's values are applied.
-        build: builds a model.
-        data: returns the function for the batches of an epoch, and the batches of the validation split.
+        model: settings of the model, before a trial's values are applied.
+        training: settings of the training, before a trial's values are applied.
+        build: builds a model from its settings.
+        data: returns a function from an epoch's number to its batches, and the batches of the validation split.
         seed: of the oracle and of each trial's training.
     """
 
@@ -63,16 +63,16 @@ class Task:
 
 
 class Search(BaseTuner):
-    """A KerasTuner tuner that resumes a killed search from its folder, within a trial too.
+    """A KerasTuner tuner that resumes a killed search from its folder, even in the middle of a trial.
 
-    A trial that fails (out of memory, loss not finite, values that are not allowed together) is recorded with its
-    reason, and the search continues. A trial's objective is that of the epoch with the lowest validation loss, whose
-    weights training keeps.
+    A trial that fails (out of memory, loss not finite, values that are not allowed together) is recorded with the
+    reason, and the search continues. A trial's objective is measured at the epoch with the lowest validation loss,
+    whose weights training keeps.
 
     Args:
         task: the parts that all trials share.
-        settings: of the search, with a space.
-        folder: of this search alone.
+        settings: settings of the search; the space is not empty.
+        folder: used by this search alone.
 
     Example:
         >>> import tempfile
@@ -99,18 +99,18 @@ class Search(BaseTuner):
         self._task, self.settings = task, settings
         self._reasons: dict[str, str] = {}
         oracle = build_oracle(settings, task.seed)
-        # Before the search is loaded: KerasTuner's display fails on the end of a trial that it did not start.
+        # Before the search is loaded: KerasTuner's display fails at the end of a trial that it did not start.
         oracle.verbose = 0
         super().__init__(oracle, directory=folder.parent, project_name=folder.name)
 
     def search(self, *fit_args: Any, **fit_kwargs: Any) -> None:
-        """Runs trials until the oracle has no more; a chief (see KERASTUNER_TUNER_ID) serves its oracle until then."""
+        """Runs trials until the oracle has no more; a chief (by KERASTUNER_TUNER_ID) serves the oracle until then."""
         super().search(*fit_args, **fit_kwargs)
         if is_chief_oracle():  # KerasTuner does not call it for a chief
             self.on_search_end()
 
     def pre_create_trial(self) -> None:
-        """Waits 0.1 s: KerasTuner asks again at once when the oracle has no trial for a worker yet."""
+        """Makes a worker wait 0.1 s: KerasTuner asks again at once while the oracle has no trial for it."""
         if is_worker():
             time.sleep(0.1)
 
@@ -125,22 +125,22 @@ class Search(BaseTuner):
             raise
 
     def on_trial_end(self, trial: Trial) -> None:
-        """Reports the end to the oracle and removes the large checkpoint, unless the trial may be promoted."""
+        """Reports the end to the oracle; removes the large checkpoint unless the trial may be promoted."""
         if trial.status != TrialStatus.COMPLETED:
             trial.message = self._reasons.get(trial.trial_id, trial.message)
             _logger.info("trial %s failed: %s", trial.trial_id, trial.message)
         super().on_trial_end(trial)
         if trial.status == TrialStatus.COMPLETED:
-            ended = self.oracle.get_trial(trial.trial_id)
-            _logger.info("trial %s: %s %.4f", trial.trial_id, self.settings.objective, ended.score)
+            scored = self.oracle.get_trial(trial.trial_id)
+            _logger.info("trial %s: %s %.4f", trial.trial_id, self.settings.objective, scored.score)
         values = trial.hyperparameters.values
-        # The last round of a bracket has the bracket's number; Hyperband promotes trials of earlier rounds.
-        last = values.get("tuner/round", 0) == values.get("tuner/bracket", 0)
-        if last or trial.status != TrialStatus.COMPLETED:
+        # A bracket's last round has the bracket's number; Hyperband promotes only trials of earlier rounds.
+        last_round = values.get("tuner/round", 0) == values.get("tuner/bracket", 0)
+        if last_round or trial.status != TrialStatus.COMPLETED:
             shutil.rmtree(self._checkpoint(trial.trial_id), ignore_errors=True)
 
-    def give_up(self, trial: Trial, reason: str) -> None:
-        """Ends a trial that no worker runs any more, as failed."""
+    def fail_trial(self, trial: Trial, reason: str) -> None:
+        """Ends a trial as failed after its worker crashed."""
         self._reasons[trial.trial_id] = reason
         trial.status = TrialStatus.FAILED
         self.on_trial_end(trial)
@@ -149,7 +149,7 @@ class Search(BaseTuner):
         """Marks the search as finished and removes the checkpoints.
 
         Raises:
-            InputError: no trial was scored; names the reason of the first failure.
+            InputError: no trial was scored; the message has the first failure's reason.
         """
         if is_worker():
             return
@@ -166,7 +166,7 @@ class Search(BaseTuner):
         keras.backend.clear_session()  # frees the memory of the previous trial
         settings, task = self.settings, self._task
         model_settings, training = with_values(task.model, task.training, values)
-        # Hyperband sets the number of epochs, and which trial continues with more.
+        # Hyperband sets the number of epochs, and the trial whose training this one continues.
         self._move_checkpoint(hyperparameters.values.get("tuner/trial_id"), folder)
         epochs = hyperparameters.values.get("tuner/epochs", settings.max_epochs)
         training = training.model_copy(update={"max_epochs": epochs})
@@ -189,16 +189,16 @@ class Search(BaseTuner):
     def _is_hopeless(self, log: TrainingLog) -> bool:
         if not self.settings.stop_hopeless or self.settings.oracle == "hyperband":
             return False
-        ended = [read_log(path.parent) for path in Path(self.project_dir).glob(f"trial_*/{TRIAL_LOG}")]
-        return hopeless(log, [other_log for other_log in ended if other_log])
+        logs = [read_log(path.parent) for path in Path(self.project_dir).glob(f"trial_*/{TRIAL_LOG}")]
+        return hopeless(log, [other_log for other_log in logs if other_log])
 
     def _get_tuner_fname(self) -> str:
         # The same file with and without workers, so that a search can resume with more workers or fewer.
         return str(super()._get_tuner_fname() if is_worker() else Path(self.project_dir, "tuner.json"))
 
-    def _move_checkpoint(self, promoted: str | None, folder: Path) -> None:
+    def _move_checkpoint(self, promoted_id: str | None, folder: Path) -> None:
         # Not copied: a trial is promoted at most once.
-        if promoted and (checkpoint := self._checkpoint(promoted)).exists():
+        if promoted_id and (checkpoint := self._checkpoint(promoted_id)).exists():
             checkpoint.rename(folder / CHECKPOINT)
 
     def _checkpoint(self, trial_id: str) -> Path:
@@ -206,19 +206,19 @@ class Search(BaseTuner):
 
 
 def is_worker() -> bool:
-    """Whether another process has the oracle, by KerasTuner's variables (KERASTUNER_ORACLE_IP and others)."""
+    """Whether another process serves the oracle, by environment variables (KERASTUNER_ORACLE_IP and others)."""
     return bool(has_chief_oracle() and not is_chief_oracle())
 
 
 def hopeless(log: TrainingLog, others: list[TrainingLog]) -> bool:
-    """Whether the best validation loss is above the median best of other trials after as many epochs."""
+    """Whether the lowest validation loss is above the median of other trials' lowest after as many epochs."""
     epochs = len(log.epochs)
     losses = [best_loss(other_log, epochs) for other_log in others if len(other_log.epochs) >= epochs]
     return len(losses) >= MIN_TRIALS_TO_COMPARE and best_loss(log, epochs) > statistics.median(losses)
 
 
 def best_loss(log: TrainingLog, epochs: int) -> float:
-    """The lowest validation loss of the first epochs."""
+    """The lowest validation loss of the first `epochs` epochs."""
     return min(epoch.val_loss for epoch in log.epochs[:epochs])
 
 

@@ -26,7 +26,7 @@ def training_data(
 
     Args:
         fn_args: from TFX. `train_files` and `eval_files` are Transform's examples for the average encoder and
-            ExampleGen's for those that read frames.
+            ExampleGen's for encoders that read frames.
         task: level, labels and seed.
         model: its encoder decides which features are read; an ensemble is fitted to the validation split.
         training: sizes, order and sampling.

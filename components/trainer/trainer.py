@@ -30,12 +30,12 @@ TRAINING_LOG = "training_log.json"
 
 
 def run_fn(fn_args: tfx.components.FnArgs) -> None:
-    """Trains an experiment and exports it.
+    """Trains the model of an experiment and exports it.
 
     Args:
         fn_args: from TFX. `train_files` and `eval_files` are Transform's examples for the average encoder and
-            ExampleGen's for those that read frames. `custom_config` is a TrainingTask's. `hyperparameters` are
-            KerasTuner's, if any: their values replace settings.
+            ExampleGen's for encoders that read frames. `custom_config` holds a TrainingTask. `hyperparameters`, if
+            any, are KerasTuner's: their values replace settings.
 
     Raises:
         InputError: the loss is not finite, a checkpoint is damaged, hyperparameters don't fit the model, or the
@@ -45,11 +45,12 @@ def run_fn(fn_args: tfx.components.FnArgs) -> None:
     task = TrainingTask.read(fn_args.custom_config)
     model_settings, settings = task.model, task.training
     if fn_args.hyperparameters:
-        model_settings, settings = _tuned(model_settings, settings, fn_args.hyperparameters)
+        model_settings, settings = _apply_hyperparameters(model_settings, settings, fn_args.hyperparameters)
     start = settings.warm_start
     if start:
         assert isinstance(start, str), "warm_start is not the folder of a version: the settings were not prepared"
-        require_same_architecture(start, model_settings, task.level, task.names)  # with the hyperparameters of a search
+        # Checked again: hyperparameters of a search may have changed the architecture.
+        require_same_architecture(start, model_settings, task.level, task.names)
     epoch_batches, validation = training_data(fn_args, task, model_settings, settings)
     model, log = train(
         partial(_build, model_settings, task.level, len(task.names), task.seed, start or ""),
@@ -79,7 +80,7 @@ def run_fn(fn_args: tfx.components.FnArgs) -> None:
     (Path(fn_args.serving_model_dir) / EXTRA / TRAINING_LOG).write_text(log.to_json())
 
 
-def _tuned(
+def _apply_hyperparameters(
     model: ModelSettings, training: TrainingSettings, hyperparameters: dict[str, Any]
 ) -> tuple[ModelSettings, TrainingSettings]:
     values = chosen(keras_tuner.HyperParameters.from_config(hyperparameters))
@@ -99,6 +100,6 @@ def _build(settings: ModelSettings, level: Level, classes: int, seed: int, start
 
 
 def read_training_log(model_uri: str) -> TrainingLog:
-    """The log of the training that made a Model artifact."""
+    """The training log of a Model artifact."""
     with tf.io.gfile.GFile(f"{path_utils.serving_model_dir(model_uri)}/{EXTRA}/{TRAINING_LOG}") as file:
         return TrainingLog.from_json(file.read())

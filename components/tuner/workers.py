@@ -138,4 +138,4 @@ def _record_crash(search: Search, name: str, code: int) -> None:
     if trial is None:
         raise RuntimeError(f"{name} of the search died ({cause}) without a trial")
     _logger.info("%s died (%s)", name, cause)
-    search.give_up(trial, f"{name} died ({cause})")
+    search.fail_trial(trial, f"{name} died ({cause})")
