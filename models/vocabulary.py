@@ -11,7 +11,7 @@ from models.errors import InputError, quote
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """Names and verticals of the C labels, by label id; a label without a vertical has ""."""
+    """Names and verticals of the C labels, by label id; a missing vertical is ""."""
 
     names: tuple[str, ...]
     verticals: tuple[str, ...]
@@ -32,8 +32,8 @@ def read_vocabulary(text: str, source: str) -> Vocabulary:
         source: file name for error messages.
 
     Raises:
-        InputError: not CSV, columns missing, a row that does not fit the header, an index that is not a number,
-            repeated or missing, two labels with the same name, or no rows.
+        InputError: the text is not CSV, lacks a column or has no rows; a row does not fit the header; an index is not
+            a number, repeated or missing; or two labels have the same name.
 
     Example:
         >>> read_vocabulary("Index,Name,Vertical1\n0,Game,Games\n1,Car,Autos\n", "vocabulary.csv").names
@@ -43,33 +43,31 @@ def read_vocabulary(text: str, source: str) -> Vocabulary:
     _, header = next(rows, (0, []))
     if not header:
         raise InputError(f"vocabulary {source}: is empty, expected the columns Index and Name")
-    places = _columns(header, source)
-    needed = max(places["Index"], places.get("Name", places.get("KnowledgeGraphId", 0)))
+    positions = _columns(header, source)
+    last_needed = max(positions["Index"], positions.get("Name", positions.get("KnowledgeGraphId", 0)))
     names: dict[int, str] = {}
     verticals: dict[int, str] = {}
-    named: dict[str, int] = {}
+    label_ids: dict[str, int] = {}
     for line, row in rows:
         where = f"vocabulary {source}, line {line}"
         if len(row) > len(header):
-            raise InputError(
-                f"{where}: has {len(row)} values, the header {len(header)} columns: quote a name that has a comma"
-            )
-        if len(row) <= needed:
-            raise InputError(f"{where}: has {len(row)} values, the header {len(header)} columns")
-        value = {column: row[place] for column, place in places.items() if place < len(row) and row[place].strip()}
-        index = value.get("Index", "").strip()
+            raise InputError(f"{where}: has {len(row)} values for {len(header)} columns: quote a name that has a comma")
+        if len(row) <= last_needed:
+            raise InputError(f"{where}: has {len(row)} values for {len(header)} columns")
+        values = {column: row[at] for column, at in positions.items() if at < len(row) and row[at].strip()}
+        index = values.get("Index", "").strip()
         if not re.fullmatch("[0-9]{1,9}", index):
-            raise InputError(f"{where}: Index is {quote(row[places['Index']])}, expected a whole number")
-        number = int(index)
-        if number in names:
-            raise InputError(f"{where}: Index {number} occurs a second time")
-        name = value.get("Name") or value.get("KnowledgeGraphId") or f"label {number}"
-        if (same := named.setdefault(name, number)) != number:
-            raise InputError(f"{where}: Index {same} has the name {quote(name)} too, names must be unique")
-        names[number], verticals[number] = name, value.get("Vertical1", "")
+            raise InputError(f"{where}: Index is {quote(row[positions['Index']])}, expected a whole number")
+        label_id = int(index)
+        if label_id in names:
+            raise InputError(f"{where}: Index {label_id} occurs a second time")
+        name = values.get("Name") or values.get("KnowledgeGraphId") or f"label {label_id}"
+        if (first := label_ids.setdefault(name, label_id)) != label_id:
+            raise InputError(f"{where}: Index {first} has the name {quote(name)} too, names must be unique")
+        names[label_id], verticals[label_id] = name, values.get("Vertical1", "")
     if not names:
         raise InputError(f"vocabulary {source}: has no rows")
-    missing = next((number for number in range(len(names)) if number not in names), None)
+    missing = next((label_id for label_id in range(len(names)) if label_id not in names), None)
     if missing is not None:
         raise InputError(
             f"vocabulary {source}: Index {missing} is missing, expected 0 to {len(names) - 1} for {len(names)} rows"
@@ -80,10 +78,10 @@ def read_vocabulary(text: str, source: str) -> Vocabulary:
 
 def _rows(text: str, source: str) -> Iterator[tuple[int, list[str]]]:
     """The rows that are not blank, each with the number of its first line, from 1."""
-    if (place := text.find("\0")) >= 0:
-        line = text.count("\n", 0, place) + 1
+    if (position := text.find("\0")) >= 0:
+        line = text.count("\n", 0, position) + 1
         raise InputError(f"vocabulary {source}, line {line}: holds a zero byte, expected UTF-8 text")
-    # Descriptions may be long. The limit is global to the csv module, so it is restored.
+    # Descriptions may exceed the csv module's limit on a field, which is global, so it is restored.
     limit = csv.field_size_limit()
     # Without `strict`, an unclosed quote would read all later rows as part of one name.
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
@@ -103,16 +101,16 @@ def _rows(text: str, source: str) -> Iterator[tuple[int, list[str]]]:
 def _columns(header: list[str], source: str) -> dict[str, int]:
     """Positions of the columns that are used: at least Index, and Name or KnowledgeGraphId."""
     names = [name.strip().casefold() for name in header]
-    places: dict[str, int] = {}
+    positions: dict[str, int] = {}
     for column in ("Index", "Name", "KnowledgeGraphId", "Vertical1"):
         if names.count(column.casefold()) > 1:
             raise InputError(f"vocabulary {source}: has the column {column} twice")
         if column.casefold() in names:
-            places[column] = names.index(column.casefold())
-    if "Index" not in places or not {"Name", "KnowledgeGraphId"} & places.keys():
-        mark = next((mark for mark in (";", "\t", "|") if len(header) == 1 and mark in header[0]), "")
+            positions[column] = names.index(column.casefold())
+    if "Index" not in positions or not {"Name", "KnowledgeGraphId"} & positions.keys():
+        separator = next((mark for mark in (";", "\t", "|") if len(header) == 1 and mark in header[0]), "")
         raise InputError(
             f"vocabulary {source}: has columns {quote(header)}, expected Index and Name"
-            + (f", separated by commas, not by {mark!r}" if mark else "")
+            + (f", separated by commas, not by {separator!r}" if separator else "")
         )
-    return places
+    return positions

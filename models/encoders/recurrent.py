@@ -66,7 +66,7 @@ class RecurrentEncoder(keras.layers.Layer):
 
     Call arguments:
         frames: float, [batch, frames, D].
-        mask: bool, [batch, frames]; true for real frames, which come first. At least one a video.
+        mask: bool, [batch, frames]; true for real frames, which come first; at least one per video.
         training: selects the implementation on a GPU; the result is the same.
 
     Returns:

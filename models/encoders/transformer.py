@@ -185,7 +185,7 @@ class Transformer(keras.layers.Layer):
 
     Call arguments:
         frames: float, [batch, frames, D]; at most `max_frames` frames.
-        mask: bool, [batch, frames]; true for real frames. At least one a video.
+        mask: bool, [batch, frames]; true for real frames, at least one per video.
         training: selects the implementation; the result is the same.
 
     Returns:

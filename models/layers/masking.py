@@ -25,7 +25,7 @@ def masked_max(frames: KerasTensor, mask: KerasTensor) -> KerasTensor:
 
     Args:
         frames: float, [batch, frames, features].
-        mask: bool, [batch, frames]; true for real frames. At least one a video.
+        mask: bool, [batch, frames]; true for real frames, at least one per video.
 
     Returns:
         dtype of `frames`, [batch, features]; independent of how far the batch is padded.
