@@ -23,7 +23,7 @@ from pipeline.files.out_folder import make_folder
 @DATA
 @click.option("--experiment", metavar="NAME[,NAME]", help="One or several experiments; `yt8m experiments` lists them.")
 @click.option(
-    "--table", type=int, metavar="N", help="All experiments of this table of the thesis, instead of --experiment."
+    "--table", type=int, metavar="N", help="Run all experiments of table N of the thesis, instead of --experiment."
 )
 @EXPERIMENT_FILE
 @with_split
@@ -31,12 +31,12 @@ from pipeline.files.out_folder import make_folder
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
-    help="Run folder (default runs/<experiment>); for several experiments, the folder around theirs (default runs).",
+    help="Run folder (default runs/<experiment>); for several experiments, the parent of run folders (default runs).",
 )
 @set_option("Any setting, for example training.max_epochs=3; repeatable.")
 @TUNE
 @click.option(
-    "--hyperparameters", metavar="FOLDER", help="Train with the result of a search: hyperparameters/ in its folder."
+    "--hyperparameters", metavar="FOLDER", help="Train with the result of a search: its folder hyperparameters/."
 )
 @click.option("--from-node", default="", help="Run this step and those after it even if their results are cached.")
 def run(
@@ -64,14 +64,14 @@ def run(
     if (experiment is None) == (table is None):
         raise click.UsageError("expected either --experiment or --table")
     if experiment is None:
-        chosen = list_experiments(experiment_file, table)
+        entries = list_experiments(experiment_file, table)
     else:
-        chosen = [find_experiment(name.strip(), experiment_file) for name in experiment.split(",")]
-    chosen = list({entry.name: entry for entry in chosen}.values())
-    several = len(chosen) > 1
-    if len({entry.level for entry in chosen}) > 1:
-        raise InputError(f"{', '.join(f'{e.name} ({e.level})' for e in chosen)}: one run reads records of one level")
-    folder = out or (Path("runs") if several else Path("runs") / chosen[0].name)
+        entries = [find_experiment(name.strip(), experiment_file) for name in experiment.split(",")]
+    entries = list({entry.name: entry for entry in entries}.values())
+    several = len(entries) > 1
+    if len({entry.level for entry in entries}) > 1:
+        raise InputError(f"{', '.join(f'{e.name} ({e.level})' for e in entries)}: expected experiments of one level")
+    folder = out or (Path("runs") if several else Path("runs") / entries[0].name)
     options = {
         **data_settings(data, test_data, split, vocabulary),
         "seed": seed,
@@ -79,10 +79,10 @@ def run(
         "hyperparameters": absolute(hyperparameters),
     }
     runs = []
-    for entry in chosen:
+    for entry in entries:
         try:
-            own = {"out": str(folder / entry.name if several else folder)}
-            runs.append(resolve_settings(entry, options | own, overrides))
+            run_folder = str(folder / entry.name if several else folder)
+            runs.append(resolve_settings(entry, options | {"out": run_folder}, overrides))
         except InputError as error:
             raise InputError(f"{entry.name}: {error}" if several else str(error)) from None
     make_folder(folder)

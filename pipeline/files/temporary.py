@@ -1,4 +1,4 @@
-"""A folder of our own for all temporary files of libraries."""
+"""A folder for the temporary files that libraries write, removed when the command ends."""
 
 import os
 import shutil
@@ -14,12 +14,12 @@ from pipeline.files.locks import LOCK, try_lock
 PREFIX = "yt8m-"
 
 # Younger folders are kept: their processes may not have locked them yet.
-SECONDS_TO_LOCK = 60
+MIN_AGE_SECONDS = 60
 
 
 @contextmanager
 def temporary_folder() -> Iterator[None]:
-    """Uses a new folder for temporary files, also in child processes; removes it, and those of killed processes.
+    """Puts temporary files, also of child processes, in a new folder; removes it, and folders of killed processes.
 
     Raises:
         InputError: no folder for temporary files can be written.
@@ -29,17 +29,17 @@ def temporary_folder() -> Iterator[None]:
         parent = Path(tempfile.gettempdir())
         if configured and Path(configured).absolute() != parent:
             raise InputError(f"TMPDIR is {configured!r}: cannot be written or is full, expected a folder with space")
-        _remove_old(parent)
+        _remove_leftovers(parent)
         folder = Path(tempfile.mkdtemp(prefix=PREFIX))
         lock = try_lock(folder / LOCK)
     except OSError as error:
-        raise InputError(f"no folder for temporary files ({error}): set TMPDIR to one with space") from None
+        raise InputError(f"no folder for temporary files ({error}): set TMPDIR to a folder with space") from None
     assert lock is not None
-    before, tempfile.tempdir, os.environ["TMPDIR"] = tempfile.tempdir, str(folder), str(folder)
+    previous, tempfile.tempdir, os.environ["TMPDIR"] = tempfile.tempdir, str(folder), str(folder)
     try:
         yield
     finally:
-        tempfile.tempdir = before
+        tempfile.tempdir = previous
         if configured:
             os.environ["TMPDIR"] = configured
         else:
@@ -48,12 +48,12 @@ def temporary_folder() -> Iterator[None]:
         lock.close()
 
 
-def _remove_old(parent: Path) -> None:
-    for lock in parent.glob(f"{PREFIX}*/{LOCK}"):
+def _remove_leftovers(parent: Path) -> None:
+    for path in parent.glob(f"{PREFIX}*/{LOCK}"):
         try:
-            old = time.time() - lock.stat().st_mtime > SECONDS_TO_LOCK
-            if old and (held := try_lock(lock)):
-                shutil.rmtree(lock.parent, ignore_errors=True)
-                held.close()
+            old = time.time() - path.stat().st_mtime > MIN_AGE_SECONDS
+            if old and (lock := try_lock(path)):
+                shutil.rmtree(path.parent, ignore_errors=True)
+                lock.close()
         except OSError:  # another user's, or removed in the meantime
             continue

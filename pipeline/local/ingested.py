@@ -52,7 +52,7 @@ class Ingested:
         """
         path = run.resolve() / METADATA
         if not path.exists():
-            expected = "the folder of a `yt8m run` (of several experiments the folder around theirs)"
+            expected = "the folder of a `yt8m run` (of several experiments: the parent of their run folders)"
             raise InputError(f"--run is {str(run)!r}, which has no {METADATA}, expected {expected}")
         require_metadata(path.parent)
         config = tfx.orchestration.metadata.sqlite_metadata_connection_config(str(path))
