@@ -198,13 +198,12 @@ def _require_own_key(override: str) -> None:
             raise InputError(f"{option} is set by --{option}, not by --set")
         case "published":
             raise InputError("published is what the thesis measured, not a setting")
-        case "data" | "model" | "training" | "evaluation" | "beam" as group if isinstance(load_yaml(key, text), dict):
+        case "data" | "training" | "evaluation" | "beam" as group if isinstance(load_yaml(key, text), dict):
             raise InputError(f"{group} is {quote(text)}: set each by its key, say {_EXAMPLES[group]}")
 
 
 _EXAMPLES = {
     "data": "data.spans=2",
-    "model": "model.dropout=0.5",
     "training": "training.max_epochs=3",
     "evaluation": "evaluation.slices=[channel]",
     "beam": "beam.workers=2",
@@ -235,6 +234,6 @@ def apply_overrides(content: dict[str, Any], overrides: Sequence[str]) -> None:
     """
     for override in overrides:
         key, equals, text = override.partition("=")
-        if not equals or not key or not key.isprintable():
+        if not equals or not key or any("\ud800" <= character <= "\udfff" for character in key):  # was not UTF-8
             raise InputError(f"--set is {quote(override)}, expected key=value, say training.max_epochs=3")
         set_key(content, key.strip(), load_yaml(f"--set {plain(key)} is {quote(text)}", text))

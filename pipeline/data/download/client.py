@@ -189,6 +189,7 @@ class Client:
                             _emptied(stream)
                             raise DownloadError(f"{url}: longer than {LONGEST_SHARD >> 30} GiB")
                         stream.write(chunk)
+                        stream.flush()  # a killed process resumes after it
                         digest.update(chunk)
                         self._on_bytes(len(chunk))
                 if digest.hexdigest() != md5:
