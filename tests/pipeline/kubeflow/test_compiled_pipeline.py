@@ -122,6 +122,7 @@ def test_the_package_scores_the_same_as_a_local_run(first, finished_run):
     assert TrainingLog.from_json(json.dumps(result["training_log"])).epochs[1].epoch == 1
 
 
+@pytest.mark.cluster
 def test_another_training_takes_data_steps_from_the_cache_and_is_compared_with_the_champion(first, second, cluster):
     tasks, [version] = second.run.tasks, first.versions
     assert {name for name, task in tasks.items() if task.cached} == DATA_STEPS
@@ -132,10 +133,10 @@ def test_another_training_takes_data_steps_from_the_cache_and_is_compared_with_t
     assert len(second.versions) == 1 + int(blessed)
 
 
-def test_every_page_is_one_file_without_external_resources(second, cluster):
+def test_every_page_is_one_file_without_external_resources(first, cluster):
     pages = {
         name: cluster.store.path(task.outputs["page"].uri).read_text()
-        for name, task in second.run.tasks.items()
+        for name, task in first.run.tasks.items()
         if "page" in task.outputs and task.outputs["page"].type == "system.HTML"
     }
     assert pages.keys() == {"DatasetStatistics", "ExampleValidator", "DriftDetector", "Trainer", "Evaluator"}
