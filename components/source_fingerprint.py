@@ -19,9 +19,9 @@ _SHARED_TEMPLATES = "components/pages"
 def source_fingerprint(*modules: str) -> str:
     """Hash of our modules, of all our modules that they import, and of the data files that these name.
 
-    TFX's cache key holds only a node's parameters: with this among them an edit reruns the nodes that use the edited
-    file, and no others (an edit in models/ does not ingest a terabyte again). A data file is a template, schema or YAML
-    file beside the module, whose whole name is a string in the module or in a template.
+    TFX's cache key holds only a node's parameters: with this among them an edit reruns just the nodes that use the
+    edited file (an edit in models/ does not ingest a terabyte again). A data file is a template, schema or YAML file
+    beside the module, whose whole name is a string in the module or in a template.
 
     Args:
         modules: dotted names, say `components.trainer.trainer`.

@@ -126,7 +126,11 @@ def test_an_ensemble_without_members_is_refused_before_any_work(folder, frames):
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
-        (["--experiment", "netvlad-8,average-576"], InputError, r"netvlad-8 \(frame\), average-576 \(video\): expected"),
+        (
+            ["--experiment", "netvlad-8,average-576"],
+            InputError,
+            r"netvlad-8 \(frame\), average-576 \(video\): expected",
+        ),
         (["--experiment", "netvlad-8", "--table", "4"], click.UsageError, "expected either --experiment or --table"),
         ([], click.UsageError, "expected either --experiment or --table"),
         (["--table", "3"], InputError, "--table is 3, allowed: 4, 5"),

@@ -1,4 +1,4 @@
-"""A node's cache key depends on the files that the node reads, and on no others."""
+"""A node's cache key depends on exactly the files that the node reads."""
 
 import shutil
 import subprocess

@@ -18,8 +18,8 @@ from pipeline.kubeflow import log_lines
 from pipeline.kubeflow.log_lines import log_line
 from pipeline.reports.run import render_page
 from pipeline.reports.run.anomalies import read_anomalies
-from pipeline.reports.run.split_scores import split_scores
 from pipeline.reports.run.training import training
+from pipeline.reports.scores import Splits
 from pipeline.settings import RunSettings
 from pipeline.steps import Step
 
@@ -72,7 +72,7 @@ def log_results(model: str, outputs: Mapping[str, str], settings: RunSettings) -
             "settings": settings.model_dump(mode="json"),
             "scores": {
                 "synthetic": read_synthetic(settings.data.pattern) is not None,
-                "splits": split_scores(log, Verdict.read(outputs["evaluation"])),
+                "splits": Splits.of(log, Verdict.read(outputs["evaluation"])).model_dump(exclude_unset=True),
             },
             "training_log": json.loads(log.to_json()),
         }
