@@ -118,5 +118,5 @@ def _remove_old_attempts(folder: str) -> None:
     for name in list_folder(folder):
         began = name.removeprefix(PUSHING).partition("-")[0]
         attempt = name.startswith(PUSHING) or ("://" in folder and name not in complete)
-        if attempt and is_version(began) and time.time() - int(began) > SECONDS_TO_PUSH:
+        if attempt and began.isdecimal() and time.time() - int(began) > SECONDS_TO_PUSH:
             tf.io.gfile.rmtree(f"{folder}/{name}")

@@ -178,7 +178,7 @@ def resolve_settings(experiment: Experiment, options: Mapping[str, Any], overrid
         InputError: names the key, the value and what is allowed.
     """
     for override in overrides:
-        _require_own_key(override)
+        _require_single_setting(override)
     content = experiment.model_dump(mode="json", exclude={"name"}) | {"experiment": experiment.name}
     for key, value in options.items():
         if value is not None:
@@ -190,24 +190,26 @@ def resolve_settings(experiment: Experiment, options: Mapping[str, Any], overrid
         raise InputError(explain(error, RunSettings)) from None
 
 
-def _require_own_key(override: str) -> None:
-    """Refuses an override of what an option says, or of a whole group of settings, whose others it would reset."""
-    key, _, text = override.partition("=")
-    match key.strip():
-        case "out" | "experiment" as option:
-            raise InputError(f"{option} is set by --{option}, not by --set")
-        case "published":
-            raise InputError("published is what the thesis measured, not a setting")
-        case "data" | "training" | "evaluation" | "beam" as group if isinstance(load_yaml(key, text), dict):
-            raise InputError(f"{group} is {quote(text)}: set each by its key, say {_EXAMPLES[group]}")
-
-
-_EXAMPLES = {
+# Groups of settings that are never set as a whole, which would reset those left out, with an example of a key. A model
+# may be: an ensemble replaces all of the base's.
+_GROUPS = {
     "data": "data.spans=2",
     "training": "training.max_epochs=3",
     "evaluation": "evaluation.slices=[channel]",
     "beam": "beam.workers=2",
 }
+
+
+def _require_single_setting(override: str) -> None:
+    """Refuses an override of a command's option, of a published result or of a whole group."""
+    key, _, text = override.partition("=")
+    key = key.strip()
+    if key in ("out", "experiment"):
+        raise InputError(f"{key} is set by --{key}, not by --set")
+    if key.partition(".")[0] == "published":
+        raise InputError("published is what the thesis measured, not a setting")
+    if key in _GROUPS and isinstance(load_yaml(key, text), dict):
+        raise InputError(f"{key} is {quote(text)}: set each by its key, say {_GROUPS[key]}")
 
 
 def resolve_data(options: Mapping[str, Any]) -> DataSettings:

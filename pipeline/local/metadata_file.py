@@ -6,7 +6,6 @@ from pathlib import Path
 
 from ml_metadata.proto import metadata_store_pb2
 
-from components.served_models import is_version
 from models.errors import InputError
 
 METADATA, ARTIFACTS = "metadata.sqlite", "pipeline_root"
@@ -32,7 +31,7 @@ def known_artifacts(folder: Path) -> set[tuple[str, ...]]:
 
 def kept_artifacts(folder: Path) -> list[Path]:
     """Folders of all artifacts on disk, in the metadata or not."""
-    return [path for path in (folder / ARTIFACTS).glob("[!.]*/[!.]*/*") if is_version(path.name)]
+    return [path for path in (folder / ARTIFACTS).glob("[!.]*/[!.]*/*") if path.name.isdecimal()]
 
 
 def require_metadata(folder: Path) -> None:

@@ -56,7 +56,6 @@ REFUSED = [
     "evaluation.slices=['']",
     "out=/elsewhere",
     "experiment=other",
-    "published.row=99",
     "training={batch_size: 3}",
     "seed=true",
     "training.batch_size=true",
@@ -89,6 +88,12 @@ def test_a_value_that_cannot_work_is_one_line_that_names_its_key(yt8m, override)
     # An error about several keys names their common parent.
     assert any(answer.err.startswith(f"error: {part}") for part in (key, key.rpartition(".")[0] or key)), answer.err
     assert len(answer.err) < 400 and answer.err.rstrip("\n").isprintable()
+
+
+def test_published_results_are_not_settings(yt8m):
+    for override in ("published.row=99", "published={table: 4}"):
+        answer = yt8m("run", "--data", "/nowhere", "--experiment", "average-576", "--set", override)
+        assert (answer.code, answer.err) == (2, "error: published is what the thesis measured, not a setting\n")
 
 
 def numbers(schema: dict[str, Any], place: str) -> Iterator[tuple[str, dict[str, Any]]]:
