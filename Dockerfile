@@ -1,4 +1,4 @@
-# One image runs every step: `docker build --target cpu -t REGISTRY/yt8m:0.1.0 .`, with `--target gpu` for CUDA.
+# One image runs every step: `docker build --target cpu -t REGISTRY/yt8m:0.2.0 .`, with `--target gpu` for CUDA.
 #
 # A tag can move. To build on the same base every time, pin its digest:
 #   docker buildx imagetools inspect python:3.11-slim-trixie     # prints "Digest: sha256:..."

