@@ -13,7 +13,7 @@ from pydantic import (
 )
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
-from models.errors import InputError, plain, quote
+from models.errors import InputError, printable, quote
 from models.features import AUDIO_STREAM, JOINED_STREAM, MAX_FRAMES, RGB_STREAM, Stream
 
 # Keras takes 32 bits; searches use the seed + 1.
@@ -81,20 +81,20 @@ def set_key(content: dict[str, Any], key: str, value: Any) -> None:
             content[parent] = {}
         content = content[parent]
         if not isinstance(content, dict):
-            raise InputError(f"{plain(key)} is not a setting: {plain(parent)} has no parts")
+            raise InputError(f"{printable(key)} is not a setting: {printable(parent)} has no parts")
     content[last] = value
 
 
-def flat(content: Mapping[str, Any], parents: str = "") -> dict[str, Any]:
+def flatten(content: Mapping[str, Any], parents: str = "") -> dict[str, Any]:
     """The values of nested dicts by dotted keys.
 
     Example:
-        >>> flat({"training": {"max_epochs": 5, "patience": 3}})
+        >>> flatten({"training": {"max_epochs": 5, "patience": 3}})
         {'training.max_epochs': 5, 'training.patience': 3}
     """
     values: dict[str, Any] = {}
     for key, value in content.items():
-        values |= flat(value, f"{parents}{key}.") if isinstance(value, Mapping) else {f"{parents}{key}": value}
+        values |= flatten(value, f"{parents}{key}.") if isinstance(value, Mapping) else {f"{parents}{key}": value}
     return values
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import keras_tuner
 from pydantic import ValidationError
 
-from models.errors import InputError, plain
+from models.errors import InputError, printable
 from models.settings import ModelSettings, TrainingSettings, set_key
 from tuner.settings import Choice, Float, Space
 
@@ -36,7 +36,7 @@ def hyperparameters(space: Space) -> keras_tuner.HyperParameters:
     return declared
 
 
-def chosen(hyperparameters: keras_tuner.HyperParameters) -> dict[str, Any]:
+def active_values(hyperparameters: keras_tuner.HyperParameters) -> dict[str, Any]:
     """The values of a trial by setting, without parameters whose conditions do not hold and those of Hyperband."""
     return {
         parameter.name: _decode(hyperparameters.values[parameter.name])
@@ -45,7 +45,7 @@ def chosen(hyperparameters: keras_tuner.HyperParameters) -> dict[str, Any]:
     }
 
 
-def require_found(file: Path, model: ModelSettings, training: TrainingSettings) -> None:
+def check_hyperparameters(file: Path, model: ModelSettings, training: TrainingSettings) -> None:
     """Checks the hyperparameters of an earlier search at the start of a run, before the training that uses them.
 
     Args:
@@ -59,13 +59,13 @@ def require_found(file: Path, model: ModelSettings, training: TrainingSettings) 
     try:
         if not file.is_file():  # reading a pipe would block
             raise InputError(f"--hyperparameters is {str(file.parent)!r}, expected a folder with {file.name}")
-        values = chosen(keras_tuner.HyperParameters.from_config(json.loads(file.read_text("utf-8"))))
+        values = active_values(keras_tuner.HyperParameters.from_config(json.loads(file.read_text("utf-8"))))
     except OSError as error:
         raise InputError(f"--hyperparameters is {str(file.parent)!r}: {file.name}: {error.strerror}") from None
     except InputError:
         raise
     except Exception as error:  # KerasTuner does not check its input
-        reason = f"{type(error).__name__}: {plain(' '.join(str(error).split()))}"
+        reason = f"{type(error).__name__}: {printable(' '.join(str(error).split()))}"
         raise InputError(f"{file}: not what a search has found: {reason}") from None
     try:
         with_values(model, training, values)

@@ -22,7 +22,7 @@ from models.settings import ModelSettings, TrainingSettings
 from models.training.log import TrainingLog
 from models.training.train import train
 from models.whole_files import write_file
-from tuner.hyperparameters import chosen, with_values
+from tuner.hyperparameters import active_values, with_values
 from tuner.oracles import build_oracle
 from tuner.settings import TuneSettings
 
@@ -116,7 +116,7 @@ class Search(BaseTuner):
 
     def run_trial(self, trial: Trial) -> dict[str, float]:
         """Trains a trial's model; returns val_gap, val_f1 and val_loss."""
-        values, folder = chosen(trial.hyperparameters), Path(self.get_trial_dir(trial.trial_id))
+        values, folder = active_values(trial.hyperparameters), Path(self.get_trial_dir(trial.trial_id))
         _logger.info("trial %s: %s", trial.trial_id, ", ".join(f"{key} {value}" for key, value in values.items()))
         try:
             return self._train(trial.hyperparameters, values, folder)

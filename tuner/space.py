@@ -32,7 +32,7 @@ def search_space(settings: TuneSettings, model: ModelSettings) -> Space:
     return {key: parameter for key, parameter in {**own, **spaces[ALL]}.items() if key not in fixed}
 
 
-def extremes(space: Space) -> Iterator[tuple[str, dict[str, Any]]]:
+def extreme_values(space: Space) -> Iterator[tuple[str, dict[str, Any]]]:
     """Each parameter's key, with the values to check it at: its extremes or choices and the choices it depends on."""
     for key, parameter in space.items():
         for value in parameter.values if isinstance(parameter, Choice) else (parameter.min, parameter.max):

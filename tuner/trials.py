@@ -8,7 +8,7 @@ from keras_tuner.src.engine.trial import Trial
 from pydantic import BaseModel
 
 from models.errors import InputError
-from tuner.hyperparameters import chosen
+from tuner.hyperparameters import active_values
 from tuner.search import read_log
 from tuner.settings import TuneSettings
 
@@ -77,7 +77,7 @@ def read_search(folder: Path, settings: TuneSettings) -> SearchResult:
             TrialResult(
                 id=trial.trial_id,
                 status=trial.status,
-                values=chosen(trial.hyperparameters),
+                values=active_values(trial.hyperparameters),
                 scores={name: trial.metrics.get_best_value(name) for name in names},
                 reason=trial.message or "",
                 epochs=len(log.epochs) if log else 0,

@@ -63,7 +63,7 @@ class VideoMetrics:
     def __init__(self, classes: int, replicates: int = 0) -> None:
         self.classes = classes
         self.videos = 0
-        self.not_numbers = 0
+        self.nans = 0
         self.true_positives, self.predicted, self.actual = (np.zeros(classes, np.int64) for _ in range(3))
         # (video, label) pairs by probability: cell k holds those in (k/1000, (k+1)/1000], cell 0 also 0 itself.
         self.pairs, self.positives = np.zeros(CELLS, np.int64), np.zeros(CELLS, np.int64)
@@ -85,7 +85,7 @@ class VideoMetrics:
         probabilities = np.asarray(probabilities, np.float32)
         missing = np.isnan(probabilities)
         if missing.any():
-            self.not_numbers += int(missing.sum())
+            self.nans += int(missing.sum())
             return
         truth = np.asarray(labels) > 0
         self.videos += len(truth)
@@ -135,11 +135,11 @@ class VideoMetrics:
         }
         if threshold is not None:
             scores["f1_at_threshold"] = float(self.f1_by_threshold()[round(threshold * CELLS)])
-        return dict.fromkeys(scores, float("nan")) if self.not_numbers else scores
+        return dict.fromkeys(scores, float("nan")) if self.nans else scores
 
     def f1_of(self, columns: np.ndarray) -> float:
         """Micro F1 over some labels (an index array or a mask) and all videos."""
-        if self.not_numbers:
+        if self.nans:
             return float("nan")
         hits, predicted, actual = (
             counts[columns].sum() for counts in (self.true_positives, self.predicted, self.actual)

@@ -176,7 +176,7 @@ class TrainingLoop:
             self._save()
         if self._stop:
             _logger.info("stopped, all that was trained is saved: %s", self._saved_place)
-            self._stop.leave()
+            self._stop.exit()
 
     def _save(self, best: bool = False) -> None:
         self._synchronize()
