@@ -56,21 +56,22 @@ def check_hyperparameters(file: Path, model: ModelSettings, training: TrainingSe
     Raises:
         InputError: the file cannot be read or holds something else, or the experiment does not allow the values.
     """
+    option = f"--hyperparameters is {str(file.parent)!r}"
     try:
         if not file.is_file():  # reading a pipe would block
-            raise InputError(f"--hyperparameters is {str(file.parent)!r}, expected a folder with {file.name}")
-        values = active_values(keras_tuner.HyperParameters.from_config(json.loads(file.read_text("utf-8"))))
+            raise InputError(f"{option}, expected a folder with {file.name}")
+        content = file.read_bytes()
     except OSError as error:
-        raise InputError(f"--hyperparameters is {str(file.parent)!r}: {file.name}: {error.strerror}") from None
-    except InputError:
-        raise
+        raise InputError(f"{option}: {file.name}: {error.strerror}") from None
+    try:
+        values = active_values(keras_tuner.HyperParameters.from_config(json.loads(content)))
     except Exception as error:  # KerasTuner does not check its input
         reason = f"{type(error).__name__}: {printable(' '.join(str(error).split()))}"
-        raise InputError(f"{file}: not what a search has found: {reason}") from None
+        raise InputError(f"{option}: {file.name} does not hold the hyperparameters of a search: {reason}") from None
     try:
         with_values(model, training, values)
     except InputError as error:
-        raise InputError(f"--hyperparameters is {str(file.parent)!r}: {error}") from None
+        raise InputError(f"{option}: {error}") from None
 
 
 def with_values(
