@@ -2,7 +2,6 @@
 
 import logging
 import shutil
-import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,20 +22,10 @@ from models.training.log import TrainingLog
 from models.training.train import train
 from models.whole_files import write_file
 from tuner.hyperparameters import active_values, with_values
+from tuner.median_stopping import is_hopeless
 from tuner.oracles import build_oracle
+from tuner.search_folder import CHECKPOINT, FINISHED, TRIAL_LOG, read_logs
 from tuner.settings import TuneSettings
-
-# Log of a trial's training, in the trial's folder.
-TRIAL_LOG = "training_log.json"
-
-# Empty file in the search's folder, written at its end.
-FINISHED = "finished"
-
-# State of a trial's training, in the trial's folder while the trial runs or may be promoted.
-CHECKPOINT = "checkpoint"
-
-# A trial is not compared with fewer others than this.
-MIN_TRIALS_TO_COMPARE = 3
 
 Batches = tuple[Callable[[int], tf.data.Dataset], tf.data.Dataset]
 
@@ -189,8 +178,7 @@ class Search(BaseTuner):
     def _is_hopeless(self, log: TrainingLog) -> bool:
         if not self.settings.stop_hopeless or self.settings.oracle == "hyperband":
             return False
-        logs = [read_log(path.parent) for path in Path(self.project_dir).glob(f"trial_*/{TRIAL_LOG}")]
-        return hopeless(log, [other_log for other_log in logs if other_log])
+        return is_hopeless(log, read_logs(Path(self.project_dir)))
 
     def _get_tuner_fname(self) -> str:
         # The same file with and without workers, so that a search can resume with more workers or fewer.
@@ -208,24 +196,6 @@ class Search(BaseTuner):
 def is_worker() -> bool:
     """Whether another process serves the oracle, by environment variables (KERASTUNER_ORACLE_IP and others)."""
     return bool(has_chief_oracle() and not is_chief_oracle())
-
-
-def hopeless(log: TrainingLog, others: list[TrainingLog]) -> bool:
-    """Whether the lowest validation loss is above the median of other trials' lowest after as many epochs."""
-    epochs = len(log.epochs)
-    losses = [best_loss(other_log, epochs) for other_log in others if len(other_log.epochs) >= epochs]
-    return len(losses) >= MIN_TRIALS_TO_COMPARE and best_loss(log, epochs) > statistics.median(losses)
-
-
-def best_loss(log: TrainingLog, epochs: int) -> float:
-    """The lowest validation loss of the first `epochs` epochs."""
-    return min(epoch.val_loss for epoch in log.epochs[:epochs])
-
-
-def read_log(trial_folder: Path) -> TrainingLog | None:
-    """The log of a trial's training; None if the trial is running or failed."""
-    file = trial_folder / TRIAL_LOG
-    return TrainingLog.from_json(file.read_text()) if file.exists() else None
 
 
 def _reason(error: Exception) -> str:

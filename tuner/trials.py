@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from models.errors import InputError
 from tuner.hyperparameters import active_values
-from tuner.search import read_log
+from tuner.search_folder import read_log
 from tuner.settings import TuneSettings
 
 
