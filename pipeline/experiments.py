@@ -11,6 +11,7 @@ from typing import Any, Self
 import yaml
 from pydantic import PositiveFloat, PositiveInt, ValidationError, model_validator
 
+from models.dotted_keys import set_key
 from models.errors import InputError, printable, quote
 from models.features import Level
 from models.settings import (
@@ -21,7 +22,6 @@ from models.settings import (
     Settings,
     Share,
     TrainingSettings,
-    set_key,
 )
 from pipeline.files.yaml_text import load_yaml, read_yaml
 from pipeline.validation import closest, explain

@@ -9,8 +9,9 @@ from typing import Any
 import keras_tuner
 from pydantic import ValidationError
 
+from models.dotted_keys import set_key
 from models.errors import InputError, printable
-from models.settings import ModelSettings, TrainingSettings, set_key
+from models.settings import ModelSettings, TrainingSettings
 from tuner.settings import Choice, Float, Space
 
 

@@ -13,9 +13,10 @@ from components.served_models import (
     read_label_names,
     require_keras_model,
 )
+from models.dotted_keys import flatten
 from models.errors import InputError
 from models.features import Level
-from models.settings import ModelSettings, flatten
+from models.settings import ModelSettings
 
 
 def find_start(warm_start: bool | str, push_directory: str) -> str:

@@ -8,8 +8,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from models.dotted_keys import flatten
 from models.errors import InputError
-from models.settings import flatten
 from pipeline.experiments import Experiment, Published, catalogue
 from pipeline.reports.thesis.data_sets import DataSet, data_sets
 from pipeline.reports.thesis.runs import Run
