@@ -24,7 +24,7 @@ class TrainingLoop:
     """The steps of one training and the state they share, restored if there is a checkpoint.
 
     Keras' `fit` cannot resume within an epoch: it resets the metrics first and, under a strategy, reads the start of
-    the data twice and fails if nothing of the epoch is left. So this calls Keras' steps (`train_step`) itself.
+    the data twice and fails if nothing of the epoch is left. So this calls Keras' steps (`train_step`) itself. Arguments: see `train`.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class TrainingLoop:
             _logger.info("resuming in epoch %d after step %d", self._epoch + 1, self._progress.step)
 
     def train_epoch(self) -> None:
-        """Trains on the rest of the epoch, at least one step, until it ends or `max_hours` are over."""
+        """Trains on the rest of the epoch until it ends or `max_hours` are over, at least one step an epoch."""
         progress = self._progress
         if progress.trained is not None:
             return
@@ -119,7 +119,7 @@ class TrainingLoop:
         )  # fmt: skip
 
     def finish_epoch(self) -> None:
-        """Decides whether the training is finished, and saves a checkpoint, with the best weights if these are."""
+        """Decides whether the training is finished, and saves a checkpoint, with the weights if they are the best."""
         progress, log = self._progress, self._progress.log
         newest = log.epochs[-1]
         log.best_epoch = best_epoch([epoch.val_loss for epoch in log.epochs], self._settings.min_delta)
@@ -231,7 +231,7 @@ def extend(progress: Progress, patience: int) -> None:
 
 
 def best_epoch(losses: Sequence[float], min_delta: float) -> int:
-    """Index of the best loss for early stopping: the last that fell by more than `min_delta`.
+    """Index of the best loss for early stopping (section 3.10.1 of the thesis): the last fall by more than `min_delta`.
 
     Keras' EarlyStopping keeps state that a new process would lose; this depends on the losses alone.
 
