@@ -24,7 +24,8 @@ class TrainingLoop:
     """The steps of one training and the state they share, restored if there is a checkpoint.
 
     Keras' `fit` cannot resume within an epoch: it resets the metrics first and, under a strategy, reads the start of
-    the data twice and fails if nothing of the epoch is left. So this calls Keras' steps (`train_step`) itself. Arguments: see `train`.
+    the data twice and fails if nothing of the epoch is left. So this calls Keras' steps (`train_step`) itself.
+    Arguments: see `train`.
     """
 
     def __init__(
