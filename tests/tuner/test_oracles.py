@@ -4,8 +4,10 @@ import shutil
 from math import log10
 from statistics import mean, stdev
 
+import keras_tuner
 import pytest
 from keras_tuner.src.engine.trial import TrialStatus
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from tuner.hyperparameters import active_values
 from tuner.oracles import build_oracle
@@ -68,6 +70,19 @@ def test_they_beat_random_search_with_the_same_number_of_epochs(tmp_path, oracle
         gains.append(log10(1 - by_chance) - log10(1 - best))
     # The gain is more than twice the standard error of its mean.
     assert mean(gains) > 2 * stdev(gains) / len(gains) ** 0.5, gains
+
+
+def test_a_bayesian_search_uses_one_blas_thread(tmp_path, monkeypatch):
+    threads = []
+
+    def populate_space(self, trial_id):
+        threads.extend(library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas")
+        return self._random_populate_space()
+
+    monkeypatch.setattr(keras_tuner.oracles.BayesianOptimizationOracle, "populate_space", populate_space)
+    with threadpool_limits(limits=2, user_api="blas"):
+        step(opened(tmp_path / "search", "bayesian"))
+    assert set(threads) == {1}
 
 
 def test_a_grid_tries_every_combination_once(tmp_path):
