@@ -38,7 +38,10 @@ def hyperparameters(space: Space) -> keras_tuner.HyperParameters:
 
 
 def active_values(hyperparameters: keras_tuner.HyperParameters) -> dict[str, Any]:
-    """The values of a trial by setting, without parameters whose conditions do not hold and those of Hyperband."""
+    """The values of a trial by the key of the setting: without Hyperband's own, and without those that are not used.
+
+    A parameter is not used while a condition in its `when` does not hold.
+    """
     return {
         parameter.name: _decode(hyperparameters.values[parameter.name])
         for parameter in hyperparameters.space

@@ -1,4 +1,4 @@
-"""The median stopping rule of Google Vizier: Golovin et al., KDD 2017, section 3.2.2.
+"""The median stopping rule of Google Vizier: Golovin et al., KDD 2017.
 
 Vizier takes the median of the other trials' running means; here it is that of their lowest losses, because a trial's
 objective is measured at its lowest loss.

@@ -1,4 +1,4 @@
-"""The search: trains a model for each trial that KerasTuner's oracle proposes, and records the scores."""
+"""The search: trains a model for each trial that the oracle proposes, and records the scores."""
 
 import logging
 import shutil
@@ -93,13 +93,13 @@ class Search(BaseTuner):
         super().__init__(oracle, directory=folder.parent, project_name=folder.name)
 
     def search(self, *fit_args: Any, **fit_kwargs: Any) -> None:
-        """Runs trials until the oracle has no more; a chief (by KERASTUNER_TUNER_ID) serves the oracle until then."""
+        """Runs trials until the oracle has no more; a chief serves the oracle to workers instead."""
         super().search(*fit_args, **fit_kwargs)
         if is_chief_oracle():  # KerasTuner does not call it for a chief
             self.on_search_end()
 
     def pre_create_trial(self) -> None:
-        """Makes a worker wait 0.1 s: KerasTuner asks again at once while the oracle has no trial for it."""
+        """Makes a worker wait 0.1 s, because KerasTuner asks again at once while the oracle has no trial for it."""
         if is_worker():
             time.sleep(0.1)
 
@@ -114,7 +114,7 @@ class Search(BaseTuner):
             raise
 
     def on_trial_end(self, trial: Trial) -> None:
-        """Reports the end to the oracle; removes the large checkpoint unless the trial may be promoted."""
+        """Reports the end to the oracle; removes the checkpoint, which is large, unless the trial may be promoted."""
         if trial.status != TrialStatus.COMPLETED:
             trial.message = self._reasons.get(trial.trial_id, trial.message)
             _logger.info("trial %s failed: %s", trial.trial_id, trial.message)

@@ -14,7 +14,19 @@ from tuner.settings import TuneSettings
 
 
 class TrialResult(BaseModel, frozen=True):
-    """A trial; `scores` are val_gap, val_f1 and val_loss, or empty with the `reason` of the failure."""
+    """A trial.
+
+    Attributes:
+        id: KerasTuner's name of the trial.
+        status: KerasTuner's, such as COMPLETED or FAILED.
+        values: by the key of the setting.
+        scores: val_gap, val_f1 and val_loss; empty if the trial failed.
+        reason: of the failure; "" if there was none.
+        epochs: number of epochs that were trained.
+        stopped_by: what ended the training, see `TrainingLog`; "" if the trial failed.
+        seconds: wall time of the epochs.
+        parameters: number of the model's parameters.
+    """
 
     id: str
     status: str
