@@ -15,7 +15,7 @@ from models.metrics.video_metrics import THRESHOLD, best_labels
 # Videos kept in the sample and among the worst, and predictions shown for each.
 SHOWN, PREDICTIONS = 12, 5
 
-# Above this the rarer half of the confused pairs is dropped: 100,000 pairs take 17 MB, pages show a few dozen.
+# With more pairs of confused labels, the rarer half is dropped: 100,000 take 17 MB, pages show a few dozen.
 MOST_PAIRS = 100_000
 
 

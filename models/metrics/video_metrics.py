@@ -65,7 +65,7 @@ class VideoMetrics:
         self.videos = 0
         self.nans = 0
         self.true_positives, self.predicted, self.actual = (np.zeros(classes, np.int64) for _ in range(3))
-        # (video, label) pairs by probability: cell k holds those in (k/1000, (k+1)/1000], cell 0 also 0 itself.
+        # (video, label) pairs by probability: cell k counts those in (k/1000, (k+1)/1000], and cell 0 also those at 0.
         self.pairs, self.positives = np.zeros(CELLS, np.int64), np.zeros(CELLS, np.int64)
         self.probabilities = np.zeros(CELLS)
         self.ranked = RankedPredictions(classes)
@@ -106,7 +106,7 @@ class VideoMetrics:
         """All scores by name; undefined scores are 0.
 
         - `f1`, `precision`, `recall`: equations 7 to 9 of the thesis, section 3.4, micro-averaged: over all (video,
-          label) pairs. Predicted are those above 0.5.
+          label) pairs. Those with a probability above 0.5 are predicted.
         - `macro_f1`, `macro_precision`, `macro_recall`: means of the labels' scores, over the labels that occur.
         - `gap`: global average precision, GAP@20 of the YouTube-8M challenges: of the 20 best predictions of each
           video, all ranked together, and of all true labels.
@@ -156,7 +156,7 @@ class VideoMetrics:
         return float(_ratio(2 * hits, predicted + actual))
 
     def f1_by_threshold(self) -> np.ndarray:
-        """Micro F1 when pairs above k / 1000 are predicted (for k = 0 all pairs), float64 [1000]."""
+        """Micro F1 if pairs above k / 1000 are predicted (for k = 0 all pairs), float64 [1000]."""
         hits, predicted = self.decisions_by_threshold()
         return _ratio(2 * hits, predicted + self.positives.sum())
 
@@ -182,7 +182,7 @@ class VideoMetrics:
         }
 
     def _count_decisions(self, probabilities: np.ndarray, truth: np.ndarray) -> np.ndarray:
-        """Returns hits, predictions and labels of each video, [videos, 3]."""
+        """Counts pairs; returns the numbers of hits, predictions and labels of each video, [videos, 3]."""
         # Nearly all pairs are in cell 0, whose count is the rest.
         above = np.flatnonzero(probabilities >= np.float32(1 / CELLS))
         values = probabilities.ravel()[above].astype(np.float64)
@@ -209,7 +209,7 @@ class VideoMetrics:
     def _count_ranks(
         self, probabilities: np.ndarray, truth: np.ndarray, actual: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Returns probabilities and hits of the best predictions, [videos, 20]."""
+        """Ranks predictions; returns probabilities and hits of each video's best, [videos, 20]."""
         best = best_labels(probabilities, max(TOP, int(actual.max(initial=0))))
         hits = np.take_along_axis(truth, best, axis=1)
         self.first_is_right += int(np.count_nonzero(hits[:, 0]))

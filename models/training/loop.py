@@ -202,8 +202,8 @@ class TrainingLoop:
         return {"model": view.variables, "optimizer": view.optimizer.variables, "metrics": view.metrics_variables}
 
     def _scores(self) -> dict[str, float]:
-        # Keras weights the mean loss by batch size, so the weights add up to the number of videos. Exact in float32:
-        # whole numbers up to 16.8 million, above that sums of batch sizes that are multiples of 2, 4...
+        # Keras weights the mean loss by batch size, so the weights add up to the number of videos. In float32 that is
+        # exact up to 16.8 million, and above it if batch sizes are multiples of 2, 4...
         loss = next(metric for metric in self._view.metrics if metric.name == "loss")
         results = {name: float(result) for name, result in self._view.get_metrics_result().items()}
         return results | {"videos": float(loss.count.numpy())}

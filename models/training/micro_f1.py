@@ -8,12 +8,12 @@ from keras import KerasTensor, ops
 
 @keras.saving.register_keras_serializable("yt8m")
 class MicroF1(keras.metrics.F1Score):
-    """2 TP / (2 TP + FP + FN) over all (video, label) pairs so far; predicted are those with probability > 0.5.
+    """2 TP / (2 TP + FP + FN) over all (video, label) pairs so far; those with a probability above 0.5 are predicted.
 
     Equation 9 of the thesis, section 3.4.3. 0 while nothing is labelled or predicted.
 
     Args:
-        from_logits: predictions are logits; predicted are those above 0, the same pairs.
+        from_logits: whether predictions are logits; those above 0 are predicted, which are the same pairs.
         name: of the metric.
         dtype: of the counts.
 
