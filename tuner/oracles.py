@@ -54,7 +54,10 @@ class BayesianOptimization(_ResumableOracle, keras_tuner.oracles.BayesianOptimiz
     """Gaussian processes and the upper confidence bound (Snoek et al., arXiv 1206.2944; Srinivas et al., 0912.3995)."""
 
     def populate_space(self, trial_id: str) -> dict[str, Any]:
-        """Proposes the values of a trial, with one BLAS thread: on matrices this small, several mostly wait."""
+        """Proposes the values of a trial, with one BLAS thread.
+
+        On matrices this small, several threads mostly wait for each other (benchmarks/bayesian_oracle.py measures it).
+        """
         with threadpool_limits(limits=1, user_api="blas"):
             proposal: dict[str, Any] = super().populate_space(trial_id)
         return proposal
