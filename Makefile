@@ -71,6 +71,7 @@ bench-retraining: setup ## Train on a second span of synthetic videos, with and 
 
 bench-search: setup ## Measure the overhead of a search, and whether it finds known hyperparameters (minutes).
 	@$(BIN)/python benchmarks/search_overhead.py
+	@$(BIN)/python benchmarks/bayesian_oracle.py
 	@$(BIN)/python benchmarks/known_search.py
 
 image-replay: setup ## Replay the Dockerfile without a container engine (root, debootstrap; minutes).

@@ -38,6 +38,7 @@ setup(
         "tensorflow>=2.21,<2.22",
         "tensorflow-model-analysis",
         "tfx[kfp]==1.21.0",
+        "threadpoolctl>=3",
     ],
     extras_require={
         "dev": [

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from tensorflow.core.protobuf import saved_model_pb2
 
 from components.object_stores import require_access
-from models.errors import InputError, plain, quote
+from models.errors import InputError, printable, quote
 from models.features import Level
 
 # The file that makes a folder a SavedModel.
@@ -264,7 +264,7 @@ def _read_text(path: str) -> str:
 
 def _in_one_line(error: Exception) -> str:
     text = error.message if isinstance(error, tf.errors.OpError) else str(error)
-    return f"{type(error).__name__}: {plain(' '.join(text.split()))}"
+    return f"{type(error).__name__}: {printable(' '.join(text.split()))}"
 
 
 def check_same_task(served: str, level: Level, names: list[str]) -> None:

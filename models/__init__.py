@@ -1,1 +1,1 @@
-"""Keras 3 models for video classification: layers, encoders, training, inputs. Knows nothing of TFX or Beam."""
+"""Keras 3 models for video classification: layers, encoders, inputs, training and metrics. Imports no TFX or Beam."""

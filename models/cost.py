@@ -21,7 +21,12 @@ from models.settings import (
 
 @dataclass(frozen=True)
 class Cost:
-    """`parameters` as Keras' count_params counts them; `flops` of one video, 2 for each multiply-add."""
+    """The cost of a model or a part of it.
+
+    Attributes:
+        parameters: number of weights, as Keras' `count_params` counts them.
+        flops: of one video, 2 for each multiply-add.
+    """
 
     parameters: int = 0
     flops: int = 0
@@ -49,7 +54,7 @@ def cost(settings: ModelSettings, classes: int, frames: int = MAX_FRAMES) -> Cos
         frames: number of frames of the video.
 
     Returns:
-        None for an ensemble, whose cost depends on its members.
+        The cost; None for an ensemble, whose cost depends on its members.
 
     Example:
         >>> cost(ModelSettings.model_validate({"encoder": {"name": "average"}}), classes=10)

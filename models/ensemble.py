@@ -15,13 +15,14 @@ from models.video_classifier import video_inputs
 class Ensemble(keras.layers.Layer):
     """p = sum_m w_m p_m with w = softmax(v); only v is trained, the members are frozen.
 
-    The thesis names ensembles as future work. The cross-entropy is convex in w, which starts as 1/M.
+    The thesis names ensembles as future work (section 8). The cross-entropy is convex in w, which starts as 1/M for M
+    members.
 
     Args:
         members: models of the same classes; those that read means get the mean of the frames.
 
     Call arguments:
-        inputs: `{"frames", "num_frames"}` or `{"mean"}`, see `build_video_classifier`.
+        inputs: `frames` and `num_frames`, or `mean`, as for `build_video_classifier`.
 
     Returns:
         probabilities, float32 [batch, classes].
@@ -67,6 +68,9 @@ def build_ensemble(members: Sequence[keras.Model], level: Level) -> keras.Model:
     Args:
         members: from `build_video_classifier`.
         level: whether the ensemble reads frames or means; at the video level no member may read frames.
+
+    Returns:
+        A functional model with the inputs and the output of `build_video_classifier`.
 
     Example:
         >>> from models.settings import ModelSettings

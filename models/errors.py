@@ -27,11 +27,11 @@ def quote(value: Any) -> str:
     return text if len(text) <= LONGEST_VALUE else text[: LONGEST_VALUE - 3] + "..."
 
 
-def plain(value: Any) -> str:
-    r"""A value without quotes, for names from users; as `quote` shows it unless it is a short line of text.
+def printable(value: Any) -> str:
+    r"""A value without quotes if it is short text on one line, as most names from users are; else as `quote` shows it.
 
     Example:
-        >>> plain("a name"), plain("two\nlines")
+        >>> printable("a name"), printable("two\nlines")
         ('a name', "'two\\nlines'")
     """
     text = str(value)

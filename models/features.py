@@ -31,7 +31,13 @@ FRAMES = "frames"
 
 @dataclass(frozen=True)
 class Stream:
-    """The columns of the joined 1152-wide frames that one encoder reads."""
+    """The columns of the joined 1152-wide frames that one encoder reads.
+
+    Attributes:
+        name: `rgb`, `audio` or `joined`.
+        start: the first column.
+        stop: the column after the last.
+    """
 
     name: str
     start: int

@@ -13,7 +13,7 @@ from pydantic import (
 )
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
-from models.errors import InputError, plain, quote
+from models.errors import quote
 from models.features import AUDIO_STREAM, JOINED_STREAM, MAX_FRAMES, RGB_STREAM, Stream
 
 # Keras takes 32 bits; searches use the seed + 1.
@@ -31,7 +31,7 @@ Bound = Annotated[float, Field(ge=1e-10, le=1e10)]
 
 
 class Settings(BaseModel):
-    """Immutable settings without unknown keys and non-finite numbers: comparisons with NaN are always false."""
+    """The base of all settings: immutable, without unknown keys and without NaN, whose comparisons are always false."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -63,49 +63,20 @@ def _kinds(annotation: Any) -> set[Any]:
     return {annotation}.union(*map(_kinds, get_args(annotation)))
 
 
-def set_key(content: dict[str, Any], key: str, value: Any) -> None:
-    """Sets the value of a dotted key in nested dicts.
-
-    Raises:
-        InputError: a part of the key names a value that is not a dict.
-
-    Example:
-        >>> content = {"training": {"max_epochs": 100}}
-        >>> set_key(content, "training.max_epochs", 5)
-        >>> content
-        {'training': {'max_epochs': 5}}
-    """
-    *parents, last = key.split(".")
-    for parent in parents:
-        if content.get(parent) is None:  # missing, or an optional block such as `tune`
-            content[parent] = {}
-        content = content[parent]
-        if not isinstance(content, dict):
-            raise InputError(f"{plain(key)} is not a setting: {plain(parent)} has no parts")
-    content[last] = value
-
-
-def flat(content: Mapping[str, Any], parents: str = "") -> dict[str, Any]:
-    """The values of nested dicts by dotted keys.
-
-    Example:
-        >>> flat({"training": {"max_epochs": 5, "patience": 3}})
-        {'training.max_epochs': 5, 'training.patience': 3}
-    """
-    values: dict[str, Any] = {}
-    for key, value in content.items():
-        values |= flat(value, f"{parents}{key}.") if isinstance(value, Mapping) else {f"{parents}{key}": value}
-    return values
-
-
 class AverageSettings(Settings):
-    """Mean of the frames."""
+    """Mean of the frames: `mean_of_frames`."""
 
     name: Literal["average"]
 
 
 class RecurrentSettings(Settings):
-    """LSTM or GRU layers; the video vector is the state of the last layer after the last frame."""
+    """LSTM or GRU layers: `RecurrentEncoder`.
+
+    Attributes:
+        name: type of the layers.
+        layers: number of layers; each reads the states of the layer below.
+        units: width of each layer's state.
+    """
 
     name: Literal["lstm", "gru"]
     layers: Layers = 1
@@ -113,7 +84,14 @@ class RecurrentSettings(Settings):
 
 
 class TransformerSettings(Settings):
-    """Transformer encoder layers; without `key_dim` each attention head is as wide as a frame."""
+    """Transformer blocks: `Transformer`.
+
+    Attributes:
+        heads: number of attention heads.
+        dense_units: width of the dense layer inside each block.
+        layers: number of blocks.
+        key_dim: width of an attention head; that of a frame by default.
+    """
 
     name: Literal["transformer"]
     heads: Count
@@ -123,7 +101,13 @@ class TransformerSettings(Settings):
 
 
 class DBoFSettings(Settings):
-    """Deep bag of frames."""
+    """Deep bag of frames: `DBoF`.
+
+    Attributes:
+        clusters: number of clusters; an eighth of it for audio in a model of two streams.
+        batch_norm: whether the soft assignment has batch normalization, instead of a bias.
+        add_max: whether each cluster's largest share is pooled too.
+    """
 
     name: Literal["dbof"]
     clusters: Annotated[int, Field(ge=16, le=2**31 - 1)]
@@ -132,7 +116,13 @@ class DBoFSettings(Settings):
 
 
 class NetVLADSettings(Settings):
-    """NetVLAD; four clusters leave two to audio: a single one would get all shares and learn nothing."""
+    """`NetVLAD`.
+
+    Attributes:
+        clusters: number of clusters; half of it for audio in a model of two streams. Four leave two: a single one would
+            get all shares and learn nothing.
+        batch_norm: whether the soft assignment has batch normalization, instead of a bias.
+    """
 
     name: Literal["netvlad"]
     clusters: Annotated[int, Field(ge=4, le=2**31 - 1)]
@@ -140,7 +130,7 @@ class NetVLADSettings(Settings):
 
 
 class NetFVSettings(Settings):
-    """NetFV."""
+    """`NetFV`; its attributes are those of `NetVLADSettings`."""
 
     name: Literal["netfv"]
     clusters: Annotated[int, Field(ge=4, le=2**31 - 1)]
@@ -148,7 +138,13 @@ class NetFVSettings(Settings):
 
 
 class NeXtVLADSettings(Settings):
-    """NeXtVLAD."""
+    """`NeXtVLAD` and the two layers after it: a projection and `SqueezeExcitation`.
+
+    Attributes:
+        clusters: number of clusters; half of it for audio in a model of two streams.
+        groups: number of groups of a frame's features; half of it for audio.
+        hidden_size: width of the projection.
+    """
 
     name: Literal["nextvlad"]
     clusters: Annotated[int, Field(ge=4, le=2**31 - 1)]
@@ -183,14 +179,32 @@ def for_stream(settings: FrameEncoderSettings, stream: Stream) -> FrameEncoderSe
 
 
 class EnsembleSettings(Settings):
-    """The weighted average of the probabilities of pushed models; `members` are run folders or model folders."""
+    """The weighted average of the probabilities of pushed models: `Ensemble`.
+
+    Attributes:
+        members: run folders, push directories or versions in them.
+    """
 
     name: Literal["ensemble"]
     members: tuple[str, ...] = ()
 
 
 class ModelSettings(Settings):
-    """Encoder, streams and classifier of an experiment; `experts` is the number of experts a label, 0 for none.
+    """Encoder, streams and classifier of an experiment.
+
+    Attributes:
+        encoder: pools the frames of a stream.
+        two_stream: whether rgb and audio have an encoder each, instead of one for both (section 5.2.3 of the thesis).
+        normalize_frames: whether each frame, or the mean that the average encoder reads, is scaled to length 1.
+        context_gating: whether pooled videos and probabilities are multiplied with gates (section 3.9).
+        gate_batch_norm: whether the gates have batch normalization, instead of a bias.
+        gate_without_diagonal: whether a feature does not affect its own gate.
+        pooled_dropout: rate of the dropout of pooled videos.
+        hidden_units: widths of the dense layers after the pooling (section 5.1.1).
+        hidden_units_audio: widths of the dense layers of the audio stream; `hidden_units` are those of the rgb stream
+            then. Without, both streams are joined before the dense layers.
+        dropout: rate of the dropout after each dense layer (section 5.2.2).
+        experts: number of experts a label, see `MixtureOfExperts`; 0 for a logistic classifier.
 
     Example:
         >>> encoder = {"name": "netvlad", "clusters": 64}
@@ -238,11 +252,26 @@ class ModelSettings(Settings):
 class TrainingSettings(Settings):
     """The training recipe; the defaults are those of the thesis (section 5.1) for frame-level models.
 
-    `frame_sampling` selects the frames of a video that a training step reads: `all`; `random`: `sampled_frames` frames
-    drawn with replacement (section 4.3); `window`: that many in a row, from a random frame on; `stride`: every k-th,
-    from a random one of the first k. `clipvalue` bounds each element of a gradient, `clipnorm` the norm of each
-    variable's gradient. `max_hours` counts the time before interruptions too. `warm_start: true` begins with the
-    weights of the newest pushed model, a folder with those of the model in it; the optimizer is new.
+    Attributes:
+        learning_rate: Adam's, at the start.
+        decay_rate: factor of the learning rate after every `decay_samples` videos; 1 for none.
+        decay_samples: number of training videos between two decays.
+        batch_size: videos in a step.
+        max_epochs: ends the training after so many epochs.
+        patience: ends the training after so many epochs without a better validation loss.
+        min_delta: how much lower a better validation loss is.
+        max_hours: ends the training after so many hours, including the time before interruptions.
+        clipvalue: bound of each element of a gradient (section 5.2.4).
+        clipnorm: bound of the norm of each variable's gradient.
+        frame_sampling: which frames of a video a training step reads, see `sample_frames`.
+        sampled_frames: how many frames it reads, unless all.
+        shuffle_videos: size of the shuffle buffer in videos.
+        precision: Keras' dtype policy.
+        strategy: one device, or all GPUs of this machine, which split each batch (`mirrored`).
+        jit_compile: whether XLA compiles the steps.
+        checkpoint_minutes: the time between two checkpoints within an epoch.
+        warm_start: true begins with the weights of the newest pushed model, a folder with those of the model in it; the
+            optimizer is new.
 
     Example:
         >>> TrainingSettings(frame_sampling="random", sampled_frames=30).batch_size

@@ -61,7 +61,14 @@ def reads_frames(settings: ModelSettings, level: Level) -> bool:
 
 
 def video_inputs(frames: bool) -> dict[str, KerasTensor]:
-    """Symbolic inputs of a model: packed frames and the number of real ones, or the mean of frames."""
+    """Symbolic inputs of a model.
+
+    Args:
+        frames: whether the model reads frames.
+
+    Returns:
+        `frames`, packed, and `num_frames`, the number of real ones; or `mean`, that of the real frames.
+    """
     if not frames:
         return {MEAN: keras.Input((WIDTH,), name=MEAN)}
     return {
@@ -71,7 +78,7 @@ def video_inputs(frames: bool) -> dict[str, KerasTensor]:
 
 
 def build_video_classifier(settings: ModelSettings, classes: int, seed: int) -> keras.Model:
-    """Builds the network of an experiment.
+    """Builds the network of an experiment: section 5.1 and figures 9 to 13 of the thesis.
 
     With `hidden_units_audio` each stream has its own dropout, gating and dense layers, and their outputs are joined;
     without, the pooled streams are joined first. The same seed gives the same initial weights and dropout masks.
@@ -82,9 +89,9 @@ def build_video_classifier(settings: ModelSettings, classes: int, seed: int) -> 
         seed: of everything random in the network.
 
     Returns:
-        A functional model. Inputs: `{"mean": float32 [batch, 1152]}` for the average encoder, else
-        `{"frames": uint8 [batch, frames, 1152], "num_frames": int32 [batch]}`; padding may hold any values.
-        Output: probabilities, float32 [batch, classes], in every precision.
+        A functional model. Its inputs are `mean`, float32 [batch, 1152], for the average encoder, else `frames`, uint8
+        [batch, frames, 1152], and `num_frames`, int32 [batch]; padding may hold any values. Its outputs are
+        probabilities, float32 [batch, classes], in every precision.
 
     Example:
         >>> settings = ModelSettings.model_validate({"encoder": {"name": "lstm", "units": 8}, "two_stream": True})
@@ -127,7 +134,7 @@ def training_view(model: keras.Model) -> tuple[keras.Model, bool]:
 
     Returns:
         A model with the same inputs and weights, so that `model` is saved without the optimizer's state; and whether
-        its outputs are logits: gated probabilities, mixtures of experts and ensembles have none.
+        its outputs are logits, which gated probabilities, mixtures of experts and ensembles do not have.
 
     Example:
         >>> model = build_video_classifier(ModelSettings.model_validate({"encoder": {"name": "average"}}), 10, seed=0)

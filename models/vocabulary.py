@@ -11,7 +11,12 @@ from models.errors import InputError, quote
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """Names and verticals of the C labels, by label id; a missing vertical is ""."""
+    """The names of all labels.
+
+    Attributes:
+        names: by label id.
+        verticals: by label id; "" for a label without one.
+    """
 
     names: tuple[str, ...]
     verticals: tuple[str, ...]
@@ -26,9 +31,9 @@ def read_vocabulary(text: str, source: str) -> Vocabulary:
     r"""Reads a vocabulary in the format of YouTube-8M.
 
     Args:
-        text: CSV with a header; column names in any case and order. `Index` numbers the labels 0 .. C - 1, in any
-            order. The name is `Name`, else `KnowledgeGraphId`, else `label <Index>`; `Vertical1` is the vertical.
-            Other columns are ignored.
+        text: CSV with a header; column names in any case and order. `Index` numbers the labels from 0, in any order.
+            The name is `Name`, else `KnowledgeGraphId`, else "label" and the index; `Vertical1` is the vertical. Other
+            columns are ignored.
         source: file name for error messages.
 
     Raises:

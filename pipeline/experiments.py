@@ -11,7 +11,8 @@ from typing import Any, Self
 import yaml
 from pydantic import PositiveFloat, PositiveInt, ValidationError, model_validator
 
-from models.errors import InputError, plain, quote
+from models.dotted_keys import set_key
+from models.errors import InputError, printable, quote
 from models.features import Level
 from models.settings import (
     AverageSettings,
@@ -21,12 +22,11 @@ from models.settings import (
     Settings,
     Share,
     TrainingSettings,
-    set_key,
 )
 from pipeline.files.yaml_text import load_yaml, read_yaml
 from pipeline.validation import closest, explain
 from tuner.settings import TuneSettings
-from tuner.space import extremes
+from tuner.space import extreme_values
 
 ALIASES = {"thesis-best": "netvlad-100-gated-6000-3000-dropout35"}
 
@@ -94,7 +94,7 @@ class Recipe(Settings):
     @model_validator(mode="after")
     def _every_value_is_a_setting(self) -> Self:
         content = self.model_dump(mode="json", include={"level", "model", "training"})
-        for key, values in extremes(self.tune.space if self.tune else {}):
+        for key, values in extreme_values(self.tune.space if self.tune else {}):
             if key in UNTUNABLE or key.partition(".")[0] not in ("model", "training"):
                 allowed = f"settings of model and training but {', '.join(UNTUNABLE)}"
                 raise ValueError(f"tune.space.{key} cannot be tuned, allowed: {allowed}")
@@ -210,7 +210,7 @@ def _read(source: str, entries: Any, known: Mapping[str, Experiment]) -> dict[st
 
     experiments: dict[str, Experiment] = {}
     for name, entry in entries.items():
-        place = f"{source}, {plain(name)}"
+        place = f"{source}, {printable(name)}"
         if not isinstance(name, str) or not NAME.fullmatch(name):
             allowed = "1 to 100 letters, digits and . _ - (not first)"
             raise InputError(f"{place}: a name becomes the name of a folder, allowed: {allowed}")
@@ -227,7 +227,7 @@ def _experiment(place: str, name: str, entry: dict[Any, Any], bases: Mapping[str
     for key in entry:
         if key not in allowed:
             raise InputError(
-                f"{place}: {plain(key)} is not a setting, allowed: {', '.join(closest(str(key), allowed))}"
+                f"{place}: {printable(key)} is not a setting, allowed: {', '.join(closest(str(key), allowed))}"
             )
     if "base" in entry:
         name_of_base = entry["base"]

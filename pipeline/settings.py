@@ -9,9 +9,10 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from components.drift_detector.settings import DriftSettings
 from components.evaluator.requirements import Requirement, parse_requirements
 from components.example_gen.splits import SplitPolicy
-from models.errors import InputError, plain, quote
+from models.dotted_keys import set_key
+from models.errors import InputError, printable, quote
 from models.features import AUDIO, ID, LABELS, MEAN_AUDIO, MEAN_RGB, NUM_FRAMES, RGB, YT8M_CLASSES
-from models.settings import MAX_SEED, Count, Settings, set_key
+from models.settings import MAX_SEED, Count, Settings
 from pipeline.experiments import NAME, Experiment, Recipe
 from pipeline.files.yaml_text import load_yaml
 from pipeline.validation import explain
@@ -238,4 +239,4 @@ def apply_overrides(content: dict[str, Any], overrides: Sequence[str]) -> None:
         key, equals, text = override.partition("=")
         if not equals or not key or any("\ud800" <= character <= "\udfff" for character in key):  # was not UTF-8
             raise InputError(f"--set is {quote(override)}, expected key=value, say training.max_epochs=3")
-        set_key(content, key.strip(), load_yaml(f"--set {plain(key)} is {quote(text)}", text))
+        set_key(content, key.strip(), load_yaml(f"--set {printable(key)} is {quote(text)}", text))

@@ -8,7 +8,7 @@ from typing import get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
-from models.errors import plain, quote
+from models.errors import printable, quote
 
 
 def explain(error: ValidationError, model: type[BaseModel]) -> str:
@@ -21,7 +21,7 @@ def explain(error: ValidationError, model: type[BaseModel]) -> str:
     # Unknown keys first: a mistyped one explains why another is missing.
     first, *others = sorted(error.errors(include_url=False), key=lambda error: error["type"] != "extra_forbidden")
     key, allowed = _locate(model, first["loc"])
-    key = plain(key) if first["loc"] else ""
+    key = printable(key) if first["loc"] else ""
     value, context = quote(first["input"]), first.get("ctx", {})
     match first["type"]:
         case "extra_forbidden":

@@ -9,8 +9,9 @@ from typing import Any
 import keras_tuner
 from pydantic import ValidationError
 
-from models.errors import InputError, plain
-from models.settings import ModelSettings, TrainingSettings, set_key
+from models.dotted_keys import set_key
+from models.errors import InputError, printable
+from models.settings import ModelSettings, TrainingSettings
 from tuner.settings import Choice, Float, Space
 
 
@@ -36,8 +37,11 @@ def hyperparameters(space: Space) -> keras_tuner.HyperParameters:
     return declared
 
 
-def chosen(hyperparameters: keras_tuner.HyperParameters) -> dict[str, Any]:
-    """The values of a trial by setting, without parameters whose conditions do not hold and those of Hyperband."""
+def active_values(hyperparameters: keras_tuner.HyperParameters) -> dict[str, Any]:
+    """The values of a trial by the key of the setting: without Hyperband's own, and without those that are not used.
+
+    A parameter is not used while a condition in its `when` does not hold.
+    """
     return {
         parameter.name: _decode(hyperparameters.values[parameter.name])
         for parameter in hyperparameters.space
@@ -45,7 +49,7 @@ def chosen(hyperparameters: keras_tuner.HyperParameters) -> dict[str, Any]:
     }
 
 
-def require_found(file: Path, model: ModelSettings, training: TrainingSettings) -> None:
+def check_hyperparameters(file: Path, model: ModelSettings, training: TrainingSettings) -> None:
     """Checks the hyperparameters of an earlier search at the start of a run, before the training that uses them.
 
     Args:
@@ -56,21 +60,22 @@ def require_found(file: Path, model: ModelSettings, training: TrainingSettings) 
     Raises:
         InputError: the file cannot be read or holds something else, or the experiment does not allow the values.
     """
+    option = f"--hyperparameters is {str(file.parent)!r}"
     try:
         if not file.is_file():  # reading a pipe would block
-            raise InputError(f"--hyperparameters is {str(file.parent)!r}, expected a folder with {file.name}")
-        values = chosen(keras_tuner.HyperParameters.from_config(json.loads(file.read_text("utf-8"))))
+            raise InputError(f"{option}, expected a folder with {file.name}")
+        content = file.read_bytes()
     except OSError as error:
-        raise InputError(f"--hyperparameters is {str(file.parent)!r}: {file.name}: {error.strerror}") from None
-    except InputError:
-        raise
+        raise InputError(f"{option}: {file.name}: {error.strerror}") from None
+    try:
+        values = active_values(keras_tuner.HyperParameters.from_config(json.loads(content)))
     except Exception as error:  # KerasTuner does not check its input
-        reason = f"{type(error).__name__}: {plain(' '.join(str(error).split()))}"
-        raise InputError(f"{file}: not what a search has found: {reason}") from None
+        reason = f"{type(error).__name__}: {printable(' '.join(str(error).split()))}"
+        raise InputError(f"{option}: {file.name} does not hold the hyperparameters of a search: {reason}") from None
     try:
         with_values(model, training, values)
     except InputError as error:
-        raise InputError(f"--hyperparameters is {str(file.parent)!r}: {error}") from None
+        raise InputError(f"{option}: {error}") from None
 
 
 def with_values(

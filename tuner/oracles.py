@@ -8,6 +8,7 @@ from typing import Any
 import keras_tuner
 import tensorflow as tf
 from keras_tuner.src.engine.trial import Trial, TrialStatus
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from tuner.hyperparameters import hyperparameters
 from tuner.settings import TuneSettings
@@ -51,6 +52,15 @@ class RandomSearch(_ResumableOracle, keras_tuner.oracles.RandomSearchOracle):
 
 class BayesianOptimization(_ResumableOracle, keras_tuner.oracles.BayesianOptimizationOracle):
     """Gaussian processes and the upper confidence bound (Snoek et al., arXiv 1206.2944; Srinivas et al., 0912.3995)."""
+
+    def populate_space(self, trial_id: str) -> dict[str, Any]:
+        """Proposes the values of a trial, with one BLAS thread.
+
+        On matrices this small, several threads mostly wait for each other (benchmarks/bayesian_oracle.py measures it).
+        """
+        with threadpool_limits(limits=1, user_api="blas"):
+            proposal: dict[str, Any] = super().populate_space(trial_id)
+        return proposal
 
 
 class Hyperband(_ResumableOracle, keras_tuner.oracles.HyperbandOracle):

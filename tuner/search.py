@@ -1,8 +1,7 @@
-"""The search: trains a model for each trial that KerasTuner's oracle proposes, and records the scores."""
+"""The search: trains a model for each trial that the oracle proposes, and records the scores."""
 
 import logging
 import shutil
-import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,21 +21,11 @@ from models.settings import ModelSettings, TrainingSettings
 from models.training.log import TrainingLog
 from models.training.train import train
 from models.whole_files import write_file
-from tuner.hyperparameters import chosen, with_values
+from tuner.hyperparameters import active_values, with_values
+from tuner.median_stopping import is_hopeless
 from tuner.oracles import build_oracle
+from tuner.search_folder import CHECKPOINT, FINISHED, TRIAL_LOG, read_logs
 from tuner.settings import TuneSettings
-
-# Log of a trial's training, in the trial's folder.
-TRIAL_LOG = "training_log.json"
-
-# Empty file in the search's folder, written at its end.
-FINISHED = "finished"
-
-# State of a trial's training, in the trial's folder while the trial runs or may be promoted.
-CHECKPOINT = "checkpoint"
-
-# A trial is not compared with fewer others than this.
-MIN_TRIALS_TO_COMPARE = 3
 
 Batches = tuple[Callable[[int], tf.data.Dataset], tf.data.Dataset]
 
@@ -104,19 +93,19 @@ class Search(BaseTuner):
         super().__init__(oracle, directory=folder.parent, project_name=folder.name)
 
     def search(self, *fit_args: Any, **fit_kwargs: Any) -> None:
-        """Runs trials until the oracle has no more; a chief (by KERASTUNER_TUNER_ID) serves the oracle until then."""
+        """Runs trials until the oracle has no more; a chief serves the oracle to workers instead."""
         super().search(*fit_args, **fit_kwargs)
         if is_chief_oracle():  # KerasTuner does not call it for a chief
             self.on_search_end()
 
     def pre_create_trial(self) -> None:
-        """Makes a worker wait 0.1 s: KerasTuner asks again at once while the oracle has no trial for it."""
+        """Makes a worker wait 0.1 s, because KerasTuner asks again at once while the oracle has no trial for it."""
         if is_worker():
             time.sleep(0.1)
 
     def run_trial(self, trial: Trial) -> dict[str, float]:
         """Trains a trial's model; returns val_gap, val_f1 and val_loss."""
-        values, folder = chosen(trial.hyperparameters), Path(self.get_trial_dir(trial.trial_id))
+        values, folder = active_values(trial.hyperparameters), Path(self.get_trial_dir(trial.trial_id))
         _logger.info("trial %s: %s", trial.trial_id, ", ".join(f"{key} {value}" for key, value in values.items()))
         try:
             return self._train(trial.hyperparameters, values, folder)
@@ -125,7 +114,7 @@ class Search(BaseTuner):
             raise
 
     def on_trial_end(self, trial: Trial) -> None:
-        """Reports the end to the oracle; removes the large checkpoint unless the trial may be promoted."""
+        """Reports the end to the oracle; removes the checkpoint, which is large, unless the trial may be promoted."""
         if trial.status != TrialStatus.COMPLETED:
             trial.message = self._reasons.get(trial.trial_id, trial.message)
             _logger.info("trial %s failed: %s", trial.trial_id, trial.message)
@@ -189,8 +178,7 @@ class Search(BaseTuner):
     def _is_hopeless(self, log: TrainingLog) -> bool:
         if not self.settings.stop_hopeless or self.settings.oracle == "hyperband":
             return False
-        logs = [read_log(path.parent) for path in Path(self.project_dir).glob(f"trial_*/{TRIAL_LOG}")]
-        return hopeless(log, [other_log for other_log in logs if other_log])
+        return is_hopeless(log, read_logs(Path(self.project_dir)))
 
     def _get_tuner_fname(self) -> str:
         # The same file with and without workers, so that a search can resume with more workers or fewer.
@@ -208,24 +196,6 @@ class Search(BaseTuner):
 def is_worker() -> bool:
     """Whether another process serves the oracle, by environment variables (KERASTUNER_ORACLE_IP and others)."""
     return bool(has_chief_oracle() and not is_chief_oracle())
-
-
-def hopeless(log: TrainingLog, others: list[TrainingLog]) -> bool:
-    """Whether the lowest validation loss is above the median of other trials' lowest after as many epochs."""
-    epochs = len(log.epochs)
-    losses = [best_loss(other_log, epochs) for other_log in others if len(other_log.epochs) >= epochs]
-    return len(losses) >= MIN_TRIALS_TO_COMPARE and best_loss(log, epochs) > statistics.median(losses)
-
-
-def best_loss(log: TrainingLog, epochs: int) -> float:
-    """The lowest validation loss of the first `epochs` epochs."""
-    return min(epoch.val_loss for epoch in log.epochs[:epochs])
-
-
-def read_log(trial_folder: Path) -> TrainingLog | None:
-    """The log of a trial's training; None if the trial is running or failed."""
-    file = trial_folder / TRIAL_LOG
-    return TrainingLog.from_json(file.read_text()) if file.exists() else None
 
 
 def _reason(error: Exception) -> str:

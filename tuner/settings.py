@@ -10,13 +10,12 @@ from models.settings import Bound, Count, Settings
 # Strict, so that 1 and true differ.
 Scalar = StrictBool | StrictInt | StrictFloat | str
 
-
 Whole = Annotated[int, Field(ge=-(2**31), le=2**31 - 1)]
 Number = Annotated[float, Field(ge=-1e10, le=1e10)]
 
 
 class Parameter(Settings):
-    """The base of all kinds: `when` names other parameters and the values at which this one is used."""
+    """The base of all kinds; it is used only while each parameter in `when` has one of the values listed there."""
 
     when: dict[str, tuple[Scalar, ...]] = {}
 
@@ -36,7 +35,7 @@ class Choice(Parameter):
 
 
 class Int(Parameter):
-    """A whole number from `min` to `max`, both included, in steps from `min`; `log` draws on a logarithmic scale."""
+    """A whole number from `min` to `max`, both included, in steps of `step`; `log` draws on a logarithmic scale."""
 
     type: Literal["int"]
     min: Whole
@@ -51,7 +50,7 @@ class Int(Parameter):
 
 
 class Float(Parameter):
-    """A number from `min` to `max`, both included, in steps from `min` if `step` is set; `log` as for `Int`."""
+    """A number from `min` to `max`, both included, in steps of `step` if it is set; `log` as for `Int`."""
 
     type: Literal["float"]
     min: Number
@@ -82,9 +81,10 @@ class TuneSettings(Settings):
         objective: GAP@20, micro F1 or loss on the validation split.
         max_trials: number of trials.
         max_epochs: epochs of a trial.
+        factor: of Hyperband, see `oracle`.
         max_batches: training batches of an epoch; the whole split by default.
-        stop_hopeless: ends a trial whose validation loss is, after an epoch, above the median of other trials after as
-            many epochs (median stopping rule, Google Vizier, Golovin et al., KDD 2017).
+        stop_hopeless: whether a trial ends whose validation loss is, after an epoch, above the median of other trials
+            after as many epochs (`tuner.median_stopping`); Hyperband ignores it.
         workers: number of trials at a time, each in its own process, and with its own GPU if there are any.
 
     Example:

@@ -32,8 +32,15 @@ def search_space(settings: TuneSettings, model: ModelSettings) -> Space:
     return {key: parameter for key, parameter in {**own, **spaces[ALL]}.items() if key not in fixed}
 
 
-def extremes(space: Space) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Each parameter's key, with the values to check it at: its extremes or choices and the choices it depends on."""
+def extreme_values(space: Space) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yields what to check before a search: each parameter at both ends of its range, or at each of its choices.
+
+    Args:
+        space: of the search.
+
+    Yields:
+        The parameter's key, and values by key: its own, and those of the parameters that its `when` names.
+    """
     for key, parameter in space.items():
         for value in parameter.values if isinstance(parameter, Choice) else (parameter.min, parameter.max):
             yield key, {**_conditions(space, key), key: value}

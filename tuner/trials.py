@@ -8,13 +8,25 @@ from keras_tuner.src.engine.trial import Trial
 from pydantic import BaseModel
 
 from models.errors import InputError
-from tuner.hyperparameters import chosen
-from tuner.search import read_log
+from tuner.hyperparameters import active_values
+from tuner.search_folder import read_log
 from tuner.settings import TuneSettings
 
 
 class TrialResult(BaseModel, frozen=True):
-    """A trial; `scores` are val_gap, val_f1 and val_loss, or empty with the `reason` of the failure."""
+    """A trial.
+
+    Attributes:
+        id: KerasTuner's name of the trial.
+        status: KerasTuner's, such as COMPLETED or FAILED.
+        values: by the key of the setting.
+        scores: val_gap, val_f1 and val_loss; empty if the trial failed.
+        reason: of the failure; "" if there was none.
+        epochs: number of epochs that were trained.
+        stopped_by: what ended the training, see `TrainingLog`; "" if the trial failed.
+        seconds: wall time of the epochs.
+        parameters: number of the model's parameters.
+    """
 
     id: str
     status: str
@@ -77,7 +89,7 @@ def read_search(folder: Path, settings: TuneSettings) -> SearchResult:
             TrialResult(
                 id=trial.trial_id,
                 status=trial.status,
-                values=chosen(trial.hyperparameters),
+                values=active_values(trial.hyperparameters),
                 scores={name: trial.metrics.get_best_value(name) for name in names},
                 reason=trial.message or "",
                 epochs=len(log.epochs) if log else 0,

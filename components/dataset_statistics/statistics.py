@@ -12,7 +12,7 @@ from components.dataset_statistics.counts import SplitCounts
 from components.example_gen.ingest import Summary
 from components.example_gen.synthetic import SyntheticData
 from components.publishing import write_whole
-from models.errors import InputError, plain
+from models.errors import InputError, printable
 from models.features import Level
 
 STATISTICS = "statistics.json"
@@ -111,7 +111,7 @@ class Statistics(BaseModel, frozen=True):
             raise InputError(f"{path}: {error.strerror or error}") from None
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
-            raise InputError(f"{path}: no statistics of a data set: {plain(first['msg'])}") from None
+            raise InputError(f"{path}: no statistics of a data set: {printable(first['msg'])}") from None
 
     def write(self, uri: str) -> None:
         """Writes `statistics.json` into a folder."""

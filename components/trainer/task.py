@@ -1,4 +1,4 @@
-"""The Trainer's task beside its files: TFX's `custom_config` as one object."""
+"""All that the Trainer is given besides its files: TFX's `custom_config` as one object."""
 
 from collections.abc import Mapping
 from typing import Any, Self
@@ -44,9 +44,9 @@ class TrainingTask(BaseModel):
         return cls.model_validate(custom_config)
 
     def custom_config(self) -> dict[str, Any]:
-        """The task as TFX's components take it."""
+        """The task in the form that TFX's components take."""
         return self.model_dump(mode="json")
 
     def identity(self) -> dict[str, Any]:
-        """All that may change the result: not where files are kept."""
+        """All that may change the result, so not where files are kept."""
         return self.model_dump(mode="json", exclude={"state_dir", "log_dir"})

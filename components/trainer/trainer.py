@@ -23,7 +23,7 @@ from models.settings import EnsembleSettings, ModelSettings, TrainingSettings
 from models.training.log import TrainingLog
 from models.training.train import train
 from models.video_classifier import build_video_classifier
-from tuner.hyperparameters import chosen, with_values
+from tuner.hyperparameters import active_values, with_values
 
 # The log of the training, in the model's assets.extra/.
 TRAINING_LOG = "training_log.json"
@@ -83,7 +83,7 @@ def run_fn(fn_args: tfx.components.FnArgs) -> None:
 def _apply_hyperparameters(
     model: ModelSettings, training: TrainingSettings, hyperparameters: dict[str, Any]
 ) -> tuple[ModelSettings, TrainingSettings]:
-    values = chosen(keras_tuner.HyperParameters.from_config(hyperparameters))
+    values = active_values(keras_tuner.HyperParameters.from_config(hyperparameters))
     try:
         return with_values(model, training, values)
     except InputError as error:

@@ -13,9 +13,10 @@ from components.served_models import (
     read_label_names,
     require_keras_model,
 )
+from models.dotted_keys import flatten
 from models.errors import InputError
 from models.features import Level
-from models.settings import ModelSettings, flat
+from models.settings import ModelSettings
 
 
 def find_start(warm_start: bool | str, push_directory: str) -> str:
@@ -52,8 +53,8 @@ def require_same_architecture(start: str, model: ModelSettings, level: Level, na
         names: of its labels.
     """
     card, served_names = ModelCard.read(start), read_label_names(start)
-    served = flat({"level": card.level, "model": card.model.model_dump()})
-    wanted = flat({"level": level, "model": model.model_dump(mode="json")})
+    served = flatten({"level": card.level, "model": card.model.model_dump()})
+    wanted = flatten({"level": level, "model": model.model_dump(mode="json")})
     differences = [
         f"{key} is {wanted[key]!r}, allowed with the weights of {start}: {served[key]!r}"
         for key in wanted

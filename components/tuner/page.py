@@ -27,16 +27,16 @@ ORACLES = {
     "grid": "Grid search",
 }
 
-# An axis is logarithmic where the largest number is more than so many times the smallest.
+# An axis is logarithmic if its largest number is more than so many times its smallest.
 LOG_FROM = 20
 
-# Most distinct numbers that each get a tick, and the least distance of ticks as a share of the axis.
+# Up to so many distinct numbers get a tick each; the least distance of two ticks, as a share of the axis.
 EACH_A_TICK, TICK_DISTANCE = 6, 0.11
 
-# Letters that fit side by side below a plot.
+# Letters of tick labels that fit side by side below a plot.
 LETTERS = 30
 
-# Inches: size of a parameter's plot; of the trials' lines least distance of axes, least width and height.
+# Inches: size of a parameter's plot; of the plot of all trials the least distance of two axes, least width, and height.
 SIZE, GAP, WIDTH, HEIGHT = (3.4, 2.3), 1.4, 9.6, 3.4
 
 # From the worst trial to the best; by rank, so that one bad trial doesn't hide the differences of the others.
@@ -54,7 +54,7 @@ def trials_page(
 
     Args:
         result: the trials of a search, at least one of them scored.
-        subject: the page's title, say the experiment.
+        subject: the page's title, such as the experiment.
         synthetic: description of synthetic data; None for other data.
         navigation: links to other pages, see `components.pages`.
         page: file name of this page without ending.
@@ -87,13 +87,13 @@ def trials_page(
 
 
 def _short_names(keys: Sequence[str] | Mapping[str, Any]) -> dict[str, str]:
-    """The last part of each key, or the whole key where another one ends with the same part."""
+    """The last part of each key, or the whole key if another key ends with the same part."""
     last = [key.rpartition(".")[2] for key in keys]
     return {key: name if last.count(name) == 1 else key for key, name in zip(keys, last, strict=True)}
 
 
 def _as_text(value: Any) -> str:
-    """A hyperparameter's value as it is written in an experiment; numbers to four digits."""
+    """A hyperparameter's value as an experiment writes it; numbers to four digits."""
     return f"{value:.4g}" if isinstance(value, float) else value if isinstance(value, str) else json.dumps(value)
 
 

@@ -1,4 +1,4 @@
-"""The Tuner's task beside its files: TFX's `custom_config` as one object."""
+"""All that the Tuner is given besides its files: TFX's `custom_config` as one object."""
 
 from typing import Any
 
@@ -11,14 +11,14 @@ class SearchTask(TrainingTask):
 
     Attributes:
         tune: settings of the search.
-        executor_sources: fingerprint of the code around the search, say its page; `sources` is that of a trial.
+        executor_sources: fingerprint of the code around the search, such as its page; `sources` is that of the trials.
     """
 
     tune: TuneSettings
     executor_sources: str
 
     def identity(self) -> dict[str, Any]:
-        """All that may change the result: neither the number of workers nor the page."""
+        """All that may change the trials, so neither the number of workers nor the page."""
         identity = super().identity()
         del identity["executor_sources"], identity["tune"]["workers"]
         return identity

@@ -38,7 +38,7 @@ def search_with_workers(
     tuner_fn: Callable[[tfx.components.FnArgs], TunerFnResult],
     workers: int,
 ) -> Search:
-    """Searches in worker processes. A worker that crashes is replaced, and its trial has failed.
+    """Searches in worker processes. A worker that crashes is replaced; its trial counts as failed.
 
     Args:
         input_dict: of TFX's Tuner.
@@ -50,7 +50,7 @@ def search_with_workers(
         The finished search.
 
     Raises:
-        InputError: KerasTuner's variables configure other workers, there are fewer GPUs, or no trial could be scored.
+        InputError: KERASTUNER_ORACLE_IP is set, there are fewer GPUs than workers, or no trial was scored.
         RuntimeError: a worker crashes without a trial.
     """
     if "KERASTUNER_ORACLE_IP" in os.environ:
@@ -88,7 +88,7 @@ def search_with_workers(
 
 
 def _devices(workers: int) -> dict[str, dict[str, str]]:
-    """The variables that give each worker one GPU of its own; empty where there is no GPU."""
+    """The environment variables that give each worker a GPU of its own, by the worker's name; none without GPUs."""
     names = [f"worker{number}" for number in range(workers)]
     count = len(tf.config.list_physical_devices("GPU"))
     if not count:
@@ -117,12 +117,12 @@ def _start(name: str, port: int, device: dict[str, str], task: bytes) -> subproc
     address = {"KERASTUNER_TUNER_ID": name, "KERASTUNER_ORACLE_IP": HOST, "KERASTUNER_ORACLE_PORT": str(port)}
     # -P: modules are not searched in the working directory, which may have folders `components` or `models`.
     command: Sequence[str] = (sys.executable, "-P", "-m", "components.tuner.worker")
-    # A session of its own: Ctrl-C would end it before this process asks it to save its trial.
+    # In a session of its own: else Ctrl-C would end it before this process asks it to save its trial.
     environment = {**os.environ, **address, **device}
     process = subprocess.Popen(command, stdin=subprocess.PIPE, env=environment, start_new_session=True)
     assert process.stdin is not None
     process.stdin.write(task + b"\n")
-    process.stdin.flush()  # and stays open: its end shows the worker that this process has ended
+    process.stdin.flush()  # and stays open: end of file tells the worker that this process has ended
     return process
 
 
@@ -136,6 +136,6 @@ def _record_crash(search: Search, name: str, code: int) -> None:
     cause = f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
     trial = search.oracle.ongoing_trials.get(name)
     if trial is None:
-        raise RuntimeError(f"{name} of the search died ({cause}) without a trial")
-    _logger.info("%s died (%s)", name, cause)
-    search.fail_trial(trial, f"{name} died ({cause})")
+        raise RuntimeError(f"{name} of the search crashed ({cause}) without a trial")
+    _logger.info("%s crashed (%s)", name, cause)
+    search.fail_trial(trial, f"{name} crashed ({cause})")

@@ -1,1 +1,1 @@
-"""Encoders: what makes one vector of a video's frames."""
+"""Encoders: each makes one vector of a video's frames."""

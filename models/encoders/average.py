@@ -7,7 +7,7 @@ from models.layers.quantization import dequantize
 
 
 def mean_of_frames(frames: KerasTensor, num_frames: KerasTensor) -> KerasTensor:
-    """Mean of the dequantized real frames of each video.
+    """Mean of the dequantized real frames of each video: average pooling, section 3.8 of the thesis.
 
     The codes are summed first (at most 300 * 255, exact in float32 in any order) and their mean is dequantized, so the
     result is bit-identical whatever the padding and batching. Videos are processed one at a time: converting the whole

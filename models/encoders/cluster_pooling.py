@@ -11,13 +11,14 @@ from models.layers.normalization import SHORTEST
 
 
 class ClusterPooling(keras.layers.Layer):
-    """Assigns frames to clusters, pools them (`pool`, of the subclass) and multiplies the result with a matrix.
+    """Assigns frames to clusters, pools them (the subclass' `pool`) and multiplies the result with a matrix.
 
-    The projection starts as N(0, 1/sqrt(K)) and has no bias. Under a half-precision policy only the products with W
-    and with the projection are in half precision; shares and sums over frames are float32.
+    Section 3.8 of the thesis and Miech et al., arXiv 1706.06905, section 3. The projection starts as N(0, 1/sqrt(K))
+    and has no bias. Under a half-precision policy only the products with W and with the projection are in half
+    precision; shares and sums over frames are float32.
 
     Args:
-        clusters: K.
+        clusters: number of clusters, K below.
         hidden_size: width of the projection.
         batch_norm: of the soft assignment.
         seed: of the initial weights; None for a random one.
@@ -83,7 +84,8 @@ class ClusterPooling(keras.layers.Layer):
 def normalize_residuals(residuals: KerasTensor) -> KerasTensor:
     """Scales each cluster's residual to length 1, then all of them together; zero stays zero.
 
-    Equals `l2_normalize` twice, but reads and writes the residuals once: the second lengths follow from the first.
+    The normalization of NetVLAD: section 3.8.2 of the thesis. Equals `l2_normalize` twice, but reads and writes the
+    residuals once: the second lengths follow from the first.
 
     Args:
         residuals: float32, [batch, D, clusters].

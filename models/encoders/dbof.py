@@ -12,9 +12,9 @@ from models.layers.normalization import l2_normalize
 
 @keras.saving.register_keras_serializable("yt8m")
 class DBoF(ClusterPooling):
-    """Pools frames x into h[k] = sum_f a_k(x_f), a from `SoftAssignment`, scales h to length 1 and projects it.
+    """Pools frames x into h[k] = sum_f a_k(x_f), with a from `SoftAssignment`, scales h to length 1 and projects it.
 
-    Equations 16 and 17 of the thesis, section 3.8.1; Soft-DBoW in Miech et al., arXiv 1706.06905. Arguments: see
+    Equations 16 and 17 of the thesis, section 3.8.3; Soft-DBoW in Miech et al., arXiv 1706.06905. Other arguments: see
     `ClusterPooling`.
 
     Args:
@@ -66,8 +66,8 @@ class DBoF(ClusterPooling):
 def sum_of_shares(logits: KerasTensor, real: KerasTensor) -> tuple[KerasTensor, Callable]:
     """sum_f softmax(logits_f) over real frames, with a faster gradient.
 
-    With shares s, the gradient of sum_f g s_f is s (g - s g). Automatic differentiation passes four times as often over
-    tensors of the size of the logits, the largest of the model.
+    With shares s, the gradient of sum_f (g s_f) is s (g - s g). Automatic differentiation passes four times as often
+    over tensors of the size of the logits, the largest of the model.
 
     Args:
         logits: float32, [batch, frames, clusters].

@@ -13,10 +13,10 @@ SMALLEST_SIGMA = 1e-3
 
 @keras.saving.register_keras_serializable("yt8m")
 class NetFV(ClusterPooling):
-    """Pools frames x into a Fisher vector, a from `SoftAssignment`, and projects it.
+    """Pools frames x into a Fisher vector, with shares a from `SoftAssignment`, and projects it.
 
     With z = (x_f[d] - c[d,k]) / sigma[d,k]: FV1[d,k] = sum_f a_k(x_f) z, FV2[d,k] = sum_f a_k(x_f) (z^2 - 1).
-    Equation 20 of the thesis, section 3.8.3; Miech et al., arXiv 1706.06905. Each cluster's column of FV1 is scaled to
+    Equation 20 of the thesis, section 3.8.4; Miech et al., arXiv 1706.06905. Each cluster's column of FV1 is scaled to
     length 1, then the whole of FV1; FV2 likewise. sigma = softplus(rho) + 0.001 starts as 1, c as N(0, 1/sqrt(D)).
     Arguments: see `ClusterPooling`.
 

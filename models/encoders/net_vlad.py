@@ -8,7 +8,7 @@ from models.encoders.cluster_pooling import ClusterPooling, normalize_residuals
 
 @keras.saving.register_keras_serializable("yt8m")
 class NetVLAD(ClusterPooling):
-    """Pools frames x into V[d,k] = sum_f a_k(x_f) (x_f[d] - c[d,k]), a from `SoftAssignment`, and projects V.
+    """Pools frames x into V[d,k] = sum_f a_k(x_f) (x_f[d] - c[d,k]), with a from `SoftAssignment`, and projects V.
 
     Equations 15 and 16 of the thesis, section 3.8.2; Arandjelovic et al., arXiv 1511.07247. Each cluster's column of V
     is scaled to length 1, then the whole of V. c starts as N(0, 1/sqrt(D)). Arguments: see `ClusterPooling`.

@@ -18,8 +18,8 @@ class NeXtVLAD(keras.layers.Layer):
     Padding counts neither in the sums nor in the moments of the batch normalization.
 
     Args:
-        clusters: K.
-        groups: G; divides expansion * D.
+        clusters: number of clusters, K above.
+        groups: number of groups, G above; divides expansion * D.
         expansion: how much wider e(x) is than x.
         seed: of the initial weights; None for a random one.
 

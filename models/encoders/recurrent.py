@@ -54,9 +54,10 @@ CELLS = {"lstm": (keras.layers.LSTM, LSTMCell), "gru": (keras.layers.GRU, GRUCel
 class RecurrentEncoder(keras.layers.Layer):
     """Reads a video frame by frame; returns the state h of the top layer after the last real frame.
 
-    Section 5.1.2 of the thesis. Weights and initializers are those of `keras.layers.LSTM` and `keras.layers.GRU`,
-    which compute the states in training on a GPU, with cuDNN. Elsewhere all frames are multiplied with the input
-    kernel at once, before the loop; Keras' own loop does it in every step (benchmarks/encoders.py measures it).
+    Sections 3.6.1 and 5.1.2 of the thesis. Weights and initializers are those of `keras.layers.LSTM` and
+    `keras.layers.GRU`, which compute the states in training on a GPU, with cuDNN. Elsewhere all frames are multiplied
+    with the input kernel at once, before the loop; Keras' own loop does it in every step (benchmarks/encoders.py
+    measures it).
 
     Args:
         cell: type of the layers.

@@ -8,12 +8,12 @@ from keras import KerasTensor, ops
 
 @keras.saving.register_keras_serializable("yt8m")
 class SoftAssignment(keras.layers.Layer):
-    """Shares a = softmax(x W + b) of frames x to clusters: equation 16 of the thesis, section 3.8.
+    """Shares a = softmax(x W + b) of frames x to clusters: equation 16 of the thesis, section 3.8.2.
 
     W [D, K] starts as N(0, 1/sqrt(D)), b as 0. The shares of a real frame sum to 1, those of padding are 0.
 
     Args:
-        clusters: K.
+        clusters: number of clusters, K above.
         batch_norm: a = softmax(BN(x W)) instead; the moments of a batch are those of its real frames.
         seed: of the initial weights; None for a random one.
 

@@ -24,12 +24,16 @@ from models.settings import (
 
 
 def build_encoder(settings: FrameEncoderSettings, stream: Stream, seed: int) -> keras.layers.Layer:
-    """The layer that pools one stream: (frames [B,F,D], mask [B,F]) -> [B,E], independent of the padding.
+    """Builds the layer that pools one stream.
 
     Args:
         settings: the encoder of an experiment; `for_stream` decides the sizes that this stream gets.
         stream: gives the layer its name and projections their width.
         seed: of everything random in the layer.
+
+    Returns:
+        A layer that maps frames, float [batch, frames, D], and their mask, bool [batch, frames], to one vector a video,
+        [batch, width]; independent of the padding.
 
     Example:
         >>> from models.features import AUDIO_STREAM

@@ -15,15 +15,16 @@ NEVER = -1e9
 class SelfAttention(keras.layers.Layer):
     """sum_h softmax(Q_h K_h' / sqrt(key_dim)) V_h Wo_h + bo, where Q_h = x Wq_h + bq_h, and K_h and V_h likewise.
 
-    Section 3.2 of Vaswani et al., arXiv 1706.03762. Weights, their order and initializers are those of
-    `keras.layers.MultiHeadAttention`, except that with a seed that layer starts with equal query, key and value.
+    Equations 13 and 14 of the thesis, section 3.7; section 3.2 of Vaswani et al., arXiv 1706.03762. Weights, their
+    order and initializers are those of `keras.layers.MultiHeadAttention`, except that with a seed that layer starts
+    with equal query, key and value.
 
     In training, wide heads are computed through products of weights, with the same result: Q_h K_h' =
     x (Wq_h Wk_h') x' + ... and V_h Wo_h = x (Wv_h Wo_h) + ... This leaves two of four large products a head
     (benchmarks/encoders.py measures it).
 
     Args:
-        heads: h.
+        heads: number of attention heads.
         key_dim: width of a head's queries, keys and values.
         seed: of the initial weights; None for a random one.
 
@@ -173,7 +174,8 @@ class TransformerBlock(keras.layers.Layer):
 class Transformer(keras.layers.Layer):
     """Adds a learnt position to each frame, applies transformer blocks, and takes the maximum over the real frames.
 
-    Section 5.1.2 of the thesis (the caller adds its dropout after the maximum); blocks as in arXiv 1706.03762.
+    Sections 3.7 and 5.1.2 of the thesis (the caller adds its dropout after the maximum); the encoder's blocks of
+    Vaswani et al., arXiv 1706.03762.
 
     Args:
         heads: number of attention heads.

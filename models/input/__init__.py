@@ -1,1 +1,1 @@
-"""Reading records and making batches of them."""
+"""Reading of records, in batches."""

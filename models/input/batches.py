@@ -32,7 +32,14 @@ def packed_frames(rgb: tf.Tensor, audio: tf.Tensor, frames: int | tf.Tensor = MA
 
 
 def multi_hot(label_ids: tf.SparseTensor, classes: int) -> tf.Tensor:
-    """float32 [B, classes] with ones at the label ids of each video; ids are int64, 0 .. classes - 1.
+    """Multi-hot labels: section 3.1.1 of the thesis.
+
+    Args:
+        label_ids: int64 in 0 .. classes - 1, a row for each of B videos.
+        classes: number of labels.
+
+    Returns:
+        float32 [B, classes] with ones at the label ids of each video.
 
     Example:
         >>> multi_hot(tf.sparse.from_dense(tf.constant([[1, 2]], tf.int64)), classes=4).numpy().tolist()
@@ -46,7 +53,15 @@ def multi_hot(label_ids: tf.SparseTensor, classes: int) -> tf.Tensor:
 
 
 def parse_means(examples: tf.Tensor, classes: int) -> tuple[Batch, tf.Tensor]:
-    """Means and multi-hot labels of serialized examples from Transform (string[B])."""
+    """Reads the mean features and labels of videos.
+
+    Args:
+        examples: string[B], serialized examples from Transform.
+        classes: number of labels.
+
+    Returns:
+        `mean` float32 [B, 1152], and multi-hot labels float32 [B, classes].
+    """
     parsed = tf.io.parse_example(
         examples, {MEAN: tf.io.FixedLenFeature([WIDTH], tf.float32), LABEL_IDS: tf.io.VarLenFeature(tf.int64)}
     )
@@ -67,7 +82,7 @@ def batches(
     Args:
         files: TFRecord shards.
         parse: maps serialized records string[B] to (inputs, labels); runs after batching, in parallel.
-        batch_size: videos a batch; the last one may hold fewer.
+        batch_size: videos in a batch; the last one may hold fewer.
         shuffle_videos: size of the shuffle buffer in videos; 0 for file order.
         seed: of the order; names the run and epoch.
         sample: maps the inputs of a batch and its seed, int64[2], to new inputs. The batch's seed depends on `seed` and

@@ -11,10 +11,11 @@ def sample_frames(inputs: Batch, seed: tf.Tensor, settings: TrainingSettings) ->
     """Draws up to S = `sampled_frames` frames of each video in a batch, independently for each video.
 
     `frame_sampling` selects the method, for a video of n frames:
-        random: S draws with replacement, index floor(U[0, 1) * n) (the thesis, section 4.3).
-        window: min(n, S) consecutive frames from a random one on.
-        stride: every k-th frame, k = ceil(n / S), from a random one of the first k on.
-        all: returns the batch as it is; the only method for inputs that are not frames.
+
+    - `random`: S draws with replacement, index floor(U[0, 1) * n) (section 4.3 of the thesis).
+    - `window`: min(n, S) consecutive frames from a random one on.
+    - `stride`: every k-th frame, k = ceil(n / S), from a random one of the first k on.
+    - `all`: returns the batch as it is; the only method for inputs that are not frames.
 
     Args:
         inputs: `frames` uint8 [B, F, 1152] and `num_frames` int [B], 1 .. F.

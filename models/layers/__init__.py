@@ -1,1 +1,1 @@
-"""Layers and functions that models use beside the encoders."""
+"""Layers and functions of models, other than encoders."""

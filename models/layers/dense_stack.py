@@ -11,6 +11,8 @@ def dense_stack(
 ) -> KerasTensor:
     """Dense ReLU layers, each followed by dropout; without layers, the inputs themselves.
 
+    Sections 5.1.1 and 5.2.2 of the thesis.
+
     Args:
         inputs: float, [batch, features].
         hidden_units: widths of the layers.
@@ -19,7 +21,7 @@ def dense_stack(
         name: prefix of the layers' names.
 
     Returns:
-        float, [batch, last of hidden_units].
+        float, [batch, last of `hidden_units`].
 
     Example:
         >>> dense_stack(keras.Input((8,)), [6, 4], dropout=0.5, seeds=iter(range(4)), name="hidden").shape

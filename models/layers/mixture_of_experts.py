@@ -14,12 +14,12 @@ L2 = 1e-5
 class MixtureOfExperts(keras.layers.Layer):
     """p_c = sum over m < M of g[c,m] e[c,m]; g = softmax over M + 1 of x U, e = sigmoid(x V + b).
 
-    Abu-El-Haija et al., arXiv 1609.08675, section 3.3. The gate's last share goes to no expert, so that a label
-    can be improbable whatever its experts predict. U and V have an L2 penalty and start as Glorot's uniform.
+    The mixture of experts of Abu-El-Haija et al., arXiv 1609.08675. The gate's last share goes to no expert, so that a
+    label can be improbable whatever its experts predict. U and V have an L2 penalty and start as Glorot's uniform.
 
     Args:
-        classes: C.
-        experts: M.
+        classes: number of labels.
+        experts: number of experts a label, M above.
         seed: of the initial weights; None for a random one.
 
     Call arguments:

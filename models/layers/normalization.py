@@ -8,14 +8,15 @@ SHORTEST = 1e-4
 
 
 def l2_normalize(vectors: KerasTensor, axis: int | tuple[int, ...] = -1) -> KerasTensor:
-    """Scales vectors to length 1; vectors shorter than `SHORTEST` stay shorter than 1, zero stays zero.
+    """Scales vectors to length 1; vectors shorter than 1e-4 stay shorter than 1, zero stays zero.
 
     Args:
         vectors: float, any shape.
         axis: the axis, or axes, along which a vector lies.
 
     Returns:
-        float32 (float64 for float64 vectors), same shape: squares of small numbers underflow in half precision.
+        Same shape; float64 for float64 vectors, else float32, because squares of small numbers underflow in half
+        precision.
 
     Example:
         >>> l2_normalize(ops.array([[0.0, 5.0], [0.0, 0.0]])).numpy().tolist()

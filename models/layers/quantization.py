@@ -7,8 +7,9 @@ from keras import KerasTensor, ops
 def dequantize(codes: KerasTensor) -> KerasTensor:
     """The feature values of codes: `code * 4/255 + 4/512 - 2`.
 
-    Computed as `(4 code - 255 (2 - 4/512)) * (1/255)`: the difference is exact in float32, so only the product rounds,
-    and TF graphs, `tf.data`, XLA and JAX agree bit for bit, whether or not they fuse the operations.
+    The function `Dequantize` of YouTube-8M's starter code (google/youtube-8m, utils.py). Computed as `(4 code - 255 (2
+    - 4/512)) * (1/255)`: the difference is exact in float32, so only the product rounds, and TF graphs, `tf.data`, XLA
+    and JAX agree bit for bit, whether or not they fuse the operations.
 
     Args:
         codes: uint8 of any shape, a tensor of the backend or of a plain TF graph. A float mean of codes is accepted

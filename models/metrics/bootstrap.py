@@ -22,8 +22,13 @@ _SHIFTS = (np.uint64(30), np.uint64(27), np.uint64(31))
 def poisson_weights(ids: Sequence[bytes], replicates: int = REPLICATES) -> np.ndarray:
     """How often each replicate draws each video: independent Poisson variables with mean 1.
 
-    They depend on the id alone: not on how videos are distributed among workers, and not on the model, so two models
-    are compared on the same draws.
+    The Poisson bootstrap of Chamandy et al., Estimating Uncertainty for Massive Data Streams, Google 2012. Draws depend
+    on the id alone: not on how videos are distributed among workers, and not on the model, so two models are compared
+    on the same draws.
+
+    Args:
+        ids: of the videos.
+        replicates: number of replicates.
 
     Returns:
         float32, [ids, replicates]; whole numbers up to 7.
@@ -43,7 +48,7 @@ def poisson_weights(ids: Sequence[bytes], replicates: int = REPLICATES) -> np.nd
 
 
 def interval(replicates: np.ndarray) -> tuple[float, float]:
-    """The 95 % interval of a score, from its replicates.
+    """The 95 % interval of a score, from its replicates: their percentiles 2.5 and 97.5.
 
     Example:
         >>> low, high = interval(np.arange(201))

@@ -15,13 +15,20 @@ from models.metrics.video_metrics import THRESHOLD, best_labels
 # Videos kept in the sample and among the worst, and predictions shown for each.
 SHOWN, PREDICTIONS = 12, 5
 
-# Above this the rarer half of the confused pairs is dropped: 100,000 pairs take 17 MB, pages show a few dozen.
+# With more pairs of confused labels, the rarer half is dropped: 100,000 take 17 MB, pages show a few dozen.
 MOST_PAIRS = 100_000
 
 
 @dataclass(frozen=True, order=True)
 class Video:
-    """A video with its labels and best predictions as (label id, probability); `error` is sum_c |y_c - p_c|."""
+    """A video with its labels and best predictions as (label id, probability).
+
+    Attributes:
+        error: sum over labels of the distance between 0 or 1 and the probability.
+        id: YouTube-8M's id of the video.
+        labels: those of the record, with their probabilities.
+        predictions: the five most probable labels, the best first.
+    """
 
     error: float
     id: str
@@ -31,6 +38,9 @@ class Video:
 
 class Findings:
     """Counts confused labels and keeps some videos: a sample, which depends on the ids alone, and the worst.
+
+    Two labels are confused in a video that lacks a prediction of the one and has the other, which is wrong, among its
+    five best predictions.
 
     Example:
         >>> findings = Findings()
@@ -81,7 +91,7 @@ class Findings:
         return [(missed, wrong, videos) for (missed, wrong), videos in ranked[:count]]
 
     def sample(self) -> list[Video]:
-        """Up to 12 videos, in effect random ones."""
+        """Up to 12 videos, drawn by a hash of their ids."""
         return list(self._sample)
 
     def worst(self) -> list[Video]:

@@ -24,7 +24,7 @@ _PREDICTIONS_AT_ONCE, _GROUPS_AT_ONCE = 2**16, 256
 
 
 class RankedPredictions:
-    """Ranks predictions, among all and among those of the same label.
+    """Ranks predictions, among all (for GAP) and among those of the same label (for mAP).
 
     Up to a million predictions are stored in 8 bytes each; more are counted by score. Memory is bounded whatever the
     number of predictions, and results do not depend on their order.
@@ -122,7 +122,7 @@ class RankedHits:
         """Counts predictions.
 
         Args:
-            keys: sorted, int64 [predictions]; a group's number above 32 bits of `places`.
+            keys: sorted, int64 [predictions]; a group's number in the bits above the 32 bits of `places`.
             hits: 0 or 1, int64, same shape.
         """
         self._join(*_sum_by_key(_coarsen(keys, self._coarseness), np.ones(keys.size, np.int64), hits))
@@ -171,14 +171,14 @@ class RankedHits:
 
 
 def clipped_logits(probabilities: np.ndarray) -> np.ndarray:
-    """The logits of probabilities, float64, clipped to `LOWEST` ... `HIGHEST`."""
+    """The logits of probabilities, float64, clipped to -28 ... 20."""
     probabilities = np.asarray(probabilities, np.float64)
     with np.errstate(divide="ignore"):
         return np.clip(np.log(probabilities) - np.log1p(-probabilities), LOWEST, HIGHEST)
 
 
 def places(scores: np.ndarray) -> np.ndarray:
-    """The steps between the lowest logit and that of each score, int64; less than 2^32."""
+    """The number of steps of 2^-26 between the lowest logit and that of each score, int64; less than 2^32."""
     return ((clipped_logits(scores) - LOWEST) / FINEST_STEP).astype(np.int64)
 
 

@@ -15,6 +15,9 @@ def score(model: keras.Model, batches: tf.data.Dataset) -> VideoMetrics:
         model: maps a batch of inputs to probabilities [B, C].
         batches: (inputs, labels) batches, each video once.
 
+    Returns:
+        The counts of all videos; their `scores` are the metrics.
+
     Example:
         >>> inputs = keras.Input((2,))
         >>> model = keras.Model(inputs, keras.layers.Activation("sigmoid")(inputs))

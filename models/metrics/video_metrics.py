@@ -8,7 +8,7 @@ import numpy as np
 from models.metrics.bootstrap import poisson_weights
 from models.metrics.ranked_predictions import HIGHEST, LOWEST, RankedPredictions, clipped_logits
 
-# A label is predicted strictly above it, as in the thesis (section 5.1) and Keras.
+# A label is predicted strictly above it, as in the thesis (section 3.5) and Keras.
 THRESHOLD = 0.5
 
 # GAP and mAP use the 20 best predictions of a video, as the YouTube-8M challenges did.
@@ -49,7 +49,7 @@ class VideoMetrics:
     among merged accumulators. One NaN among the probabilities makes all scores NaN.
 
     Args:
-        classes: C.
+        classes: number of labels.
         replicates: number of bootstrap replicates; 0 for none.
 
     Example:
@@ -63,9 +63,9 @@ class VideoMetrics:
     def __init__(self, classes: int, replicates: int = 0) -> None:
         self.classes = classes
         self.videos = 0
-        self.not_numbers = 0
+        self.nans = 0
         self.true_positives, self.predicted, self.actual = (np.zeros(classes, np.int64) for _ in range(3))
-        # (video, label) pairs by probability: cell k holds those in (k/1000, (k+1)/1000], cell 0 also 0 itself.
+        # (video, label) pairs by probability: cell k counts those in (k/1000, (k+1)/1000], and cell 0 also those at 0.
         self.pairs, self.positives = np.zeros(CELLS, np.int64), np.zeros(CELLS, np.int64)
         self.probabilities = np.zeros(CELLS)
         self.ranked = RankedPredictions(classes)
@@ -78,14 +78,14 @@ class VideoMetrics:
         """Counts videos.
 
         Args:
-            probabilities: float, [videos, C].
+            probabilities: float, [videos, classes].
             labels: 0 or 1, same shape.
             ids: video ids; only the bootstrap needs them.
         """
         probabilities = np.asarray(probabilities, np.float32)
         missing = np.isnan(probabilities)
         if missing.any():
-            self.not_numbers += int(missing.sum())
+            self.nans += int(missing.sum())
             return
         truth = np.asarray(labels) > 0
         self.videos += len(truth)
@@ -95,7 +95,7 @@ class VideoMetrics:
             self._count_replicates(poisson_weights(ids, len(self.replicate_counts)), decisions, *ranks)
 
     def merge(self, other: Self) -> None:
-        """Adds the counts of another accumulator: every attribute but `classes` is one."""
+        """Adds the counts of another accumulator: all attributes but `classes`."""
         for name, count in vars(self).items():
             if isinstance(count, RankedPredictions):
                 count.merge(getattr(other, name))
@@ -105,14 +105,23 @@ class VideoMetrics:
     def scores(self, threshold: float | None = None) -> dict[str, float]:
         """All scores by name; undefined scores are 0.
 
-        `f1`, `precision` and `recall` are micro-averaged: over (video, label) pairs predicted above 0.5. `macro_...`
-        are means over the labels that occur. `gap`, `map` and `map_official` use the 20 best predictions of each video
-        and all true labels: Abu-El-Haija et al., arXiv 1609.08675, section 5, and GAP@20 of the YouTube-8M challenges;
-        `map` is the mean over labels that occur, `map_official` over all labels. `perr` is the precision at equal
-        recall rate: of a video with n labels, the share of right ones among its n best predictions, averaged over
-        videos. `hit_at_1` is the share of videos whose best prediction is right. Equal probabilities are ranked by
-        label id. `ece` is the expected calibration error of Guo et al., arXiv 1706.04599, over all pairs in 20 bins.
-        `f1_at_threshold`, with a threshold, is the micro F1 at it.
+        - `f1`, `precision`, `recall`: equations 7 to 9 of the thesis, section 3.4, micro-averaged: over all (video,
+          label) pairs. Those with a probability above 0.5 are predicted.
+        - `macro_f1`, `macro_precision`, `macro_recall`: means of the labels' scores, over the labels that occur.
+        - `gap`: global average precision, GAP@20 of the YouTube-8M challenges: of the 20 best predictions of each
+          video, all ranked together, and of all true labels.
+        - `map`, `map_official`: mean average precision (Abu-El-Haija et al., arXiv 1609.08675, section 5): of the same
+          predictions, ranked by label; the mean over the labels that occur, and over all labels.
+        - `perr`: precision at equal recall rate (same section): of a video with n labels, the share of right ones among
+          its n best predictions, averaged over videos.
+        - `hit_at_1`: the share of videos whose best prediction is right (same section).
+        - `ece`: the expected calibration error of Guo et al., arXiv 1706.04599, over all pairs in 20 bins.
+        - `f1_at_threshold`: the micro F1 at `threshold`, if there is one.
+
+        Equal probabilities are ranked by label id.
+
+        Args:
+            threshold: a multiple of 1/1000; a pair is predicted above it.
         """
         hits, predicted, actual = (int(counts.sum()) for counts in (self.true_positives, self.predicted, self.actual))
         occurs = self.actual > 0
@@ -135,11 +144,11 @@ class VideoMetrics:
         }
         if threshold is not None:
             scores["f1_at_threshold"] = float(self.f1_by_threshold()[round(threshold * CELLS)])
-        return dict.fromkeys(scores, float("nan")) if self.not_numbers else scores
+        return dict.fromkeys(scores, float("nan")) if self.nans else scores
 
     def f1_of(self, columns: np.ndarray) -> float:
         """Micro F1 over some labels (an index array or a mask) and all videos."""
-        if self.not_numbers:
+        if self.nans:
             return float("nan")
         hits, predicted, actual = (
             counts[columns].sum() for counts in (self.true_positives, self.predicted, self.actual)
@@ -147,12 +156,12 @@ class VideoMetrics:
         return float(_ratio(2 * hits, predicted + actual))
 
     def f1_by_threshold(self) -> np.ndarray:
-        """Micro F1 when pairs above k / 1000 are predicted (for k = 0 all pairs), float64 [1000]."""
+        """Micro F1 if pairs above k / 1000 are predicted (for k = 0 all pairs), float64 [1000]."""
         hits, predicted = self.decisions_by_threshold()
         return _ratio(2 * hits, predicted + self.positives.sum())
 
     def best_threshold(self) -> float:
-        """The threshold with the highest micro F1; of several the lowest."""
+        """The threshold with the highest micro F1, a multiple of 1/1000; of several the lowest."""
         return float(np.argmax(self.f1_by_threshold())) / CELLS
 
     def decisions_by_threshold(self) -> tuple[np.ndarray, np.ndarray]:
@@ -173,7 +182,7 @@ class VideoMetrics:
         }
 
     def _count_decisions(self, probabilities: np.ndarray, truth: np.ndarray) -> np.ndarray:
-        """Returns hits, predictions and labels of each video, [videos, 3]."""
+        """Counts pairs; returns the numbers of hits, predictions and labels of each video, [videos, 3]."""
         # Nearly all pairs are in cell 0, whose count is the rest.
         above = np.flatnonzero(probabilities >= np.float32(1 / CELLS))
         values = probabilities.ravel()[above].astype(np.float64)
@@ -200,7 +209,7 @@ class VideoMetrics:
     def _count_ranks(
         self, probabilities: np.ndarray, truth: np.ndarray, actual: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Returns probabilities and hits of the best predictions, [videos, 20]."""
+        """Ranks predictions; returns probabilities and hits of each video's best, [videos, 20]."""
         best = best_labels(probabilities, max(TOP, int(actual.max(initial=0))))
         hits = np.take_along_axis(truth, best, axis=1)
         self.first_is_right += int(np.count_nonzero(hits[:, 0]))
@@ -234,11 +243,11 @@ def best_labels(probabilities: np.ndarray, count: int) -> np.ndarray:
     """The labels with the highest probabilities, best first; equal probabilities by label id.
 
     Args:
-        probabilities: float32, [videos, C]; in 0 ... 1.
-        count: how many, or C if that is less.
+        probabilities: float32, [videos, classes]; in 0 ... 1.
+        count: how many; all if there are fewer labels.
 
     Returns:
-        int64, [videos, min(count, C)].
+        int64, [videos, min(count, classes)].
 
     Example:
         >>> best_labels(np.array([[0.2, 0.9, 0.9]]), 2).tolist()

@@ -12,8 +12,11 @@ class EpochLog:
     """Scores of one epoch; epochs count from 0.
 
     Attributes:
-        loss, f1: over the training batches, while weights change and dropout is on.
-        val_loss, val_f1: on the validation split, after the epoch.
+        epoch: its number.
+        loss: over the training batches, while weights change and dropout is on.
+        f1: likewise.
+        val_loss: on the validation split, after the epoch.
+        val_f1: likewise.
         learning_rate: after the last step of the epoch.
         videos: training videos of the epoch; fewer if `max_hours` ended it.
         seconds: wall time of training and validation, without interruptions; ignored by ==.
@@ -34,9 +37,10 @@ class TrainingLog:
     """All epochs of a training; logs are equal if the trainings computed the same.
 
     Attributes:
-        parameters: of the model, trainable or not.
+        parameters: number of the model's parameters, trainable or not.
+        epochs: the log of each epoch.
         best_epoch: index in `epochs` of the epoch whose weights the trained model has.
-        stopped_by: the setting that ended the training, "hopeless" if the caller did, None while it runs.
+        stopped_by: the setting that ended the training, "hopeless" if `is_hopeless` did, None while it runs.
         validation_videos: number of videos in the validation split.
         resumed_from: (epoch, step) of the checkpoint that the last process resumed from; ignored by ==.
     """

@@ -25,6 +25,7 @@ class TrainingLoop:
 
     Keras' `fit` cannot resume within an epoch: it resets the metrics first and, under a strategy, reads the start of
     the data twice and fails if nothing of the epoch is left. So this calls Keras' steps (`train_step`) itself.
+    Arguments: see `train`.
     """
 
     def __init__(
@@ -73,7 +74,7 @@ class TrainingLoop:
             _logger.info("resuming in epoch %d after step %d", self._epoch + 1, self._progress.step)
 
     def train_epoch(self) -> None:
-        """Trains on the rest of the epoch, at least one step, until it ends or `max_hours` are over."""
+        """Trains on the rest of the epoch until it ends or `max_hours` are over, at least one step an epoch."""
         progress = self._progress
         if progress.trained is not None:
             return
@@ -119,7 +120,7 @@ class TrainingLoop:
         )  # fmt: skip
 
     def finish_epoch(self) -> None:
-        """Decides whether the training is finished, and saves a checkpoint, with the best weights if these are."""
+        """Decides whether the training is finished, and saves a checkpoint, with the weights if they are the best."""
         progress, log = self._progress, self._progress.log
         newest = log.epochs[-1]
         log.best_epoch = best_epoch([epoch.val_loss for epoch in log.epochs], self._settings.min_delta)
@@ -176,7 +177,7 @@ class TrainingLoop:
             self._save()
         if self._stop:
             _logger.info("stopped, all that was trained is saved: %s", self._saved_place)
-            self._stop.leave()
+            self._stop.exit()
 
     def _save(self, best: bool = False) -> None:
         self._synchronize()
@@ -201,8 +202,8 @@ class TrainingLoop:
         return {"model": view.variables, "optimizer": view.optimizer.variables, "metrics": view.metrics_variables}
 
     def _scores(self) -> dict[str, float]:
-        # Keras weights the mean loss by batch size, so the weights add up to the number of videos. Exact in float32:
-        # whole numbers up to 16.8 million, above that sums of batch sizes that are multiples of 2, 4...
+        # Keras weights the mean loss by batch size, so the weights add up to the number of videos. In float32 that is
+        # exact up to 16.8 million, and above it if batch sizes are multiples of 2, 4...
         loss = next(metric for metric in self._view.metrics if metric.name == "loss")
         results = {name: float(result) for name, result in self._view.get_metrics_result().items()}
         return results | {"videos": float(loss.count.numpy())}
@@ -231,7 +232,7 @@ def extend(progress: Progress, patience: int) -> None:
 
 
 def best_epoch(losses: Sequence[float], min_delta: float) -> int:
-    """Index of the best loss for early stopping: the last that fell by more than `min_delta`.
+    """Index of the best loss for early stopping (section 3.10.1 of the thesis): the last fall by more than `min_delta`.
 
     Keras' EarlyStopping keeps state that a new process would lose; this depends on the losses alone.
 

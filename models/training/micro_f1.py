@@ -8,19 +8,14 @@ from keras import KerasTensor, ops
 
 @keras.saving.register_keras_serializable("yt8m")
 class MicroF1(keras.metrics.F1Score):
-    """2 TP / (2 TP + FP + FN) over all (video, label) pairs so far; predicted are those with probability > 0.5.
+    """2 TP / (2 TP + FP + FN) over all (video, label) pairs so far; those with a probability above 0.5 are predicted.
 
-    0 while nothing is labelled or predicted.
+    Equation 9 of the thesis, section 3.4.3. 0 while nothing is labelled or predicted.
 
     Args:
-        from_logits: predictions are logits; predicted are those above 0, the same pairs.
+        from_logits: whether predictions are logits; those above 0 are predicted, which are the same pairs.
         name: of the metric.
         dtype: of the counts.
-
-    Update arguments:
-        y_true: 0 or 1, any dtype, [batch, classes].
-        y_pred: float, [batch, classes].
-        sample_weight: None or float, [batch].
 
     Example:
         >>> metric = MicroF1()
@@ -34,7 +29,13 @@ class MicroF1(keras.metrics.F1Score):
         self.from_logits = from_logits
 
     def update_state(self, y_true: KerasTensor, y_pred: KerasTensor, sample_weight: KerasTensor | None = None) -> None:
-        """Counts the pairs of a batch."""
+        """Counts the pairs of a batch.
+
+        Args:
+            y_true: 0 or 1, any dtype, [batch, classes].
+            y_pred: float, [batch, classes].
+            sample_weight: None or float, [batch].
+        """
         if self.from_logits:
             y_pred = ops.cast(ops.convert_to_tensor(y_pred) > 0, self.dtype)
         super().update_state(y_true, y_pred, sample_weight)

@@ -25,7 +25,7 @@ class _WholeBatchGradients:
 
 @keras.saving.register_keras_serializable("yt8m")
 class MirroredAdam(_WholeBatchGradients, keras.optimizers.Adam):
-    """Adam on the gradients of the whole batch."""
+    """Adam (equations 2 to 6 of the thesis, section 3.3.1) on the gradients of the whole batch."""
 
 
 @keras.saving.register_keras_serializable("yt8m")
@@ -34,7 +34,9 @@ class MirroredLossScaleOptimizer(_WholeBatchGradients, keras.optimizers.LossScal
 
 
 def build_optimizer(settings: TrainingSettings, replicas: int) -> keras.optimizers.Optimizer:
-    """Adam; under mixed_float16 with a scaled loss, whose gradients are unscaled before they are clipped.
+    """Builds Adam; under mixed_float16 with a scaled loss, whose gradients are unscaled before they are clipped.
+
+    Sections 3.3.1, 5.1.2 (decay of the learning rate) and 5.2.4 (clipping) of the thesis.
 
     Args:
         settings: learning rate and its decay, `clipvalue` or `clipnorm`, precision.

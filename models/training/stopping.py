@@ -11,7 +11,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class StopRequest:
-    """Whether a signal was received; `yt8m` ends at once after a second Ctrl-C."""
+    """True once a signal was received; `yt8m` ends at once after a second Ctrl-C."""
 
     def __init__(self) -> None:
         self._signal: int | None = None
@@ -23,7 +23,7 @@ class StopRequest:
         """Handles a signal."""
         self._signal = number
 
-    def leave(self) -> None:
+    def exit(self) -> None:
         """Ends the process with the exit code of the signal.
 
         Raises:
@@ -35,7 +35,7 @@ class StopRequest:
 
 @contextlib.contextmanager
 def deferred_signals() -> Iterator[StopRequest]:
-    """Defers signals during the block, which may check for one and `leave`; otherwise the process ends after it."""
+    """Defers signals during the block; the process ends after the block, or in it at the request's `exit`."""
     request = StopRequest()
     if threading.current_thread() is not threading.main_thread():  # Python allows handlers in the main thread only
         yield request
@@ -50,4 +50,4 @@ def deferred_signals() -> Iterator[StopRequest]:
         for number, handler in before.items():
             signal.signal(number, handler or signal.SIG_DFL)
     if request:
-        request.leave()
+        request.exit()

@@ -30,13 +30,13 @@ def train(
     is_hopeless: Callable[[TrainingLog], bool] = lambda _: False,
     extendable: bool = False,
 ) -> tuple[keras.Model, TrainingLog]:
-    """Trains until the validation loss stops falling, and returns the model with its best weights.
+    """Trains until the validation loss stops falling.
 
-    The recipe is section 5.1 of the thesis: Adam, binary cross-entropy averaged over classes, a learning rate that
-    falls in steps, early stopping on the validation loss, limits in epochs and hours. Losses include the model's
-    regularization, as in Keras. Called again with the same arguments after an interruption, it resumes from the
-    checkpoint; on a CPU the result is bit-identical to that of an uninterrupted training, unless `max_hours` ends it.
-    A finished training returns at once. All randomness must come from the model's seed generators and `epoch_batches`.
+    The recipe is section 5.1 of the thesis: Adam, binary cross-entropy averaged over classes (equation 1), a learning
+    rate that falls in steps, early stopping on the validation loss, limits in epochs and hours. Losses include the
+    model's regularization, as in Keras. Called again with the same arguments after an interruption, it resumes from the
+    checkpoint; on a CPU the result is bit-identical to that of an uninterrupted training, unless `max_hours` ends it. A
+    finished training returns at once. All randomness must come from the model's seed generators and `epoch_batches`.
 
     Several GPUs split each batch; the last batch of an epoch is left out unless it is full.
 
@@ -52,6 +52,9 @@ def train(
         log_dir: folder for TensorBoard scalars, in train/ and validation/.
         is_hopeless: called after each epoch; true ends the training.
         extendable: whether a training that `max_epochs` ended keeps its state, for a call with more epochs.
+
+    Returns:
+        The model with the weights of its best epoch, and the log of the training.
 
     Raises:
         InputError: the loss is not finite, a split is empty, or the checkpoint is damaged or of another model.

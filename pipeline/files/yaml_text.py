@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from models.errors import InputError, plain, quote
+from models.errors import InputError, printable, quote
 
 # Characters of a text, with its aliases expanded: the shipped catalogue has 15,000. Larger ones were not written by
 # hand, and a dozen lines of aliases can expand to gigabytes.
@@ -86,7 +86,7 @@ def _bounded(source: str, text: str, load: Callable[[], Any]) -> Any:
     except yaml.MarkedYAMLError as error:
         place = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
         kind = "" if isinstance(error, _Refused) else "not YAML: "
-        raise InputError(f"{source}{place}: {kind}{plain(error.problem)}") from None
+        raise InputError(f"{source}{place}: {kind}{printable(error.problem)}") from None
     except yaml.YAMLError as error:  # for example a control character
         raise InputError(f"{source}: not YAML: {str(error).splitlines()[0]}") from None
     except UnicodeEncodeError:  # bytes of a command line argument
@@ -153,12 +153,14 @@ class _Loader(yaml.CSafeLoader):
             raise
         except Exception:  # `!!bool x` is a KeyError, `!!int ""` an IndexError
             raise _Refused(
-                f"{plain(node.value)} is not of type {node.tag.rpartition(':')[2]}", node.start_mark
+                f"{printable(node.value)} is not of type {node.tag.rpartition(':')[2]}", node.start_mark
             ) from None
         if isinstance(value, int) and not -(2**63) <= value < 2**64:
-            raise _Refused(f"{plain(node.value)} is a whole number beyond 64 bits", node.start_mark)
+            raise _Refused(f"{printable(node.value)} is a whole number beyond 64 bits", node.start_mark)
         if isinstance(value, int | float) and _SURPRISING.fullmatch(node.value):
-            raise _Refused(f"{plain(node.value)} means {value} in YAML 1.1: write that, or quote it", node.start_mark)
+            raise _Refused(
+                f"{printable(node.value)} means {value} in YAML 1.1: write that, or quote it", node.start_mark
+            )
         return value
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:

@@ -18,7 +18,7 @@ from models.whole_files import PARTIAL
 from pipeline.files.locks import LOCK, locked, try_lock
 from pipeline.local.metadata_file import ARTIFACTS, kept_artifacts, known_artifacts
 from pipeline.steps import Step
-from tuner.search import FINISHED
+from tuner.search_folder import FINISHED
 
 SERVING, CHECKPOINTS, SEARCH = "serving", "checkpoints", "search"
 

@@ -29,7 +29,7 @@ from pipeline.reports.run import write_report
 from pipeline.reports.scores import SCORES_FILE, RunScores, Splits
 from pipeline.settings import RunSettings
 from pipeline.steps import PER_EXPERIMENT, Step, StepRun
-from tuner.hyperparameters import require_found
+from tuner.hyperparameters import check_hyperparameters
 
 # The result of a search in a run folder, for other runs to train with.
 HYPERPARAMETERS, BEST = "hyperparameters", "best_hyperparameters.txt"
@@ -62,7 +62,7 @@ def _run(settings: RunSettings, console: Console, from_node: str, out: Path, wor
     require_metadata(workspace)
     settings, vocabulary = prepare(settings, str(out / SERVING))
     if settings.hyperparameters:
-        require_found(Path(settings.hyperparameters, BEST), settings.model, settings.training)
+        check_hyperparameters(Path(settings.hyperparameters, BEST), settings.model, settings.training)
     pipeline = create_pipeline(
         settings,
         vocabulary,

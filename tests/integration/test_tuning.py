@@ -214,10 +214,10 @@ def test_workers_share_a_search_and_a_crashed_worker_is_named(folder, tuned, cap
     results = tune(folder, "parallel", "--workers", "2", "--set", "tune.max_epochs=6")
     killer.join()
     printed = capfd.readouterr().out
-    assert lost and "worker0 died (killed by SIGKILL)" in printed and "worker1: trial" in printed
+    assert lost and "worker0 crashed (killed by SIGKILL)" in printed and "worker1: trial" in printed
     assert len(results) == len(RATES)
     [failed] = [trial for trial in results if not trial["scores"]]
-    assert failed["reason"] == "worker0 died (killed by SIGKILL)"
+    assert failed["reason"] == "worker0 crashed (killed by SIGKILL)"
 
 
 def test_values_of_another_encoder_are_one_line(folder, tuned, searched):

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from models.settings import ModelSettings, TrainingSettings
-from tuner.hyperparameters import chosen, hyperparameters, with_values
+from tuner.hyperparameters import active_values, hyperparameters, with_values
 from tuner.settings import TuneSettings
-from tuner.space import extremes, search_space
+from tuner.space import extreme_values, search_space
 
 GATED = {
     "model.context_gating": {"type": "choice", "values": [False, True]},
@@ -49,7 +49,7 @@ def test_values_drawn_after_a_round_trip_through_json_are_in_the_space(content, 
     parsed = space(**content)
     declared = keras_tuner.HyperParameters.from_config(hyperparameters(parsed).get_config())
     declared.values = {parameter.name: parameter.random_sample(seed) for parameter in declared.space}
-    values = chosen(declared)
+    values = active_values(declared)
     assert values.keys() == parsed.keys()
     for name, value in values.items():
         if content[name]["type"] == "choice":
@@ -62,14 +62,14 @@ def test_values_whose_conditions_do_not_hold_are_left_out():
     declared = hyperparameters(space(**GATED))
     values = {"model.context_gating": False, "model.gate_batch_norm": True, "model.hidden_units": "[64, 32]"}
     declared.values = values
-    assert chosen(declared) == {"model.context_gating": False, "model.hidden_units": [64, 32]}
+    assert active_values(declared) == {"model.context_gating": False, "model.hidden_units": [64, 32]}
     declared.values = values | {"model.context_gating": True}
-    model, _ = with_values(ModelSettings(encoder={"name": "average"}), TrainingSettings(), chosen(declared))
+    model, _ = with_values(ModelSettings(encoder={"name": "average"}), TrainingSettings(), active_values(declared))
     assert model.gate_batch_norm and model.hidden_units == (64, 32)
 
 
 def test_each_extreme_comes_with_its_conditions():
-    checked = list(extremes(space(**GATED)))
+    checked = list(extreme_values(space(**GATED)))
     assert ("model.gate_batch_norm", {"model.context_gating": True, "model.gate_batch_norm": False}) in checked
     assert len(checked) == 2 + 2 + 3
 

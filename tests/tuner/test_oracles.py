@@ -4,10 +4,12 @@ import shutil
 from math import log10
 from statistics import mean, stdev
 
+import keras_tuner
 import pytest
 from keras_tuner.src.engine.trial import TrialStatus
+from threadpoolctl import threadpool_info, threadpool_limits
 
-from tuner.hyperparameters import chosen
+from tuner.hyperparameters import active_values
 from tuner.oracles import build_oracle
 from tuner.settings import TuneSettings
 
@@ -44,7 +46,7 @@ def step(oracle, judge=quality):
     if trial.status == TrialStatus.STOPPED:
         return None
     epochs = trial.hyperparameters.values.get("tuner/epochs", EPOCHS)
-    oracle.update_trial(trial.trial_id, {"val_gap": judge(chosen(trial.hyperparameters), epochs)})
+    oracle.update_trial(trial.trial_id, {"val_gap": judge(active_values(trial.hyperparameters), epochs)})
     trial.status = TrialStatus.COMPLETED
     oracle.end_trial(trial)
     return epochs
@@ -56,7 +58,7 @@ def search(folder, oracle, seed, budget=1e9, **more):
     while spent < budget and (epochs := step(built)):
         spent += epochs
     [best] = built.get_best_trials()
-    return quality(chosen(best.hyperparameters), 1e9), spent
+    return quality(active_values(best.hyperparameters), 1e9), spent
 
 
 @pytest.mark.parametrize(("oracle", "trials", "searches"), [("bayesian", 20, 5), ("hyperband", 1, 20)])
@@ -70,6 +72,19 @@ def test_they_beat_random_search_with_the_same_number_of_epochs(tmp_path, oracle
     assert mean(gains) > 2 * stdev(gains) / len(gains) ** 0.5, gains
 
 
+def test_a_bayesian_search_uses_one_blas_thread(tmp_path, monkeypatch):
+    threads = []
+
+    def populate_space(self, trial_id):
+        threads.extend(library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas")
+        return self._random_populate_space()
+
+    monkeypatch.setattr(keras_tuner.oracles.BayesianOptimizationOracle, "populate_space", populate_space)
+    with threadpool_limits(limits=2, user_api="blas"):
+        step(opened(tmp_path / "search", "bayesian"))
+    assert set(threads) == {1}
+
+
 def test_a_grid_tries_every_combination_once(tmp_path):
     grid = {
         "model.dropout": {"type": "choice", "values": [0.0, 0.5]},
@@ -78,7 +93,7 @@ def test_a_grid_tries_every_combination_once(tmp_path):
     built = opened(tmp_path / "grid", "grid", space=grid, max_trials=100)
     while step(built, lambda *_: 0.0):
         pass
-    tried = [tuple(chosen(trial.hyperparameters).values()) for trial in built.trials.values()]
+    tried = [tuple(active_values(trial.hyperparameters).values()) for trial in built.trials.values()]
     assert sorted(tried) == [(dropout, clusters) for dropout in (0.0, 0.5) for clusters in (8, 16, 32, 64)]
 
 

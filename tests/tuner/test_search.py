@@ -16,9 +16,9 @@ import tensorflow as tf
 from models.errors import InputError
 from models.features import MEAN, WIDTH
 from models.settings import ModelSettings, TrainingSettings
-from models.training.log import EpochLog, TrainingLog
 from models.video_classifier import build_video_classifier
-from tuner.search import Search, Task, hopeless, read_log
+from tuner.search import Search, Task
+from tuner.search_folder import read_log
 from tuner.settings import TuneSettings
 from tuner.trials import read_search
 
@@ -203,19 +203,6 @@ def test_a_promoted_trial_equals_an_uninterrupted_one(tmp_path):
     Search(task(), uninterrupted, tmp_path / "uninterrupted").search()
     assert trained[last.trial_id] == read_log(tmp_path / "uninterrupted" / "trial_0")
     assert not list((tmp_path / "search").glob("trial_*/checkpoint"))
-
-
-def log(*losses):
-    epochs = [EpochLog(number, 1.0, 0.0, loss, 0.0, 1e-3, 4, 1.0) for number, loss in enumerate(losses)]
-    return TrainingLog(1, epochs)
-
-
-def test_a_trial_is_hopeless_above_the_median_of_the_others_after_as_many_epochs():
-    others = [log(0.9, 0.5), log(0.8, 0.2), log(0.7, 0.6), log(0.6)]
-    assert hopeless(log(0.76), others) and not hopeless(log(0.74), others)
-    # After two epochs three others count, each with the better of two.
-    assert hopeless(log(0.9, 0.51), others) and not hopeless(log(0.4, 0.9), others)
-    assert not hopeless(log(9.0), others[:2])  # too few to compare with
 
 
 def test_a_hopeless_trial_ends_early_and_is_scored(tmp_path):

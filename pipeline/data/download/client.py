@@ -15,7 +15,7 @@ from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
 from urllib.request import HTTPHandler, HTTPRedirectHandler, HTTPSHandler, Request, build_opener
 
-from models.errors import plain
+from models.errors import printable
 
 # The most bytes of a body in memory, per connection.
 CHUNK = 1 << 20
@@ -183,7 +183,9 @@ class Client:
                     if begin and answer.status != 206:  # the server ignores ranges: this is the whole file
                         digest = _emptied(stream)
                     elif begin and not (answer.headers["Content-Range"] or "").startswith(f"bytes {begin}-"):
-                        raise CorruptDownload(f"asked from byte {begin}, sent {plain(answer.headers['Content-Range'])}")
+                        raise CorruptDownload(
+                            f"asked from byte {begin}, sent {printable(answer.headers['Content-Range'])}"
+                        )
                     for chunk in self._chunks(answer):
                         if stream.tell() + len(chunk) > LONGEST_SHARD:
                             _emptied(stream)
@@ -216,7 +218,7 @@ class Client:
             answer = self._open(request, timeout=self._policy.timeout)
         except HTTPError as error:
             error.close()
-            reason = plain(" ".join(f"{error.code} {error.reason}".split()))
+            reason = printable(" ".join(f"{error.code} {error.reason}".split()))
             if error.code == 416 and "Range" in headers:  # all bytes are on disk, and their MD5 is wrong
                 raise CorruptDownload(reason) from None
             if error.code in (408, 429) or error.code >= 500:
@@ -230,7 +232,7 @@ class Client:
             raise TransientError(self._reason(error)) from None
         with answer:
             if (encoding := answer.headers["Content-Encoding"] or "identity") != "identity":
-                raise DownloadError(f"{url}: comes with Content-Encoding {plain(encoding)}, expected none")
+                raise DownloadError(f"{url}: comes with Content-Encoding {printable(encoding)}, expected none")
             yield answer
 
     def _chunks(self, answer: HTTPResponse) -> Iterator[bytes]:
@@ -278,7 +280,7 @@ class Client:
             error = error.reason
         if isinstance(error, TimeoutError):
             return f"no byte in {self._policy.timeout:g} s"
-        return plain(getattr(error, "strerror", None) or str(error) or type(error).__name__)
+        return printable(getattr(error, "strerror", None) or str(error) or type(error).__name__)
 
 
 def _emptied(stream: BufferedRandom) -> "hashlib._Hash":

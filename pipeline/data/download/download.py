@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event, Lock
 
-from models.errors import InputError, plain
+from models.errors import InputError, printable
 from models.vocabulary import read_vocabulary
 from pipeline.data.download.client import Client, DownloadError, RetryPolicy
 from pipeline.data.download.folder import Folder
@@ -157,7 +157,7 @@ def _fetch_vocabulary(folder: Folder, client: Client, url: str) -> bool:
         read_vocabulary(body.decode("utf-8-sig"), url)
     except (InputError, UnicodeDecodeError, csv.Error) as error:
         raise DownloadError(
-            f"{url}: not a vocabulary: {plain(str(error).removeprefix(f'vocabulary {url}: '))}"
+            f"{url}: not a vocabulary: {printable(str(error).removeprefix(f'vocabulary {url}: '))}"
         ) from None
     with folder.unfinished(VOCABULARY) as stream:
         stream.seek(0)

@@ -8,7 +8,7 @@ from string import ascii_letters, ascii_lowercase, ascii_uppercase, digits
 from typing import Literal
 from urllib.parse import urlsplit
 
-from models.errors import InputError, plain, quote
+from models.errors import InputError, printable, quote
 from models.features import Level
 from pipeline.data.download.client import DownloadError
 
@@ -96,7 +96,7 @@ class Partition:
             files = json.loads(plan)["files"]
             pairs = sorted(files.items())
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-            reason = plain(str(error)) if isinstance(error, ValueError) else "no object `files` in it"
+            reason = printable(str(error)) if isinstance(error, ValueError) else "no object `files` in it"
             raise DownloadError(f"{url}: not a download plan: {reason}") from None
         if not pairs:
             raise DownloadError(f"{url}: lists no files")

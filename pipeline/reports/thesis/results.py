@@ -8,8 +8,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from models.dotted_keys import flatten
 from models.errors import InputError
-from models.settings import flat
 from pipeline.experiments import Experiment, Published, catalogue
 from pipeline.reports.thesis.data_sets import DataSet, data_sets
 from pipeline.reports.thesis.runs import Run
@@ -74,7 +74,7 @@ class Result:
     def settings(self) -> dict[str, Any]:
         """Level, model and training of the run by dotted keys."""
         settings = self.run.settings
-        return flat({"level": settings.level, "model": settings.model, "training": settings.training})
+        return flatten({"level": settings.level, "model": settings.model, "training": settings.training})
 
     @property
     def changes(self) -> list[str]:
@@ -161,7 +161,7 @@ def results(runs: Iterable[Run]) -> list[Result]:
 
 def entry_settings(entry: Experiment) -> dict[str, Any]:
     """Level, model and training of an experiment by dotted keys."""
-    return flat(entry.model_dump(mode="json", include={"level", "model", "training"}))
+    return flatten(entry.model_dump(mode="json", include={"level", "model", "training"}))
 
 
 def as_text(value: Any) -> str:

@@ -11,7 +11,7 @@ import pytest
 
 from pipeline.local.leftovers import exclusive
 from pipeline.local.metadata_file import known_artifacts, require_metadata
-from tuner.search import FINISHED
+from tuner.search_folder import FINISHED
 
 HOLD = """
 import sys, time

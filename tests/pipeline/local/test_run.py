@@ -74,13 +74,13 @@ def test_the_pushed_version_is_printed(properties, expected):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "not what a search has found: JSONDecodeError: "),
-        (b"\xff", "not what a search has found: UnicodeDecodeError: "),
-        (b"[" * 100_000, "not what a search has found: RecursionError: "),
-        (b"7" * 5_000, "not what a search has found: ValueError: "),
-        (b"[]", "not what a search has found: TypeError: "),
-        (b"{}", "not what a search has found: KeyError: 'space'"),
-        (b'{"space": [{"class_name": "\\u001b\\n"}], "values": {}}', "not what a search has found: "),
+        (b"", "does not hold the hyperparameters of a search: JSONDecodeError: "),
+        (b"\xff", "does not hold the hyperparameters of a search: UnicodeDecodeError: "),
+        (b"[" * 100_000, "does not hold the hyperparameters of a search: RecursionError: "),
+        (b"7" * 5_000, "does not hold the hyperparameters of a search: ValueError: "),
+        (b"[]", "does not hold the hyperparameters of a search: TypeError: "),
+        (b"{}", "does not hold the hyperparameters of a search: KeyError: 'space'"),
+        (b'{"space": [{"class_name": "\\u001b\\n"}], "values": {}}', "does not hold the hyperparameters of a search: "),
         (
             json.dumps(hyperparameters_with("training.batch_size", 0)).encode(),
             "batch_size: Input should be greater than 0",
