@@ -79,3 +79,12 @@ def test_the_version_is_the_same_everywhere():
     tags |= set(re.findall(r"newTag: (\d+\.\d+\.\d+)", Path(ROOT / "k8s/site/kustomization.yaml").read_text()))
     assert tags == {version}
     assert f"## {version}" in (ROOT / "CHANGELOG.md").read_text()
+
+
+def test_the_api_pages_have_every_module_of_models():
+    modules = {
+        ".".join(file.relative_to(ROOT).with_suffix("").parts)
+        for file in (ROOT / "models").rglob("*.py")
+        if file.stem != "__init__"
+    }
+    assert set(re.findall(r"automodule:: (\S+)", (DOCS / "api.md").read_text())) == modules
