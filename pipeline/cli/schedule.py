@@ -48,9 +48,9 @@ def replace(**options: Any) -> None:
 @with_access
 def list_(as_json: bool, **access: Any) -> None:
     """List the schedules."""
-    from pipeline.kubeflow.api.schedule import schedules
+    from pipeline.kubeflow.api.schedule import list_schedules
 
-    listed = list(schedules(_connect(access)))
+    listed = list(list_schedules(_connect(access)))
     if as_json:
         click.echo(json.dumps([schedule.as_json() for schedule in listed], indent=1))
         return
@@ -94,18 +94,19 @@ def delete(name: str, **access: Any) -> None:
 
 
 def _put(options: dict[str, Any], replace: bool) -> None:
-    from pipeline.kubeflow.api.schedule import Schedule, create_schedule, cron_of, replace_schedule
-    from pipeline.kubeflow.api.submit import find_or_create_experiment, upload
+    from pipeline.kubeflow.api.kfp_experiments import find_or_create_kfp_experiment
+    from pipeline.kubeflow.api.schedule import Schedule, create_schedule, parse_cron, replace_schedule
+    from pipeline.kubeflow.api.versions import upload_package
 
-    cron = cron_of(options["cron"])
+    cron = parse_cron(options["cron"])
     connection = _connect(options)
     connection.warn(lambda line: click.echo(line, err=True))
     package = package_from_options(options)
-    version, _ = upload(connection, package)
+    version, _ = upload_package(connection, package)
     schedule = Schedule(
         name=options["name"],
         cron=cron,
-        experiment_id=find_or_create_experiment(connection, options["group"]),
+        experiment_id=find_or_create_kfp_experiment(connection, options["group"]),
         pipeline_id=version.pipeline_id,
         version_id=version.pipeline_version_id,
         parameters=dict(package.parameters),

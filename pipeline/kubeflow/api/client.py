@@ -168,6 +168,11 @@ def connect(endpoint: str | None = None, token_file: Path | None = None, namespa
     return Connection(client, shown, _without_password(ui), namespace, health.pipeline_store is None)
 
 
+def filter_by_name(name: str) -> str:
+    """A filter for `list_all`: resources with this display name."""
+    return json.dumps({"predicates": [{"operation": "EQUALS", "key": "display_name", "stringValue": name}]})
+
+
 class _Client(kfp.Client):
     """A client that checks the API's health once; kfp's retries for 25 seconds, with a stack trace every 5."""
 

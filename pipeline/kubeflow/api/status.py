@@ -11,7 +11,7 @@ from kfp_server_api import V2beta1PipelineTaskDetail, V2beta1Run
 
 from models.errors import InputError
 from pipeline.kubeflow.api.client import ApiError, Connection
-from pipeline.kubeflow.api.submit import ENDED, parameters_of
+from pipeline.kubeflow.api.runs import ENDED, run_parameters
 from pipeline.kubeflow.log_lines import SCORES, find_line
 from pipeline.steps import Step
 
@@ -52,8 +52,8 @@ class Status:
 
     @property
     def ended(self) -> bool:
-        """Whether its state is final."""
-        return self.state in ENDED and self.state != "CANCELING"
+        """Whether its state is final; a run that is being cancelled has not ended yet."""
+        return self.state in ENDED
 
     def as_json(self) -> dict[str, Any]:
         """All fields."""
@@ -85,7 +85,7 @@ def read_status(connection: Connection, run_id: str) -> Status:
             raise InputError(f"RUN is {run_id!r}: {connection.endpoint} has no such run, see `yt8m status`") from None
         raise
     steps = _steps((run.run_details and run.run_details.task_details) or [])
-    parameters = parameters_of(run)
+    parameters = run_parameters(run)
     return Status(
         run_id=run.run_id,
         name=run.display_name,
