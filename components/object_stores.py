@@ -14,12 +14,12 @@ from typing import Any
 
 from models.errors import InputError
 
-# Timeouts of a connection and of an answer, in seconds; each request is tried twice.
-_CONNECT, _ANSWER = 5, 15
+# Seconds to connect, and to wait for a response; each request is tried twice.
+_CONNECT_TIMEOUT, _READ_TIMEOUT = 5, 15
 
-# Seconds until a line names the store that is waited for, and until the wait ends. Clients look for credentials,
-# refresh them and retry, each with timeouts of its own.
-_QUIET, _LONGEST = 3, 55
+# Seconds until a line names the store that a command waits for, and until it stops waiting: clients look for
+# credentials, refresh them and retry, each with timeouts of its own.
+_MESSAGE_AFTER, _TOTAL_TIMEOUT = 3, 55
 
 _logger = logging.getLogger(__name__)
 logging.getLogger("botocore.credentials").setLevel(logging.WARNING)  # else each client logs where it found them
@@ -99,10 +99,10 @@ class _Store:
         # A daemon: nothing waits for it when the program ends.
         thread = threading.Thread(target=run, daemon=True)
         thread.start()
-        thread.join(_QUIET)
+        thread.join(_MESSAGE_AFTER)
         if thread.is_alive():
             _logger.warning("%s: waiting for %s ...", self._url, self._host)
-            thread.join(_LONGEST - _QUIET)
+            thread.join(_TOTAL_TIMEOUT - _MESSAGE_AFTER)
         if errors:
             raise errors[0]
         if not answers:
@@ -134,7 +134,7 @@ class _Store:
         if isinstance(error, s3.NoCredentialsError | s3.PartialCredentialsError | google_auth.DefaultCredentialsError):
             return f"no credentials ({_line(error)}), set {self._variables}"
         if isinstance(error, (TimeoutError, NoConnection, Timeout, *unreachable)):
-            return f"{self._host} cannot be reached ({_root(error) or f'no answer for {_LONGEST} s'})"
+            return f"{self._host} cannot be reached ({_root(error) or f'no answer for {_TOTAL_TIMEOUT} s'})"
         if isinstance(error, google_auth.GoogleAuthError | s3.CredentialRetrievalError):
             return f"the credentials cannot be used ({_line(error)}), check {self._variables}"
         status, text = _answer_of(error)
@@ -210,7 +210,7 @@ def _s3() -> Any:
 
     # The session looks where Beam's does: variables, profiles, a pod's web identity, the machine's metadata.
     retries = {"mode": "standard", "total_max_attempts": 2}
-    config = Config(connect_timeout=_CONNECT, read_timeout=_ANSWER, retries=retries)
+    config = Config(connect_timeout=_CONNECT_TIMEOUT, read_timeout=_READ_TIMEOUT, retries=retries)
     return boto3.session.Session().client("s3", config=config)
 
 
@@ -277,7 +277,7 @@ def _warn_public_only() -> None:
 def _gs_limits() -> dict[str, Any]:
     from google.cloud.storage.retry import DEFAULT_RETRY
 
-    return {"timeout": (_CONNECT, _ANSWER), "retry": DEFAULT_RETRY.with_timeout(2 * _CONNECT)}
+    return {"timeout": (_CONNECT_TIMEOUT, _READ_TIMEOUT), "retry": DEFAULT_RETRY.with_timeout(2 * _CONNECT_TIMEOUT)}
 
 
 def _gs_pages(bucket: str, prefix: str) -> Iterator[list[StoredObject]]:
