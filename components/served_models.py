@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from tensorflow.core.protobuf import saved_model_pb2
 
 from components.object_stores import require_access
-from models.errors import InputError, plain, quote
+from models.errors import InputError, plain, plural, quote
 from models.features import Level
 
 # The file that makes a folder a SavedModel.
@@ -296,6 +296,6 @@ def check_same_task(served: str, level: Level, names: list[str]) -> None:
     card, served_names = ModelCard.read(served), read_label_names(served)
     if card.level != level or served_names != names:
         raise InputError(
-            f"{served} serves a {card.level}-level model with {len(served_names)} labels, the new model has the "
-            f"{level} level and {len(names)} labels: they cannot be compared, choose another --out"
+            f"{served} serves a {card.level}-level model with {plural(len(served_names), 'label')}, the new model has "
+            f"the {level} level and {plural(len(names), 'label')}: they cannot be compared, choose another --out"
         )

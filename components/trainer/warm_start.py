@@ -13,7 +13,7 @@ from components.served_models import (
     read_label_names,
     require_keras_model,
 )
-from models.errors import InputError
+from models.errors import InputError, plural
 from models.features import Level
 from models.settings import ModelSettings, flat
 
@@ -65,7 +65,8 @@ def require_same_architecture(initial_model: str, model: ModelSettings, level: L
         if key in served and served[key] != wanted[key]
     ]
     if served_names != list(names):
-        differences.append(f"the data have {len(names)} labels, {initial_model} has other labels ({len(served_names)})")
+        labels = plural(len(names), "label")
+        differences.append(f"the data have {labels}, {initial_model} has other labels ({len(served_names)})")
     if differences:
         raise InputError(f"training.warm_start: {differences[0]}; {_WITHOUT}")
 

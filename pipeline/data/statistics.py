@@ -55,7 +55,7 @@ def measure(data: DataSettings, seed: int, out: Path, progress: Callable[[int, i
     if not summary.quarantined:
         rejected.unlink()
     if not summary.videos:
-        raise InputError(f"none of {summary.records} records can be used, first: {summary.first_quarantined[0]}")
+        raise InputError(f"no usable record ({summary.records:,} read), first: {summary.first_quarantined[0]}")
     summary.require_usable()
     rejected_in = str(rejected) if summary.quarantined else ""
     statistics = describe(counts, names, data.pattern, level, describe_synthetic(files), summary, rejected_in)

@@ -128,7 +128,7 @@ def test_shards_compressed_by_tensorflow_are_read_and_a_cut_is_reported(tmp_path
     assert damage.lost_bytes == 0
     *before, damage = read(content[:1000] + bytes(50) + content[1050:])
     assert all(isinstance(record, Damage) or record in records for record in before)
-    assert 0 < damage.lost_bytes <= len(content) and "bytes are lost" in damage.reason
+    assert 0 < damage.lost_bytes <= len(content) and "bytes lost" in damage.reason
 
 
 def test_padding_after_gzip_is_no_damage():

@@ -76,7 +76,7 @@ def test_gc_lists_leftovers_and_removes_them_with_delete(run, litter, yt8m):
     assert answer.code == 0 and files(folder) == there
     for path in ("serving/.pushing-1700000000-abc", ".writing-abc", "pipeline_root/Transform/transformed_examples/99"):
         assert f"{folder / path}  (" in answer.out
-    assert "--delete removes them" in answer.out
+    assert "use --delete to remove" in answer.out
     for checkpoint in (folder / "checkpoints").iterdir():
         assert f"{checkpoint}  (checkpoint of a finished training)" in answer.out
 
