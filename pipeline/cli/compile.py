@@ -38,4 +38,4 @@ def lint(package: Path) -> None:
         for problem in problems:
             click.echo(problem, err=True)
         raise InputError(f"{package}: {plural(len(problems), 'problem')}")
-    click.echo(f"{package}: nothing found")
+    click.echo(f"{package}: no problems")

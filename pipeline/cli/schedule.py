@@ -69,7 +69,7 @@ def pause(name: str, **access: Any) -> None:
     """Pause NAME: it starts no runs until `resume`."""
     from pipeline.kubeflow.api.schedule import pause_schedule
 
-    click.echo(f"{name}: {'paused' if pause_schedule(_connect(access), name) else 'is paused already'}")
+    click.echo(f"{name}: {'paused' if pause_schedule(_connect(access), name) else 'already paused'}")
 
 
 @schedule.command()
@@ -80,7 +80,7 @@ def resume(name: str, **access: Any) -> None:
     from pipeline.kubeflow.api.schedule import pause_schedule
 
     resumed = pause_schedule(_connect(access), name, pause=False)
-    click.echo(f"{name}: {'resumed' if resumed else 'is on already'}")
+    click.echo(f"{name}: {'resumed' if resumed else 'already on'}")
 
 
 @schedule.command()
@@ -90,7 +90,7 @@ def delete(name: str, **access: Any) -> None:
     """Delete NAME and keep its runs."""
     from pipeline.kubeflow.api.schedule import delete_schedule
 
-    click.echo(f"{name}: {'deleted' if delete_schedule(_connect(access), name) else 'is not there'}")
+    click.echo(f"{name}: {'deleted' if delete_schedule(_connect(access), name) else 'no such schedule'}")
 
 
 def _put(options: dict[str, Any], replace: bool) -> None:
@@ -100,7 +100,7 @@ def _put(options: dict[str, Any], replace: bool) -> None:
 
     cron = parse_cron(options["cron"])
     connection = _connect(options)
-    connection.warn(lambda line: click.echo(line, err=True))
+    connection.warn_if_outdated(lambda line: click.echo(line, err=True))
     package = package_from_options(options)
     version, _ = upload_package(connection, package)
     schedule = Schedule(
@@ -113,7 +113,7 @@ def _put(options: dict[str, Any], replace: bool) -> None:
         service_account=options["service_account"],
     )
     schedule, changed = (replace_schedule if replace else create_schedule)(connection, schedule)
-    paused, unchanged = ", paused" if schedule.paused else "", "" if changed else " (as it was)"
+    paused, unchanged = ", paused" if schedule.paused else "", "" if changed else " (unchanged)"
     click.echo(f"{schedule.name}: {schedule.cron}{paused}{unchanged}")
 
 

@@ -53,7 +53,7 @@ def submit(
     from pipeline.kubeflow.api.versions import upload_package
 
     connection = connect(endpoint, token_file, namespace)
-    connection.warn(lambda line: click.echo(line, err=True))
+    connection.warn_if_outdated(lambda line: click.echo(line, err=True))
     package = package_from_options(options)
     experiment_id = find_or_create_kfp_experiment(connection, group)
     description = ""
@@ -71,8 +71,8 @@ def submit(
     if not as_json:
         if description:
             click.echo(f"new data: {description}")
-        click.echo(f"version: {package.version}{'' if uploaded else ' (there already)'}")
-        click.echo(f"run: {run.run_id}{'' if started else ' (under way already)'}")
+        click.echo(f"version: {package.version}{'' if uploaded else ' (already uploaded)'}")
+        click.echo(f"run: {run.run_id}{'' if started else ' (already under way)'}")
         if link := connection.link(run.run_id):
             click.echo(f"link: {link}")
     if wait:

@@ -121,7 +121,7 @@ class Connection:
                 time.sleep(PAUSE_SECONDS)
         raise AssertionError
 
-    def warn(self, report: Callable[[str], object]) -> None:
+    def warn_if_outdated(self, report: Callable[[str], object]) -> None:
         """Reports a warning if the backend may be too old for the packages."""
         if self.outdated:
             report(

@@ -82,7 +82,7 @@ def find_schedule(connection: Connection, name: str) -> Schedule:
     """
     for schedule in list_schedules(connection, name):
         return schedule
-    names = ", ".join(schedule.name for schedule in list_schedules(connection)) or "there is none"
+    names = ", ".join(schedule.name for schedule in list_schedules(connection)) or "none, there is no schedule"
     raise InputError(f"NAME is {name!r}, allowed: {names}")
 
 

@@ -65,7 +65,7 @@ def test_submit_compiles_a_package(kfp, api_server, cluster_file):
         "overrides": '["training.max_epochs=2"]',
     }
     code, again, _ = kfp("submit", *options, "--set", "training.max_epochs=2")
-    assert again.splitlines()[0] == f"{out.splitlines()[0]} (there already)"
+    assert again.splitlines()[0] == f"{out.splitlines()[0]} (already uploaded)"
 
 
 @pytest.mark.parametrize("drop", ["request", "response"])
