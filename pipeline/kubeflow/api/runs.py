@@ -11,13 +11,13 @@ from pipeline.kubeflow.api.client import PAGE_SIZE, Connection
 # Final states: no pod of the run works any more.
 ENDED = ("SUCCEEDED", "FAILED", "CANCELED", "SKIPPED")
 
-# A user has terminated the run, and its pods are stopping; a final state follows, but never SUCCEEDED (TerminateRun in
-# KFP's backend/src/apiserver/storage/run_store.go).
+# A user has terminated the run and its pods are stopping; a final state follows (TerminateRun in KFP's
+# backend/src/apiserver/storage/run_store.go).
 CANCELING = "CANCELING"
 
 
 def is_under_way(run: V2beta1Run) -> bool:
-    """Whether a run is running or waiting, and so may still succeed."""
+    """Whether a run is running or waiting; false if it is being cancelled, as its work will not be finished."""
     return run.state not in (*ENDED, CANCELING)
 
 

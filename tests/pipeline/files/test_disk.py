@@ -1,4 +1,4 @@
-"""Full, read-only and missing disks end in one line with place and remedy (mounted disks: `make test-faults`)."""
+"""Full, read-only and missing disks end a command with one line on place and remedy (see also `make test-faults`)."""
 
 import errno
 import os
@@ -14,7 +14,7 @@ from pipeline.files.disk import describe_disk_error
 
 @pytest.fixture
 def statvfs(monkeypatch):
-    """`(**fields)` -> every disk has these fields, the others are those of statvfs(3) for an empty one."""
+    """Gives every disk these fields of statvfs(3); the other fields are those of an empty disk."""
 
     def give(**fields):
         values = {"f_bsize": 4096, "f_frsize": 4096, "f_blocks": 10**6, "f_bfree": 10**6, "f_bavail": 10**6}

@@ -1,4 +1,4 @@
-"""YAML from files and arguments of strangers: what nobody would write by hand is refused at once, in one line."""
+"""Invalid, huge and hostile YAML in files and arguments is refused in one line, without delay."""
 
 import json
 import os
