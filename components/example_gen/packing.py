@@ -66,7 +66,7 @@ def level_of(record: bytes) -> Level:
     """Whether a raw record holds frames or their means.
 
     Raises:
-        BadRecord: it holds neither, or is no tf.Example or tf.SequenceExample.
+        BadRecord: it holds neither, or is neither a tf.Example nor a tf.SequenceExample.
     """
     return _level(_parse(record))
 

@@ -57,7 +57,7 @@ def read_records(file: BinaryIO) -> Iterator[bytes | Damage]:
                 yield payload
                 continue
             if not seen and (kind := looks_like(source.head())):
-                yield Damage(f"is no TFRecord file: it looks like {kind}", 0)
+                yield Damage(f"not a TFRecord file: it looks like {kind}", 0)
                 return
             lost = source.skip_to_next()
             more = f", {plural(lost, 'byte')} lost" if lost > source.claimed else ""

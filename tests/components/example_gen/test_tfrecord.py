@@ -178,7 +178,7 @@ def test_compressed_zeros_take_no_memory():
 )
 def test_a_file_of_another_kind_is_named(content, kind):
     [damage] = read(content)
-    assert damage.reason.startswith(f"is no TFRecord file: it looks like {kind}")
+    assert damage.reason.startswith(f"not a TFRecord file: it looks like {kind}")
 
 
 def test_made_up_headers_do_not_prolong_the_search_for_a_record(monkeypatch):
