@@ -1,6 +1,6 @@
-"""Objects in s3:// and gs://, listed by the stores' own clients, which report within a minute why they cannot.
+"""Lists objects in s3:// and gs:// with the stores' own clients, which report an error within a minute.
 
-Beam and TensorFlow, which read the objects later, retry for many minutes without a message.
+Beam and TensorFlow, which read the objects later, would retry for many minutes without a message.
 """
 
 import logging
@@ -14,12 +14,12 @@ from typing import Any
 
 from models.errors import InputError
 
-# Timeouts of a connection and of an answer, in seconds; each request is tried twice.
-_CONNECT, _ANSWER = 5, 15
+# Seconds to connect, and to wait for a response; each request is tried twice.
+_CONNECT_TIMEOUT, _READ_TIMEOUT = 5, 15
 
-# Seconds until a line names the store that is waited for, and until the wait ends. Clients look for credentials,
-# refresh them and retry, each with timeouts of its own.
-_QUIET, _LONGEST = 3, 55
+# Seconds until a line names the store that a command waits for, and until it stops waiting: clients look for
+# credentials, refresh them and retry, each with timeouts of its own.
+_MESSAGE_AFTER, _TOTAL_TIMEOUT = 3, 55
 
 _logger = logging.getLogger(__name__)
 logging.getLogger("botocore.credentials").setLevel(logging.WARNING)  # else each client logs where it found them
@@ -40,40 +40,43 @@ def list_objects(prefix: str, option: str) -> list[StoredObject]:
 
     Args:
         prefix: begins with s3:// or gs://.
-        option: the setting that it came from, for the error message.
+        option: the setting that holds the path, for the error message.
 
     Raises:
-        InputError: another scheme, no credentials, or no access: names the bucket and what to set.
+        InputError: the scheme is another one, or the store cannot be read; names the bucket and what to set.
     """
     scheme, bucket, key = _split(prefix, option)
     store = _Store(scheme, bucket, option)
     with store.explained_errors():
-        pages = store.ask(lambda: _first_and_rest(_PAGES[scheme](bucket, key)))
+        pages = store.call(lambda: _with_first_loaded(_PAGES[scheme](bucket, key)))
         return [stored for page in pages for stored in page if not stored.path.endswith("/")]
 
 
 def find_object(path: str, option: str) -> StoredObject | None:
-    """The object of that path; None if there is none, or access to it is denied. See `list_objects`."""
+    """The object with this path; None if there is none, or access to it is denied. See `list_objects`."""
     scheme, bucket, key = _split(path, option)
     if not key:
         return None
     store = _Store(scheme, bucket, option)
     with store.explained_errors():
-        return store.ask(lambda: _HEADS[scheme](bucket, key))
+        return store.call(lambda: _HEADS[scheme](bucket, key))
 
 
 def require_access(path: str, option: str) -> None:
-    """Raises what `list_objects` raises, before another library reads the path; does nothing for a local one."""
+    """Checks access to a path before another library reads it; raises what `list_objects` raises.
+
+    A local path is not checked.
+    """
     if "://" not in path:
         return
     scheme, bucket, key = _split(path, option)
     store = _Store(scheme, bucket, option)
     with store.explained_errors():
-        store.ask(lambda: next(_PAGES[scheme](bucket, key), []))
+        store.call(lambda: next(_PAGES[scheme](bucket, key), []))
 
 
 class _WithoutCredentialsError(Exception):
-    """Google's store refused or did not answer a request without credentials."""
+    """A request without credentials to Google's store failed; `reason` is the error."""
 
     def __init__(self, reason: Exception):
         super().__init__(str(reason))
@@ -85,33 +88,37 @@ class _Store:
         self._url, self._option = f"{scheme}://{bucket}", option
         self._host, self._variables = _host_and_variables(scheme)
 
-    def ask(self, question: Callable[[], Any]) -> Any:
-        """The answer, or its error; logs a long wait and ends it with TimeoutError."""
-        answers: list[Any] = []
+    def call(self, request: Callable[[], Any]) -> Any:
+        """Returns the response to a request, or raises its error; logs a long wait.
+
+        Raises:
+            TimeoutError: there is no response after _TOTAL_TIMEOUT.
+        """
+        responses: list[Any] = []
         errors: list[BaseException] = []
 
         def run() -> None:
             try:
-                answers.append(question())
+                responses.append(request())
             except BaseException as error:
                 errors.append(error)
 
-        # A daemon: nothing waits for it when the program ends.
+        # A daemon thread: the program does not wait for it when it ends.
         thread = threading.Thread(target=run, daemon=True)
         thread.start()
-        thread.join(_QUIET)
+        thread.join(_MESSAGE_AFTER)
         if thread.is_alive():
             _logger.warning("%s: waiting for %s ...", self._url, self._host)
-            thread.join(_LONGEST - _QUIET)
+            thread.join(_TOTAL_TIMEOUT - _MESSAGE_AFTER)
         if errors:
             raise errors[0]
-        if not answers:
+        if not responses:
             raise TimeoutError
-        return answers[0]
+        return responses[0]
 
     @contextmanager
     def explained_errors(self) -> Iterator[None]:
-        """Turns what the clients raise into an InputError of one line."""
+        """Turns an error of a client into an InputError of one line."""
         try:
             yield
         except InputError:
@@ -134,10 +141,10 @@ class _Store:
         if isinstance(error, s3.NoCredentialsError | s3.PartialCredentialsError | google_auth.DefaultCredentialsError):
             return f"no credentials ({_line(error)}), set {self._variables}"
         if isinstance(error, (TimeoutError, NoConnection, Timeout, *unreachable)):
-            return f"{self._host} cannot be reached ({_root(error) or f'no answer for {_LONGEST} s'})"
+            return f"{self._host} cannot be reached ({_innermost(error) or f'no answer for {_TOTAL_TIMEOUT} s'})"
         if isinstance(error, google_auth.GoogleAuthError | s3.CredentialRetrievalError):
             return f"the credentials cannot be used ({_line(error)}), check {self._variables}"
-        status, text = _answer_of(error)
+        status, text = _status_and_reason(error)
         if status in (401, 403) or text in ("ExpiredToken", "InvalidToken"):
             return f"{self._host} denies access ({status} {text}), check {self._variables}"
         if status == 404:
@@ -154,7 +161,7 @@ def _split(path: str, option: str) -> tuple[str, str, str]:
 
 
 def _host_and_variables(scheme: str) -> tuple[str, str]:
-    """The server that is asked for a bucket, and the variables that hold the credentials."""
+    """The server, and the environment variables with its credentials, for messages."""
     if scheme == "gs":
         variable = "STORAGE_EMULATOR_HOST"
         host = f"{os.environ[variable]} ({variable})" if variable in os.environ else "Google Cloud Storage"
@@ -170,8 +177,8 @@ def _line(error: BaseException) -> str:
     return text if len(text) <= 200 else f"{text[:197]}..."
 
 
-def _root(error: BaseException) -> str:
-    """Why there was no connection: the innermost of the errors that the clients have wrapped."""
+def _innermost(error: BaseException) -> str:
+    """The message of the innermost error that the clients have wrapped."""
     while inner := next((cause for cause in _causes(error) if isinstance(cause, BaseException)), None):
         error = inner
     return _line(error).rpartition(": ")[2]
@@ -183,8 +190,8 @@ def _causes(error: BaseException) -> list[Any]:
     return [getattr(error, "cause", None), getattr(error, "reason", None), kwargs.get("error"), *error.args[:1]]
 
 
-def _answer_of(error: Exception) -> tuple[int, str]:
-    """The HTTP status and the reason in a store's answer; status 0 where there was none."""
+def _status_and_reason(error: Exception) -> tuple[int, str]:
+    """The HTTP status and the reason in a store's response; status 0 if there was no response."""
     response = getattr(error, "response", None)
     if isinstance(response, dict):  # botocore's ClientError
         status = response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
@@ -193,8 +200,8 @@ def _answer_of(error: Exception) -> tuple[int, str]:
     return int(getattr(error, "code", None) or 0), reasons[0]["message"] if reasons else _line(error)
 
 
-def _first_and_rest(pages: Iterator[list[StoredObject]]) -> Iterator[list[StoredObject]]:
-    """The same pages, with the first one loaded."""
+def _with_first_loaded(pages: Iterator[list[StoredObject]]) -> Iterator[list[StoredObject]]:
+    """The same pages; the first one is loaded at once, so that its error is raised here."""
     first = next(pages, [])
 
     def rest() -> Iterator[list[StoredObject]]:
@@ -208,15 +215,15 @@ def _s3() -> Any:
     import boto3
     from botocore.config import Config
 
-    # The session looks where Beam's does: variables, profiles, a pod's web identity, the machine's metadata.
+    # Looks for credentials where Beam does: variables, profiles, a pod's web identity, the machine's metadata.
     retries = {"mode": "standard", "total_max_attempts": 2}
-    config = Config(connect_timeout=_CONNECT, read_timeout=_ANSWER, retries=retries)
+    config = Config(connect_timeout=_CONNECT_TIMEOUT, read_timeout=_READ_TIMEOUT, retries=retries)
     return boto3.session.Session().client("s3", config=config)
 
 
 def _s3_pages(bucket: str, prefix: str) -> Iterator[list[StoredObject]]:
     for page in _s3().get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
-        if "KeyCount" not in page:  # say a web page: botocore accepts any XML
+        if "KeyCount" not in page:  # for example a web page: botocore accepts any XML
             raise ValueError("it does not answer as S3 does")
         yield [
             StoredObject(
@@ -235,8 +242,8 @@ def _s3_head(bucket: str, key: str) -> StoredObject | None:
     try:
         head = _s3().head_object(Bucket=bucket, Key=key)
     except ClientError as error:
-        # An answer to HEAD has no body with the reason; a listing has. Without the right to list, 403 may mean 404.
-        if 400 <= _answer_of(error)[0] < 500:
+        # A response to HEAD has no body with the reason. Without the right to list, a missing object is 403, not 404.
+        if 400 <= _status_and_reason(error)[0] < 500:
             return None
         raise
     if "LastModified" not in head:
@@ -277,7 +284,7 @@ def _warn_public_only() -> None:
 def _gs_limits() -> dict[str, Any]:
     from google.cloud.storage.retry import DEFAULT_RETRY
 
-    return {"timeout": (_CONNECT, _ANSWER), "retry": DEFAULT_RETRY.with_timeout(2 * _CONNECT)}
+    return {"timeout": (_CONNECT_TIMEOUT, _READ_TIMEOUT), "retry": DEFAULT_RETRY.with_timeout(2 * _CONNECT_TIMEOUT)}
 
 
 def _gs_pages(bucket: str, prefix: str) -> Iterator[list[StoredObject]]:

@@ -13,7 +13,7 @@ from tfx.utils import io_utils
 
 from components.dataset_statistics.artifact import DataStatistics
 from components.dataset_statistics.statistics import STATISTICS
-from components.served_models import EXTRA, SAVED_MODEL, ModelCard, is_version, list_folder, newest, versions
+from components.served_models import EXTRA, SAVED_MODEL, ModelCard, find_champion, is_version, list_folder, versions
 
 # Prefix of a version's name while it is copied; the time follows, in seconds since 1970.
 PUSHING = ".pushing-"
@@ -49,10 +49,10 @@ class PusherExecutor(executor.Executor):
             self._MarkNotPushed(pushed)
             return
         folder, model = exec_properties["push_directory"], self.GetModelPath(input_dict)
-        serving = newest(folder)
-        if serving and serving[1].model_id == ModelCard.read(model).model_id:
+        champion = find_champion(folder)
+        if champion and champion.card.model_id == ModelCard.read(model).model_id:
             self._MarkNotPushed(pushed)
-            pushed.set_string_custom_property("pushed_version", serving[0])
+            pushed.set_string_custom_property("pushed_version", champion.version)
             return
         _remove_old_attempts(folder)
         # Seconds since 1970 as TFX does, but never at or below a version that is already there, complete or not.

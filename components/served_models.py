@@ -5,7 +5,7 @@ import os
 import tempfile
 import zipfile
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, NamedTuple, Self
 
 import keras
 import tensorflow as tf
@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from tensorflow.core.protobuf import saved_model_pb2
 
 from components.object_stores import require_access
-from models.errors import InputError, printable, quote
+from models.errors import InputError, plural, printable, quote
 from models.features import Level
 
 # The file that makes a folder a SavedModel.
@@ -101,6 +101,14 @@ class ModelCard(BaseModel):
         Path(folder, EXTRA, CARD_FILE).write_text(json.dumps(self.model_dump(mode="json"), indent=1))
 
 
+class Champion(NamedTuple):
+    """The model that serves."""
+
+    version: str
+    folder: str
+    card: ModelCard
+
+
 def versions(push_directory: str) -> list[str]:
     """Complete versions, oldest first.
 
@@ -128,10 +136,17 @@ def list_folder(push_directory: str) -> list[str]:
     return [name.rstrip("/") for name in tf.io.gfile.listdir(push_directory)]
 
 
-def newest(push_directory: str) -> tuple[str, ModelCard] | None:
-    """The version that serves and its model card."""
+def find_champion(push_directory: str) -> Champion | None:
+    """The newest complete version, which serves; None if there is none.
+
+    Raises:
+        InputError: its model card cannot be read, or the folder is in an object store that cannot be read.
+    """
     complete = versions(push_directory)
-    return (complete[-1], ModelCard.read(f"{push_directory}/{complete[-1]}")) if complete else None
+    if not complete:
+        return None
+    folder = f"{push_directory}/{complete[-1]}"
+    return Champion(complete[-1], folder, ModelCard.read(folder))
 
 
 def find_model(path: str) -> str:
@@ -259,7 +274,7 @@ def _read_text(path: str) -> str:
     except tf.errors.OpError as error:
         raise InputError(f"{path}: {error.message.rpartition('; ')[2]}") from None
     except UnicodeDecodeError as error:
-        raise InputError(f"{path}: byte {error.start} is no UTF-8 text") from None
+        raise InputError(f"{path}: byte {error.start} is not UTF-8 text") from None
 
 
 def _in_one_line(error: Exception) -> str:
@@ -281,6 +296,6 @@ def check_same_task(served: str, level: Level, names: list[str]) -> None:
     card, served_names = ModelCard.read(served), read_label_names(served)
     if card.level != level or served_names != names:
         raise InputError(
-            f"{served} serves a {card.level}-level model with {len(served_names)} labels, the new model has the "
-            f"{level} level and {len(names)} labels: they cannot be compared, choose another --out"
+            f"{served} serves a {card.level}-level model with {plural(len(served_names), 'label')}, the new model has "
+            f"the {level} level and {plural(len(names), 'label')}: they cannot be compared, choose another --out"
         )

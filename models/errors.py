@@ -1,4 +1,4 @@
-"""The exception for mistakes that a user can correct, and how its message shows a value."""
+"""The exception for mistakes that a user can correct, and how messages show values and counts."""
 
 from typing import Any
 
@@ -36,3 +36,13 @@ def printable(value: Any) -> str:
     """
     text = str(value)
     return text if text and text.isprintable() and len(text) <= 2 * LONGEST_VALUE else quote(value)
+
+
+def plural(count: int, noun: str) -> str:
+    """A count with its noun, in the plural unless the count is 1.
+
+    Example:
+        >>> plural(1, "record"), plural(2500, "record")
+        ('1 record', '2,500 records')
+    """
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"

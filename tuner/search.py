@@ -15,7 +15,7 @@ from keras_tuner.src.distribute.utils import has_chief_oracle, is_chief_oracle
 from keras_tuner.src.engine.base_tuner import BaseTuner
 from keras_tuner.src.engine.trial import Trial, TrialStatus
 
-from models.errors import InputError
+from models.errors import InputError, plural
 from models.metrics.scoring import score
 from models.settings import ModelSettings, TrainingSettings
 from models.training.log import TrainingLog
@@ -146,7 +146,8 @@ class Search(BaseTuner):
             shutil.rmtree(self._checkpoint(trial_id), ignore_errors=True)
         if not self.oracle.get_best_trials():
             reasons = [trial.message for trial in self.oracle.trials.values() if trial.message]
-            raise InputError(f"all {len(reasons)} trials failed, the first: {next(iter(reasons), 'no trial was run')}")
+            failed, first = plural(len(reasons), "trial"), next(iter(reasons), "no trial was run")
+            raise InputError(f"{failed} failed and none succeeded, the first: {first}")
         Path(self.project_dir, FINISHED).touch()
 
     def _train(

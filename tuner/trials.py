@@ -7,7 +7,7 @@ from typing import Any
 from keras_tuner.src.engine.trial import Trial
 from pydantic import BaseModel
 
-from models.errors import InputError
+from models.errors import InputError, plural
 from tuner.hyperparameters import active_values
 from tuner.search_folder import read_log
 from tuner.settings import TuneSettings
@@ -56,7 +56,7 @@ class SearchResult(BaseModel, frozen=True):
         scored = sum(bool(trial.scores) for trial in self.trials)
         values = ", ".join(f"{key} {value}" for key, value in self.winner.values.items())
         score = self.winner.scores[self.objective]
-        return f"{scored} of {len(self.trials)} trials scored, best {self.objective} {score:.4f}: {values}"
+        return f"{scored} of {plural(len(self.trials), 'trial')} scored, best {self.objective} {score:.4f}: {values}"
 
     @property
     def minimized(self) -> bool:

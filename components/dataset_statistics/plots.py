@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from components.dataset_statistics.statistics import Distribution, Features, SplitStatistics
 from components.pages.svg import COLOURS, TEXT, svg_plot
+from models.errors import plural
 from models.features import MAX_FRAMES, RGB_WIDTH
 
 # Inches, 72 points each: a little less than the narrowest page, so that letters keep their size there.
@@ -61,7 +62,7 @@ def frequency_figures(split: str, statistics: SplitStatistics) -> dict[str, byte
         figure = Figure((9, 4), layout="constrained", dpi=150)
         axes = figure.subplots()
         _frequencies(axes, statistics.label_frequency, 1)
-        axes.set_title(f"Label frequencies, {split} split ({statistics.videos:,} videos)", loc="left")
+        axes.set_title(f"Label frequencies, {split} split ({plural(statistics.videos, 'video')})", loc="left")
         files = {}
         for ending in ("png", "svg"):
             content = io.BytesIO()

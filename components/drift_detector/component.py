@@ -13,7 +13,7 @@ from components.dataset_statistics.statistics import STATISTICS, Statistics
 from components.drift_detector.drift import Drift, compare
 from components.drift_detector.settings import DriftSettings
 from components.resolving_driver import ResolvingDriver
-from components.served_models import EXTRA, check_same_task, newest
+from components.served_models import EXTRA, check_same_task, find_champion
 from models.errors import InputError
 
 
@@ -40,7 +40,7 @@ class DriftDetectorDriver(ResolvingDriver):
 
     def resolve(self, input_dict: dict[str, list[tfx.dsl.Artifact]], exec_properties: dict[str, Any]) -> dict[str, Any]:
         """Adds the version that serves, "" where none does."""
-        return {**exec_properties, VERSION: _serving(exec_properties["push_directory"])}
+        return {**exec_properties, VERSION: _champion_version(exec_properties["push_directory"])}
 
 
 class DriftDetectorExecutor(base_executor.BaseExecutor):
@@ -61,7 +61,7 @@ class DriftDetectorExecutor(base_executor.BaseExecutor):
         statistics = Statistics.read(artifact_utils.get_single_uri(input_dict["statistics"]))
         settings = DriftSettings.model_validate_json(exec_properties["settings"])
         folder = exec_properties["push_directory"]
-        version = exec_properties.get(VERSION, _serving(folder))
+        version = exec_properties.get(VERSION, _champion_version(folder))
         drift = detect_drift(statistics, folder, version, settings)
         drift.write(artifact_utils.get_single_uri(output_dict["drift"]))
         if settings.stop and drift.findings:
@@ -117,6 +117,6 @@ def detect_drift(statistics: Statistics, push_directory: str, version: str, sett
     return compare(Statistics.read(f"{served}/{EXTRA}"), statistics, version, settings)
 
 
-def _serving(push_directory: str) -> str:
-    serving = newest(push_directory)
-    return serving[0] if serving else ""
+def _champion_version(push_directory: str) -> str:
+    champion = find_champion(push_directory)
+    return champion.version if champion else ""

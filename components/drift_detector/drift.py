@@ -18,6 +18,7 @@ from components.dataset_statistics.moments import CODE_STEP
 from components.dataset_statistics.statistics import Distribution, Features, Statistics
 from components.drift_detector.settings import DriftSettings
 from components.example_gen.splits import SPLITS
+from models.errors import plural
 from models.features import RGB_WIDTH
 
 DRIFT = "drift.json"
@@ -76,12 +77,12 @@ class Drift(BaseModel, frozen=True):
         ]
         for verb, labels in (("appeared", self.appeared), ("vanished", self.vanished)):
             if labels:
-                counted = "1 label" if len(labels) == 1 else f"{len(labels):,} labels"
                 named = ", ".join(
                     f"{label.name} ({label.share or label.share_elsewhere:.2%} of the videos)"
                     for label in labels[:NAMED]
                 )
-                sentences.append(f"{counted} {verb}: {named}{', ...' if len(labels) > NAMED else ''}")
+                more = ", ..." if len(labels) > NAMED else ""
+                sentences.append(f"{plural(len(labels), 'label')} {verb}: {named}{more}")
         return sentences
 
     def describe(self) -> list[str]:

@@ -21,7 +21,7 @@ from components.example_gen.splits import SPLITS, SplitPolicy
 from components.example_gen.synthetic import describe_synthetic
 from components.publishing import scratch_folder
 from components.resolving_driver import ResolvingDriver
-from models.errors import InputError
+from models.errors import InputError, plural
 from models.features import Level
 
 # Packed records are as large as raw ones; the video level is written a second time as Transform's features.
@@ -252,13 +252,14 @@ def _refuse_bad_data(summary: Summary, limit: float, size: int) -> None:
     """Refuses data of which more than the limit is rejected, by number of records or by `size` in bytes."""
     rejected = ""
     if summary.quarantined > limit * summary.records:
-        rejected = f"{summary.quarantined} of {summary.records} records are bad"
+        rejected = f"{summary.quarantined:,} of {plural(summary.records, 'record')} rejected"
     elif summary.lost_bytes > limit * size:
-        rejected = f"{summary.lost_bytes:,} of {size:,} bytes of the shards are damaged"
+        rejected = f"{summary.lost_bytes:,} of {size:,} bytes of the shards damaged"
     if rejected:
         first = summary.first_quarantined[0]
         raise InputError(f"{rejected}, more than quarantine_limit {limit:.2%}; first: {first}")
     summary.require_usable()
     empty = [split for split in SPLITS if not summary.videos.get(split)]
     if empty:
-        raise InputError(f"no videos in the split {empty[0]} (of {summary.records} records): use more data or shares")
+        records = plural(summary.records, "record")
+        raise InputError(f"no videos in the split {empty[0]} (of {records}): use more data or shares")

@@ -15,7 +15,7 @@ from components.example_gen.listing import NAMES, InputFile, glob_expression, li
 from components.example_gen.local_files import exists, file_state, require_text
 from components.example_gen.packing import BadRecord, level_of
 from components.example_gen.tfrecord import Damage, read_records
-from models.errors import InputError
+from models.errors import InputError, plural
 from models.features import Level
 
 __all__ = ["SPAN", "InputFile", "InputFiles", "detect_level", "find_files"]
@@ -129,7 +129,8 @@ def detect_level(files: InputFiles) -> Level:
                     reasons = reasons or [f"{file.path}, record {number}: {record.reason}"]
                 except BadRecord as error:
                     reasons = reasons or [f"{file.path}, record {number}: {error}"]
-    raise InputError(f"no readable record in {len(files.files)} files; first: {(reasons or ['no records'])[0]}")
+    first = reasons[0] if reasons else "no records"
+    raise InputError(f"no readable record in {plural(len(files.files), 'file')}; first: {first}")
 
 
 def _existing(pattern: str, option: str) -> tuple[str, str]:

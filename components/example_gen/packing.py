@@ -9,7 +9,7 @@ from typing import Any
 from google.protobuf.message import DecodeError
 from tensorflow.core.example import example_pb2, feature_pb2
 
-from models.errors import quote
+from models.errors import plural, quote
 from models.features import (
     AUDIO,
     AUDIO_WIDTH,
@@ -66,7 +66,7 @@ def level_of(record: bytes) -> Level:
     """Whether a raw record holds frames or their means.
 
     Raises:
-        BadRecord: it holds neither, or is no tf.Example or tf.SequenceExample.
+        BadRecord: it holds neither, or is neither a tf.Example nor a tf.SequenceExample.
     """
     return _level(_parse(record))
 
@@ -109,7 +109,7 @@ def pack(record: bytes, level: Level, classes: int | None, kept_features: Sequen
         lists = sequence.feature_lists.feature_list
         rgb, audio = _frames(lists, RGB, RGB_WIDTH), _frames(lists, AUDIO, AUDIO_WIDTH)
         if len(rgb) != len(audio):
-            raise BadRecord(f"rgb has {len(rgb)} frames and audio {len(audio)}, expected equal numbers")
+            raise BadRecord(f"rgb has {plural(len(rgb), 'frame')} and audio {len(audio)}, expected equal numbers")
         frames = min(len(rgb), MAX_FRAMES)
         for name, values in ((RGB, rgb), (AUDIO, audio)):
             packed = b"".join(values[:MAX_FRAMES])
@@ -157,7 +157,7 @@ def _id(context: Mapping[str, feature_pb2.Feature]) -> tuple[bytes, bool]:
             continue
         values = _values(context[key], key, _BYTES, "the bytes of one id")
         if len(values) != 1:
-            raise BadRecord(f"{key} has {len(values)} values, expected one id")
+            raise BadRecord(f"{key} has {plural(len(values), 'value')}, expected one id")
         return values[0], key == V1_ID
     raise BadRecord(f"feature {ID} is missing")
 
@@ -211,9 +211,9 @@ def _mean(context: Mapping[str, feature_pb2.Feature], name: str, width: int) -> 
     if name not in context:
         other = MEAN_RGB if name == MEAN_AUDIO else MEAN_AUDIO
         raise BadRecord(f"feature {name} is missing, {other} is there: both are needed")
-    values = _values(context[name], name, _FLOATS, f"{width} floats")
+    values = _values(context[name], name, _FLOATS, f"{width:,} floats")
     if len(values) != width:
-        raise BadRecord(f"{name} has {len(values)} values, expected {width}")
+        raise BadRecord(f"{name} has {plural(len(values), 'value')}, expected {width:,}")
     # One NaN or infinity makes the sum non-finite; 1152 finite float32 values cannot overflow a Python float.
     if not math.isfinite(sum(values)):
         bad = next(i for i, value in enumerate(values) if not math.isfinite(value))
@@ -228,12 +228,12 @@ def _frames(lists: Mapping[str, Any], name: str, width: int) -> list[bytes]:
     if name not in lists:
         raise BadRecord(f"feature {name} is missing, {RGB if name == AUDIO else AUDIO} is there: both are needed")
     frames = [
-        b"".join(frame.bytes_list.value or _values(frame, f"{name} in frame {number}", _BYTES, f"{width} bytes"))
+        b"".join(frame.bytes_list.value or _values(frame, f"{name} in frame {number}", _BYTES, f"{width:,} bytes"))
         for number, frame in enumerate(lists[name].feature)
     ]
     if not frames:
         raise BadRecord(f"{name} has no frames, expected 1 to {MAX_FRAMES}")
     for number, frame in enumerate(frames):
         if len(frame) != width:
-            raise BadRecord(f"{name} has {len(frame)} bytes in frame {number}, expected {width}")
+            raise BadRecord(f"{name} has {plural(len(frame), 'byte')} in frame {number}, expected {width:,}")
     return frames

@@ -54,6 +54,6 @@ def describe_synthetic(files: InputFiles) -> SyntheticData | None:
             if isinstance(values, dict) and values.get("synthetic") is True:  # else another file of that name
                 return SyntheticData.model_validate(values)
         except (ValueError, RecursionError) as error:
-            kind = "is damaged" if isinstance(error, ValidationError) else "is no JSON"
+            kind = "is damaged" if isinstance(error, ValidationError) else "is not JSON"
             raise InputError(f"data: {path!r}, which marks shards as synthetic, {kind}: mend or remove it") from None
     return None

@@ -10,6 +10,7 @@ import google_crc32c
 import numpy as np
 
 from components.example_gen.file_kinds import looks_like
+from models.errors import plural
 
 # Bytes read at a time.
 CHUNK = 2**20
@@ -56,10 +57,10 @@ def read_records(file: BinaryIO) -> Iterator[bytes | Damage]:
                 yield payload
                 continue
             if not seen and (kind := looks_like(source.head())):
-                yield Damage(f"is no TFRecord file: it looks like {kind}", 0)
+                yield Damage(f"not a TFRecord file: it looks like {kind}", 0)
                 return
             lost = source.skip_to_next()
-            more = f", {lost:,} bytes are lost" if lost > source.claimed else ""
+            more = f", {plural(lost, 'byte')} lost" if lost > source.claimed else ""
             yield Damage(payload + more, lost)
     except _CompressionError as error:
         yield error.damage
@@ -201,7 +202,7 @@ class _CompressionError(Exception):
 
     def __init__(self, reason: str, left: int) -> None:
         super().__init__(reason)
-        self.damage = Damage(reason + (f", {left:,} bytes are lost" if left else ""), left)
+        self.damage = Damage(reason + (f", {plural(left, 'byte')} lost" if left else ""), left)
 
 
 class _Inflated:

@@ -9,11 +9,13 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from models.errors import plural
+
 
 def page_templates(folder: Path) -> Environment:
     """The templates of a folder, which may extend page.html.
 
-    Filters: count (1,234), score (0.1234), change (+0.1234), percent (12.3%).
+    Filters: count (1,234), plural("video") (1,234 videos), score (0.1234), change (+0.1234), percent (12.3%).
     """
     environment = Environment(
         loader=FileSystemLoader([folder, Path(__file__).parent]),
@@ -23,6 +25,7 @@ def page_templates(folder: Path) -> Environment:
         lstrip_blocks=True,
     )
     environment.filters["count"] = "{:,}".format
+    environment.filters["plural"] = plural
     environment.filters["score"] = "{:.4f}".format
     environment.filters["change"] = "{:+.4f}".format
     environment.filters["percent"] = "{:.1%}".format

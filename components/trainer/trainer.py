@@ -46,14 +46,14 @@ def run_fn(fn_args: tfx.components.FnArgs) -> None:
     model_settings, settings = task.model, task.training
     if fn_args.hyperparameters:
         model_settings, settings = _apply_hyperparameters(model_settings, settings, fn_args.hyperparameters)
-    start = settings.warm_start
-    if start:
-        assert isinstance(start, str), "warm_start is not the folder of a version: the settings were not prepared"
+    initial_model = settings.warm_start
+    if initial_model:
+        assert isinstance(initial_model, str), "warm_start is not a folder: the settings were not prepared"
         # Checked again: hyperparameters of a search may have changed the architecture.
-        require_same_architecture(start, model_settings, task.level, task.names)
+        require_same_architecture(initial_model, model_settings, task.level, task.names)
     epoch_batches, validation = training_data(fn_args, task, model_settings, settings)
     model, log = train(
-        partial(_build, model_settings, task.level, len(task.names), task.seed, start or ""),
+        partial(_build, model_settings, task.level, len(task.names), task.seed, initial_model or ""),
         epoch_batches,
         validation,
         settings,
@@ -90,12 +90,12 @@ def _apply_hyperparameters(
         raise InputError(f"hyperparameters {values}: {error}") from None
 
 
-def _build(settings: ModelSettings, level: Level, classes: int, seed: int, start: str) -> keras.Model:
+def _build(settings: ModelSettings, level: Level, classes: int, seed: int, initial_model: str) -> keras.Model:
     if isinstance(settings.encoder, EnsembleSettings):
         return build_ensemble([load_keras_model(member) for member in settings.encoder.members], level)
     model = build_video_classifier(settings, classes, seed)
-    if start:
-        load_weights(model, start)
+    if initial_model:
+        load_weights(model, initial_model)
     return model
 
 

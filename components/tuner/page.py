@@ -15,6 +15,7 @@ from matplotlib.ticker import LogLocator, MaxNLocator
 from components.example_gen.synthetic import SyntheticData
 from components.pages import page_templates
 from components.pages.svg import COLOURS, TEXT, svg_plot
+from models.errors import plural
 from models.metrics.video_metrics import TOP
 from tuner.trials import SearchResult, TrialResult
 
@@ -180,7 +181,7 @@ def _lines(result: SearchResult, names: Mapping[str, str], drawn: Sequence[Trial
         axes.set_yticks([])
         axes.tick_params(length=0)
 
-    alt_text = f"The values of {len(rows)} trials as a line each; the best: {_alt_text(result, drawn[0])}"
+    alt_text = f"The values of {plural(len(rows), 'trial')} as a line each; the best: {_alt_text(result, drawn[0])}"
     return svg_plot("All scored trials", alt_text, (max(WIDTH, GAP * len(scales)), HEIGHT), paint)
 
 

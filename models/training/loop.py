@@ -176,7 +176,7 @@ class TrainingLoop:
         if self._stop or now - self._saved >= 60 * self._settings.checkpoint_minutes:
             self._save()
         if self._stop:
-            _logger.info("stopped, all that was trained is saved: %s", self._saved_place)
+            _logger.info("stopped, progress is saved: %s", self._saved_place)
             self._stop.exit()
 
     def _save(self, best: bool = False) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from models.errors import InputError
+from models.errors import InputError, plural
 from pipeline.cli.package_options import compiled, with_package_options
 from pipeline.files.disk import writing
 from pipeline.files.output_file import open_output
@@ -37,5 +37,5 @@ def lint(package: Path) -> None:
     if problems := problems_of(read_text("PACKAGE", package, "a compiled package")):
         for problem in problems:
             click.echo(problem, err=True)
-        raise InputError(f"{package}: {len(problems)} problems")
-    click.echo(f"{package}: nothing found")
+        raise InputError(f"{package}: {plural(len(problems), 'problem')}")
+    click.echo(f"{package}: no problems")

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from models.errors import plural
 from pipeline.cli.options import LEVEL
 
 
@@ -68,13 +69,14 @@ def download(
         click.echo(json.dumps({"out": str(out), "dataset": f"{version}/{level}", **asdict(summary)}, indent=1))
     else:
         click.echo(
-            f"{summary.files} files in {out}: {len(summary.downloaded)} downloaded, {summary.present} were there, "
-            f"{len(summary.failed)} failed; {summary.bytes / 1e6:,.1f} MB in {summary.seconds:,.0f} s"
+            f"{plural(summary.files, 'file')} in {out}: "
+            f"{len(summary.downloaded)} downloaded, {summary.present} present, {len(summary.failed)} failed; "
+            f"{summary.bytes / 1e6:,.1f} MB in {summary.seconds:,.0f} s"
         )
         for name, reason in summary.failed.items():
             click.echo(f"failed: {name}: {reason}")
     if summary.failed:
         elsewhere = "" if base_url else ", --mirror NAME tries another server"
         raise click.ClickException(
-            f"{len(summary.failed)} of {summary.files} files failed; the same command retries them{elsewhere}"
+            f"{len(summary.failed)} of {plural(summary.files, 'file')} failed; repeat the command to retry{elsewhere}"
         )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from models.errors import plural
 from models.features import MAX_FRAMES, YT8M_CLASSES
 from pipeline.cli.columns import print_columns
 from pipeline.cli.options import AS_JSON, EXPERIMENT_FILE
@@ -76,10 +77,10 @@ def show(name: str, classes: int, as_json: bool, experiment_file: Path | None) -
         click.echo(f"#   F1 {published.f1_test:.3f} on test, {published.f1_train:.3f} on train")
         if published.precision is not None and published.recall is not None:
             click.echo(f"#   precision {published.precision:.3f}, recall {published.recall:.3f} on test")
-        click.echo(f"#   {published.epochs} epochs of {published.minutes_per_epoch:g} minutes")
+        click.echo(f"#   {plural(published.epochs, 'epoch')} of {published.minutes_per_epoch:g} minutes")
     click.echo(f"# Command: {command}")
     if needed:
-        click.echo(f"# Size: {needed.parameters:,} parameters with {classes} labels")
+        click.echo(f"# Size: {needed.parameters:,} parameters with {plural(classes, 'label')}")
         click.echo(f"# Work: {needed.flops / 1e9:.3g} GFLOPs to classify a video of {MAX_FRAMES} frames")
     else:
         click.echo("# Size and work: the sum of its members'")

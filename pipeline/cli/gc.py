@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from models.errors import plural
 from pipeline.cli.options import AS_JSON
 from pipeline.cli.quiet import stderr_to
 
@@ -37,6 +38,6 @@ def gc(folders: tuple[Path, ...], keep_versions: int | None, delete: bool, as_js
         return
     for path, size in sizes.items():
         click.echo(f"{size:>15,} bytes  {path}  ({leftovers[path].why})")
-    action = "removed" if delete else "--delete removes them"
-    total = f"{len(sizes)} leftovers, {sum(sizes.values()) / 1e6:,.1f} MB: {action}"
+    action = "removed" if delete else "use --delete to remove"
+    total = f"{plural(len(sizes), 'leftover')}, {sum(sizes.values()) / 1e6:,.1f} MB: {action}"
     click.echo(total if sizes else "nothing to remove")

@@ -21,12 +21,12 @@ class Interruption:
     """Reaction to a signal.
 
     Attributes:
-        kept: for the last line, what remains of the work.
+        kept: what remains of the work, for the last line that is printed.
         signal: the first one received, None before.
     """
 
     def __init__(self) -> None:
-        self.kept = "the same command starts over"
+        self.kept = "repeat the command to start over"
         self.signal: int | None = None
         self.acknowledged = threading.Event()
         self._console = os.dup(2)  # standard error may go to a log later

@@ -11,7 +11,7 @@ from pipeline.cli.options import EXPERIMENT_FILE, SEED, TUNE, Command, set_optio
 from pipeline.cli.quiet import stderr_to
 
 if TYPE_CHECKING:
-    from pipeline.kubeflow.api.submit import Package
+    from pipeline.kubeflow.api.package import Package
 
 _NEEDED = ("cluster", "data", "experiment")
 
@@ -75,7 +75,7 @@ def package_from_options(options: Mapping[str, Any]) -> "Package":
         InputError: the file is not a package, or settings are wrong.
     """
     from pipeline.files.yaml_text import read_text
-    from pipeline.kubeflow.api.submit import Package
+    from pipeline.kubeflow.api.package import Package
 
     if options["package"] is None:
         return Package.parse(compiled(options), "package")

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from models.errors import InputError
+from models.errors import InputError, plural
 from pipeline.cli.options import DATA
 from pipeline.cli.quiet import stderr_to
 from pipeline.files.disk import writing
@@ -103,10 +103,11 @@ def predict(
 
     summary: dict[str, Any] = {"model": pushed.folder, "videos": prediction.videos, "skipped": prediction.skipped}
     if prediction.skipped:
-        click.echo("{skipped:,} records skipped, {videos:,} videos answered".format(**summary), err=True)
+        skipped, answered = plural(prediction.skipped, "record"), plural(prediction.videos, "video")
+        click.echo(f"{skipped} skipped, {answered} answered", err=True)
     if metrics:
         if not metrics.videos:
-            raise InputError(f"--evaluate: none of {prediction.videos:,} videos carries labels")
+            raise InputError(f"--evaluate: no video carries labels ({prediction.videos:,} read)")
         scores = Scores.of(metrics, prediction.without_labels, pushed.card.threshold)
         summary |= asdict(scores)
         if not as_json:

@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 from models.errors import InputError
-from pipeline.files.disk import disk_trouble
+from pipeline.files.disk import describe_disk_error
 
 
 @contextmanager
@@ -57,7 +57,7 @@ def failures_to(log: Path) -> Iterator[None]:
     except Exception as error:
         with suppress(OSError):  # the log's disk is full
             traceback.print_exc()
-        if trouble := disk_trouble(error, log.parent):
+        if trouble := describe_disk_error(error, log.parent):
             raise click.ClickException(trouble) from None
         line = next(iter(str(error).splitlines()), "")
         raise click.ClickException(f"{type(error).__name__}: {line} (details in {log})") from None

@@ -48,9 +48,9 @@ def replace(**options: Any) -> None:
 @with_access
 def list_(as_json: bool, **access: Any) -> None:
     """List the schedules."""
-    from pipeline.kubeflow.api.schedule import schedules
+    from pipeline.kubeflow.api.schedule import list_schedules
 
-    listed = list(schedules(_connect(access)))
+    listed = list(list_schedules(_connect(access)))
     if as_json:
         click.echo(json.dumps([schedule.as_json() for schedule in listed], indent=1))
         return
@@ -69,7 +69,7 @@ def pause(name: str, **access: Any) -> None:
     """Pause NAME: it starts no runs until `resume`."""
     from pipeline.kubeflow.api.schedule import pause_schedule
 
-    click.echo(f"{name}: {'paused' if pause_schedule(_connect(access), name) else 'is paused already'}")
+    click.echo(f"{name}: {'paused' if pause_schedule(_connect(access), name) else 'already paused'}")
 
 
 @schedule.command()
@@ -80,7 +80,7 @@ def resume(name: str, **access: Any) -> None:
     from pipeline.kubeflow.api.schedule import pause_schedule
 
     resumed = pause_schedule(_connect(access), name, pause=False)
-    click.echo(f"{name}: {'resumed' if resumed else 'is on already'}")
+    click.echo(f"{name}: {'resumed' if resumed else 'already on'}")
 
 
 @schedule.command()
@@ -90,29 +90,30 @@ def delete(name: str, **access: Any) -> None:
     """Delete NAME and keep its runs."""
     from pipeline.kubeflow.api.schedule import delete_schedule
 
-    click.echo(f"{name}: {'deleted' if delete_schedule(_connect(access), name) else 'is not there'}")
+    click.echo(f"{name}: {'deleted' if delete_schedule(_connect(access), name) else 'no such schedule'}")
 
 
 def _put(options: dict[str, Any], replace: bool) -> None:
-    from pipeline.kubeflow.api.schedule import Schedule, create_schedule, cron_of, replace_schedule
-    from pipeline.kubeflow.api.submit import find_or_create_experiment, upload
+    from pipeline.kubeflow.api.kfp_experiments import find_or_create_kfp_experiment
+    from pipeline.kubeflow.api.schedule import Schedule, create_schedule, parse_cron, replace_schedule
+    from pipeline.kubeflow.api.versions import upload_package
 
-    cron = cron_of(options["cron"])
+    cron = parse_cron(options["cron"])
     connection = _connect(options)
-    connection.warn(lambda line: click.echo(line, err=True))
+    connection.warn_if_outdated(lambda line: click.echo(line, err=True))
     package = package_from_options(options)
-    version, _ = upload(connection, package)
+    version, _ = upload_package(connection, package)
     schedule = Schedule(
         name=options["name"],
         cron=cron,
-        experiment_id=find_or_create_experiment(connection, options["group"]),
+        experiment_id=find_or_create_kfp_experiment(connection, options["group"]),
         pipeline_id=version.pipeline_id,
         version_id=version.pipeline_version_id,
         parameters=dict(package.parameters),
         service_account=options["service_account"],
     )
     schedule, changed = (replace_schedule if replace else create_schedule)(connection, schedule)
-    paused, unchanged = ", paused" if schedule.paused else "", "" if changed else " (as it was)"
+    paused, unchanged = ", paused" if schedule.paused else "", "" if changed else " (unchanged)"
     click.echo(f"{schedule.name}: {schedule.cron}{paused}{unchanged}")
 
 

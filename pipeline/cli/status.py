@@ -33,10 +33,10 @@ def status(
     namespace: str | None,
 ) -> None:
     """Show the last runs on Kubeflow Pipelines, or the steps of RUN (an id), with scores. Times are UTC."""
-    from models.errors import InputError
     from pipeline.kubeflow.api.client import connect
+    from pipeline.kubeflow.api.kfp_experiments import find_kfp_experiment
+    from pipeline.kubeflow.api.runs import list_runs
     from pipeline.kubeflow.api.status import read_status
-    from pipeline.kubeflow.api.submit import find_experiment, list_runs
 
     connection = connect(endpoint, token_file, namespace)
     if run:
@@ -46,10 +46,9 @@ def status(
         else:
             show(status)
         return
-    group_id = find_experiment(connection, group) if group else None
-    if group and group_id is None:
-        raise InputError(f"--kfp-experiment is {group!r}: {connection.endpoint} has no such experiment")
-    statuses = [read_status(connection, listed.run_id) for listed in islice(list_runs(connection, group_id), last)]
+    experiment_id = find_kfp_experiment(connection, group) if group else None
+    listed_runs = islice(list_runs(connection, experiment_id), last)
+    statuses = [read_status(connection, listed.run_id) for listed in listed_runs]
     if as_json:
         click.echo(json.dumps([status.as_json() for status in statuses], indent=1))
         return

@@ -46,28 +46,33 @@ def submit(
     """
     from pipeline.cli.status import show
     from pipeline.kubeflow.api.client import connect
+    from pipeline.kubeflow.api.kfp_experiments import find_or_create_kfp_experiment
+    from pipeline.kubeflow.api.new_data import find_new_data
+    from pipeline.kubeflow.api.runs import start_run
     from pipeline.kubeflow.api.status import follow, read_status
-    from pipeline.kubeflow.api.submit import describe_new_data, find_or_create_experiment, start_run, upload
+    from pipeline.kubeflow.api.versions import upload_package
 
     connection = connect(endpoint, token_file, namespace)
-    connection.warn(lambda line: click.echo(line, err=True))
+    connection.warn_if_outdated(lambda line: click.echo(line, err=True))
     package = package_from_options(options)
-    group_id = find_or_create_experiment(connection, group)
+    experiment_id = find_or_create_kfp_experiment(connection, group)
     description = ""
     if if_new_data:
-        new_data = describe_new_data(connection, group_id, package.parameters)
+        new_data = find_new_data(connection, experiment_id, package.parameters)
         if new_data is None:
             click.echo("null" if as_json else f"no new data: {package.parameters['data']}")
             return
         description = new_data
-    version, uploaded = upload(connection, package)
+    version, uploaded = upload_package(connection, package)
     title = name or f"{package.experiment} {datetime.now(UTC):%Y-%m-%d %H:%M:%S}"
-    run, started = start_run(connection, version, group_id, title, package.parameters, description, service_account)
+    run, started = start_run(
+        connection, version, experiment_id, title, package.parameters, description, service_account
+    )
     if not as_json:
         if description:
             click.echo(f"new data: {description}")
-        click.echo(f"version: {package.version}{'' if uploaded else ' (there already)'}")
-        click.echo(f"run: {run.run_id}{'' if started else ' (under way already)'}")
+        click.echo(f"version: {package.version}{'' if uploaded else ' (already uploaded)'}")
+        click.echo(f"run: {run.run_id}{'' if started else ' (already under way)'}")
         if link := connection.link(run.run_id):
             click.echo(f"link: {link}")
     if wait:

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from models.errors import plural
 from pipeline.cli.options import LEVEL
 from pipeline.cli.quiet import stderr_to
 
@@ -35,5 +36,5 @@ def synth(out: Path, level: Any, videos: int, labels: int, seed: int) -> None:
                 )
         except OSError as error:
             raise click.ClickException(f"{out}: {error.strerror or error}") from None
-    there = "" if new else " (were there)"
-    click.echo(f"{videos} synthetic {level}-level videos with {labels} labels in {out}{there}")
+    there = "" if new else " (unchanged)"
+    click.echo(f"{plural(videos, f'synthetic {level}-level video')} with {plural(labels, 'label')} in {out}{there}")

@@ -5,7 +5,7 @@ import logging
 from components.evaluator.requirements import require_labels
 from components.served_models import check_served_model
 from components.trainer.members import find_members
-from components.trainer.warm_start import find_start, require_same_architecture
+from components.trainer.warm_start import find_initial_model, require_same_architecture
 from models.settings import EnsembleSettings
 from models.vocabulary import Vocabulary
 from pipeline.data.vocabulary import find_vocabulary
@@ -35,14 +35,15 @@ def prepare(settings: RunSettings, push_directory: str) -> tuple[RunSettings, Vo
         model = settings.model.model_copy(update={"encoder": encoder.model_copy(update={"members": members})})
         settings = settings.model_copy(update={"model": model})
     if settings.training.warm_start:
-        start = find_start(settings.training.warm_start, push_directory)
-        if start:
-            _logger.info("warm start: training begins with the weights of %s", start)
+        initial_model = find_initial_model(settings.training.warm_start, push_directory)
+        if initial_model:
+            _logger.info("warm start: training begins with the weights of %s", initial_model)
         else:
             _logger.info("warm start: no model serves yet, training begins with random weights")
-        if start and not settings.hyperparameters:  # else the Trainer checks: hyperparameters may change the model
-            require_same_architecture(start, settings.model, settings.level, vocabulary.names)
-        training = settings.training.model_copy(update={"warm_start": start or False})
+        # Hyperparameters may change the architecture: then the Trainer checks it.
+        if initial_model and not settings.hyperparameters:
+            require_same_architecture(initial_model, settings.model, settings.level, vocabulary.names)
+        training = settings.training.model_copy(update={"warm_start": initial_model or False})
         settings = settings.model_copy(update={"training": training})
     return settings, vocabulary
 

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from components.dataset_statistics.agreement import describe_agreement
-from components.dataset_statistics.page import table, write_for_people
+from components.dataset_statistics.page import table, write_page_and_figures
 from components.dataset_statistics.raw_shards import count_shards
 from components.dataset_statistics.statistics import Statistics, describe
 from components.example_gen.ingest import plan_shards
@@ -55,12 +55,12 @@ def measure(data: DataSettings, seed: int, out: Path, progress: Callable[[int, i
     if not summary.quarantined:
         rejected.unlink()
     if not summary.videos:
-        raise InputError(f"none of {summary.records} records can be used, first: {summary.first_quarantined[0]}")
+        raise InputError(f"no usable record ({summary.records:,} read), first: {summary.first_quarantined[0]}")
     summary.require_usable()
     rejected_in = str(rejected) if summary.quarantined else ""
     statistics = describe(counts, names, data.pattern, level, describe_synthetic(files), summary, rejected_in)
     statistics.write(str(out))
-    write_for_people(statistics, str(out))
+    write_page_and_figures(statistics, str(out))
     return statistics
 
 

@@ -21,24 +21,24 @@ _WORDS = {
     "disk I/O error": errno.EIO,
     "unable to open database file": errno.ENOENT,
 }
-_NUMBERS = {errno.EIO, errno.ENOENT, *_WORDS.values()}
+_ERRNOS = {errno.EIO, errno.ENOENT, *_WORDS.values()}
 
 # Less counts as full: a step writes at least a few MB.
-LEAST_BYTES = 2**20
+MIN_FREE_BYTES = 2**20
 
 
-def disk_trouble(error: BaseException, folder: Path) -> str | None:
-    """Describes the trouble with the disk of a command's folder or of temporary files; None for other errors.
+def describe_disk_error(error: BaseException, folder: Path) -> str | None:
+    """Describes what is wrong with the disk of a command's folder or of temporary files; None for other errors.
 
     Args:
-        error: that ended the command; its causes are examined too.
-        folder: the command writes to it.
+        error: the error that ended the command; its causes are examined too.
+        folder: where the command writes.
     """
-    numbers = {number for link in _chain(error) if (number := _number(link)) is not None}
+    numbers = {number for cause in _causes(error) if (number := _errno(cause)) is not None}
     if not numbers:
         return None
     if not folder.is_dir():
-        return f"{folder} no longer exists: the same command starts over"
+        return f"{folder} no longer exists: repeat the command to start over"
     temporary = Path(tempfile.gettempdir())
     for place, advice in (
         (folder, "free some (`yt8m gc` lists what may go) or choose another --out"),
@@ -46,7 +46,7 @@ def disk_trouble(error: BaseException, folder: Path) -> str | None:
     ):
         if reason := _reason(place):
             return f"{place}: {reason}: {advice}"
-    if numbers & {errno.ENOSPC, errno.EDQUOT}:  # some was freed since, when a failed step's output was removed
+    if numbers & {errno.ENOSPC, errno.EDQUOT}:  # removing a failed step's output has freed space since
         free = f"{shutil.disk_usage(folder).free / 1e6:,.0f} MB in {folder}"
         return f"no space was left on the disk; free now: {free}, more is needed"
     return None
@@ -54,13 +54,13 @@ def disk_trouble(error: BaseException, folder: Path) -> str | None:
 
 @contextmanager
 def writing(out: Path | None) -> Iterator[None]:
-    """Ends a command with one line where its output cannot be written.
+    """Ends a command with one line if its output cannot be written.
 
     Args:
         out: a file; None: standard output.
 
     Raises:
-        ClickException: the disk is full, say.
+        ClickException: the output cannot be written, for example because the disk is full.
         BrokenPipeError: the reader has closed the pipe.
     """
     try:
@@ -68,7 +68,7 @@ def writing(out: Path | None) -> Iterator[None]:
     except BrokenPipeError:
         raise
     except OSError as error:
-        trouble = disk_trouble(error, out.absolute().parent) if out else None
+        trouble = describe_disk_error(error, out.absolute().parent) if out else None
         raise click.ClickException(trouble or f"{out or 'standard output'}: {error}") from None
 
 
@@ -76,7 +76,7 @@ def _reason(place: Path) -> str | None:
     if not place.is_dir():
         return "the folder no longer exists"
     usage = os.statvfs(place)
-    if usage.f_bavail * usage.f_frsize < LEAST_BYTES:
+    if usage.f_bavail * usage.f_frsize < MIN_FREE_BYTES:
         return "no space is left on its disk"
     if usage.f_files and not usage.f_favail:
         return "no inodes are left on its disk (too many files)"
@@ -85,7 +85,7 @@ def _reason(place: Path) -> str | None:
     return None if os.access(place, os.W_OK) else "it cannot be written"
 
 
-def _chain(error: BaseException | None) -> Iterator[BaseException]:
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
     seen: set[int] = set()
     while error is not None and id(error) not in seen:
         seen.add(id(error))
@@ -93,7 +93,7 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
         error = error.__cause__ or error.__context__
 
 
-def _number(error: BaseException) -> int | None:
-    if isinstance(error, OSError) and error.errno in _NUMBERS:
+def _errno(error: BaseException) -> int | None:
+    if isinstance(error, OSError) and error.errno in _ERRNOS:
         return error.errno
     return next((number for words, number in _WORDS.items() if words in str(error)), None)

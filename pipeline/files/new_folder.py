@@ -8,16 +8,16 @@ from pathlib import Path
 from models.errors import InputError
 from pipeline.files import locks
 
-# The subfolder in which files are written, and its name once all are complete; inside the folder, which may be the root
-# of a volume. The suffix keeps readers of the folder from taking unfinished files for shards.
-_UNFINISHED, _WHOLE, _PARTIAL = ".unfinished", ".whole", ".partial"
+# The subfolder in which files are written, and its name once all are complete. It is inside the folder, which may be
+# the root of a volume. With the suffix, readers of the folder do not mistake unfinished files for shards.
+_UNFINISHED, _COMPLETE, _PARTIAL = ".unfinished", ".whole", ".partial"
 
 
 @contextmanager
 def locked(out: Path) -> Iterator[None]:
     """Makes and locks a folder; removes it again if it stays empty.
 
-    Finishes the renaming of complete files in which another process was killed.
+    If a process was killed while it renamed complete files, finishes that first.
 
     Raises:
         InputError: it is a file, cannot be made or written, or another process has locked it.
@@ -31,7 +31,7 @@ def locked(out: Path) -> Iterator[None]:
         raise InputError(f"{out}: {error.strerror}, expected a folder to write") from None
     try:
         with locks.locked(out):
-            if (out / _WHOLE).is_dir():
+            if (out / _COMPLETE).is_dir():
                 _publish(out)
             yield
     finally:
@@ -66,12 +66,12 @@ def new_files(out: Path, needed: int) -> Iterator[Callable[[str], Path]]:
     except BaseException:
         shutil.rmtree(unfinished, ignore_errors=True)
         raise
-    unfinished.rename(out / _WHOLE)
+    unfinished.rename(out / _COMPLETE)
     _publish(out)
 
 
 def _publish(out: Path) -> None:
     # The files that describe the shards come first: no reader sees a shard without them.
-    for file in sorted((out / _WHOLE).iterdir(), key=lambda file: (".tfrecord" in file.name, file.name)):
+    for file in sorted((out / _COMPLETE).iterdir(), key=lambda file: (".tfrecord" in file.name, file.name)):
         file.rename(out / file.name.removesuffix(_PARTIAL))
-    (out / _WHOLE).rmdir()
+    (out / _COMPLETE).rmdir()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from models.errors import InputError, quote
 
-# Beam, TFX and KerasTuner take these for patterns when they list the files that they have written.
+# Beam, TFX and KerasTuner list their files with globs, so a folder's name must not have these.
 PATTERNS = "[]*?"
 
 
@@ -14,11 +14,11 @@ def make_folder(out: Path) -> None:
     """Makes the folder of `--out`.
 
     Raises:
-        InputError: it cannot be made or written, or its path has a character that libraries take for a pattern.
+        InputError: it cannot be made or written, or its path has a character of PATTERNS or an unprintable one.
     """
     path = str(out.absolute())
     if character := next((character for character in path if character in PATTERNS or not character.isprintable()), ""):
-        raise InputError(f"--out is {quote(path)}: holds {character!r}, allowed is a path without [ ] * ?")
+        raise InputError(f"--out is {quote(path)}: contains {character!r}, expected a path without [ ] * ?")
     with writing_folder(out):
         out.mkdir(parents=True, exist_ok=True)
         probe = out / ".writable"
@@ -28,7 +28,7 @@ def make_folder(out: Path) -> None:
 
 @contextmanager
 def writing_folder(out: Path) -> Iterator[None]:
-    """Turns an error of the system into one that names `--out`.
+    """Turns an OSError into an InputError that names `--out`.
 
     Raises:
         InputError: the block could not write to the folder.

@@ -23,7 +23,7 @@ def open_output(out: Path | None, inputs: Iterable[Path]) -> Iterator[IO[str]]:
 
     Args:
         out: the file; None: standard output.
-        inputs: files that the command reads or that describe them, and folders of such files: not to be replaced.
+        inputs: files that the command reads and folders of such files; they must not be replaced.
 
     Raises:
         InputError: the file is one of the inputs, cannot be made, or another process is writing it.
@@ -37,15 +37,15 @@ def open_output(out: Path | None, inputs: Iterable[Path]) -> Iterator[IO[str]]:
         target = _follow(out)
         mode = target.stat().st_mode if target.exists() else None
         if owner := next((path for path in inputs if mode is not None and _is_in(target, path)), None):
-            raise InputError(f"--out is {str(out)!r}: it would replace what the command reads, {str(owner)!r}")
+            raise InputError(f"--out is {str(out)!r}: it would replace an input of the command, {str(owner)!r}")
         if mode is not None and stat.S_ISDIR(mode):
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-        if _is_of_a_process(target) or (mode is not None and not stat.S_ISREG(mode)):
+        if _is_in_proc(target) or (mode is not None and not stat.S_ISREG(mode)):
             # Append mode: a file behind /dev/stdout is not truncated.
             file, partial = target.open("a", encoding="utf-8", newline=""), None
         else:
             partial = target.with_name(f".{target.name}.partial")
-            file = _open_alone(partial, mode)
+            file = _open_locked(partial, mode)
     except OSError as error:
         raise InputError(f"--out is {str(out)!r}: {error.strerror}, expected a file") from None
     with file:
@@ -63,7 +63,7 @@ def open_output(out: Path | None, inputs: Iterable[Path]) -> Iterator[IO[str]]:
 def _follow(path: Path) -> Path:
     """The target of links; /dev/stdout leads to a link in /proc that stands for an open file."""
     for _ in range(40):
-        if _is_of_a_process(path) or not path.is_symlink():
+        if _is_in_proc(path) or not path.is_symlink():
             return path
         path = path.parent / path.readlink()
     raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
@@ -74,11 +74,11 @@ def _is_in(file: Path, path: Path) -> bool:
     return path.exists() and any(place.samefile(path) for place in (file, *file.resolve().parents))
 
 
-def _is_of_a_process(path: Path) -> bool:
+def _is_in_proc(path: Path) -> bool:
     return Path(os.path.realpath(path.parent)).is_relative_to("/proc")
 
 
-def _open_alone(path: Path, mode: int | None) -> TextIOWrapper:
+def _open_locked(path: Path, mode: int | None) -> TextIOWrapper:
     """Opens an empty file with a mode, locked against other processes."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, 0o666)
     file = os.fdopen(descriptor, "w", encoding="utf-8", newline="")

@@ -12,10 +12,10 @@ from models.errors import InputError, printable, quote
 
 # Characters of a text, with its aliases expanded: the shipped catalogue has 15,000. Larger ones were not written by
 # hand, and a dozen lines of aliases can expand to gigabytes.
-LONGEST = 1 << 20
+MAX_SIZE = 1 << 20
 
 # Levels of nested mappings and lists; settings need seven. PyYAML recurses in C and crashes at some ten thousand.
-DEEPEST = 50
+MAX_DEPTH = 50
 
 _DATE = "tag:yaml.org,2002:timestamp"
 
@@ -42,18 +42,18 @@ def read_text(option: str, file: Path, kind: str = "a YAML file") -> str:
         kind: the expected content, for the error message.
 
     Raises:
-        InputError: it cannot be read, is longer than LONGEST, or is not a regular file: opening a pipe or a device
-            could block for ever.
+        InputError: it cannot be read, is longer than MAX_SIZE, or is not a regular file: opening a pipe or a
+            device could block forever.
     """
     try:
         if not stat.S_ISREG(mode := file.stat().st_mode) and not stat.S_ISDIR(mode):
             raise InputError(f"{option} is {str(file)!r}: not a regular file, expected {kind}")
         with file.open("rb") as stream:
-            content = stream.read(LONGEST + 1)
+            content = stream.read(MAX_SIZE + 1)
     except OSError as error:
         raise InputError(f"{option} is {str(file)!r}: {error.strerror}, expected {kind}") from None
-    if len(content) > LONGEST:
-        raise InputError(f"{file}: longer than {LONGEST >> 20} MiB, expected {kind}")
+    if len(content) > MAX_SIZE:
+        raise InputError(f"{file}: longer than {MAX_SIZE >> 20} MiB, expected {kind}")
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -69,7 +69,7 @@ def load_yaml(source: str, text: str) -> Any:
 
     Raises:
         InputError: it is not YAML, repeats a key, has a value that does not fit its tag or a whole number beyond 64
-            bits, is nested deeper than DEEPEST or longer than LONGEST; names the line.
+            bits, is nested deeper than MAX_DEPTH or longer than MAX_SIZE; names the line.
     """
     return _bounded(source, text, lambda: yaml.load(text, _Loader))
 
@@ -114,18 +114,18 @@ def _check_size(text: str) -> None:
         elif isinstance(event, yaml.CollectionStartEvent):
             open_since.append((event.anchor, size))
             size += 1
-            if len(open_since) > DEEPEST:
-                raise _Refused(f"nested deeper than {DEEPEST} levels", event.start_mark)
+            if len(open_since) > MAX_DEPTH:
+                raise _Refused(f"nested deeper than {MAX_DEPTH} levels", event.start_mark)
         elif isinstance(event, yaml.CollectionEndEvent):
             anchor, before = open_since.pop()
             if anchor:
                 sizes[anchor] = size - before
-        if size > LONGEST:
-            raise _Refused(f"longer than {LONGEST >> 20} MiB with its aliases expanded", event.start_mark)
+        if size > MAX_SIZE:
+            raise _Refused(f"longer than {MAX_SIZE >> 20} MiB with its aliases expanded", event.start_mark)
 
 
-# Numbers to the base 60, and to the base 8 without an o.
-_SURPRISING = re.compile(r"[-+]?[0-9_]+(:[0-9_.]+)+|[-+]?0[0-9_]+")
+# In YAML 1.1, 1:30 is a number to the base 60 (90) and 010 one to the base 8 (8).
+_OCTAL_OR_BASE_60 = re.compile(r"[-+]?[0-9_]+(:[0-9_.]+)+|[-+]?0[0-9_]+")
 
 
 class _Refused(yaml.MarkedYAMLError):
@@ -157,7 +157,7 @@ class _Loader(yaml.CSafeLoader):
             ) from None
         if isinstance(value, int) and not -(2**63) <= value < 2**64:
             raise _Refused(f"{printable(node.value)} is a whole number beyond 64 bits", node.start_mark)
-        if isinstance(value, int | float) and _SURPRISING.fullmatch(node.value):
+        if isinstance(value, int | float) and _OCTAL_OR_BASE_60.fullmatch(node.value):
             raise _Refused(
                 f"{printable(node.value)} means {value} in YAML 1.1: write that, or quote it", node.start_mark
             )
@@ -170,7 +170,7 @@ class _Loader(yaml.CSafeLoader):
                 continue
             key = self.construct_object(key_node, deep=True)
             if key.__hash__ and key in keys:
-                raise yaml.constructor.ConstructorError(None, None, f"{quote(key)} is there twice", key_node.start_mark)
+                raise yaml.constructor.ConstructorError(None, None, f"{quote(key)} appears twice", key_node.start_mark)
             if key.__hash__:
                 keys.add(key)
         return super().construct_mapping(node, deep)

@@ -10,7 +10,7 @@ from pipeline.create_pipeline import create_pipeline
 from pipeline.data.preparation import beam_args
 from pipeline.settings import RunSettings
 
-# Between edges in a container's argument.
+# Separates the edges in a container's argument.
 SEPARATOR = "; "
 
 

@@ -21,8 +21,8 @@ from pipeline.steps import PER_EXPERIMENT, Step
 # The first step: resolves a run's parameters to settings for all other steps.
 RESOLVER = "ResolveSettings"
 
-# Its outputs: settings for the steps before training, and for the others.
-OF_THE_DATA, OF_THE_RUN = "data_settings", "settings"
+# Its outputs: the settings for the steps before training, and those for the other steps.
+DATA_SETTINGS, RUN_SETTINGS = "data_settings", "settings"
 
 
 class ResolvedSettings(Settings):
@@ -44,10 +44,11 @@ class ResolvedSettings(Settings):
 
     def for_steps(self) -> dict[str, str]:
         """JSON by output of the first step."""
-        return {OF_THE_DATA: self._of_the_data().model_dump_json(), OF_THE_RUN: self.model_dump_json()}
+        return {DATA_SETTINGS: self._data_settings().model_dump_json(), RUN_SETTINGS: self.model_dump_json()}
 
-    def _of_the_data(self) -> "ResolvedSettings":
-        # Without the experiment: the steps before training are the same for all experiments and come from KFP's cache.
+    def _data_settings(self) -> "ResolvedSettings":
+        # Without the experiment's own settings: KFP then takes the steps before training from its cache for all
+        # experiments on the same data.
         settings = self.settings
         shared = RunSettings(
             experiment="",
@@ -75,7 +76,7 @@ def read_parameters(data: str, experiment: str, overrides: str) -> RunSettings:
     """
     try:
         changes: Any = json.loads(overrides or "[]")
-    except (ValueError, RecursionError) as error:  # also a number of thousands of digits, or a thousand brackets
+    except (ValueError, RecursionError) as error:  # also thousands of digits or nested brackets
         raise InputError(f"overrides is {quote(overrides)}: not JSON: {error}") from None
     options = {"data.pattern": data}
     if isinstance(changes, dict):
@@ -91,7 +92,7 @@ def read_parameters(data: str, experiment: str, overrides: str) -> RunSettings:
 def resolve_parameters(
     data: str, experiment: str, overrides: str, places: Places, graph: Sequence[str]
 ) -> ResolvedSettings:
-    """Resolves the settings from parameters and data; refuses, before any work, what the package cannot do.
+    """Resolves the settings of a run from its parameters and data, and checks that the package can run them.
 
     Args:
         data: see `read_parameters`.
@@ -114,7 +115,7 @@ def resolve_parameters(
     )
     pinned = settings.data.model_copy(update={"pattern": resolved.data, "test_data": resolved.test_data, "spans": 1})
     settings, vocabulary = prepare(settings.model_copy(update={"data": pinned}), places.push_directory)
-    _refuse_another_graph(edges(build_pipeline(settings, vocabulary, places)), graph, settings.experiment)
+    _require_same_graph(edges(build_pipeline(settings, vocabulary, places)), graph, settings.experiment)
     return ResolvedSettings(
         settings=settings,
         span=resolved.span,
@@ -124,14 +125,14 @@ def resolve_parameters(
     )
 
 
-def _refuse_another_graph(needed: Sequence[str], compiled: Sequence[str], experiment: str) -> None:
+def _require_same_graph(needed: Sequence[str], compiled: Sequence[str], experiment: str) -> None:
     missing, unneeded = sorted(set(needed) - set(compiled)), sorted(set(compiled) - set(needed))
     if missing or unneeded:
         raise InputError(
             f"{experiment} with these overrides needs another graph than this package has (missing: "
-            f"{', '.join(missing) or 'nothing'}; not needed: {', '.join(unneeded) or 'nothing'}): a package fixes what "
-            "a model reads, whether there is a search, and imported hyperparameters; compile one for this experiment "
-            "and these overrides"
+            f"{', '.join(missing) or 'nothing'}; not needed: {', '.join(unneeded) or 'nothing'}): what a model reads, "
+            "a search and imported hyperparameters are part of the graph; compile a package with this experiment and "
+            "these overrides"
         )
 
 

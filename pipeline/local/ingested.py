@@ -65,7 +65,7 @@ class Ingested:
             for name in (Step.DATASET_STATISTICS, Step.TRANSFORM):
                 [read] = execution_lib.get_input_artifacts(store, executions[name].id)["examples"]
                 if read.id != examples.id:
-                    raise InputError(f"--run is {str(run)!r}: its newest ingest has not reached {name}: run it again")
+                    raise InputError(f"--run is {str(run)!r}: {name} has not read its newest examples: run it again")
         ingest = executions[Step.EXAMPLE_GEN].custom_properties
         [transformed], [graph] = (
             outputs[Step.TRANSFORM]["transformed_examples"],

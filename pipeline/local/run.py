@@ -13,7 +13,7 @@ from tfx import v1 as tfx
 from components.dataset_statistics.statistics import Statistics
 from components.evaluator.verdict import Verdict
 from components.progress import show_progress
-from components.served_models import newest
+from components.served_models import find_champion
 from components.trainer.trainer import TRAINING_LOG, read_training_log
 from components.tuner.component import TRIALS
 from models.errors import InputError
@@ -156,13 +156,13 @@ def _print_step(step: StepRun, console: Console) -> None:
 def _scores(settings: RunSettings, steps: dict[str, StepRun], log: TrainingLog, out: Path) -> RunScores:
     verdict = Verdict.read(steps[Step.EVALUATOR].outputs["evaluation"])
     statistics = Statistics.read(steps[Step.DATASET_STATISTICS].outputs["statistics"])
-    serving = newest(str(out / SERVING))
+    champion = find_champion(str(out / SERVING))
     return RunScores(
         experiment=settings.experiment,
         data=settings.data.pattern,
         level=settings.level,
         synthetic=statistics.synthetic is not None,
-        model_version=serving[0] if serving else None,
+        model_version=champion.version if champion else None,
         blessed=verdict.blessed,
         splits=Splits.of(log, verdict),
     )

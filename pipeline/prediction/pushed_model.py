@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
-from components.served_models import ModelCard, find_model, load_saved_model, read_label_names
+from components.served_models import EXTRA, ModelCard, find_model, load_saved_model, read_label_names
 from models.encoders.average import mean_of_frames
-from models.errors import InputError
+from models.errors import InputError, plural
 from models.features import (
     AUDIO,
     AUDIO_WIDTH,
@@ -72,7 +72,7 @@ class PushedModel:
                 raise InputError(f"{self.folder}: not a SavedModel of `yt8m run`: it has no signature {signature}")
         classes = self._saved_model.signatures["raw_tensors"].structured_outputs["probabilities"].shape[-1]
         if classes != len(self.names):
-            raise InputError(f"{self.folder} answers {classes} labels, its assets.extra names {len(self.names)}")
+            raise InputError(f"{self.folder} answers {plural(classes, 'label')}, its {EXTRA} names {len(self.names)}")
         self._mean = tf.function(
             mean_of_frames,
             [tf.TensorSpec([None, None, WIDTH], tf.uint8), tf.TensorSpec([None], tf.int32)],

@@ -6,6 +6,7 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
+from models.errors import plural
 from models.metrics.bootstrap import interval
 from models.metrics.video_metrics import VideoMetrics
 
@@ -35,7 +36,8 @@ class Scores:
     def print(self, console: Console) -> None:
         """Prints a table."""
         left_out = f", {self.without_labels:,} without labels left out" if self.without_labels else ""
-        table = Table("score", "value", "95 % of replicates", title=f"{self.evaluated:,} videos{left_out}", box=SIMPLE)
+        title = plural(self.evaluated, "video") + left_out
+        table = Table("score", "value", "95 % of replicates", title=title, box=SIMPLE)
         for name, value in self.scores.items():
             low_and_high = self.intervals.get(name)
             table.add_row(name, f"{value:.4f}", "{:.4f} to {:.4f}".format(*low_and_high) if low_and_high else "")

@@ -64,7 +64,7 @@ def in_a_training(folder: Path, number: signal.Signals) -> Case:
     arguments = ("run", "--data", "frames", *EXPERIMENT, "--set", "training.max_epochs=20", "--out", out.name)
     command = Command(arguments, folder)
     stop(case, command, number, lambda: command.wait_for("epoch 2:", LONG))
-    if number is not signal.SIGKILL and not any("all that was trained is saved" in line for line in command.lines):
+    if number is not signal.SIGKILL and not any("stopped, progress is saved" in line for line in command.lines):
         case.problems.append("no checkpoint is reported")
     resumed = Command(arguments, folder)
     if resumed.end() != 0 or not any("resuming in epoch" in line for line in resumed.lines):

@@ -1,4 +1,4 @@
-"""A node's cache key depends on exactly the files that the node reads."""
+"""A step's cache key changes with the files that the step reads, and with no others."""
 
 import shutil
 import subprocess
@@ -12,8 +12,8 @@ from pipeline.create_pipeline import MODULES, TUNER_FN
 
 TUNER_FN_MODULE = TUNER_FN.rpartition(".")[0]
 
-# Data file -> the nodes that read it.
-READ_BY = {
+# Data file -> the steps that read it.
+DATA_FILES = {
     "components/dataset_statistics/statistics.html": {"DatasetStatistics"},
     "components/evaluator/evaluation.html": {"Evaluator"},
     "components/pages/macros.html": {"DatasetStatistics", "Evaluator"},
@@ -24,7 +24,9 @@ READ_BY = {
     "components/tuner/trials.html": {"Tuner"},
     "tuner/spaces.yaml": set(),  # read with the settings, which hold all that the Tuner uses of it
 }
-CODE = {
+
+# Some modules -> the steps that import them.
+MODULE_FILES = {
     "components/evaluator/metrics.py": {"Evaluator"},
     "components/example_gen/packing.py": {"ExampleGen", "DatasetStatistics", "DriftDetector", "Evaluator", "Tuner"},
     "components/dataset_statistics/page.py": {"DatasetStatistics"},
@@ -32,7 +34,7 @@ CODE = {
     "components/tuner/worker.py": {"Tuner"},
     "models/encoders/net_vlad.py": {"Trainer", "Tuner"},
     "tuner/search.py": {"Tuner"},
-    "components/pusher.py": set(),  # never cached
+    "components/pusher.py": set(),  # the Pusher is never cached
     "models/features.py": set(MODULES),
     "models/__init__.py": set(MODULES),
 }
@@ -40,7 +42,7 @@ CODE = {
 
 @pytest.fixture
 def copy(tmp_path, monkeypatch):
-    """A copy of the packages that is fingerprinted in their place."""
+    """Copies the packages and fingerprints the copy, so that tests can edit files."""
     for package in ("components", "models", "tuner"):
         shutil.copytree(module._ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
     monkeypatch.setattr(module, "_ROOT", tmp_path)
@@ -48,41 +50,36 @@ def copy(tmp_path, monkeypatch):
 
 
 def fingerprints():
-    return {node: source_fingerprint(*modules) for node, modules in MODULES.items()}
+    return {step: source_fingerprint(*modules) for step, modules in MODULES.items()}
 
 
-def changed(before):
-    return {node for node, fingerprint in fingerprints().items() if fingerprint != before[node]}
-
-
-def edit(path):
+def append_empty_line(path):
     path.write_text(path.read_text() + "\n")
 
 
-def test_the_fingerprint_is_the_same_for_the_same_files_elsewhere(copy, monkeypatch):
-    elsewhere = fingerprints()
+def test_the_fingerprint_does_not_depend_on_the_folder(copy, monkeypatch):
+    of_copy = fingerprints()
     monkeypatch.undo()
-    assert fingerprints() == elsewhere
+    assert fingerprints() == of_copy
 
 
-def test_an_edit_runs_the_nodes_again_that_read_the_file(copy):
-    for name, nodes in (READ_BY | CODE).items():
+def test_an_edit_changes_the_fingerprints_of_the_steps_that_read_the_file(copy):
+    for name, steps in (DATA_FILES | MODULE_FILES).items():
         before = fingerprints()
-        edit(copy / name)
-        assert changed(before) == nodes, name
+        append_empty_line(copy / name)
+        after = fingerprints()
+        assert {step for step in MODULES if after[step] != before[step]} == steps, name
 
 
-def test_every_data_file_is_known_here():
-    listed = subprocess.run(["git", "ls-files", "components", "models", "tuner"], cwd=module._ROOT, **_TEXT)
-    assert {name for name in listed.stdout.splitlines() if Path(name).suffix != ".py"} == set(READ_BY)
-
-
-_TEXT = {"capture_output": True, "text": True, "check": True}
+def test_the_table_lists_every_data_file():
+    command = ["git", "ls-files", "components", "models", "tuner"]
+    listed = subprocess.run(command, cwd=module._ROOT, capture_output=True, text=True, check=True)
+    assert {name for name in listed.stdout.splitlines() if Path(name).suffix != ".py"} == set(DATA_FILES)
 
 
 def test_an_edit_of_the_trials_page_does_not_restart_a_search(copy):
     before = source_fingerprint(TUNER_FN_MODULE)
-    edit(copy / "components" / "tuner" / "trials.html")
+    append_empty_line(copy / "components" / "tuner" / "trials.html")
     assert source_fingerprint(TUNER_FN_MODULE) == before
-    edit(copy / "tuner" / "oracles.py")
+    append_empty_line(copy / "tuner" / "oracles.py")
     assert source_fingerprint(TUNER_FN_MODULE) != before

@@ -200,7 +200,7 @@ def test_what_is_shown_is_an_entry_with_the_same_settings(write):
         ("8: {base: netvlad-8}", "8: a name becomes"),
         ("a b: {base: netvlad-8}", "a b: a name becomes"),
         (f"{'a' * 101}: {{base: netvlad-8}}", "a: a name becomes"),
-        ("mine: {base: netvlad-8}\nmine: {base: lstm-1x200}", "line 2: not YAML: 'mine' is there twice"),
+        ("mine: {base: netvlad-8}\nmine: {base: lstm-1x200}", "line 2: not YAML: 'mine' appears twice"),
         ("mine:\n  base: x\n bad: [", "line 3: not YAML: "),
         ("mine: {a: 1}\n? [x]\n: 2", "not YAML: "),
         ("mine: !!python/object:os.system {}", "line 1: not YAML: could not determine a constructor for the tag"),

@@ -100,7 +100,7 @@ def test_a_loss_that_is_not_finite_fails_the_trial(tmp_path):
 
 def test_a_search_without_a_scored_trial_is_an_error(tmp_path):
     space = {"model.hidden_units": {"type": "choice", "values": [[13]]}}
-    with pytest.raises(InputError, match="all 1 trials failed, the first: MemoryError: 13 units are too many"):
+    with pytest.raises(InputError, match="1 trial failed and none succeeded, the first: MemoryError: 13 units"):
         Search(task(), settings(space), tmp_path / "search").search()
 
 

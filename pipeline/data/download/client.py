@@ -15,7 +15,7 @@ from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
 from urllib.request import HTTPHandler, HTTPRedirectHandler, HTTPSHandler, Request, build_opener
 
-from models.errors import printable
+from models.errors import plural, printable
 
 # The most bytes of a body in memory, per connection.
 CHUNK = 1 << 20
@@ -247,7 +247,7 @@ class Client:
                 raise TransientError(self._reason(error)) from None
             if not chunk:
                 if missing is not None:
-                    raise TransientError(f"connection closed, {missing} bytes are missing")
+                    raise TransientError(f"connection closed, {plural(missing, 'byte')} missing")
                 return
             if missing is not None:
                 missing -= len(chunk)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event, Lock
 
-from models.errors import InputError, printable
+from models.errors import InputError, plural, printable
 from models.vocabulary import read_vocabulary
 from pipeline.data.download.client import Client, DownloadError, RetryPolicy
 from pipeline.data.download.folder import Folder
@@ -188,5 +188,5 @@ def _check_space(folder: Folder, files: Sequence[PublishedFile], client: Client,
     if needed > (free := folder.free):
         raise InputError(
             f"OUT is {str(folder.path)!r}, whose disk has {free / 1e9:.3g} GB free, expected about {needed / 1e9:.3g} "
-            f"GB for {len(missing)} files (by the sizes of {len(sizes)} of them); --shard 1/10 downloads a tenth"
+            f"GB for {plural(len(missing), 'file')} (estimated from {len(sizes)}); --shard 1/10 downloads a tenth"
         )

@@ -121,7 +121,7 @@ class Connection:
                 time.sleep(PAUSE_SECONDS)
         raise AssertionError
 
-    def warn(self, report: Callable[[str], object]) -> None:
+    def warn_if_outdated(self, report: Callable[[str], object]) -> None:
         """Reports a warning if the backend may be too old for the packages."""
         if self.outdated:
             report(
@@ -166,6 +166,11 @@ def connect(endpoint: str | None = None, token_file: Path | None = None, namespa
         health = _call(shown, "connect", client.get_kfp_healthz)
     ui = os.environ.get(UI_ENDPOINT) or ("" if endpoint in (None, IN_CLUSTER) else shown)
     return Connection(client, shown, _without_password(ui), namespace, health.pipeline_store is None)
+
+
+def filter_by_name(name: str) -> str:
+    """A filter for `list_all`: resources with this display name."""
+    return json.dumps({"predicates": [{"operation": "EQUALS", "key": "display_name", "stringValue": name}]})
 
 
 class _Client(kfp.Client):

@@ -14,8 +14,8 @@ from kfp_server_api import (
 )
 
 from models.errors import InputError
-from pipeline.kubeflow.api.client import ApiError, Connection
-from pipeline.kubeflow.api.submit import named_filter, parameters_of
+from pipeline.kubeflow.api.client import ApiError, Connection, filter_by_name
+from pipeline.kubeflow.api.runs import run_parameters
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Schedule:
         """All fields."""
         return asdict(self)
 
-    def does(self, wanted: "Schedule") -> bool:
+    def has_same_definition(self, wanted: "Schedule") -> bool:
         """Whether both start the same runs at the same times, apart from a pause."""
         # The API also returns the account that it has chosen itself.
         account = self.service_account if wanted.service_account else ""
@@ -48,7 +48,7 @@ class Schedule:
         return own == wanted
 
 
-def cron_of(text: str) -> str:
+def parse_cron(text: str) -> str:
     """A cron expression in KFP's form: seconds, minutes, hours, day of the month, month, day of the week.
 
     Args:
@@ -63,9 +63,9 @@ def cron_of(text: str) -> str:
     return " ".join(fields if len(fields) == 6 else ["0", *fields])
 
 
-def schedules(connection: Connection, name: str | None = None) -> Iterator[Schedule]:
+def list_schedules(connection: Connection, name: str | None = None) -> Iterator[Schedule]:
     """All schedules, or those of a name, oldest first."""
-    by_name = {"filter": named_filter(name)} if name else {}
+    by_name = {"filter": filter_by_name(name)} if name else {}
     method, space = connection.client.recurring_runs.recurring_run_service_list_recurring_runs, connection.namespace
     recurring_runs = connection.list_all(
         "list schedules", method, "recurring_runs", sort_by="created_at", namespace=space, **by_name
@@ -80,9 +80,9 @@ def find_schedule(connection: Connection, name: str) -> Schedule:
     Raises:
         InputError: there is no such schedule.
     """
-    for schedule in schedules(connection, name):
+    for schedule in list_schedules(connection, name):
         return schedule
-    names = ", ".join(schedule.name for schedule in schedules(connection)) or "there is none"
+    names = ", ".join(schedule.name for schedule in list_schedules(connection)) or "none, there is no schedule"
     raise InputError(f"NAME is {name!r}, allowed: {names}")
 
 
@@ -97,9 +97,9 @@ def create_schedule(connection: Connection, wanted: Schedule) -> tuple[Schedule,
         ApiError: the API rejects the schedule, or cannot be reached.
     """
     schedule, new = connection.create(
-        lambda: next(schedules(connection, wanted.name), None), lambda: _make(connection, wanted)
+        lambda: next(list_schedules(connection, wanted.name), None), lambda: _make(connection, wanted)
     )
-    if not schedule.does(wanted):
+    if not schedule.has_same_definition(wanted):
         raise InputError(
             f"schedule {wanted.name} exists with another cron, package or parameters (cron {schedule.cron}): "
             "use `yt8m schedule replace`"
@@ -119,12 +119,12 @@ def replace_schedule(connection: Connection, wanted: Schedule) -> tuple[Schedule
     Raises:
         ApiError: the API rejects the schedule, or cannot be reached.
     """
-    paused = any(schedule.paused for schedule in schedules(connection, wanted.name))
+    paused = any(schedule.paused for schedule in list_schedules(connection, wanted.name))
     schedule, new = connection.create(
-        lambda: next((old for old in schedules(connection, wanted.name) if old.does(wanted)), None),
+        lambda: next((old for old in list_schedules(connection, wanted.name) if old.has_same_definition(wanted)), None),
         lambda: _make(connection, replace(wanted, paused=paused)),
     )
-    replaced = [old for old in schedules(connection, wanted.name) if old.schedule_id != schedule.schedule_id]
+    replaced = [old for old in list_schedules(connection, wanted.name) if old.schedule_id != schedule.schedule_id]
     for old in replaced:
         _delete(connection, old)
     return schedule, new or bool(replaced)
@@ -149,7 +149,7 @@ def pause_schedule(connection: Connection, name: str, pause: bool = True) -> boo
 
 def delete_schedule(connection: Connection, name: str) -> bool:
     """Deletes the schedules of a name, but not their runs; returns whether there was one."""
-    to_delete = list(schedules(connection, name))
+    to_delete = list(list_schedules(connection, name))
     for schedule in to_delete:
         _delete(connection, schedule)
     return bool(to_delete)
@@ -191,7 +191,7 @@ def _schedule(recurring: V2beta1RecurringRun) -> Schedule:
         experiment_id=recurring.experiment_id,
         pipeline_id=(version and version.pipeline_id) or "",
         version_id=(version and version.pipeline_version_id) or "",
-        parameters=dict(parameters_of(recurring)),
+        parameters=dict(run_parameters(recurring)),
         service_account=recurring.service_account or "",
         paused=recurring.status != "ENABLED",
         schedule_id=recurring.recurring_run_id,

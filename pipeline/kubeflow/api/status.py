@@ -11,7 +11,7 @@ from kfp_server_api import V2beta1PipelineTaskDetail, V2beta1Run
 
 from models.errors import InputError
 from pipeline.kubeflow.api.client import ApiError, Connection
-from pipeline.kubeflow.api.submit import ENDED, parameters_of
+from pipeline.kubeflow.api.runs import ENDED, run_parameters
 from pipeline.kubeflow.log_lines import SCORES, find_line
 from pipeline.steps import Step
 
@@ -52,8 +52,8 @@ class Status:
 
     @property
     def ended(self) -> bool:
-        """Whether its state is final."""
-        return self.state in ENDED and self.state != "CANCELING"
+        """Whether its state is final; a run that is being cancelled has not ended yet."""
+        return self.state in ENDED
 
     def as_json(self) -> dict[str, Any]:
         """All fields."""
@@ -85,7 +85,7 @@ def read_status(connection: Connection, run_id: str) -> Status:
             raise InputError(f"RUN is {run_id!r}: {connection.endpoint} has no such run, see `yt8m status`") from None
         raise
     steps = _steps((run.run_details and run.run_details.task_details) or [])
-    parameters = parameters_of(run)
+    parameters = run_parameters(run)
     return Status(
         run_id=run.run_id,
         name=run.display_name,
@@ -109,7 +109,7 @@ def read_log(connection: Connection, run_id: str, step: StepStatus) -> str:
         ApiError: the log is gone, or the API rejects the request or cannot be reached.
     """
     if not step.pod:
-        raise InputError(f"STEP is {step.name!r}, which is {step.state} and has no log (it is cached, or waits)")
+        raise InputError(f"STEP is {step.name!r}, which is {step.state} and has no log: it was cached, or is waiting")
     api_client = connection.client.runs.api_client
 
     def get(_request_timeout: Any) -> str:
@@ -168,7 +168,7 @@ def _steps(nodes: Iterable[V2beta1PipelineTaskDetail]) -> tuple[StepStatus, ...]
         for node in by_pod.values()
         if f"{node.display_name}-driver" in names and node.display_name != "root"
     ]
-    return tuple(sorted(steps, key=lambda step: step.started or "9"))
+    return tuple(sorted(steps, key=lambda step: step.started or "9"))  # steps that have not started come last
 
 
 def _step(node: V2beta1PipelineTaskDetail, by_pod: dict[str, V2beta1PipelineTaskDetail]) -> StepStatus:
@@ -210,7 +210,7 @@ def _error(run: V2beta1Run) -> str:
 
 
 def _is_set(moment: datetime | None) -> bool:
-    return moment is not None and moment.year > 1970  # sic: a time that is not known yet is in 1970
+    return moment is not None and moment.year > 1970  # the API's value for a time that is not known yet
 
 
 def _time(moment: datetime | None) -> str:

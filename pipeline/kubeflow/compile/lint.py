@@ -10,6 +10,7 @@ from google.protobuf import json_format
 from kfp.kubernetes.kubernetes_executor_config_pb2 import KubernetesExecutorConfig
 from kfp.pipeline_spec.pipeline_spec_pb2 import PipelineDeploymentConfig, PipelineSpec, PlatformSpec
 
+from models.errors import plural
 from pipeline.files.yaml_text import load_documents
 from pipeline.kubeflow.compile.settings import is_pinned
 
@@ -49,7 +50,7 @@ def lint(text: str) -> list[str]:
 def _parse(text: str) -> _Package:
     documents = load_documents("package", text)
     if len(documents) != 2 or not all(isinstance(document, dict) for document in documents):
-        raise ValueError(f"has {len(documents)} documents, expected 2")
+        raise ValueError(f"has {plural(len(documents), 'document')}, expected 2")
     spec = json_format.ParseDict(documents[0], PipelineSpec())
     platform = json_format.ParseDict(documents[1], PlatformSpec())
     json_format.ParseDict(documents[0].get("deploymentSpec", {}), PipelineDeploymentConfig())
@@ -71,7 +72,7 @@ def _schema(package: _Package) -> Iterator[str]:
 def _names(package: _Package) -> Iterator[str]:
     for name, task in package.spec.root.dag.tasks.items():
         if not TASK_NAME.fullmatch(name):
-            yield f"task {name}: Argo's names have letters, digits and - (not first)"
+            yield f"task {name}: not a name for Argo, allowed: letters, digits and -, which is not first"
         if task.task_info.name != name:
             yield f"task {name}: taskInfo.name is {task.task_info.name!r}, expected the task's name"
 

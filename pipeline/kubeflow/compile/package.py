@@ -26,7 +26,7 @@ from pipeline.kubeflow.compile.platform import executor_config, resources
 from pipeline.kubeflow.compile.settings import ClusterSettings, Retries
 from pipeline.kubeflow.graph import SEPARATOR, Places, build_pipeline, edges
 from pipeline.kubeflow.outputs import shown_outputs
-from pipeline.kubeflow.parameters import OF_THE_DATA, OF_THE_RUN, RESOLVER, read_parameters
+from pipeline.kubeflow.parameters import DATA_SETTINGS, RESOLVER, RUN_SETTINGS, read_parameters
 from pipeline.settings import RunSettings
 from pipeline.steps import PER_EXPERIMENT, TRAITS, Step
 
@@ -58,7 +58,7 @@ def compile_package(cluster: ClusterSettings, data: str, experiment: str, overri
     """
     defaults = {"data": data, "experiment": experiment, "overrides": json.dumps(list(overrides))}
     settings = read_parameters(**defaults)
-    _refuse_unreadable(settings, cluster)
+    _require_readable_paths(settings, cluster)
     # The number of labels does not affect the package.
     places = Places(cluster.push_directory, cluster.work_directory)
     pipeline = build_pipeline(settings, Vocabulary.of_ids(settings.data.classes), places)
@@ -80,7 +80,7 @@ def compile_package(cluster: ClusterSettings, data: str, experiment: str, overri
         executors[_label(node.id)] = _importer(node) if importer else _container(node.id, cluster)
     for step, task in spec.root.dag.tasks.items():
         task.caching_options.enable_cache = cluster.cache and step != RESOLVER and TRAITS[Step(step)].cached
-        if step != RESOLVER:  # it would refuse the same parameters again, minutes later
+        if step != RESOLVER:  # a retry would fail again for the same parameters, minutes later
             task.retry_policy.CopyFrom(_retry_policy(cluster.retries))
     spec.deployment_spec.update({"executors": executors})
 
@@ -97,15 +97,15 @@ def compile_package(cluster: ClusterSettings, data: str, experiment: str, overri
     return yaml.safe_dump_all(documents, sort_keys=True, allow_unicode=True, width=120)
 
 
-def _refuse_unreadable(settings: RunSettings, cluster: ClusterSettings) -> None:
-    data, encoder, start = settings.data, settings.model.encoder, settings.training.warm_start
+def _require_readable_paths(settings: RunSettings, cluster: ClusterSettings) -> None:
+    data, encoder, warm_start = settings.data, settings.model.encoder, settings.training.warm_start
     # Beam reads records and the vocabulary, TensorFlow pushed models, KFP's launcher imported artifacts.
     for option, paths, stores in (
         ("--data", [data.pattern], ("gs://", "s3://")),
         ("data.test_data", [data.test_data], ("gs://", "s3://")),
         ("data.vocabulary", [data.vocabulary], ("gs://", "s3://")),
         ("model.encoder.members", encoder.members if isinstance(encoder, EnsembleSettings) else [], ("gs://",)),
-        ("training.warm_start", [start] if isinstance(start, str) else [], ("gs://",)),
+        ("training.warm_start", [warm_start] if isinstance(warm_start, str) else [], ("gs://",)),
     ):
         for path in filter(None, paths):
             if not path.startswith(stores) and not cluster.on_a_volume(path):
@@ -130,17 +130,17 @@ def _label(step: str) -> str:
 
 def _add_resolver(spec: PipelineSpec) -> None:
     component, task = spec.components[f"comp-{RESOLVER}"], spec.root.dag.tasks[RESOLVER]
-    _name(component, task, RESOLVER)
+    _set_names(component, task, RESOLVER)
     for name in PARAMETERS:
         component.input_definitions.parameters[name].parameter_type = ParameterType.STRING
         task.inputs.parameters[name].component_input_parameter = name
-    for name in (OF_THE_DATA, OF_THE_RUN):
+    for name in (DATA_SETTINGS, RUN_SETTINGS):
         component.output_definitions.parameters[name].parameter_type = ParameterType.STRING
 
 
 def _add_step(spec: PipelineSpec, node: BaseNode) -> None:
     component, task = spec.components[f"comp-{node.id}"], spec.root.dag.tasks[node.id]
-    _name(component, task, node.id)
+    _set_names(component, task, node.id)
     for name, channel in node.outputs.items():
         component.output_definitions.artifacts[name].artifact_type.CopyFrom(_type(channel))
     if isinstance(node, tfx.dsl.Importer):
@@ -151,7 +151,7 @@ def _add_step(spec: PipelineSpec, node: BaseNode) -> None:
     component.input_definitions.parameters[SETTINGS].parameter_type = ParameterType.STRING
     settings = task.inputs.parameters[SETTINGS].task_output_parameter
     settings.producer_task = RESOLVER
-    settings.output_parameter_key = OF_THE_RUN if node.id in PER_EXPERIMENT else OF_THE_DATA
+    settings.output_parameter_key = RUN_SETTINGS if node.id in PER_EXPERIMENT else DATA_SETTINGS
     for name, channel in node.inputs.items():
         component.input_definitions.artifacts[name].artifact_type.CopyFrom(_type(channel))
         source = task.inputs.artifacts[name].task_output_artifact
@@ -159,7 +159,7 @@ def _add_step(spec: PipelineSpec, node: BaseNode) -> None:
     task.dependent_tasks.extend(sorted({RESOLVER, *(upstream.id for upstream in node.upstream_nodes)}))
 
 
-def _name(component: ComponentSpec, task: PipelineTaskSpec, step: str) -> None:
+def _set_names(component: ComponentSpec, task: PipelineTaskSpec, step: str) -> None:
     component.executor_label = _label(step)
     task.task_info.name, task.component_ref.name = step, f"comp-{step}"
 

@@ -1,4 +1,4 @@
-"""Kubernetes' settings of a step: resources, nodes, volumes, secrets, labels, a time limit."""
+"""Kubernetes settings of a step: resources, nodes, volumes, secrets, labels, a time limit."""
 
 from kfp.kubernetes.kubernetes_executor_config_pb2 import KubernetesExecutorConfig
 from kfp.pipeline_spec.pipeline_spec_pb2 import PipelineDeploymentConfig

@@ -55,7 +55,7 @@ class Volume(Settings):
     @classmethod
     def _is_not_reserved(cls, path: str) -> str:
         if RESERVED.fullmatch(path):
-            raise ValueError(f"path is {path!r}, which KFP or the system uses, say /mnt/data")
+            raise ValueError(f"path is {path!r}, which KFP or the system uses, expected another such as /mnt/data")
         return path
 
 
@@ -162,11 +162,11 @@ class ClusterSettings(Settings):
 
     @model_validator(mode="after")
     def _directories_outlive_their_pods(self) -> Self:
-        pushes, works = self.push_directory, self.work_directory
-        if not pushes.startswith("gs://") and not self.on_a_volume(pushes):
-            raise ValueError(f"push_directory is {pushes!r}, allowed: gs:// or a folder in {self.mounted()}")
-        if works and not self.on_a_volume(works):
-            raise ValueError(f"work_directory is {works!r}, allowed: a folder in {self.mounted()}")
+        push, work = self.push_directory, self.work_directory
+        if not push.startswith("gs://") and not self.on_a_volume(push):
+            raise ValueError(f"push_directory is {push!r}, allowed: gs:// or a folder in {self.mounted()}")
+        if work and not self.on_a_volume(work):
+            raise ValueError(f"work_directory is {work!r}, allowed: a folder in {self.mounted()}")
         return self
 
     def node(self, step: str) -> Node:
@@ -179,7 +179,7 @@ class ClusterSettings(Settings):
 
     def mounted(self) -> str:
         """Paths of the volumes, for messages."""
-        return ", ".join(volume.path for volume in self.volumes) or "one of cluster.volumes, of which there are none"
+        return ", ".join(volume.path for volume in self.volumes) or "one of cluster.volumes (none is set)"
 
 
 class _File(Settings):

@@ -69,8 +69,8 @@ class ExecutorInput:
     def inputs(self, types: Types) -> Artifacts:
         """The input artifacts, at their local paths.
 
-        The launcher passes neither their types, which the pipeline knows, nor empty directories, which object stores
-        don't have.
+        The launcher does not pass their types: the pipeline knows them. It does not pass empty directories either, as
+        object stores have none: they are made here.
 
         Raises:
             InputError: an artifact other than a missing champion has no file.

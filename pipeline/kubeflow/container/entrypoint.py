@@ -55,7 +55,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(options: argparse.Namespace) -> None:
-    # Imported here because TFX takes seconds, which --help and a wrong argument should not.
+    # Imported here: TFX takes seconds to import, and --help and a wrong argument need none of it.
     from pipeline.kubeflow.container.artifacts import ExecutorInput
     from pipeline.kubeflow.container.step import run_step
     from pipeline.kubeflow.graph import SEPARATOR, Places

@@ -6,14 +6,14 @@ import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from components.dataset_statistics.page import PAGE as STATISTICS
+from components.dataset_statistics.page import PAGE as STATISTICS_PAGE
 from components.drift_detector.drift import Drift
-from components.evaluator.component import PAGE as EVALUATION
+from components.evaluator.component import PAGE as EVALUATION_PAGE
 from components.evaluator.verdict import Verdict
 from components.example_gen.synthetic import read_synthetic
 from components.trainer.trainer import read_training_log
-from components.tuner.component import PAGE as TRIALS
-from models.metrics.video_metrics import SCORES as MEASURED
+from components.tuner.component import PAGE as TRIALS_PAGE
+from models.metrics.video_metrics import SCORES as SCORE_NAMES
 from pipeline.kubeflow import log_lines
 from pipeline.kubeflow.log_lines import log_line
 from pipeline.reports.run import render_page
@@ -30,7 +30,7 @@ Render = Callable[[Mapping[str, str], RunSettings], str]
 
 
 def write_page(step: str, outputs: Mapping[str, str], settings: RunSettings, path: Path) -> None:
-    """Writes a step's page; an error is written to the page and fails nothing.
+    """Writes a step's page; if it cannot be rendered, the page says so and the step still succeeds.
 
     Args:
         step: a step with a page.
@@ -42,7 +42,7 @@ def write_page(step: str, outputs: Mapping[str, str], settings: RunSettings, pat
         html = _PAGES[step](outputs, settings)
     except Exception:
         _logger.exception("the page of %s could not be rendered", step)
-        html = f"<p>This page of {step} could not be rendered: the step's log says why.</p>"
+        html = f"<p>This page of {step} could not be rendered: see the log of the step.</p>"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(html, "utf-8")
 
@@ -54,7 +54,7 @@ def scores(outputs: Mapping[str, str]) -> dict[str, float]:
     except Exception:
         _logger.exception("the scores could not be read")
         return {}
-    return {name: float(score) for name, score in overall.items() if name in MEASURED and math.isfinite(score)}
+    return {name: float(score) for name, score in overall.items() if name in SCORE_NAMES and math.isfinite(score)}
 
 
 def log_results(model: str, outputs: Mapping[str, str], settings: RunSettings) -> None:
@@ -82,33 +82,33 @@ def log_results(model: str, outputs: Mapping[str, str], settings: RunSettings) -
     _logger.info(log_line(log_lines.RESULT, result))
 
 
-def _written(output: str, file: str) -> Render:
+def _page_file(output: str, file: str) -> Render:
     return lambda outputs, settings: Path(outputs[output], file).read_text("utf-8")
 
 
-def _rendered(name: str, settings: RunSettings, **content: object) -> str:
+def _render(name: str, settings: RunSettings, **content: object) -> str:
     data = settings.data.pattern
     subject = settings.experiment or data
     return render_page(name, subject=subject, synthetic=read_synthetic(data), navigation={}, **content)
 
 
 def _anomalies(outputs: Mapping[str, str], settings: RunSettings) -> str:
-    return _rendered("anomalies", settings, anomalies=read_anomalies(outputs["anomalies"]), drift=None)
+    return _render("anomalies", settings, anomalies=read_anomalies(outputs["anomalies"]), drift=None)
 
 
 def _drift(outputs: Mapping[str, str], settings: RunSettings) -> str:
-    return _rendered("anomalies", settings, anomalies=None, drift=Drift.read(outputs["drift"]))
+    return _render("anomalies", settings, anomalies=None, drift=Drift.read(outputs["drift"]))
 
 
 def _training(outputs: Mapping[str, str], settings: RunSettings) -> str:
-    return _rendered("training", settings, **training(outputs["model"]))
+    return _render("training", settings, **training(outputs["model"]))
 
 
 _PAGES: Mapping[str, Render] = {
-    Step.DATASET_STATISTICS: _written("statistics", STATISTICS),
+    Step.DATASET_STATISTICS: _page_file("statistics", STATISTICS_PAGE),
     Step.EXAMPLE_VALIDATOR: _anomalies,
     Step.DRIFT_DETECTOR: _drift,
-    Step.TUNER: _written("tuner_results", TRIALS),
+    Step.TUNER: _page_file("tuner_results", TRIALS_PAGE),
     Step.TRAINER: _training,
-    Step.EVALUATOR: _written("evaluation", EVALUATION),
+    Step.EVALUATOR: _page_file("evaluation", EVALUATION_PAGE),
 }

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from models.errors import plural
 from pipeline.reports.thesis.data_sets import DataSet
 from pipeline.reports.thesis.results import Result, results
 from pipeline.reports.thesis.runs import Runs
@@ -39,11 +40,11 @@ class Comparison:
         """Caveats for the reader."""
         remarks = [f"Data {data.name}: {data.words}." for data in self.data_sets if data.synthetic or data.share < 1]
         if remarks:
-            remarks.append("On such data lower scores than the published ones are no failed reproduction.")
+            remarks.append("Lower scores than the published ones on such data do not mean a failed reproduction.")
         changed = sum(bool(result.changes) for result in self.results)
         if changed:
-            of = f"{changed} of {len(self.results)} runs"
-            remarks.append(f"{of} had other settings than the catalogue's experiment, named beside them.")
+            runs = f"{changed} of {plural(len(self.results), 'run')}"
+            remarks.append(f"{runs} had other settings than their experiments in the catalogue, named in their lines.")
         if self.tables_without_run:
             remarks.append(f"Tables of the thesis without a run: {', '.join(map(str, self.tables_without_run))}.")
         return remarks

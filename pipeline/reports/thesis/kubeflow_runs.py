@@ -5,8 +5,9 @@ from pydantic import BaseModel, ValidationError
 from models.errors import InputError
 from models.training.log import TrainingLog
 from pipeline.kubeflow.api.client import ApiError, Connection
+from pipeline.kubeflow.api.kfp_experiments import find_kfp_experiment
+from pipeline.kubeflow.api.runs import list_runs
 from pipeline.kubeflow.api.status import read_log, read_status
-from pipeline.kubeflow.api.submit import find_experiment, list_runs
 from pipeline.kubeflow.log_lines import RESULT, find_line
 from pipeline.reports.scores import RunScores
 from pipeline.reports.thesis.runs import RecordedSettings, Run, Runs
@@ -28,14 +29,11 @@ def find_kubeflow_runs(connection: Connection, experiment: str) -> Runs:
         experiment: name of the KFP experiment.
 
     Raises:
-        InputError: there is no such experiment, or another release wrote a log.
+        InputError: there is no such KFP experiment, or another release wrote a log.
         ApiError: the API cannot be reached.
     """
-    group = find_experiment(connection, experiment)
-    if group is None:
-        raise InputError(f"--kfp-experiment is {experiment!r}: {connection.endpoint} has no such experiment")
     runs = Runs()
-    for listed_run in list_runs(connection, group):
+    for listed_run in list_runs(connection, find_kfp_experiment(connection, experiment)):
         status = read_status(connection, listed_run.run_id)
         name = f"{status.name} ({status.run_id})"
         if status.state != "SUCCEEDED":

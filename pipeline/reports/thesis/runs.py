@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError, field_validator
 
-from models.errors import InputError, quote
+from models.errors import InputError, plural, quote
 from models.features import Level
 from models.training.log import TrainingLog
 from pipeline.files.yaml_text import load_yaml
@@ -118,12 +118,13 @@ def read_run(folder: Path) -> Run:
     except ValidationError as error:
         raise InputError(f"{log}: not a training log: {_first(error)}") from None
     if not 0 <= training.best_epoch < len(training.epochs):
-        raise InputError(f"{log}: best_epoch is {training.best_epoch}, expected one of {len(training.epochs)} epochs")
+        epochs = plural(len(training.epochs), "epoch")
+        raise InputError(f"{log}: best_epoch is {training.best_epoch}, counted from 0, but the log has {epochs}")
     scores = _read(folder / SCORES_FILE, RunScores)
     for name, split in scores.splits:
         if split.videos < 1 or not 0 <= split.f1 <= 1:
             raise InputError(
-                f"{folder / SCORES_FILE}: splits.{name} has f1 {split.f1} of {split.videos} videos, "
+                f"{folder / SCORES_FILE}: splits.{name} has f1 {split.f1} of {plural(split.videos, 'video')}, "
                 "expected 0 to 1 of at least 1"
             )
     return Run(str(folder), _read(folder / SETTINGS, RecordedSettings), scores, training)

@@ -93,7 +93,7 @@ def test_the_level_comes_from_the_first_readable_record(tmp_path, write_shard, f
 
 def test_no_readable_record_is_an_error(tmp_path):
     (tmp_path / "a.tfrecord").write_bytes(b"")
-    with pytest.raises(InputError, match=r"no readable record in 1 files; first: .*a.tfrecord, record 0: the file is"):
+    with pytest.raises(InputError, match=r"no readable record in 1 file; first: .*a.tfrecord, record 0: the file is"):
         detect_level(find_files(str(tmp_path)))
 
 

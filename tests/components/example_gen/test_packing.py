@@ -78,7 +78,7 @@ FRAME_CASES = {
     "version 1 label": ({"labels": [4700], "id_key": "video_id"}, "version 1 (4716 classes), use version 2 (3862)"),
     "no audio": ({"audio": None}, "feature audio is missing"),
     "no rgb": ({"rgb": None}, "feature rgb is missing"),
-    "rgb too narrow": ({"rgb": frames(3, 1000)}, "rgb has 1000 bytes in frame 0, expected 1024"),
+    "rgb too narrow": ({"rgb": frames(3, 1000)}, "rgb has 1,000 bytes in frame 0, expected 1,024"),
     "audio too wide": ({"audio": frames(3, 129)}, "audio has 129 bytes in frame 0, expected 128"),
     "unequal streams": ({"audio": frames(2, 128)}, "rgb has 3 frames and audio 2, expected equal numbers"),
     "no frames": ({"rgb": frames(0, 1024), "audio": frames(0, 128)}, "rgb has no frames, expected 1 to 300"),
@@ -96,7 +96,7 @@ def test_an_invalid_frame_level_record_is_rejected_with_the_reason(case, frame_r
 
 
 VIDEO_CASES = {
-    "rgb too narrow": ({"mean_rgb": MEANS[:1000]}, "mean_rgb has 1000 values, expected 1024"),
+    "rgb too narrow": ({"mean_rgb": MEANS[:1000]}, "mean_rgb has 1,000 values, expected 1,024"),
     "audio too wide": ({"mean_audio": np.zeros(129)}, "mean_audio has 129 values, expected 128"),
     "no audio": ({"mean_audio": None}, "feature mean_audio is missing"),
     "NaN": ({"mean_rgb": np.where(np.arange(1024) == 7, np.nan, 0)}, "mean_rgb[7] is nan, expected a finite number"),
@@ -146,7 +146,7 @@ TWO = tf.train.Feature(bytes_list=tf.train.BytesList(value=[b"a", b"b"]))
 @pytest.mark.parametrize(
     ("name", "feature", "reason"),
     [
-        ("mean_rgb", WORDS, "mean_rgb is a list of bytes, expected 1024 floats"),
+        ("mean_rgb", WORDS, "mean_rgb is a list of bytes, expected 1,024 floats"),
         ("mean_audio", NUMBERS, "mean_audio is a list of whole numbers, expected 128 floats"),
         ("labels", FLOATS, "labels is a list of floats, expected whole numbers: ids of the labels"),
         ("labels", WORDS, "labels is a list of bytes, expected whole numbers: ids of the labels"),
@@ -166,7 +166,7 @@ def test_the_wrong_kind_of_a_feature_is_named(video_record, name, feature, reaso
 def test_the_wrong_kind_of_a_frame_is_named(frame_record):
     example = tf.train.SequenceExample.FromString(frame_record())
     example.feature_lists.feature_list["rgb"].feature[1].CopyFrom(FLOATS)
-    with pytest.raises(BadRecord, match="rgb in frame 1 is a list of floats, expected 1024 bytes"):
+    with pytest.raises(BadRecord, match="rgb in frame 1 is a list of floats, expected 1,024 bytes"):
         pack(example.SerializeToString(), "frame", 10)
 
 

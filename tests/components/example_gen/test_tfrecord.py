@@ -128,7 +128,7 @@ def test_shards_compressed_by_tensorflow_are_read_and_a_cut_is_reported(tmp_path
     assert damage.lost_bytes == 0
     *before, damage = read(content[:1000] + bytes(50) + content[1050:])
     assert all(isinstance(record, Damage) or record in records for record in before)
-    assert 0 < damage.lost_bytes <= len(content) and "bytes are lost" in damage.reason
+    assert 0 < damage.lost_bytes <= len(content) and "bytes lost" in damage.reason
 
 
 def test_padding_after_gzip_is_no_damage():
@@ -178,7 +178,7 @@ def test_compressed_zeros_take_no_memory():
 )
 def test_a_file_of_another_kind_is_named(content, kind):
     [damage] = read(content)
-    assert damage.reason.startswith(f"is no TFRecord file: it looks like {kind}")
+    assert damage.reason.startswith(f"not a TFRecord file: it looks like {kind}")
 
 
 def test_made_up_headers_do_not_prolong_the_search_for_a_record(monkeypatch):

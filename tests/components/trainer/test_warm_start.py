@@ -5,7 +5,7 @@ import zipfile
 
 import pytest
 
-from components.trainer.warm_start import find_start, require_same_architecture
+from components.trainer.warm_start import find_initial_model, require_same_architecture
 from models.errors import InputError
 from models.settings import ModelSettings
 
@@ -34,23 +34,23 @@ def push(tmp_path):
 
 def test_a_warm_start_begins_with_the_newest_version(push, tmp_path):
     serving = str(tmp_path / "serving")
-    assert find_start(True, serving) == ""
+    assert find_initial_model(True, serving) == ""
     push(9), push(10)
-    assert find_start(True, serving) == f"{serving}/10"
-    assert find_start(False, serving) == ""
+    assert find_initial_model(True, serving) == f"{serving}/10"
+    assert find_initial_model(False, serving) == ""
 
 
 def test_another_model_can_be_named(push, tmp_path):
     other = push(9)
     push(10)
-    assert find_start(other, "/nowhere") == other
-    assert find_start(str(tmp_path), "/nowhere") == f"{tmp_path}/serving/10"
+    assert find_initial_model(other, "/nowhere") == other
+    assert find_initial_model(str(tmp_path), "/nowhere") == f"{tmp_path}/serving/10"
     with pytest.raises(InputError, match=r"training.warm_start: '/nowhere/x' holds no pushed model, expected a run's"):
-        find_start("/nowhere/x", "")
+        find_initial_model("/nowhere/x", "")
 
 
-def require(start, level="frame", names=NAMES, **model):
-    require_same_architecture(start, ModelSettings.model_validate(NETVLAD | model), level, names)
+def require(initial_model, level="frame", names=NAMES, **model):
+    require_same_architecture(initial_model, ModelSettings.model_validate(NETVLAD | model), level, names)
 
 
 def test_the_same_architecture_is_accepted(push):
@@ -67,10 +67,10 @@ def test_the_same_architecture_is_accepted(push):
     ],
 )
 def test_another_architecture_is_refused_with_a_setting_that_differs(push, asked, wanted, served):
-    start = push(1)
+    initial_model = push(1)
     with pytest.raises(InputError) as error:
-        require(start, **asked)
-    expected = f"training.warm_start: {wanted}, allowed with the weights of {start}: {served}; set training.warm_start"
+        require(initial_model, **asked)
+    expected = f"training.warm_start: {wanted}, allowed with the weights of {initial_model}: {served}; set training."
     assert str(error.value).startswith(expected)
 
 

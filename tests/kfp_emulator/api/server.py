@@ -269,8 +269,10 @@ class ApiServer:
         return run
 
     def _terminate(self, key: str) -> Json:
-        get(self.state.runs, key, "Run")
-        self._advance(key, "CANCELED", {}, "", 0)  # the request has the lock
+        """TerminateRun of storage/run_store.go: the final state follows when Argo has stopped the pods."""
+        if get(self.state.runs, key, "Run")["state"] not in ("PENDING", "RUNNING", "PAUSED"):
+            raise ApiError(400, f"Failed to terminate a run {key}. Row not found")
+        self._advance(key, "CANCELING", {}, "", 0)  # the request has the lock
         return {}
 
     def _log(self, node: str) -> bytes:

@@ -129,10 +129,13 @@ def test_runs_are_listed_by_experiment_filter_and_page(client: kfp.Client, packa
     assert [run.display_name for run in client.list_runs(filter=json.dumps({"predicates": [equal]})).runs] == ["run 0"]
 
 
-def test_a_terminated_run_is_canceled(client: kfp.Client, package: Path):
+def test_a_terminated_run_is_being_cancelled(client: kfp.Client, package: Path):
     run = client.create_run_from_pipeline_package(str(package), experiment_name="videos").run_id
     client.terminate_run(run)
-    assert client.get_run(run).state == "CANCELED"
+    assert client.get_run(run).state == "CANCELING"
+    with pytest.raises(ApiException) as failure:
+        client.terminate_run(run)
+    assert failure.value.status == 400
 
 
 def test_a_run_without_a_required_parameter_is_rejected(client: kfp.Client, compiled: Callable[..., Path]):

@@ -147,7 +147,7 @@ def test_a_signal_saves_and_ends_the_process(
     with caplog.at_level("INFO", "models.training"), pytest.raises(SystemExit) as stopped:
         task.run(tmp_path, settings, **{during: {place: lambda: os.kill(os.getpid(), number)}})  # type: ignore[arg-type]
     assert stopped.value.code == code
-    assert "stopped, all that was trained is saved: epoch {}, step {}".format(*saved) in caplog.text
+    assert "stopped, progress is saved: epoch {}, step {}".format(*saved) in caplog.text
     assert signal.getsignal(number) is before
     result = task.run(tmp_path, settings)
     task.assert_same(result, uninterrupted)

@@ -34,7 +34,7 @@ def test_an_experiment_is_shown_with_its_published_results_command_and_cost(yt8m
         "#   precision 0.825, recall 0.734 on test",
         "#   6 epochs of 104 minutes",
         "# Command: yt8m run --data /data/yt8m/frame --experiment netvlad-100-gated-6000-3000-dropout35",
-        "# Size: 158,652,574 parameters with 3862 labels",
+        "# Size: 158,652,574 parameters with 3,862 labels",
         "# Work: 0.447 GFLOPs to classify a video of 300 frames",
     ]
     assert "    hidden_units: [6000, 3000]" in shown.splitlines()

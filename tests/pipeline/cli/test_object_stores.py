@@ -93,7 +93,7 @@ SET_KEYS = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
     ],
 )
 def test_a_store_that_cannot_be_reached(yt8m, variables, monkeypatch, values, path, message):
-    monkeypatch.setattr(object_stores, "_CONNECT", 0.1)  # Google's client retries for twice as long
+    monkeypatch.setattr(object_stores, "_CONNECT_TIMEOUT", 0.1)  # Google's client retries for twice as long
     variables(**values)
     answer = yt8m("stats", "--data", path)
     assert answer.code == 2 and answer.err.startswith("error: data")
@@ -151,8 +151,8 @@ def test_errors_of_googles_store(yt8m, variables, store, monkeypatch, status, te
 
 
 def test_a_store_that_does_not_answer_is_named_while_the_command_waits(yt8m, variables, monkeypatch):
-    monkeypatch.setattr(object_stores, "_QUIET", 0.1)
-    monkeypatch.setattr(object_stores, "_LONGEST", 0.5)
+    monkeypatch.setattr(object_stores, "_MESSAGE_AFTER", 0.1)
+    monkeypatch.setattr(object_stores, "_TOTAL_TIMEOUT", 0.5)
     with socket.create_server(("127.0.0.1", 0)) as server:
         address = f"http://127.0.0.1:{server.getsockname()[1]}"
         variables(AWS_ENDPOINT_URL=address, **KEYS)
@@ -165,7 +165,7 @@ def test_a_store_that_does_not_answer_is_named_while_the_command_waits(yt8m, var
 
 
 def test_every_path_in_a_store_is_checked(yt8m, variables, means, monkeypatch):
-    monkeypatch.setattr(object_stores, "_CONNECT", 0.1)
+    monkeypatch.setattr(object_stores, "_CONNECT_TIMEOUT", 0.1)
     variables(AWS_ENDPOINT_URL=REFUSED, **KEYS)
     unreachable = f"s3://b: {REFUSED} (AWS_ENDPOINT_URL) cannot be reached"
     data = ["--data", means, "--split", "id:80/10/10"]

@@ -142,7 +142,7 @@ def test_splits_without_videos_are_shown_as_empty_and_synthetic_data_are_called_
         (["--data", "data", "--split", "half"], "split is 'half', allowed: file:80/10/10"),
         (["--data", "data", "--vocabulary", "no.csv"], "vocabulary: cannot read"),
         (["--data", "data", "--test-data", "frames"], "holds frame-level records, data video-level ones"),
-        (["--data", "bad", "--split", "id:1/1/1"], "none of 1 records can be used, first: "),
+        (["--data", "bad", "--split", "id:1/1/1"], "no usable record (1 read), first: "),
         (["--data", "data", "--out", "data/vocabulary.csv"], "--out is 'data/vocabulary.csv': File exists, expected a"),
     ],
 )

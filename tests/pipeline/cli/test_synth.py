@@ -80,7 +80,7 @@ def test_a_command_killed_while_it_renames_files_is_completed_by_the_next(synth,
         path = tmp_path / name if number < published else whole / f"{name}.partial"
         path.write_bytes(unbroken[name])
     answer = synth(tmp_path)
-    assert (answer.code, answer.out.count("(were there)")) == (0, 1)
+    assert (answer.code, answer.out.count("(unchanged)")) == (0, 1)
     assert files(tmp_path) == unbroken
 
 
@@ -96,7 +96,7 @@ def test_a_finished_data_set_is_left_unchanged(synth, unbroken, tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
     states = {path: path.stat() for path in tmp_path.iterdir()}
     answer = synth(tmp_path)
-    assert answer.out == f"40 synthetic video-level videos with 5 labels in {tmp_path} (were there)\n"
+    assert answer.out == f"40 synthetic video-level videos with 5 labels in {tmp_path} (unchanged)\n"
     answer = synth(tmp_path, *ASKED, "--seed", 1)
     assert (answer.code, answer.err) == (2, f"error: {tmp_path} is not empty, expected a new or empty folder\n")
     assert {path: path.stat() for path in tmp_path.iterdir()} == states

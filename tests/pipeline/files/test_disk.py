@@ -1,4 +1,4 @@
-"""Full, read-only and missing disks end in one line with place and remedy (mounted disks: `make test-faults`)."""
+"""Full, read-only and missing disks end a command with one line on place and remedy (see also `make test-faults`)."""
 
 import errno
 import os
@@ -9,12 +9,12 @@ import sys
 import pytest
 
 from pipeline.files import disk
-from pipeline.files.disk import disk_trouble
+from pipeline.files.disk import describe_disk_error
 
 
 @pytest.fixture
 def statvfs(monkeypatch):
-    """`(**fields)` -> every disk has these fields, the others are those of statvfs(3) for an empty one."""
+    """Gives every disk these fields of statvfs(3); the other fields are those of an empty disk."""
 
     def give(**fields):
         values = {"f_bsize": 4096, "f_frsize": 4096, "f_blocks": 10**6, "f_bfree": 10**6, "f_bavail": 10**6}
@@ -50,34 +50,34 @@ def test_the_folder_and_the_remedy_are_named_whatever_error_the_library_raised(
 ):
     statvfs(**fields)
     for error in (reason, wrapped(reason)):
-        line = disk_trouble(error, tmp_path)
+        line = describe_disk_error(error, tmp_path)
         assert line.startswith(f"{tmp_path}: {words}") and "choose another --out" in line and "\n" not in line
 
 
 def test_a_disk_that_has_space_again_is_still_the_reason(tmp_path, statvfs):
     statvfs()
-    line = disk_trouble(OSError(errno.ENOSPC, "No space left on device"), tmp_path)
+    line = describe_disk_error(OSError(errno.ENOSPC, "No space left on device"), tmp_path)
     assert line.startswith("no space was left on the disk; free now: ") and str(tmp_path) in line
 
 
 def test_a_folder_that_no_longer_exists_is_named(tmp_path):
-    line = disk_trouble(FileNotFoundError(errno.ENOENT, "No such file"), tmp_path / "gone")
-    assert line == f"{tmp_path}/gone no longer exists: the same command starts over"
+    line = describe_disk_error(FileNotFoundError(errno.ENOENT, "No such file"), tmp_path / "gone")
+    assert line == f"{tmp_path}/gone no longer exists: repeat the command to start over"
 
 
 def test_other_failures_are_not_explained(tmp_path):
-    assert disk_trouble(RuntimeError("a bug"), tmp_path) is None
-    assert disk_trouble(FileNotFoundError(errno.ENOENT, "No such file"), tmp_path) is None
+    assert describe_disk_error(RuntimeError("a bug"), tmp_path) is None
+    assert describe_disk_error(FileNotFoundError(errno.ENOENT, "No such file"), tmp_path) is None
 
 
 @pytest.mark.parametrize("command", ["run --experiment netvlad-8", "stats", "tune netvlad-8 --run x"])
 @pytest.mark.parametrize(
     ("out", "words"),
     [
-        ("a[b", "holds '[', allowed is a path without [ ] * ?"),
-        ("what?", "holds '?', allowed"),
-        ("star*", "holds '*', allowed"),
-        ("new\nline", "holds '\\n', allowed"),
+        ("a[b", "contains '[', expected a path without [ ] * ?"),
+        ("what?", "contains '?', expected"),
+        ("star*", "contains '*', expected"),
+        ("new\nline", "contains '\\n', expected"),
         ("/proc/nowhere", "No such file or directory, expected a folder to write"),
     ],
 )

@@ -1,4 +1,4 @@
-"""YAML from files and arguments of strangers: what nobody would write by hand is refused at once, in one line."""
+"""Invalid, huge and hostile YAML in files and arguments is refused in one line, without delay."""
 
 import json
 import os
@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import pytest
 
-from pipeline.files.yaml_text import DEEPEST, LONGEST
+from pipeline.files.yaml_text import MAX_DEPTH, MAX_SIZE
 
 
 def nested(first: str, level: str) -> str:
@@ -37,7 +37,7 @@ BAD_VALUES = [
     ("!!map [a]", "line 1: not YAML: expected a mapping node"),
     ("!" + "x" * 100_000, "line 1: not YAML: "),
     ("!<%1B%0A> b", "line 1: not YAML: "),
-    ("{.nan: 1, .NaN: 2}", "line 1: not YAML: nan is there twice"),
+    ("{.nan: 1, .NaN: 2}", "line 1: not YAML: nan appears twice"),
     ("2026-99-99", "training.patience is '2026-99-99': input should be a valid integer"),
     ("\udcff", "not YAML: not UTF-8 text"),
     ("[1", "line 2: not YAML: "),
@@ -78,7 +78,7 @@ def test_a_key_of_set_is_shown_on_one_line(yt8m, key, message):
         (b"mine: {base: netvlad-8, training: {patience: " + b"9" * 5_000 + b"}}", "line 1: '9999"),
         (LAUGHS.encode(), "longer than 1 MiB with its aliases expanded"),
         (MERGES.encode(), "longer than 1 MiB with its aliases expanded"),
-        (b"# " + b"x" * LONGEST, "longer than 1 MiB, expected a YAML file"),
+        (b"# " + b"x" * MAX_SIZE, "longer than 1 MiB, expected a YAML file"),
         (b"mine: {base: netvlad-8}\n&a x: {base: *a}\n? {}\n", "not YAML: found unhashable key"),
         (b'"\\e[2J": {base: netvlad-8}', r"'\x1b[2J': a name becomes the name of a folder"),
         (b'mine: {base: netvlad-8, "\\e\\n": 1}', r"'\x1b\n' is not a setting"),
@@ -124,7 +124,7 @@ def test_a_file_that_is_not_a_package_is_one_line(yt8m, tmp_path, content):
 
 def test_yaml_as_people_write_it_is_read(yt8m, tmp_path):
     file = tmp_path / "mine.yaml"
-    deep = "[" * (DEEPEST - 4) + "]" * (DEEPEST - 4)
+    deep = "[" * (MAX_DEPTH - 4) + "]" * (MAX_DEPTH - 4)
     file.write_bytes(
         "\ufeff# Übung\n"
         "first: &first {base: netvlad-8, training: &training {batch_size: 3}}\n"

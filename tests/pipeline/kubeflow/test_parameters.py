@@ -11,7 +11,13 @@ from models.vocabulary import Vocabulary
 from pipeline.experiments import catalogue, find_experiment
 from pipeline.kubeflow.container.step import exec_properties
 from pipeline.kubeflow.graph import Places, build_pipeline, edges
-from pipeline.kubeflow.parameters import OF_THE_DATA, OF_THE_RUN, ResolvedSettings, read_parameters, resolve_parameters
+from pipeline.kubeflow.parameters import (
+    DATA_SETTINGS,
+    RUN_SETTINGS,
+    ResolvedSettings,
+    read_parameters,
+    resolve_parameters,
+)
 from pipeline.settings import resolve_settings
 from pipeline.steps import PER_EXPERIMENT
 
@@ -79,7 +85,7 @@ def test_the_first_step_resolves_the_newest_span_for_all_steps(shards):
 def test_the_first_step_resolves_several_spans_for_all_steps(shards):
     output = resolved(shards / "span-{SPAN}" / "*.tfrecord", overrides='["data.spans=2"]')
     assert (output.span, output.settings.data.pattern) == (2, str(shards / "span-{2,1}" / "*.tfrecord"))
-    assert ResolvedSettings.model_validate_json(output.for_steps()[OF_THE_DATA]).settings.data == output.settings.data
+    assert ResolvedSettings.model_validate_json(output.for_steps()[DATA_SETTINGS]).settings.data == output.settings.data
 
 
 def test_the_first_step_resolves_the_model_of_a_warm_start(shards):
@@ -88,7 +94,7 @@ def test_the_first_step_resolves_the_model_of_a_warm_start(shards):
         output = resolve_parameters(
             str(shards / "span-1"), "netvlad-8", '["training.warm_start=true"]', places, graph_of("netvlad-8")
         )
-        return output.settings.training.warm_start, output.for_steps()[OF_THE_DATA]
+        return output.settings.training.warm_start, output.for_steps()[DATA_SETTINGS]
 
     model = find_experiment("netvlad-8").model.model_dump(mode="json")
     model_path, of_the_data = warm_start()
@@ -132,7 +138,7 @@ def test_level_and_seed_may_change_where_the_graph_stays_the_same(shards):
 def test_the_first_step_refuses_settings_that_need_another_graph(shards, experiment, overrides, edge):
     with pytest.raises(InputError) as error:
         resolved(shards / "span-1", experiment, json.dumps(overrides))
-    assert edge in str(error.value) and "compile one for this experiment" in str(error.value)
+    assert edge in str(error.value) and "compile a package with this experiment" in str(error.value)
 
 
 def test_the_first_step_refuses_records_of_another_level(shards):
@@ -142,7 +148,7 @@ def test_the_first_step_refuses_records_of_another_level(shards):
 
 def test_resolved_settings_survive_json(shards):
     output = resolved(shards / "span-1", overrides='["evaluation.thresholds.gap.min=0.8", "data.drift.stop=true"]')
-    assert ResolvedSettings.model_validate_json(output.for_steps()[OF_THE_RUN]) == output
+    assert ResolvedSettings.model_validate_json(output.for_steps()[RUN_SETTINGS]) == output
 
 
 def one_of_every_encoder():
@@ -154,7 +160,7 @@ def test_the_steps_before_training_have_the_same_properties_without_the_experime
     options = {"data.pattern": "/data", "evaluation.slices": ["channel"], "data.drift.stop": True, "seed": 3}
     settings = resolve_settings(find_experiment(experiment), options, ["evaluation.thresholds.gap.min=0.8"])
     output = ResolvedSettings(settings=settings, span=0, shards="", vocabulary="", sources="")
-    shared = ResolvedSettings.model_validate_json(output.for_steps()[OF_THE_DATA]).settings
+    shared = ResolvedSettings.model_validate_json(output.for_steps()[DATA_SETTINGS]).settings
     assert shared.experiment == "" and shared.model.encoder.name == "average"
     own, of_all = (build_pipeline(resolved, Vocabulary.of_ids(3), PLACES) for resolved in (settings, shared))
     before = [node.id for node in own.components if node.id not in PER_EXPERIMENT]

@@ -17,7 +17,6 @@ HOLD = """
 import sys, time
 from pathlib import Path
 from pipeline.files.locks import locked
-from pipeline.local.metadata_file import known_artifacts, require_metadata
 with locked(Path(sys.argv[1])):
     print("locked", flush=True)
     time.sleep(600)
@@ -48,7 +47,7 @@ def run(finished_run, tmp_path):
 
 
 @pytest.fixture
-def litter(run):
+def leftovers(run):
     """Leftovers of processes killed in a step, during a push and during the write of a file."""
     folder, _ = run
     return [
@@ -61,14 +60,14 @@ def litter(run):
     ]
 
 
-def test_the_next_run_removes_leftovers_of_killed_runs_and_nothing_else(run, litter):
+def test_the_next_run_removes_leftovers_of_killed_runs_and_nothing_else(run, leftovers):
     folder, before = run
     with exclusive(folder):
         assert files(folder) == before | {".lock"}
     assert files(folder) == before
 
 
-def test_gc_lists_leftovers_and_removes_them_with_delete(run, litter, yt8m):
+def test_gc_lists_leftovers_and_removes_them_with_delete(run, leftovers, yt8m):
     folder, before = run
     age(folder, 2)
     there = files(folder)
@@ -76,7 +75,7 @@ def test_gc_lists_leftovers_and_removes_them_with_delete(run, litter, yt8m):
     assert answer.code == 0 and files(folder) == there
     for path in ("serving/.pushing-1700000000-abc", ".writing-abc", "pipeline_root/Transform/transformed_examples/99"):
         assert f"{folder / path}  (" in answer.out
-    assert "--delete removes them" in answer.out
+    assert "use --delete to remove" in answer.out
     for checkpoint in (folder / "checkpoints").iterdir():
         assert f"{checkpoint}  (checkpoint of a finished training)" in answer.out
 
@@ -86,13 +85,13 @@ def test_gc_lists_leftovers_and_removes_them_with_delete(run, litter, yt8m):
     assert yt8m("gc", folder).out == "nothing to remove\n"
 
 
-def test_gc_keeps_files_younger_than_a_day(run, litter, yt8m):
+def test_gc_keeps_files_younger_than_a_day(run, leftovers, yt8m):
     folder, _ = run
     age(folder, 2)
     now = time.time()
-    os.utime(litter[0], (now, now))  # a single young file is enough
+    os.utime(leftovers[0], (now, now))  # a single young file is enough
     yt8m("gc", folder, "--delete")
-    assert litter[0].exists() and not any(path.exists() for path in litter[1:])
+    assert leftovers[0].exists() and not any(path.exists() for path in leftovers[1:])
 
 
 def test_gc_keeps_checkpoints_and_searches_that_can_be_resumed(tmp_path, yt8m):
@@ -122,7 +121,7 @@ def test_gc_never_removes_the_serving_model(run, yt8m):
     assert not older[2].exists() and newest.exists()
 
 
-def test_gc_skips_a_folder_where_a_run_is_at_work(run, litter, yt8m):
+def test_gc_skips_a_folder_where_a_run_is_at_work(run, leftovers, yt8m):
     folder, _ = run
     age(folder, 2)
     holder = subprocess.Popen([sys.executable, "-c", HOLD, folder], stdout=subprocess.PIPE, text=True)
@@ -148,7 +147,7 @@ DAMAGES = {
 
 
 @pytest.mark.parametrize("state", DAMAGES)
-def test_a_run_folder_whose_metadata_are_damaged_keeps_its_artifacts(run, litter, yt8m, frames, state):
+def test_a_run_folder_whose_metadata_are_damaged_keeps_its_artifacts(run, leftovers, yt8m, frames, state):
     folder, _ = run
     DAMAGES[state](folder / "metadata.sqlite")
     before = files(folder / "pipeline_root")

@@ -38,9 +38,9 @@ def test_results_of_the_ingest_are_printed(tmp_path):
         "videos: 1,200 train, 3 test",
         f"2 of 1,205 records rejected, all in {tmp_path}, first:",
         "  a.tfrecord, record 7: has no labels, expected at least one",
-        "4 videos have more than 300 frames: the first 300 are used",
-        "5 videos list a label twice: it counts once",
-        "6 ids occur more than once: test and train",
+        "4 videos with more than 300 frames: the first 300 are used",
+        "5 videos with a label listed twice: it counts once",
+        "6 ids found more than once: test and train",
     ]
 
 

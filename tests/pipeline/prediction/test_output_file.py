@@ -163,7 +163,7 @@ def test_no_output_replaces_what_the_command_reads(predict, runs, yt8m, tmp_path
     before = {path: path.read_bytes() for path in (*data.iterdir(), card)}
     for out in (*data.iterdir(), tmp_path / "link", card):
         answer, _ = predict(out)
-        assert answer.code == 2 and f"error: --out is '{out}': it would replace what the command reads" in answer.err
+        assert answer.code == 2 and f"error: --out is '{out}': it would replace an input of the command" in answer.err
     assert {path: path.read_bytes() for path in before} == before
 
 
@@ -174,5 +174,5 @@ def test_no_package_replaces_what_it_is_compiled_from(yt8m, tmp_path):
     arguments = ("--cluster", cluster, "--data", "gs://a/b", "--experiment", "mine", "--experiment-file", own)
     for out in (cluster, own):
         answer = yt8m("compile", *arguments, "--out", out)
-        assert answer.code == 2 and "it would replace what the command reads" in answer.err
+        assert answer.code == 2 and "it would replace an input of the command" in answer.err
     assert cluster.read_text().startswith("cluster:") and own.read_text().startswith("mine:")

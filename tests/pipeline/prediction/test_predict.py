@@ -125,7 +125,7 @@ def test_rejected_records_are_named_and_left_out(
     reasons = {
         1: "not a tf.Example or tf.SequenceExample",
         2: "frame-level record in a video-level data set",
-        3: "mean_rgb has 5 values, expected 1024",
+        3: "mean_rgb has 5 values, expected 1,024",
         4: "mean_rgb[0] is 3e+38, expected -1.992 to 2.008",
         6: "the checksum of the record is wrong",
     }
@@ -142,7 +142,7 @@ def test_all_rejected_records_are_printed_and_counted(runs, video_record, write_
     out, err, code = predict(runs / "average", data, "--out", tmp_path / "out", "--json")
     done = json.loads(out)
     assert (code, done["videos"], done["skipped"], len(done["first_skipped"])) == (3, 1, 12, 10)
-    assert len(err.splitlines()) == 13 and err.splitlines()[-1] == "12 records skipped, 1 videos answered"
+    assert len(err.splitlines()) == 13 and err.splitlines()[-1] == "12 records skipped, 1 video answered"
 
 
 def test_evaluation_gives_the_scores_of_the_metrics(runs, frame_record, write_shard, tmp_path, predict):
@@ -190,11 +190,11 @@ def test_a_batch_without_a_usable_video_or_label_is_harmless(runs, video_record,
         (["runs/nothing", "--data", "means"], "'runs/nothing' holds no pushed model, expected a run's folder, its"),
         (["runs", "--data", "means"], "'runs' holds no pushed model, expected a run's folder, its serving/ or a"),
         (["runs/average", "--data", "nowhere"], "data: no file matches 'nowhere'"),
-        (["runs/average", "--data", "bad"], "no readable record in 1 files; first: "),
+        (["runs/average", "--data", "bad"], "no readable record in 1 file; first: "),
         (["runs/average", "--data", "means", "--out", "means"], "--out is 'means': Is a directory, expected a file"),
         (["runs/average", "--data", "means", "--out", "no/x"], "--out is 'no/x': No such file or directory, expected"),
         (["runs/frame-average", "--data", "means", "--evaluate"], "gives only the 20 best labels of video-level"),
-        (["runs/average", "--data", "means", "--evaluate"], "--evaluate: none of 1 videos carries labels"),
+        (["runs/average", "--data", "means", "--evaluate"], "--evaluate: no video carries labels (1 read)"),
     ],
 )
 def test_a_mistake_is_one_line(runs, tmp_path, monkeypatch, write_shard, video_record, yt8m, arguments, message):

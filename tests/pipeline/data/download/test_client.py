@@ -45,7 +45,7 @@ def test_a_dropped_connection_resumes_from_its_last_byte(mirror, shards, fetch, 
     assert_all_came(summary := fetch(), shards, tmp_path)
     assert begins(mirror) == [0, 7_000, 7_000, 12_000]
     assert summary.bytes == 3 * SIZE
-    assert sum("connection closed, 13000 bytes are missing, again in" in line for line in listened.lines) == 2
+    assert sum("connection closed, 13,000 bytes missing, again in" in line for line in listened.lines) == 2
 
 
 def test_failures_after_new_bytes_do_not_count_towards_giving_up(mirror, shards, fetch, tmp_path):
@@ -135,7 +135,7 @@ def test_a_server_that_drops_and_ignores_ranges_is_given_up(mirror, broken, fetc
     drop = mirror.sends(broken[:9_000], length=SIZE)
     mirror.breaks(BROKEN, *[drop] * 9)
     (reason,) = fetch().failed.values()
-    assert reason.endswith("connection closed, 11000 bytes are missing (4 times in a row)")
+    assert reason.endswith("connection closed, 11,000 bytes missing (4 times in a row)")
     assert (tmp_path / "out" / ".download" / "train0093.tfrecord.part").read_bytes() == broken[:9_000]
 
 

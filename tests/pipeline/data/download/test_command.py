@@ -93,7 +93,7 @@ def test_the_summary_is_printed_as_text_and_as_json(mirror, download, tmp_path):
     answer = download(tmp_path / "out", "--shard", "1/1")
     assert answer.code == 0
     counts, rate = answer.out.split("; ")
-    assert counts == f"4 files in {tmp_path}/out: 4 downloaded, 0 were there, 0 failed"
+    assert counts == f"4 files in {tmp_path}/out: 4 downloaded, 0 present, 0 failed"
     assert rate.startswith("0.1 MB in ")
     lines = answer.err.splitlines()
     assert {line.partition("] ")[2] for line in lines} == {
@@ -114,7 +114,7 @@ def test_failed_files_are_listed_with_exit_code_1(mirror, download, tmp_path):
     answer = download(tmp_path / "out")
     assert answer.code == 1
     assert answer.out.splitlines()[1:] == [f"failed: train0001.tfrecord: {reason}"]
-    assert answer.err.splitlines()[-1] == "error: 1 of 4 files failed; the same command retries them"
+    assert answer.err.splitlines()[-1] == "error: 1 of 4 files failed; repeat the command to retry"
     answer = download(tmp_path / "out", "--json")
     assert answer.code == 1
     summary = json.loads(answer.out)

@@ -153,7 +153,7 @@ def test_a_disk_that_is_too_small_is_refused_before_anything_is_fetched(mirror, 
         fetch()
     assert str(error.value) == (
         f"OUT is '{tmp_path}/out', whose disk has 0.001 GB free, expected about 0.001 GB for 20 files "
-        "(by the sizes of 8 of them); --shard 1/10 downloads a tenth"
+        "(estimated from 8); --shard 1/10 downloads a tenth"
     )
     assert mirror.gets() == [] and written(tmp_path) == {}
     free_bytes(monkeypatch, 1_000_000)
@@ -166,7 +166,7 @@ def test_files_that_are_there_need_no_disk_space(mirror, fetch, tmp_path, monkey
     (tmp_path / "out" / "train0002.tfrecord").unlink()
     (tmp_path / "out" / ".download" / "train0002.tfrecord.part").write_bytes(content[:19_000])
     free_bytes(monkeypatch, 999)
-    with pytest.raises(InputError, match="for 1 files"):
+    with pytest.raises(InputError, match="for 1 file "):
         fetch()
     free_bytes(monkeypatch, 1_000)
     assert fetch().downloaded == ["train0002.tfrecord"]

@@ -24,7 +24,7 @@ def test_a_schedule_with_another_account_must_be_replaced(kfp, api_server):
     assert kfp("schedule", "create", "weekly", *WEEKLY)[0] == 0
     [recurring] = api_server.state.recurring_runs.values()
     recurring["service_account"] = "pipeline-runner"  # chosen by the API
-    assert "(as it was)" in kfp("schedule", "create", "weekly", *WEEKLY)[1]
+    assert "(unchanged)" in kfp("schedule", "create", "weekly", *WEEKLY)[1]
     own = ["--service-account", "yt8m-pipeline"]
     code, _, err = kfp("schedule", "create", "weekly", *WEEKLY, *own)
     assert code == 2 and "yt8m schedule replace" in err

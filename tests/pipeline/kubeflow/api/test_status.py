@@ -2,6 +2,8 @@
 
 import json
 
+from pipeline.kubeflow.api.client import connect
+from pipeline.kubeflow.api.status import follow
 from pipeline.kubeflow.log_lines import SCORES, log_line
 
 
@@ -20,6 +22,20 @@ def test_status_shows_runs_and_steps_with_scores(kfp, api_server, submit, evalua
     assert status["scores"] == {"f1": 0.75, "gap": 0.8} and status["steps"][1]["attempts"] == 2
     assert [run["run_id"] for run in json.loads(kfp("status", "--last", 1, "--json")[1])] == [waiting]
     assert kfp("status", "--kfp-experiment", "none")[2].startswith("error: --kfp-experiment is 'none': http")
+
+
+def test_a_run_that_is_being_cancelled_has_not_ended(kfp, api_server, evaluated):
+    api_server.advance(evaluated, "CANCELING")
+    lines = []
+
+    def report(line):
+        lines.append(line)
+        api_server.advance(evaluated, "FAILED")
+
+    code, out, _ = kfp("status", evaluated)
+    assert code == 0 and "CANCELING (not ended)" in out
+    status = follow(connect(api_server.url), evaluated, report, interval=0)
+    assert lines and status.state == "FAILED"
 
 
 def test_logs_prints_the_log_of_the_last_attempt(kfp, api_server, evaluated):

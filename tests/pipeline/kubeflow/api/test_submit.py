@@ -6,19 +6,6 @@ import pytest
 import yaml
 
 
-@pytest.fixture
-def spans(tmp_path, write_shard, video_record):
-    """Adds a span of data; returns the pattern of all spans."""
-
-    def add(span):
-        folder = tmp_path / f"span-{span}"
-        folder.mkdir()
-        write_shard(folder / "train0000.tfrecord", [video_record()])
-        return str(tmp_path / "span-{SPAN}" / "*.tfrecord")
-
-    return add
-
-
 def test_a_package_becomes_a_version_and_a_run_in_the_experiment(kfp, api_server, package):
     code, out, err = kfp("submit", "--package", package, "--kfp-experiment", "videos", "--name", "first")
     assert (code, err) == (0, "")
@@ -60,6 +47,13 @@ def test_submitting_twice_uploads_and_starts_once(submit, api_server):
     assert (restarted["uploaded"], restarted["started"]) == (False, True) and len(api_server.state.versions) == 1
 
 
+def test_a_run_that_is_being_cancelled_is_not_joined(submit, api_server):
+    first = submit()
+    api_server.advance(first["run_id"], "CANCELING")
+    second = submit()
+    assert second["started"] and second["run_id"] != first["run_id"]
+
+
 def test_submit_compiles_a_package(kfp, api_server, cluster_file):
     options = ["--cluster", cluster_file(), "--data", "/mnt/yt8m/span-{SPAN}/*", "--experiment", "netvlad-8"]
     code, out, err = kfp("submit", *options, "--set", "training.max_epochs=2")
@@ -71,7 +65,7 @@ def test_submit_compiles_a_package(kfp, api_server, cluster_file):
         "overrides": '["training.max_epochs=2"]',
     }
     code, again, _ = kfp("submit", *options, "--set", "training.max_epochs=2")
-    assert again.splitlines()[0] == f"{out.splitlines()[0]} (there already)"
+    assert again.splitlines()[0] == f"{out.splitlines()[0]} (already uploaded)"
 
 
 @pytest.mark.parametrize("drop", ["request", "response"])
@@ -104,40 +98,6 @@ def test_waiting_ends_when_the_api_stays_unavailable(kfp, api_server, package):
     api_server.inject_error("GET", "/runs/", status=503, times=1000)
     code, _, err = kfp("submit", "--package", package, "--wait", "--interval", 0)
     assert code == 2 and err.count("error: cannot read the run") == 1
-
-
-def test_new_data_starts_one_run_per_span(submit, api_server, spans):
-    pattern = spans(9)
-    options = ["--data", pattern, "--if-new-data"]
-    first = submit(*options)
-    assert api_server.state.runs[first["run_id"]]["description"] == f"span 9 of {pattern}"
-    assert first["data"] == pattern  # the run itself finds the newest
-    assert submit(*options) is None  # still running
-    api_server.advance(first["run_id"], "FAILED")
-    second = submit(*options)
-    assert second["started"] and second["run_id"] != first["run_id"]
-    api_server.advance(second["run_id"], "SUCCEEDED")
-    before = len(api_server.changes)
-    assert submit(*options) is None
-    assert len(api_server.changes) == before
-    assert submit(*options, "--experiment", "nextvlad-128")["experiment"] == "nextvlad-128"
-    spans(10)
-    third = submit(*options)
-    assert third["started"] and api_server.state.runs[third["run_id"]]["description"] == f"span 10 of {pattern}"
-    assert len(api_server.state.versions) == 1
-
-
-def test_new_data_needs_a_span(kfp, package):
-    code, _, err = kfp("submit", "--package", package, "--if-new-data")
-    assert (code, err) == (2, "error: data is '/mnt/yt8m/frame': --if-new-data needs a pattern with {SPAN}\n")
-
-
-def test_new_data_in_a_store_that_cannot_be_read(kfp, package, monkeypatch):
-    for name, value in (("ENDPOINT_URL", "http://127.0.0.1:9"), ("ACCESS_KEY_ID", "a"), ("SECRET_ACCESS_KEY", "b")):
-        monkeypatch.setenv(f"AWS_{name}", value)
-    code, _, err = kfp("submit", "--package", package, "--data", "s3://b/span-{SPAN}/*", "--if-new-data")
-    assert (code, err.count("\n")) == (2, 1)
-    assert err.startswith("error: data: s3://b: http://127.0.0.1:9 (AWS_ENDPOINT_URL) cannot be reached (")
 
 
 def test_a_file_without_a_package_is_refused(kfp, api_server, package, tmp_path):

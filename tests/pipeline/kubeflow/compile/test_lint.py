@@ -118,7 +118,7 @@ def unmounted_volume(spec, platform):
             pipeline_root_on_a_volume,
             "defaultPipelineRoot is '/mnt/yt8m/root', the launcher supports minio://, s3:// and gs://",
         ),
-        (task_name_with_underscore, "task example_gen: Argo's names have letters, digits and - (not first)"),
+        (task_name_with_underscore, "task example_gen: not a name for Argo, allowed: letters, digits and -"),
         (other_name_in_task_info, "task Pusher: taskInfo.name is 'Publisher', expected the task's name"),
         (resolver, "executor exec-ChampionResolver: is a resolver, open-source KFP runs only containers and importers"),
         (lifecycle_hook, "executor exec-ExampleGen: has a lifecycle hook, which open-source KFP never runs"),

@@ -228,4 +228,4 @@ def test_the_command_writes_the_package_and_warns_that_nothing_resumes(tmp_path,
     yt8m.main([*required, "--set", "cluster.work_directory=/mnt/yt8m/work"], standalone_mode=False)
     assert "no resume" not in capsys.readouterr().err
     yt8m.main(["lint", "package.yaml"], standalone_mode=False)
-    assert "nothing found" in capsys.readouterr().out
+    assert "no problems" in capsys.readouterr().out

@@ -58,7 +58,7 @@ def test_a_wrong_setting_is_refused_with_key_value_and_what_is_allowed(read, ove
     [
         ("cluster: [", "cluster.yaml, line 2: not YAML"),
         ("[]", r"holds \[\], expected the key cluster"),
-        ("cluster: {image: a:1, image: b:1}", "'image' is there twice"),
+        ("cluster: {image: a:1, image: b:1}", "'image' appears twice"),
         ("image: a:1", "allowed: cluster"),
     ],
 )

@@ -54,7 +54,7 @@ def test_scores_that_no_run_has_are_refused(run, key, value):
     folder = run("a", "average-576")
     path = folder / "scores.json"
     path.write_text(re.sub(f'"{key}": [0-9.]+', f'"{key}": {value}', path.read_text()))
-    with pytest.raises(InputError, match=r"scores.json: splits.train has f1 \S+ of \d+ videos, expected 0 to 1"):
+    with pytest.raises(InputError, match=r"scores.json: splits.train has f1 \S+ of [\d,]+ videos, expected 0 to 1"):
         find_runs([folder])
 
 
@@ -89,7 +89,7 @@ def test_only_unfinished_runs_are_named(run, tmp_path):
         ("settings.yaml", "a: [", "settings.yaml, line 2: not YAML: "),
         ("settings.yaml", "experiment: x\nlevel: sound\n", "settings.yaml: level is 'sound'"),
         ("training_log.json", "{", "training_log.json: not a training log: "),
-        ("training_log.json", '{"parameters": 1}', "training_log.json: best_epoch is 0, expected one of 0 epochs"),
+        ("training_log.json", '{"parameters": 1}', "training_log.json: best_epoch is 0, .* the log has 0 epochs"),
     ],
 )
 def test_a_file_that_cannot_be_read_is_named_in_one_line(run, file, content, message):

@@ -138,7 +138,8 @@ def test_changed_settings_are_named_with_both_values(run, compared):
         "changed: training.max_hours 200 instead of 120",
         "shortened: training.max_epochs 10 instead of 100",
     ]
-    assert "1 of 2 runs had other settings than the catalogue's experiment, named beside them." in comparison.remarks
+    other_settings = "other settings than their experiments in the catalogue, named in their lines."
+    assert f"1 of 2 runs had {other_settings}" in comparison.remarks
     [line] = lines_of(table, "netvlad-100-gated")
     assert line["model.encoder.clusters"] == "8"  # the run's value, not the catalogue's
 
@@ -199,7 +200,7 @@ def test_synthetic_data_and_samples_are_called_so(run, compared):
     assert comparison.remarks[:3] == [
         "Data B: a sample: 23,000 of 3,111,135 training videos (0.739 %).",
         "Data C: synthetic data: generated, the scores say nothing about real videos.",
-        "On such data lower scores than the published ones are no failed reproduction.",
+        "Lower scores than the published ones on such data do not mean a failed reproduction.",
     ]
 
 

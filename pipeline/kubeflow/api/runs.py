@@ -1,0 +1,83 @@
+"""Starts and lists runs."""
+
+from collections.abc import Iterator, Mapping
+from itertools import islice
+from typing import Any
+
+from kfp_server_api import V2beta1PipelineVersionReference, V2beta1RecurringRun, V2beta1Run, V2beta1RuntimeConfig
+
+from pipeline.kubeflow.api.client import PAGE_SIZE, Connection
+
+# Final states: no pod of the run works any more.
+ENDED = ("SUCCEEDED", "FAILED", "CANCELED", "SKIPPED")
+
+# A user has terminated the run and its pods are stopping; a final state follows (TerminateRun in KFP's
+# backend/src/apiserver/storage/run_store.go).
+CANCELING = "CANCELING"
+
+
+def is_under_way(run: V2beta1Run) -> bool:
+    """Whether a run is running or waiting; false if it is being cancelled, as its work will not be finished."""
+    return run.state not in (*ENDED, CANCELING)
+
+
+def start_run(
+    connection: Connection,
+    version: V2beta1PipelineVersionReference,
+    experiment_id: str,
+    name: str,
+    parameters: Mapping[str, Any],
+    description: str = "",
+    service_account: str = "",
+) -> tuple[V2beta1Run, bool]:
+    """Starts a run, unless a run of the same version and parameters is under way.
+
+    Args:
+        connection: connection to the API.
+        version: the version to run.
+        experiment_id: id of the KFP experiment.
+        name: name of the run.
+        parameters: parameters of the run.
+        description: description of the run.
+        service_account: Kubernetes service account of the steps; empty for KFP's default.
+
+    Returns:
+        The run, and whether it is new.
+
+    Raises:
+        ApiError: the API rejects the run, or cannot be reached.
+    """
+    api = connection.client.runs
+
+    def find_run() -> V2beta1Run | None:
+        for run in islice(list_runs(connection, experiment_id), PAGE_SIZE):
+            reference = run.pipeline_version_reference
+            same_version = reference and reference.pipeline_version_id == version.pipeline_version_id
+            if same_version and is_under_way(run) and run_parameters(run) == parameters:
+                return run
+        return None
+
+    def make_run() -> Any:
+        body = V2beta1Run(
+            display_name=name,
+            description=description,
+            experiment_id=experiment_id,
+            pipeline_version_reference=version,
+            runtime_config=V2beta1RuntimeConfig(parameters=dict(parameters)),
+            service_account=service_account or None,
+        )
+        return connection.call("start a run", api.run_service_create_run, body)
+
+    return connection.create(find_run, make_run)
+
+
+def list_runs(connection: Connection, experiment_id: str | None) -> Iterator[V2beta1Run]:
+    """The runs of a KFP experiment, or of all KFP experiments, latest first."""
+    scope = {"experiment_id": experiment_id} if experiment_id else {"namespace": connection.namespace}
+    method = connection.client.runs.run_service_list_runs
+    return connection.list_all("list runs", method, "runs", sort_by="created_at desc", **scope)
+
+
+def run_parameters(run: V2beta1Run | V2beta1RecurringRun) -> Mapping[str, Any]:
+    """The parameters that a run was started with, or that a recurring run starts its runs with."""
+    return (run.runtime_config and run.runtime_config.parameters) or {}
