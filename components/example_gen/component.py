@@ -4,7 +4,7 @@ import json
 import logging
 import shutil
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import apache_beam as beam
@@ -18,7 +18,6 @@ from tfx.utils import io_utils
 from components.example_gen.ingest import IngestShards, Summary, plan_shards
 from components.example_gen.input_files import InputFiles, detect_level, find_files
 from components.example_gen.splits import SPLITS, SplitPolicy
-from components.example_gen.synthetic import describe_synthetic
 from components.publishing import scratch_folder
 from components.resolving_driver import ResolvingDriver
 from models.errors import InputError
@@ -68,8 +67,14 @@ class ExampleGenDriver(ResolvingDriver):
         """Pins the data to the shards that are there now."""
         keys = ("data", "test_data", "spans", "split", "seed", "level")
         resolved = resolve_data(**{key: exec_properties[key] for key in keys})
-        # The patterns hold all spans.
-        return {**exec_properties, **asdict(resolved), "spans": 1}
+        return {
+            **exec_properties,
+            "data": resolved.pattern,
+            "test_data": resolved.test_pattern,
+            "spans": 1,  # the patterns hold all spans
+            "span": resolved.shards.span,
+            "fingerprint": resolved.fingerprint,
+        }
 
 
 class ExampleGenExecutor(base_beam_executor.BaseBeamExecutor):
@@ -176,19 +181,25 @@ class ExampleGen(base_beam_component.BaseBeamComponent):
 
 @dataclass(frozen=True)
 class ResolvedData:
-    """The shards that are there now.
+    """The shards that are there now; `test_shards` is None where there are no test data."""
 
-    Attributes:
-        data: pattern with its {SPAN} filled in.
-        test_data: the same of the test data, "" where there are none.
-        span: the newest one.
-        fingerprint: changes with the shards, and with whether they are known to be synthetic.
-    """
+    shards: InputFiles
+    test_shards: InputFiles | None
 
-    data: str
-    test_data: str
-    span: int
-    fingerprint: str
+    @property
+    def pattern(self) -> str:
+        """The pattern of the data with its {SPAN} filled in."""
+        return self.shards.pattern
+
+    @property
+    def test_pattern(self) -> str:
+        """The pattern of the test data with its {SPAN} filled in, "" where there are none."""
+        return self.test_shards.pattern if self.test_shards else ""
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes with the shards."""
+        return self.shards.fingerprint + (self.test_shards.fingerprint if self.test_shards else "")
 
 
 def resolve_data(data: str, test_data: str, *, spans: int, split: str, seed: int, level: Level) -> ResolvedData:
@@ -206,19 +217,7 @@ def resolve_data(data: str, test_data: str, *, spans: int, split: str, seed: int
             )
     if len(shards.spans) < spans:
         _logger.info("data.spans is %d, there are fewer: %s", spans, shards.pattern)
-    synthetic = describe_synthetic(shards)  # later steps say so on their pages
-    return ResolvedData(
-        data=shards.pattern,
-        test_data=test_shards.pattern if test_shards else "",
-        span=shards.span,
-        fingerprint="".join(
-            [
-                shards.fingerprint,
-                test_shards.fingerprint if test_shards else "",
-                synthetic.model_dump_json() if synthetic else "",
-            ]
-        ),
-    )
+    return ResolvedData(shards, test_shards)
 
 
 def read_summary(quarantine_uri: str) -> Summary:

@@ -101,6 +101,11 @@ def glob_expression(glob: str) -> str:
     return expression
 
 
+def is_there(path: str, option: str) -> bool:
+    """Whether there is a file or folder of this name, local, in gs:// or in s3://; see `read_file`."""
+    return bool(find_object(path, option)) if "://" in path else exists(path, option)
+
+
 def read_file(path: str, option: str) -> bytes | None:
     """The content of a small file; None where it doesn't exist.
 
@@ -111,12 +116,9 @@ def read_file(path: str, option: str) -> bytes | None:
     Raises:
         InputError: it cannot be read.
     """
-    if "://" in path:
-        if not find_object(path, option):
-            return None
-    elif not exists(path, option):
+    if not is_there(path, option):
         return None
-    else:
+    if "://" not in path:
         require_file(path, option)
     FileSystems.set_options(PipelineOptions([]))  # without any, Beam cannot read s3://
     try:

@@ -26,7 +26,7 @@ READ_BY = {
 }
 CODE = {
     "components/evaluator/metrics.py": {"Evaluator"},
-    "components/example_gen/packing.py": {"ExampleGen", "DatasetStatistics", "DriftDetector", "Evaluator", "Tuner"},
+    "components/example_gen/packing.py": {"ExampleGen", "DatasetStatistics", "DriftDetector", "Evaluator"},
     "components/dataset_statistics/page.py": {"DatasetStatistics"},
     "components/transform/preprocessing.py": {"Transform"},
     "components/tuner/worker.py": {"Tuner"},

@@ -142,6 +142,7 @@ def test_every_page_is_one_file_without_external_resources(first, cluster):
     assert pages.keys() == {"DatasetStatistics", "ExampleValidator", "DriftDetector", "Trainer", "Evaluator"}
     for page in pages.values():
         assert "<html" in page and "could not be rendered" not in page and 'src="http' not in page
+        assert "Synthetic data." in page
 
 
 @pytest.mark.cluster
