@@ -26,8 +26,8 @@ from models.features import Level
 # Packed records are as large as raw ones; the video level is written a second time as Transform's features.
 DISK_FACTOR = {"frame": 1.05, "video": 2.2}
 
-# Folder beside the quarantines: the list of the last run that was refused.
-REFUSED = "refused"
+# Folder beside the quarantines: the rejected records of the last run that had too many of them.
+REJECTED_RUN = "refused"
 
 _logger = logging.getLogger(__name__)
 
@@ -228,7 +228,7 @@ def read_summary(quarantine_uri: str) -> Summary:
 
 def _keep_lists(quarantine_uri: str) -> str:
     """Copies the lists of rejected records out of the outputs, which TFX removes when a step fails."""
-    kept = f"{quarantine_uri.rpartition('/')[0]}/{REFUSED}"
+    kept = f"{quarantine_uri.rpartition('/')[0]}/{REJECTED_RUN}"
     if fileio.exists(kept):
         fileio.rmtree(kept)
     io_utils.copy_dir(quarantine_uri, kept)
@@ -251,7 +251,7 @@ def _refuse_bad_data(summary: Summary, limit: float, size: int) -> None:
     """Refuses data of which more than the limit is rejected, by number of records or by `size` in bytes."""
     rejected = ""
     if summary.quarantined > limit * summary.records:
-        rejected = f"{summary.quarantined} of {summary.records} records are bad"
+        rejected = f"{summary.quarantined} of {summary.records} records are rejected"
     elif summary.lost_bytes > limit * size:
         rejected = f"{summary.lost_bytes:,} of {size:,} bytes of the shards are damaged"
     if rejected:

@@ -10,7 +10,7 @@ from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
 from components.example_gen.input_files import InputFile, InputFiles
-from components.example_gen.packing import BadRecord, PackedVideo, pack
+from components.example_gen.packing import InvalidRecord, PackedVideo, pack
 from components.example_gen.splits import SPLITS, Split, SplitPolicy
 from components.example_gen.tfrecord import Damage, read_records, write_record
 from components.publishing import Attempt, write_whole
@@ -173,7 +173,7 @@ def read_shard(
                 continue
             try:
                 video = pack(record, level, classes, kept_features)
-            except BadRecord as error:
+            except InvalidRecord as error:
                 yield RejectedRecord(file.path, number, str(error))
             else:
                 yield video

@@ -13,7 +13,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 from components.example_gen.listing import NAMES, InputFile, glob_expression, list_paths, list_shards
 from components.example_gen.local_files import exists, file_state, require_text
-from components.example_gen.packing import BadRecord, level_of
+from components.example_gen.packing import InvalidRecord, level_of
 from components.example_gen.tfrecord import Damage, read_records
 from models.errors import InputError
 from models.features import Level
@@ -127,7 +127,7 @@ def detect_level(files: InputFiles) -> Level:
                     if not isinstance(record, Damage):
                         return level_of(record)
                     reasons = reasons or [f"{file.path}, record {number}: {record.reason}"]
-                except BadRecord as error:
+                except InvalidRecord as error:
                     reasons = reasons or [f"{file.path}, record {number}: {error}"]
     raise InputError(f"no readable record in {len(files.files)} files; first: {(reasons or ['no records'])[0]}")
 

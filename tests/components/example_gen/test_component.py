@@ -138,7 +138,7 @@ def test_too_many_rejected_records_end_the_run_with_the_first_of_them(shards, in
     write_shard(shards / "bad.tfrecord", [frame_record("bad1", labels=[99])])
     with pytest.raises(InputError) as error:
         ingest(shards, quarantine_limit=0.001)
-    assert "1 of 41 records are bad, more than quarantine_limit 0.10%" in str(error.value)
+    assert "1 of 41 records are rejected, more than quarantine_limit 0.10%" in str(error.value)
     assert f"first: {shards}/bad.tfrecord, record 0: label 99 is outside the vocabulary" in str(error.value)
 
 
