@@ -20,7 +20,7 @@ from components.example_gen.input_files import InputFiles, detect_level, find_fi
 from components.example_gen.splits import SPLITS, SplitPolicy
 from components.publishing import scratch_folder
 from components.resolving_driver import ResolvingDriver
-from models.errors import InputError
+from models.errors import InputError, quote
 from models.features import Level
 
 # Packed records are as large as raw ones; the video level is written a second time as Transform's features.
@@ -89,7 +89,8 @@ class ExampleGenExecutor(base_beam_executor.BaseBeamExecutor):
         """Writes the splits and the quarantine.
 
         Raises:
-            InputError: too little disk space, more rejected records than `quarantine_limit`, or an empty split.
+            InputError: too little disk space, more rejected records than `quarantine_limit`, an empty split, or a kept
+                feature that no record has.
         """
         examples = artifact_utils.get_single_instance(output_dict["examples"])
         quarantine = artifact_utils.get_single_instance(output_dict["quarantine"])
@@ -97,6 +98,7 @@ class ExampleGenExecutor(base_beam_executor.BaseBeamExecutor):
         policy = SplitPolicy.parse(exec_properties["split"], test_data is not None)
         shards = plan_shards(data, test_data, policy, exec_properties["seed"])
         level: Level = exec_properties["level"]
+        kept_features = json.loads(exec_properties["kept_features"])
         size = sum(shard.file.size for shard in shards)
         _require_disk_space(examples.uri, size, level)
         with scratch_folder(examples.uri) as scratch, self._make_beam_pipeline() as pipeline:
@@ -111,16 +113,16 @@ class ExampleGenExecutor(base_beam_executor.BaseBeamExecutor):
                     policy,
                     level,
                     exec_properties["classes"],
-                    json.loads(exec_properties["kept_features"]),
+                    kept_features,
                 )
             )
         summary = read_summary(quarantine.uri)
         try:
-            _refuse_bad_data(summary, exec_properties["quarantine_limit"], size)
+            _require_usable(summary, exec_properties["quarantine_limit"], size, kept_features)
         except InputError as error:
             if not summary.quarantined:
                 raise
-            raise InputError(f"{error}; all of them are listed in {_keep_lists(quarantine.uri)}") from None
+            raise InputError(f"{error}; all rejected records are in {_keep_lists(quarantine.uri)}") from None
         examples.split_names = artifact_utils.encode_split_names(list(SPLITS))
         examples.set_string_custom_property("payload_format", "FORMAT_TF_EXAMPLE")
         examples.set_int_custom_property("span", exec_properties.get("span", data.span))
@@ -247,8 +249,18 @@ def _require_disk_space(uri: str, input_bytes: int, level: Level) -> None:
         raise InputError(f"{uri}: {needed:,} bytes are needed for the packed records, {free:,} are free on that disk")
 
 
-def _refuse_bad_data(summary: Summary, limit: float, size: int) -> None:
-    """Refuses data of which more than the limit is rejected, by number of records or by `size` in bytes."""
+def _require_usable(summary: Summary, limit: float, size: int, kept_features: Sequence[str]) -> None:
+    """Checks an ingest before anything reads its records.
+
+    Args:
+        summary: of the ingest.
+        limit: largest share of the data that may be rejected, by number of records or by size.
+        size: of the shards, in bytes.
+        kept_features: features by which the user wants slices.
+
+    Raises:
+        InputError: too much is rejected, a split is empty, or the records cannot make the slices.
+    """
     rejected = ""
     if summary.quarantined > limit * summary.records:
         rejected = f"{summary.quarantined} of {summary.records} records are rejected"
@@ -261,3 +273,5 @@ def _refuse_bad_data(summary: Summary, limit: float, size: int) -> None:
     empty = [split for split in SPLITS if not summary.videos.get(split)]
     if empty:
         raise InputError(f"no videos in the split {empty[0]} (of {summary.records} records): use more data or shares")
+    if missing := [name for name in kept_features if not summary.kept_kinds.get(name)]:
+        raise InputError(f"evaluation.slices: no record has a value of the feature {quote(missing[0])}: leave it out")
