@@ -13,7 +13,7 @@ from tfx.types import artifact_utils, component_spec
 
 from components.dataset_statistics.artifact import DataStatistics
 from components.dataset_statistics.counts import SplitCounts
-from components.dataset_statistics.page import write_for_people
+from components.dataset_statistics.page import write_page_and_figures
 from components.dataset_statistics.statistics import Statistics, describe
 from components.example_gen.component import Quarantine, read_summary
 from components.example_gen.synthetic import SyntheticData
@@ -74,7 +74,7 @@ class DatasetStatisticsExecutor(base_beam_executor.BaseBeamExecutor):
                 | "Results" >> beam.Create([uri])
                 | beam.Map(_write, beam.pvalue.AsDict(counts), splits, describe_counts)
             )
-        write_for_people(Statistics.read(uri), uri)
+        write_page_and_figures(Statistics.read(uri), uri)
 
 
 class CountVideos(beam.CombineFn):

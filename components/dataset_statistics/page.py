@@ -73,7 +73,7 @@ def render(
     )
 
 
-def write_for_people(statistics: Statistics, uri: str) -> None:
+def write_page_and_figures(statistics: Statistics, uri: str) -> None:
     """Writes `statistics.html`, and `figures/label-frequency-<split>.png` and `.svg`, into a folder."""
     write_whole(f"{uri}/{PAGE}", render(statistics, statistics.data, statistics.synthetic).encode())
     for name, split in statistics.splits.items():

@@ -78,7 +78,7 @@ class ExampleGenDriver(ResolvingDriver):
 
 
 class ExampleGenExecutor(base_beam_executor.BaseBeamExecutor):
-    """Runs the ingest; refuses its result where too many records were rejected."""
+    """Runs the ingest; fails where too many records are rejected."""
 
     def Do(
         self,
@@ -205,7 +205,7 @@ class ResolvedData:
 
 
 def resolve_data(data: str, test_data: str, *, spans: int, split: str, seed: int, level: Level) -> ResolvedData:
-    """Looks at the shards, before TFX looks for a cached result; the arguments are ExampleGen's.
+    """Lists and checks the shards, before TFX looks for a cached result; the arguments are ExampleGen's.
 
     Raises:
         InputError: nothing matches, the records have another level than the experiment, or the split cannot be made.
@@ -218,7 +218,7 @@ def resolve_data(data: str, test_data: str, *, spans: int, split: str, seed: int
                 f"{option}: {files.files[0].path} holds {actual}-level records, the experiment reads {level}-level ones"
             )
     if len(shards.spans) < spans:
-        _logger.info("data.spans is %d, there are fewer: %s", spans, shards.pattern)
+        _logger.info("data.spans is %d, but there are fewer spans: %s", spans, shards.pattern)
     return ResolvedData(shards, test_shards)
 
 
@@ -229,7 +229,7 @@ def read_summary(quarantine_uri: str) -> Summary:
 
 
 def _keep_lists(quarantine_uri: str) -> str:
-    """Copies the lists of rejected records out of the outputs, which TFX removes when a step fails."""
+    """Copies the lists of rejected records out of the quarantine, which TFX removes when the step fails."""
     kept = f"{quarantine_uri.rpartition('/')[0]}/{REJECTED_RUN}"
     if fileio.exists(kept):
         fileio.rmtree(kept)

@@ -84,7 +84,7 @@ def find_files(pattern: str, option: str = "data", spans: int = 1) -> InputFiles
     Raises:
         InputError: nothing matches, a match cannot be read or is not a file, or a file matches twice.
     """
-    # Beam sets options when a pipeline starts, and cannot read s3:// before without any.
+    # Beam cannot read s3:// without options, which it sets itself only when a pipeline starts.
     FileSystems.set_options(PipelineOptions([]))
     if not pattern:
         raise InputError(f"{option} is empty, expected a folder, a file or a glob")

@@ -28,14 +28,14 @@ from models.features import (
 # The id's name in files of 2017 (version 1), which have 4,716 classes.
 V1_ID = "video_id"
 
-# Codes stand for -1.992 to 2.008, and so do their means, all published ones among them. A value beyond this is no mean
-# of such frames, and a few of them make a training diverge.
+# Codes stand for values from -1.992 to 2.008, so their means lie there too, as all published ones do. A value beyond
+# this limit is not a mean of such frames, and a few such values make a training diverge.
 LARGEST_MEAN = 2.5
 
 _BYTES, _FLOATS, _NUMBERS = "bytes_list", "float_list", "int64_list"
 _KINDS = {_BYTES: "bytes", _FLOATS: "floats", _NUMBERS: "whole numbers"}
 
-# Features that a message lists of a record that has none of the expected ones.
+# How many features of a record a message lists where none of the expected ones is among them.
 SHOWN = 4
 
 

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from components.dataset_statistics.agreement import describe_agreement
-from components.dataset_statistics.page import table, write_for_people
+from components.dataset_statistics.page import table, write_page_and_figures
 from components.dataset_statistics.raw_shards import count_shards
 from components.dataset_statistics.statistics import Statistics, describe
 from components.example_gen.ingest import plan_shards
@@ -60,7 +60,7 @@ def measure(data: DataSettings, seed: int, out: Path, progress: Callable[[int, i
     rejected_in = str(rejected) if summary.quarantined else ""
     statistics = describe(counts, names, data.pattern, level, read_oracle_file(files), summary, rejected_in)
     statistics.write(str(out))
-    write_for_people(statistics, str(out))
+    write_page_and_figures(statistics, str(out))
     return statistics
 
 
