@@ -164,7 +164,8 @@ def test_a_search_shows_its_trials_and_its_result_can_be_imported(cluster, setti
     run = cluster.run(path, tasks=["Trainer"])
     assert run.state == "SUCCEEDED", run.summary()
     tuner = run.tasks["Tuner"]
-    assert "1 of 1 trials scored" in cluster.store.path(tuner.outputs["page"].uri).read_text()
+    page = cluster.store.path(tuner.outputs["page"].uri).read_text()
+    assert "1 of 1 trials scored" in page and "Synthetic data." in page
     imported = f"hyperparameters={tuner.outputs['best_hyperparameters'].uri}"
     path.write_text(compile_package(settings, f"{VOLUME}/frames", "netvlad-8", overrides(imported)))
     run = cluster.run(path, tasks=["Trainer"])
