@@ -237,7 +237,7 @@ def load_saved_model(folder: str) -> Any:
 
 
 def check_served_model(push_directory: str) -> None:
-    """Looks at the files of the model that serves, if there is one: a run compares its own with it at the end.
+    """Checks the files of the model that serves, if there is one: at its end a run compares its own model with it.
 
     Raises:
         InputError: its graph or its variables cannot be read.
@@ -246,7 +246,7 @@ def check_served_model(push_directory: str) -> None:
     if not found:
         return
     folder = f"{push_directory}/{found[-1]}"
-    advice = "the model that serves is damaged: remove this version, or put it back"
+    advice = "the model that serves is damaged: remove or restore this version"
     try:
         with tf.io.gfile.GFile(f"{folder}/{SAVED_MODEL}", "rb") as file:
             graphs = saved_model_pb2.SavedModel.FromString(file.read()).meta_graphs

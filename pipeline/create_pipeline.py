@@ -16,6 +16,7 @@ from components.drift_detector.component import DriftDetector
 from components.evaluator.component import Evaluator
 from components.example_gen.component import ExampleGen
 from components.example_gen.splits import SPLITS
+from components.example_gen.synthetic import SyntheticData
 from components.pusher import Pusher
 from components.schema.component import ImportSchemaGen
 from components.source_fingerprint import source_fingerprint
@@ -57,6 +58,7 @@ Source = TypeVar("Source")
 def create_pipeline(
     settings: RunSettings,
     vocabulary: Vocabulary,
+    synthetic: SyntheticData | None,
     *,
     pipeline_root: str,
     push_directory: str,
@@ -71,6 +73,7 @@ def create_pipeline(
     Args:
         settings: of the run.
         vocabulary: of the labels.
+        synthetic: description of synthetic shards, for the pages; None for others.
         pipeline_root: folder of the artifacts.
         push_directory: folder to which blessed models are pushed.
         checkpoint_dir: folder of checkpoints, outside the artifacts, so that another run finds those of a killed one.
@@ -103,6 +106,7 @@ def create_pipeline(
         names=names,
         level=level,
         data=settings.data.pattern,
+        synthetic=synthetic,
         sources=_sources(Step.DATASET_STATISTICS),
     )
     statistics = dataset_statistics.outputs["statistics"]
@@ -152,7 +156,7 @@ def create_pipeline(
     hyperparameter_nodes: list[BaseNode] = []
     hyperparameters: tfx.types.BaseChannel | None = None
     if settings.search:
-        task = search_task(settings, names, state_dir=tune_dir, log_dir=log_dir)
+        task = search_task(settings, names, synthetic, state_dir=tune_dir, log_dir=log_dir)
         tuner = Tuner(tuner_fn=TUNER_FN, **inputs, custom_config=task.custom_config())
         tuner.add_upstream_node(drift_detector)
         hyperparameter_nodes, hyperparameters = [tuner], tuner.outputs["best_hyperparameters"]
@@ -268,12 +272,15 @@ def training_task(settings: RunSettings, names: Sequence[str], *, state_dir: str
     )
 
 
-def search_task(settings: RunSettings, names: Sequence[str], *, state_dir: str, log_dir: str) -> SearchTask:
+def search_task(
+    settings: RunSettings, names: Sequence[str], synthetic: SyntheticData | None, *, state_dir: str, log_dir: str
+) -> SearchTask:
     """The Tuner's task.
 
     Args:
         settings: of the run.
         names: of the labels.
+        synthetic: description of synthetic shards; None for others.
         state_dir: folder of its trials.
         log_dir: TensorBoard's.
     """
@@ -282,6 +289,7 @@ def search_task(settings: RunSettings, names: Sequence[str], *, state_dir: str, 
         **shared
         | {
             "tune": settings.tuner,
+            "synthetic": synthetic,
             # It names the folder of the trials: an edit of their page must not begin the search anew.
             "sources": source_fingerprint(TUNER_FN.rpartition(".")[0]),
             "executor_sources": _sources(Step.TUNER),

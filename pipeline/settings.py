@@ -11,8 +11,9 @@ from components.evaluator.requirements import Requirement, parse_requirements
 from components.example_gen.splits import SplitPolicy
 from models.dotted_keys import set_key
 from models.errors import InputError, printable, quote
-from models.features import AUDIO, ID, LABELS, MEAN_AUDIO, MEAN_RGB, NUM_FRAMES, RGB, YT8M_CLASSES
+from models.features import AUDIO, ID, LABELS, MEAN_AUDIO, MEAN_RGB, RGB, YT8M_CLASSES
 from models.settings import MAX_SEED, Count, Settings
+from models.slices import own_slices
 from pipeline.experiments import NAME, Experiment, Recipe
 from pipeline.files.yaml_text import load_yaml
 from pipeline.validation import explain
@@ -105,15 +106,6 @@ class EvaluationSettings(Settings):
         _requirements(thresholds)
         return thresholds
 
-    @model_validator(mode="after")
-    def _slices_of_thresholds_are_made(self) -> Self:
-        sliceable = ["num_labels", NUM_FRAMES, *self.slices]
-        for feature in {requirement.feature for requirement in self.requirements()} - {"", *sliceable}:
-            raise InputError(
-                f"thresholds: no slices by {quote(feature)}, allowed: {', '.join(sliceable)}; or add it to slices"
-            )
-        return self
-
     def requirements(self) -> list[Requirement]:
         """The thresholds, parsed."""
         return _requirements(self.thresholds)
@@ -151,6 +143,21 @@ class RunSettings(Recipe):
         """The search with its space."""
         tune = self.tune or TuneSettings()
         return tune.model_copy(update={"space": dict(search_space(tune, self.model))})
+
+    @model_validator(mode="after")
+    def _slices_of_thresholds_are_made(self) -> Self:
+        own, further = own_slices(self.level), self.evaluation.slices
+        for requirement in self.evaluation.requirements():
+            feature, value = requirement.feature, requirement.value
+            where = f"evaluation.thresholds: {quote(requirement.key)}"
+            if feature and feature not in (*own, *further):
+                allowed = f"{', '.join((*own, *further))}; or add it to evaluation.slices"
+                raise InputError(
+                    f"{where}: {self.level}-level records are not sliced by {quote(feature)}, allowed: {allowed}"
+                )
+            if feature in own and value not in own[feature]:
+                raise InputError(f"{where}: {feature} is never {quote(value)}, allowed: {', '.join(own[feature])}")
+        return self
 
     @model_validator(mode="after")
     def _one_source_of_hyperparameters(self) -> Self:

@@ -11,11 +11,11 @@ from pydantic import BaseModel
 # Probability that any label is reported although the videos were split at random (Bonferroni's correction).
 SIGNIFICANCE = 0.01
 
-# Random splits that measure the distances by chance: enough for their spread to 10 %.
+# Random splits of which the distances by chance are measured: enough to know their spread to 10 %.
 DEALS = 100
 
-# A distance up to so many standard deviations above the mean is attributed to chance. Labels are dealt one by one while
-# those of a video occur together: real distances spread a little more.
+# A distance up to so many standard deviations above the mean is attributed to chance. A random split deals out labels
+# one by one, while those of a video occur together: real distances spread a little more.
 CHANCE = 4
 
 
@@ -166,7 +166,7 @@ def describe_agreement(agreement: Agreement) -> list[str]:
         verdict = "differ more than chance explains" if more else "agree"
         sentences.append(
             f"{pair.first} and {pair.second} {verdict}: their distance is {pair.distance:.4f}, "
-            f"of the same videos dealt at random {pair.by_chance:.4f} (up to {pair.chance_limit:.4f})."
+            f"that of random splits of these videos {pair.by_chance:.4f} (up to {pair.chance_limit:.4f})."
         )
     if agreement.distances:
         labels = len({difference.id for difference in agreement.differences})

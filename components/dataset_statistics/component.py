@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any
 
 import apache_beam as beam
+from pydantic import TypeAdapter
 from tfx import v1 as tfx
 from tfx.dsl.components.base import base_beam_component, base_beam_executor, executor_spec
 from tfx.types import artifact_utils, component_spec
@@ -15,7 +16,7 @@ from components.dataset_statistics.counts import SplitCounts
 from components.dataset_statistics.page import write_page_and_figures
 from components.dataset_statistics.statistics import Statistics, describe
 from components.example_gen.component import Quarantine, read_summary
-from components.example_gen.synthetic import read_synthetic
+from components.example_gen.synthetic import SyntheticData
 from models.features import Level
 
 
@@ -26,6 +27,7 @@ class DatasetStatisticsSpec(component_spec.ComponentSpec):
         "names": component_spec.ExecutionParameter(type=str),
         "level": component_spec.ExecutionParameter(type=str),
         "data": component_spec.ExecutionParameter(type=str),
+        "synthetic": component_spec.ExecutionParameter(type=str),
         "sources": component_spec.ExecutionParameter(type=str),
     }
     INPUTS = {
@@ -54,7 +56,7 @@ class DatasetStatisticsExecutor(base_beam_executor.BaseBeamExecutor):
             names=names,
             data=exec_properties["data"],
             level=level,
-            synthetic=read_synthetic(exec_properties["data"]),
+            synthetic=TypeAdapter(SyntheticData | None).validate_json(exec_properties["synthetic"]),
             ingest=read_summary(quarantine),
             bad_records=quarantine,
         )
@@ -110,7 +112,8 @@ class DatasetStatistics(base_beam_component.BaseBeamComponent):
         quarantine: ExampleGen's, with counts of rejected, changed and repeated records.
         names: of the labels, in the order of their ids.
         level: of the examples.
-        data: pattern of the raw shards, to see whether they are synthetic.
+        data: pattern of the raw shards.
+        synthetic: description of synthetic shards; None for others.
         sources: fingerprint of the code, so that an edit runs the step again.
     """
 
@@ -124,6 +127,7 @@ class DatasetStatistics(base_beam_component.BaseBeamComponent):
         names: Sequence[str],
         level: Level,
         data: str,
+        synthetic: SyntheticData | None,
         sources: str,
     ):
         spec = DatasetStatisticsSpec(
@@ -132,6 +136,7 @@ class DatasetStatistics(base_beam_component.BaseBeamComponent):
             names=json.dumps(list(names)),
             level=level,
             data=data,
+            synthetic=synthetic.model_dump_json() if synthetic else "null",
             sources=sources,
             statistics=tfx.dsl.Channel(type=DataStatistics),
         )

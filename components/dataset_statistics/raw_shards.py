@@ -28,14 +28,14 @@ class ShardCounts:
     Attributes:
         splits: counts by the split that videos go to.
         summary: ExampleGen's, without duplicates.
-        refused: all rejected records.
+        rejected: all rejected records.
         ids: uint64, one for each video: 62 bits of the hash of its id, then 2 of its split's place in SPLITS. Among 6.1
             million videos two share these 62 bits by chance in one of 250,000 data sets.
     """
 
     splits: dict[str, SplitCounts]
     summary: Summary
-    refused: list[RejectedRecord]
+    rejected: list[RejectedRecord]
     ids: NDArray[np.uint64]
 
 
@@ -64,7 +64,7 @@ def count_shards(
     policy: SplitPolicy,
     level: Level,
     classes: int,
-    bad_records: BinaryIO,
+    rejected_records: BinaryIO,
     progress: Callable[[int], None],
 ) -> tuple[dict[str, SplitCounts], Summary]:
     """Counts all shards on all processors.
@@ -77,7 +77,7 @@ def count_shards(
         policy: splits by id where a shard has no split.
         level: of the records.
         classes: size of the vocabulary.
-        bad_records: file for the rejected records, a line of JSON each: file, record and reason.
+        rejected_records: file to which they are written, a line of JSON each: file, record and reason.
         progress: called after each shard with its size in bytes.
 
     Returns:
@@ -97,7 +97,7 @@ def count_shards(
                 splits[split].merge(counts)
             summary.merge(counted.summary)
             ids.append(counted.ids)
-            bad_records.writelines(record.line for record in counted.refused)
+            rejected_records.writelines(record.line for record in counted.rejected)
             progress(shard.file.size)
     summary.duplicates = dict(Counter(_repeated(np.concatenate(ids))))
     return splits, summary

@@ -12,7 +12,8 @@ from tfx_bsl.tfxio import tf_example_record
 
 from components.evaluator.requirements import Requirement, tfma_thresholds
 from components.evaluator.verdict import CANDIDATE, CHAMPION
-from models.features import NUM_FRAMES, Level
+from models.features import Level
+from models.slices import own_slices
 
 # Videos at once. TFMA's own choice, up to 1000 by measured time, takes 9 KB more memory with each video-level one
 # (1,361 MB for 984, 1,756 MB for 46,066; with 32 at once 1,340 and 1,342 MB) and 1.4 GB for a batch of dequantized
@@ -74,7 +75,7 @@ def eval_config(
         "preprocessing_function_names": ["transform_features"],
         "label_key": "labels",
     }
-    features = dict.fromkeys(["num_labels", *([NUM_FRAMES] if level == "frame" else []), *slices])
+    features = dict.fromkeys([*own_slices(level), *slices])
     config = json_format.ParseDict(
         {
             "model_specs": [

@@ -15,8 +15,9 @@ from components.pages import page_templates
 from components.pages.svg import COLOURS, TEXT, svg_plot
 from models.features import NUM_FRAMES
 from models.metrics.video_metrics import CELLS, THRESHOLD, TOP
+from models.slices import NUM_LABELS
 
-TITLES = {"num_labels": "By number of labels", NUM_FRAMES: "By number of frames"}
+TITLES = {NUM_LABELS: "By number of labels", NUM_FRAMES: "By number of frames"}
 
 SCORES = {
     "f1": "F1",

@@ -34,6 +34,11 @@ class Requirement:
     min_change: float | None = None
 
     @property
+    def key(self) -> str:
+        """The key of the threshold in the settings."""
+        return f"{self.metric}@{self.feature}:{self.value}" if self.feature else self.metric
+
+    @property
     def where(self) -> str:
         """The slice in words, "" for all videos."""
         return f" where {self.feature} is {self.value}" if self.feature else ""

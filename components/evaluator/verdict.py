@@ -18,20 +18,20 @@ from models.metrics.bootstrap import interval
 CANDIDATE, CHAMPION = "candidate", "champion"
 
 
-class Record(BaseModel):
-    """Immutable record; a score may be NaN."""
+class Immutable(BaseModel):
+    """What cannot be changed once it is made; a score may be NaN."""
 
     model_config = ConfigDict(frozen=True, ser_json_inf_nan="constants")
 
 
-class Interval(Record):
+class Interval(Immutable):
     """The 95 % interval of a score over other samples of such videos."""
 
     low: float
     high: float
 
 
-class Slice(Record):
+class Slice(Immutable):
     """Scores of the videos of one slice; `feature` and `name` are empty for all videos.
 
     Attributes:
@@ -49,7 +49,7 @@ class Slice(Record):
     changes: dict[str, Interval] = {}
 
 
-class Verdict(Record):
+class Verdict(Immutable):
     """The Evaluator's decision and scores; `slices[0]` is of all videos, and so are the `details`."""
 
     blessed: bool

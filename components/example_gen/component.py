@@ -4,7 +4,7 @@ import json
 import logging
 import shutil
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import apache_beam as beam
@@ -18,17 +18,16 @@ from tfx.utils import io_utils
 from components.example_gen.ingest import IngestShards, Summary, plan_shards
 from components.example_gen.input_files import InputFiles, detect_level, find_files
 from components.example_gen.splits import SPLITS, SplitPolicy
-from components.example_gen.synthetic import describe_synthetic
 from components.publishing import scratch_folder
 from components.resolving_driver import ResolvingDriver
-from models.errors import InputError, plural
+from models.errors import InputError, plural, quote
 from models.features import Level
 
 # Packed records are as large as raw ones; the video level is written a second time as Transform's features.
 DISK_FACTOR = {"frame": 1.05, "video": 2.2}
 
-# Folder beside the quarantines: the list of the last run that was refused.
-REFUSED = "refused"
+# Folder beside the quarantines: the rejected records of the last run that had too many of them.
+REJECTED_RUN = "refused"
 
 _logger = logging.getLogger(__name__)
 
@@ -68,12 +67,18 @@ class ExampleGenDriver(ResolvingDriver):
         """Pins the data to the shards that are there now."""
         keys = ("data", "test_data", "spans", "split", "seed", "level")
         resolved = resolve_data(**{key: exec_properties[key] for key in keys})
-        # The patterns hold all spans.
-        return {**exec_properties, **asdict(resolved), "spans": 1}
+        return {
+            **exec_properties,
+            "data": resolved.pattern,
+            "test_data": resolved.test_pattern,
+            "spans": 1,  # the patterns hold all spans
+            "span": resolved.shards.span,
+            "fingerprint": resolved.fingerprint,
+        }
 
 
 class ExampleGenExecutor(base_beam_executor.BaseBeamExecutor):
-    """Runs the ingest; refuses its result where too many records were rejected."""
+    """Runs the ingest; fails where too many records are rejected."""
 
     def Do(
         self,
@@ -84,7 +89,8 @@ class ExampleGenExecutor(base_beam_executor.BaseBeamExecutor):
         """Writes the splits and the quarantine.
 
         Raises:
-            InputError: too little disk space, more rejected records than `quarantine_limit`, or an empty split.
+            InputError: too little disk space, more rejected records than `quarantine_limit`, an empty split, or a kept
+                feature that no record has.
         """
         examples = artifact_utils.get_single_instance(output_dict["examples"])
         quarantine = artifact_utils.get_single_instance(output_dict["quarantine"])
@@ -92,6 +98,7 @@ class ExampleGenExecutor(base_beam_executor.BaseBeamExecutor):
         policy = SplitPolicy.parse(exec_properties["split"], test_data is not None)
         shards = plan_shards(data, test_data, policy, exec_properties["seed"])
         level: Level = exec_properties["level"]
+        kept_features = json.loads(exec_properties["kept_features"])
         size = sum(shard.file.size for shard in shards)
         _require_disk_space(examples.uri, size, level)
         with scratch_folder(examples.uri) as scratch, self._make_beam_pipeline() as pipeline:
@@ -106,16 +113,16 @@ class ExampleGenExecutor(base_beam_executor.BaseBeamExecutor):
                     policy,
                     level,
                     exec_properties["classes"],
-                    json.loads(exec_properties["kept_features"]),
+                    kept_features,
                 )
             )
         summary = read_summary(quarantine.uri)
         try:
-            _refuse_bad_data(summary, exec_properties["quarantine_limit"], size)
+            _require_usable(summary, exec_properties["quarantine_limit"], size, kept_features)
         except InputError as error:
             if not summary.quarantined:
                 raise
-            raise InputError(f"{error}; all of them are listed in {_keep_lists(quarantine.uri)}") from None
+            raise InputError(f"{error}; all rejected records are in {_keep_lists(quarantine.uri)}") from None
         examples.split_names = artifact_utils.encode_split_names(list(SPLITS))
         examples.set_string_custom_property("payload_format", "FORMAT_TF_EXAMPLE")
         examples.set_int_custom_property("span", exec_properties.get("span", data.span))
@@ -176,23 +183,29 @@ class ExampleGen(base_beam_component.BaseBeamComponent):
 
 @dataclass(frozen=True)
 class ResolvedData:
-    """The shards that are there now.
+    """The shards that are there now; `test_shards` is None where there are no test data."""
 
-    Attributes:
-        data: pattern with its {SPAN} filled in.
-        test_data: the same of the test data, "" where there are none.
-        span: the newest one.
-        fingerprint: changes with the shards, and with whether they are known to be synthetic.
-    """
+    shards: InputFiles
+    test_shards: InputFiles | None
 
-    data: str
-    test_data: str
-    span: int
-    fingerprint: str
+    @property
+    def pattern(self) -> str:
+        """The pattern of the data with its {SPAN} filled in."""
+        return self.shards.pattern
+
+    @property
+    def test_pattern(self) -> str:
+        """The pattern of the test data with its {SPAN} filled in, "" where there are none."""
+        return self.test_shards.pattern if self.test_shards else ""
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes with the shards."""
+        return self.shards.fingerprint + (self.test_shards.fingerprint if self.test_shards else "")
 
 
 def resolve_data(data: str, test_data: str, *, spans: int, split: str, seed: int, level: Level) -> ResolvedData:
-    """Looks at the shards, before TFX looks for a cached result; the arguments are ExampleGen's.
+    """Lists and checks the shards, before TFX looks for a cached result; the arguments are ExampleGen's.
 
     Raises:
         InputError: nothing matches, the records have another level than the experiment, or the split cannot be made.
@@ -205,20 +218,8 @@ def resolve_data(data: str, test_data: str, *, spans: int, split: str, seed: int
                 f"{option}: {files.files[0].path} holds {actual}-level records, the experiment reads {level}-level ones"
             )
     if len(shards.spans) < spans:
-        _logger.info("data.spans is %d, there are fewer: %s", spans, shards.pattern)
-    synthetic = describe_synthetic(shards)  # later steps say so on their pages
-    return ResolvedData(
-        data=shards.pattern,
-        test_data=test_shards.pattern if test_shards else "",
-        span=shards.span,
-        fingerprint="".join(
-            [
-                shards.fingerprint,
-                test_shards.fingerprint if test_shards else "",
-                synthetic.model_dump_json() if synthetic else "",
-            ]
-        ),
-    )
+        _logger.info("data.spans is %d, but there are fewer spans: %s", spans, shards.pattern)
+    return ResolvedData(shards, test_shards)
 
 
 def read_summary(quarantine_uri: str) -> Summary:
@@ -228,8 +229,8 @@ def read_summary(quarantine_uri: str) -> Summary:
 
 
 def _keep_lists(quarantine_uri: str) -> str:
-    """Copies the lists of rejected records out of the outputs, which TFX removes when a step fails."""
-    kept = f"{quarantine_uri.rpartition('/')[0]}/{REFUSED}"
+    """Copies the lists of rejected records out of the quarantine, which TFX removes when the step fails."""
+    kept = f"{quarantine_uri.rpartition('/')[0]}/{REJECTED_RUN}"
     if fileio.exists(kept):
         fileio.rmtree(kept)
     io_utils.copy_dir(quarantine_uri, kept)
@@ -248,8 +249,18 @@ def _require_disk_space(uri: str, input_bytes: int, level: Level) -> None:
         raise InputError(f"{uri}: {needed:,} bytes are needed for the packed records, {free:,} are free on that disk")
 
 
-def _refuse_bad_data(summary: Summary, limit: float, size: int) -> None:
-    """Refuses data of which more than the limit is rejected, by number of records or by `size` in bytes."""
+def _require_usable(summary: Summary, limit: float, size: int, kept_features: Sequence[str]) -> None:
+    """Checks an ingest before anything reads its records.
+
+    Args:
+        summary: of the ingest.
+        limit: largest share of the data that may be rejected, by number of records or by size.
+        size: of the shards, in bytes.
+        kept_features: features by which the user wants slices.
+
+    Raises:
+        InputError: too much is rejected, a split is empty, or the records cannot make the slices.
+    """
     rejected = ""
     if summary.quarantined > limit * summary.records:
         rejected = f"{summary.quarantined:,} of {plural(summary.records, 'record')} rejected"
@@ -263,3 +274,5 @@ def _refuse_bad_data(summary: Summary, limit: float, size: int) -> None:
     if empty:
         records = plural(summary.records, "record")
         raise InputError(f"no videos in the split {empty[0]} (of {records}): use more data or shares")
+    if missing := [name for name in kept_features if not summary.kept_kinds.get(name)]:
+        raise InputError(f"evaluation.slices: no record has a value of the feature {quote(missing[0])}: leave it out")

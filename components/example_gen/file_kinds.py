@@ -33,6 +33,8 @@ def looks_like(content: bytes) -> str:
             return kind
     if content[4:8] == b"ftyp":
         return "an MP4 video"
+    if content[257:262] == b"ustar":
+        return "a tar archive: unpack it"
     if _is_example(content):
         return "a single serialized tf.Example or tf.SequenceExample without the framing of TFRecords"
     head = content[:4096]

@@ -10,17 +10,17 @@ from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
 from components.example_gen.input_files import InputFile, InputFiles
-from components.example_gen.packing import BadRecord, PackedVideo, pack
+from components.example_gen.packing import InvalidRecord, PackedVideo, pack
 from components.example_gen.splits import SPLITS, Split, SplitPolicy
 from components.example_gen.tfrecord import Damage, read_records, write_record
 from components.publishing import Attempt, write_whole
 from models.errors import InputError, quote
 from models.features import Level
 
-# Most slices of a feature: each has scores, intervals and a row on a page.
+# Largest number of slices by a feature: each has scores, intervals and a row on a page.
 MOST_SLICES = 1000
 
-# From so many videos on it is no accident that every one lists a label twice.
+# Fewer videos may each list a label twice by accident.
 FEWEST_TO_JUDGE = 10
 
 # Rejected records that a summary lists; the quarantine files list all of them.
@@ -51,10 +51,10 @@ class RejectedRecord:
 
 @dataclass
 class Summary:
-    """Counts of a shard's records, or of all shards'.
+    """Counts of the records of one shard or of all.
 
-    For each kept feature `kept_kinds` names a file for each kind of values that occurs, and `kept_values` has hashes
-    of its values, at most one more than MOST_SLICES.
+    For each kept feature, `kept_kinds` names a file for each kind of values that occurs, and `kept_values` holds
+    hashes of its values, at most one more than MOST_SLICES.
     """
 
     videos: dict[str, int] = field(default_factory=dict)
@@ -148,8 +148,8 @@ class Shard:
 def plan_shards(data: InputFiles, test_data: InputFiles | None, policy: SplitPolicy, seed: int) -> list[Shard]:
     """The files that the split policy uses, each with its split.
 
-    Each span is split by itself, as it is without the other spans: no model is tested with a later span on videos that
-    it was trained on with an earlier one.
+    Each span is split by itself, independently of the other spans: a model that is trained on several spans is never
+    tested on videos on which an earlier model was trained.
 
     Raises:
         InputError: the policy cannot split these files.
@@ -173,7 +173,7 @@ def read_shard(
                 continue
             try:
                 video = pack(record, level, classes, kept_features)
-            except BadRecord as error:
+            except InvalidRecord as error:
                 yield RejectedRecord(file.path, number, str(error))
             else:
                 yield video

@@ -13,7 +13,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 from components.example_gen.listing import NAMES, InputFile, glob_expression, list_paths, list_shards
 from components.example_gen.local_files import exists, file_state, require_text
-from components.example_gen.packing import BadRecord, level_of
+from components.example_gen.packing import InvalidRecord, level_of
 from components.example_gen.tfrecord import Damage, read_records
 from models.errors import InputError, plural
 from models.features import Level
@@ -84,7 +84,7 @@ def find_files(pattern: str, option: str = "data", spans: int = 1) -> InputFiles
     Raises:
         InputError: nothing matches, a match cannot be read or is not a file, or a file matches twice.
     """
-    # Beam sets options when a pipeline starts, and cannot read s3:// before without any.
+    # Beam cannot read s3:// without options, which it sets itself only when a pipeline starts.
     FileSystems.set_options(PipelineOptions([]))
     if not pattern:
         raise InputError(f"{option} is empty, expected a folder, a file or a glob")
@@ -127,7 +127,7 @@ def detect_level(files: InputFiles) -> Level:
                     if not isinstance(record, Damage):
                         return level_of(record)
                     reasons = reasons or [f"{file.path}, record {number}: {record.reason}"]
-                except BadRecord as error:
+                except InvalidRecord as error:
                     reasons = reasons or [f"{file.path}, record {number}: {error}"]
     first = reasons[0] if reasons else "no records"
     raise InputError(f"no readable record in {plural(len(files.files), 'file')}; first: {first}")

@@ -31,6 +31,9 @@ _COMPANION = re.compile(
     re.I,
 )
 
+# Names of archives, whose files are not read; a folder with one may lack the shards that it holds.
+_ARCHIVE = re.compile(r".+\.(zip|7z|rar|tar(\.\w+)?|t(gz|bz2?|xz|zst))", re.I)
+
 # What a run writes into its folder, packed records among it; the folder may lie in that of the data.
 _RUN_HOLDS = ("pipeline_root", "steps.json")
 _OF_A_RUN = ("pipeline_root", "serving", "checkpoints", "search", "hyperparameters", "logs", "report")
@@ -67,7 +70,8 @@ def list_shards(pattern: str, option: str) -> list[InputFile]:
         option: the setting that it came from, for the error message.
 
     Raises:
-        InputError: a match cannot be read or is not a file, or a folder holds TFRecords without the name of a shard.
+        InputError: a match cannot be read or is not a file, or a folder holds an archive, or TFRecords without the name
+            of a shard.
     """
     if "://" in pattern:
         return _list_objects(pattern, option)
@@ -101,6 +105,11 @@ def glob_expression(glob: str) -> str:
     return expression
 
 
+def is_there(path: str, option: str) -> bool:
+    """Whether there is a file or folder of this name, local, in gs:// or in s3://; see `read_file`."""
+    return bool(find_object(path, option)) if "://" in path else exists(path, option)
+
+
 def read_file(path: str, option: str) -> bytes | None:
     """The content of a small file; None where it doesn't exist.
 
@@ -111,12 +120,9 @@ def read_file(path: str, option: str) -> bytes | None:
     Raises:
         InputError: it cannot be read.
     """
-    if "://" in path:
-        if not find_object(path, option):
-            return None
-    elif not exists(path, option):
+    if not is_there(path, option):
         return None
-    else:
+    if "://" not in path:
         require_file(path, option)
     FileSystems.set_options(PipelineOptions([]))  # without any, Beam cannot read s3://
     try:
@@ -208,13 +214,18 @@ def _shards_of(paths: list[str], option: str) -> list[str]:
     """The files below a folder that have the name of a shard.
 
     Raises:
-        InputError: another file seems to be a shard by its name or, on a disk, by its content.
+        InputError: another file is an archive, or seems to be a shard by its name or, on a disk, by its content.
     """
     shards = []
     for path in paths:
         name = path.rpartition("/")[2]
         if _SHARD.fullmatch(name):
             shards.append(path)
+        elif _ARCHIVE.fullmatch(name):
+            raise InputError(
+                f"{option}: {path!r} is an archive, expected the files in it: unpack or remove it, or say by a glob "
+                "which files are meant"
+            )
         elif (".tfrec" in name.lower() and not _COMPANION.fullmatch(name)) or _holds_tfrecords(path):
             raise InputError(
                 f"{option}: {path!r} seems to hold TFRecords, of which a folder's are called {NAMES}: rename or remove "

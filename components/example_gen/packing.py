@@ -28,18 +28,18 @@ from models.features import (
 # The id's name in files of 2017 (version 1), which have 4,716 classes.
 V1_ID = "video_id"
 
-# Codes stand for -1.992 to 2.008, and so do their means, all published ones among them. A value beyond this is no mean
-# of such frames, and a few of them make a training diverge.
+# Codes stand for values from -1.992 to 2.008, so their means lie there too, as all published ones do. A value beyond
+# this limit is not a mean of such frames, and a few such values make a training diverge.
 LARGEST_MEAN = 2.5
 
 _BYTES, _FLOATS, _NUMBERS = "bytes_list", "float_list", "int64_list"
 _KINDS = {_BYTES: "bytes", _FLOATS: "floats", _NUMBERS: "whole numbers"}
 
-# Features that a message lists of a record that has none of the expected ones.
+# How many features of a record a message lists where none of the expected ones is among them.
 SHOWN = 4
 
 
-class BadRecord(ValueError):
+class InvalidRecord(ValueError):
     """A record that cannot be used; the message has the reason, without the file."""
 
 
@@ -66,7 +66,7 @@ def level_of(record: bytes) -> Level:
     """Whether a raw record holds frames or their means.
 
     Raises:
-        BadRecord: it holds neither, or is neither a tf.Example nor a tf.SequenceExample.
+        InvalidRecord: it holds neither, or is neither a tf.Example nor a tf.SequenceExample.
     """
     return _level(_parse(record))
 
@@ -86,12 +86,12 @@ def pack(record: bytes, level: Level, classes: int | None, kept_features: Sequen
         (bytes of the first 300 frames, one after another) and `num_frames` (frame level).
 
     Raises:
-        BadRecord: with the problem, the value and what is allowed.
+        InvalidRecord: with the problem, the value and what is allowed.
     """
     sequence = _parse(record)
     actual = _level(sequence)
     if actual != level:
-        raise BadRecord(f"{actual}-level record in a {level}-level data set")
+        raise InvalidRecord(f"{actual}-level record in a {level}-level data set")
     context = sequence.context.feature
     video_id, v1 = _id(context)
     labels = _labels(context, classes, v1)
@@ -109,7 +109,7 @@ def pack(record: bytes, level: Level, classes: int | None, kept_features: Sequen
         lists = sequence.feature_lists.feature_list
         rgb, audio = _frames(lists, RGB, RGB_WIDTH), _frames(lists, AUDIO, AUDIO_WIDTH)
         if len(rgb) != len(audio):
-            raise BadRecord(f"rgb has {plural(len(rgb), 'frame')} and audio {len(audio)}, expected equal numbers")
+            raise InvalidRecord(f"rgb has {plural(len(rgb), 'frame')} and audio {len(audio)}, expected equal numbers")
         frames = min(len(rgb), MAX_FRAMES)
         for name, values in ((RGB, rgb), (AUDIO, audio)):
             packed = b"".join(values[:MAX_FRAMES])
@@ -134,7 +134,7 @@ def _parse(record: bytes) -> example_pb2.SequenceExample:
     try:
         return example_pb2.SequenceExample.FromString(record)
     except DecodeError:
-        raise BadRecord("not a tf.Example or tf.SequenceExample") from None
+        raise InvalidRecord("not a tf.Example or tf.SequenceExample") from None
 
 
 def _level(sequence: example_pb2.SequenceExample) -> Level:
@@ -144,11 +144,11 @@ def _level(sequence: example_pb2.SequenceExample) -> Level:
     if MEAN_RGB in context or MEAN_AUDIO in context:
         return "video"
     if not context and not lists:
-        raise BadRecord("not a tf.Example or tf.SequenceExample (no features)")
+        raise InvalidRecord("not a tf.Example or tf.SequenceExample (no features)")
     seen = sorted([*context, *lists])
     shown = ", ".join(name if name.isidentifier() and len(name) <= 40 else quote(name) for name in seen[:SHOWN])
     more = f" and {len(seen) - SHOWN} more" if len(seen) > SHOWN else ""
-    raise BadRecord(f"has neither {RGB} and {AUDIO} nor {MEAN_RGB} and {MEAN_AUDIO} (features seen: {shown}{more})")
+    raise InvalidRecord(f"has neither {RGB} and {AUDIO} nor {MEAN_RGB} and {MEAN_AUDIO} (features seen: {shown}{more})")
 
 
 def _id(context: Mapping[str, feature_pb2.Feature]) -> tuple[bytes, bool]:
@@ -157,26 +157,26 @@ def _id(context: Mapping[str, feature_pb2.Feature]) -> tuple[bytes, bool]:
             continue
         values = _values(context[key], key, _BYTES, "the bytes of one id")
         if len(values) != 1:
-            raise BadRecord(f"{key} has {plural(len(values), 'value')}, expected one id")
+            raise InvalidRecord(f"{key} has {plural(len(values), 'value')}, expected one id")
         return values[0], key == V1_ID
-    raise BadRecord(f"feature {ID} is missing")
+    raise InvalidRecord(f"feature {ID} is missing")
 
 
 def _labels(context: Mapping[str, feature_pb2.Feature], classes: int | None, v1: bool) -> list[int]:
     if LABELS not in context and classes is not None:
-        raise BadRecord(f"feature {LABELS} is missing")
+        raise InvalidRecord(f"feature {LABELS} is missing")
     feature = context[LABELS] if LABELS in context else feature_pb2.Feature()
     labels = list(_values(feature, LABELS, _NUMBERS, "whole numbers: ids of the labels"))
     if classes is None:
         return labels
     if not labels:
-        raise BadRecord("has no labels, expected at least one")
+        raise InvalidRecord("has no labels, expected at least one")
     for label in labels:
         if not 0 <= label < classes:
             hint = (
                 f"; the record is of YouTube-8M version 1 (4716 classes), use version 2 ({YT8M_CLASSES})" if v1 else ""
             )
-            raise BadRecord(f"label {label} is outside the vocabulary, expected 0 to {classes - 1}{hint}")
+            raise InvalidRecord(f"label {label} is outside the vocabulary, expected 0 to {classes - 1}{hint}")
     return labels
 
 
@@ -184,11 +184,11 @@ def _values(feature: feature_pb2.Feature, name: str, kind: str, expected: str) -
     """The values of a feature; empty where it has no kind.
 
     Raises:
-        BadRecord: they are of another kind.
+        InvalidRecord: they are of another kind.
     """
     actual = feature.WhichOneof("kind")
     if actual and actual != kind:
-        raise BadRecord(f"{name} is a list of {_KINDS[actual]}, expected {expected}")
+        raise InvalidRecord(f"{name} is a list of {_KINDS[actual]}, expected {expected}")
     return getattr(feature, kind).value
 
 
@@ -196,13 +196,13 @@ def _kept(feature: feature_pb2.Feature, name: str) -> tuple[str, frozenset[int]]
     """The kind of a feature that makes slices, and hashes of its values."""
     kind = feature.WhichOneof("kind") or ""
     if kind == _FLOATS:
-        raise BadRecord(f"{quote(name)} is a list of floats, expected text or whole numbers to make slices of")
+        raise InvalidRecord(f"{quote(name)} is a list of floats, expected text or whole numbers to make slices of")
     values = getattr(feature, kind).value if kind else ()
     for value in values if kind == _BYTES else ():
         try:
             value.decode()
         except UnicodeDecodeError:
-            raise BadRecord(f"{quote(name)} is {quote(value)}, expected UTF-8 text to make slices of") from None
+            raise InvalidRecord(f"{quote(name)} is {quote(value)}, expected UTF-8 text to make slices of") from None
     hashes = (hashlib.blake2b(str(value).encode(), digest_size=6).digest() for value in values)
     return _KINDS.get(kind, ""), frozenset(int.from_bytes(digest, "big") for digest in hashes)
 
@@ -210,30 +210,32 @@ def _kept(feature: feature_pb2.Feature, name: str) -> tuple[str, frozenset[int]]
 def _mean(context: Mapping[str, feature_pb2.Feature], name: str, width: int) -> feature_pb2.Feature:
     if name not in context:
         other = MEAN_RGB if name == MEAN_AUDIO else MEAN_AUDIO
-        raise BadRecord(f"feature {name} is missing, {other} is there: both are needed")
+        raise InvalidRecord(f"feature {name} is missing, {other} is there: both are needed")
     values = _values(context[name], name, _FLOATS, f"{width:,} floats")
     if len(values) != width:
-        raise BadRecord(f"{name} has {plural(len(values), 'value')}, expected {width:,}")
+        raise InvalidRecord(f"{name} has {plural(len(values), 'value')}, expected {width:,}")
     # One NaN or infinity makes the sum non-finite; 1152 finite float32 values cannot overflow a Python float.
     if not math.isfinite(sum(values)):
         bad = next(i for i, value in enumerate(values) if not math.isfinite(value))
-        raise BadRecord(f"{name}[{bad}] is {values[bad]}, expected a finite number")
+        raise InvalidRecord(f"{name}[{bad}] is {values[bad]}, expected a finite number")
     if max(values) > LARGEST_MEAN or min(values) < -LARGEST_MEAN:
         bad = next(i for i, value in enumerate(values) if abs(value) > LARGEST_MEAN)
-        raise BadRecord(f"{name}[{bad}] is {values[bad]:g}, expected -1.992 to 2.008 as the means of quantized frames")
+        raise InvalidRecord(
+            f"{name}[{bad}] is {values[bad]:g}, expected -1.992 to 2.008 as the means of quantized frames"
+        )
     return context[name]
 
 
 def _frames(lists: Mapping[str, Any], name: str, width: int) -> list[bytes]:
     if name not in lists:
-        raise BadRecord(f"feature {name} is missing, {RGB if name == AUDIO else AUDIO} is there: both are needed")
+        raise InvalidRecord(f"feature {name} is missing, {RGB if name == AUDIO else AUDIO} is there: both are needed")
     frames = [
         b"".join(frame.bytes_list.value or _values(frame, f"{name} in frame {number}", _BYTES, f"{width:,} bytes"))
         for number, frame in enumerate(lists[name].feature)
     ]
     if not frames:
-        raise BadRecord(f"{name} has no frames, expected 1 to {MAX_FRAMES}")
+        raise InvalidRecord(f"{name} has no frames, expected 1 to {MAX_FRAMES}")
     for number, frame in enumerate(frames):
         if len(frame) != width:
-            raise BadRecord(f"{name} has {plural(len(frame), 'byte')} in frame {number}, expected {width:,}")
+            raise InvalidRecord(f"{name} has {plural(len(frame), 'byte')} in frame {number}, expected {width:,}")
     return frames

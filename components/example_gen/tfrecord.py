@@ -15,14 +15,14 @@ from models.errors import plural
 # Bytes read at a time.
 CHUNK = 2**20
 
-# Compressed bytes that are decompressed at a time: damage costs what is left of them too.
+# Compressed bytes that are decompressed at a time: damage loses the rest of them too.
 PIECE = 2**14
 
-# The longest record that is read, 15 hours of frames: a made-up length must not allocate memory.
+# The longest record that is read, 15 hours of frames: a false length must not allocate memory.
 LONGEST_RECORD = 2**26
 
-# Most bytes of payloads checked without success while the next record is looked for; made-up lengths could cause any
-# number of checks.
+# Limit on the bytes of payloads that are checked in vain while the next record is searched for: false lengths could
+# cause any number of checks.
 MOST_WASTED_BYTES = 2**30
 
 _HEADER, _FOOTER = 12, 4

@@ -13,13 +13,10 @@ from models.encoders.average import mean_of_frames
 from models.features import AUDIO, FRAMES, LABELS, MEAN, NUM_FRAMES, RGB, WIDTH
 from models.input.batches import packed_frames
 from models.input.raw_records import parse_raw_frames, parse_raw_means
+from models.slices import FRAME_BOUNDS, LABEL_BOUNDS, NUM_LABELS, range_names
 
 # Labels in an answer, as many as in GAP@20 and in the challenge's submissions.
 TOP = 20
-
-# Upper bounds (inclusive) of the evaluation's slices.
-FRAME_BOUNDS = (60, 120, 180, 240, 299)
-LABEL_BOUNDS = (1, 2, 3, 4)
 
 
 def export(model: keras.Model, transform_graph: str, names: tuple[str, ...], card: ModelCard, folder: str) -> None:
@@ -74,7 +71,7 @@ def export(model: keras.Model, transform_graph: str, names: tuple[str, ...], car
         features = layer(tf.io.parse_example(examples, spec))
         outputs = {
             LABELS: features[LABELS],
-            "num_labels": _range_names(tf.reduce_sum(features[LABELS], axis=-1), LABEL_BOUNDS),
+            NUM_LABELS: _range_names(tf.reduce_sum(features[LABELS], axis=-1), LABEL_BOUNDS),
         }
         if card.level == "frame":
             outputs[NUM_FRAMES] = _range_names(features[NUM_FRAMES], FRAME_BOUNDS)
@@ -116,11 +113,6 @@ def _write_extra(model: keras.Model, names: tuple[str, ...], card: ModelCard, fo
 
 
 def _range_names(values: tf.Tensor, bounds: tuple[int, ...]) -> tf.Tensor:
-    """The range of each number by name: "1", "2-4", "5+"; padded with zeros to sort as text."""
-    width = len(str(bounds[-1] + 1))
-    names, low = [], 1
-    for high in bounds:
-        names.append(f"{low:0{width}}" if low == high else f"{low:0{width}}-{high:0{width}}")
-        low = high + 1
+    """The name of the range that each number lies in, see `range_names`."""
     places = tf.searchsorted(tf.constant(bounds, tf.int64), tf.cast(values, tf.int64), side="left")
-    return tf.gather(tf.constant([*names, f"{low:0{width}}+"]), places)
+    return tf.gather(tf.constant(range_names(bounds)), places)

@@ -8,7 +8,6 @@ from tfx.components.tuner import executor
 from tfx.dsl.components.base import executor_spec
 from tfx.types import artifact_utils
 
-from components.example_gen.synthetic import read_synthetic
 from components.tuner.hparams import write_hparams
 from components.tuner.page import trials_page
 from components.tuner.task import SearchTask
@@ -43,7 +42,7 @@ class TunerExecutor(executor.Executor):
         trials = read_search(Path(search.project_dir), search.settings)
         results = Path(artifact_utils.get_single_uri(output_dict["tuner_results"]))
         write_file(results / TRIALS, trials.model_dump_json(indent=1))
-        page = trials_page(trials, task.experiment, read_synthetic(task.data), navigation={})
+        page = trials_page(trials, task.experiment, task.synthetic, navigation={})
         write_file(results / PAGE, page)
         write_hparams(trials, Path(task.log_dir or results, "trials"))
 

@@ -22,7 +22,7 @@ def gc(folders: tuple[Path, ...], keep_versions: int | None, delete: bool, as_js
     """List what nothing needs any more in FOLDERS: run folders, searches, push or work directories, folders of these.
 
     That is: leftovers of killed runs, checkpoints of finished trainings, trials of finished searches, rejected records
-    of refused runs and, with --keep-versions, older pushed models. The serving model and whatever is younger than a day
+    of failed runs and, with --keep-versions, older pushed models. The serving model and whatever is younger than a day
     are kept.
     """
     with stderr_to(Path(os.devnull)):  # TensorFlow logs when it starts

@@ -1,32 +1,55 @@
 """Look-ups before a pipeline is built, on every runner."""
 
 import logging
+from dataclasses import dataclass
 
 from components.evaluator.requirements import require_labels
+from components.example_gen.input_files import InputFiles, find_files
+from components.example_gen.synthetic import SyntheticData
 from components.served_models import check_served_model
 from components.trainer.members import find_members
 from components.trainer.warm_start import find_initial_model, require_same_architecture
 from models.settings import EnsembleSettings
 from models.vocabulary import Vocabulary
-from pipeline.data.vocabulary import find_vocabulary
+from pipeline.data.oracle_file import read_oracle_file
+from pipeline.data.vocabulary import find_vocabulary, load_vocabulary
 from pipeline.settings import BeamSettings, RunSettings
 
 _logger = logging.getLogger(__name__)
 
 
-def prepare(settings: RunSettings, push_directory: str) -> tuple[RunSettings, Vocabulary]:
-    """Finds the vocabulary, and pins in the settings the versions of the models that a training starts from.
+@dataclass(frozen=True)
+class PreparedRun:
+    """What a pipeline is built from.
+
+    Attributes:
+        settings: of the run, with the file of its vocabulary and the versions of the models that it starts from.
+        vocabulary: of the labels.
+        synthetic: description of synthetic shards; None for others.
+    """
+
+    settings: RunSettings
+    vocabulary: Vocabulary
+    synthetic: SyntheticData | None
+
+
+def prepare(settings: RunSettings, push_directory: str, shards: InputFiles | None = None) -> PreparedRun:
+    """Looks at what lies beside the shards, and at the models that a training starts from.
 
     These are the members of an ensemble, or the model of a warm start.
 
     Args:
         settings: of the run.
         push_directory: where blessed models are published.
+        shards: of the data, where they have been listed already.
 
     Raises:
-        InputError: the vocabulary, one of these models or the one that serves cannot be used.
+        InputError: the shards, the vocabulary, one of these models or the one that serves cannot be used.
     """
-    vocabulary = find_vocabulary(settings.data)
+    shards = shards or find_files(settings.data.pattern, spans=settings.data.spans)
+    data = settings.data.model_copy(update={"vocabulary": find_vocabulary(settings.data, shards)})
+    vocabulary, synthetic = load_vocabulary(data), read_oracle_file(shards)
+    settings = settings.model_copy(update={"data": data.model_copy(update={"classes": len(vocabulary.names)})})
     require_labels(settings.evaluation.requirements(), vocabulary)
     check_served_model(push_directory)
     encoder = settings.model.encoder
@@ -45,7 +68,7 @@ def prepare(settings: RunSettings, push_directory: str) -> tuple[RunSettings, Vo
             require_same_architecture(initial_model, settings.model, settings.level, vocabulary.names)
         training = settings.training.model_copy(update={"warm_start": initial_model or False})
         settings = settings.model_copy(update={"training": training})
-    return settings, vocabulary
+    return PreparedRun(settings, vocabulary, synthetic)
 
 
 def beam_args(settings: BeamSettings) -> list[str]:

@@ -15,10 +15,10 @@ from components.dataset_statistics.statistics import Statistics, describe
 from components.example_gen.ingest import plan_shards
 from components.example_gen.input_files import detect_level, find_files
 from components.example_gen.splits import SplitPolicy
-from components.example_gen.synthetic import describe_synthetic
 from models.errors import InputError
 from pipeline.data.ingest_findings import describe_ingest
-from pipeline.data.vocabulary import find_vocabulary
+from pipeline.data.oracle_file import read_oracle_file
+from pipeline.data.vocabulary import find_vocabulary, load_vocabulary
 from pipeline.settings import DataSettings
 
 
@@ -41,7 +41,7 @@ def measure(data: DataSettings, seed: int, out: Path, progress: Callable[[int, i
     level = detect_level(files)
     if test_files and (test_level := detect_level(test_files)) != level:
         raise InputError(f"test_data: {test_files.pattern} holds {test_level}-level records, data {level}-level ones")
-    names = find_vocabulary(data, files).names
+    names = load_vocabulary(data.model_copy(update={"vocabulary": find_vocabulary(data, files)})).names
     total, done = sum(shard.file.size for shard in shards), 0
 
     def count(size: int) -> None:
@@ -58,7 +58,7 @@ def measure(data: DataSettings, seed: int, out: Path, progress: Callable[[int, i
         raise InputError(f"no usable record ({summary.records:,} read), first: {summary.first_quarantined[0]}")
     summary.require_usable()
     rejected_in = str(rejected) if summary.quarantined else ""
-    statistics = describe(counts, names, data.pattern, level, describe_synthetic(files), summary, rejected_in)
+    statistics = describe(counts, names, data.pattern, level, read_oracle_file(files), summary, rejected_in)
     statistics.write(str(out))
     write_page_and_figures(statistics, str(out))
     return statistics

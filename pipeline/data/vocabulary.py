@@ -5,43 +5,50 @@ import re
 
 from apache_beam.io.filesystems import FileSystems
 
-from components.example_gen.input_files import InputFiles, find_files
-from components.example_gen.listing import read_file
+from components.example_gen.input_files import InputFiles
+from components.example_gen.listing import is_there, read_file
 from components.object_stores import require_access
 from models.errors import InputError
 from models.vocabulary import Vocabulary, read_vocabulary
 from pipeline.settings import DataSettings
 
 
-def find_vocabulary(data: DataSettings, files: InputFiles | None = None) -> Vocabulary:
-    """The vocabulary of the settings, else `vocabulary.csv` beside the shards or in the folder of the data, else ids.
+def find_vocabulary(data: DataSettings, files: InputFiles) -> str:
+    """The vocabulary of the settings, else `vocabulary.csv` beside the shards or in the folder of the data, else "".
 
     Args:
         data: names the shards and perhaps the vocabulary.
-        files: the shards, where they have been listed already.
+        files: the shards.
 
     Raises:
-        InputError: the vocabulary cannot be read.
+        InputError: the disk or the object store does not answer.
     """
-    if path := data.vocabulary:
-        content = read_file(path, "vocabulary")
-        if content is None:
-            require_access(path, "vocabulary")
-            raise InputError(f"vocabulary: cannot read {path!r}: there is no such file")
-        return read_vocabulary(_decode(content, path), path)
-    files = files or find_files(data.pattern)
+    if data.vocabulary:
+        return data.vocabulary
     newest = files.files[0].path
     folders = [os.path.dirname(newest)]
     # Of several spans, as in `span-{4,3}`, the first is the newest.
     folder = re.sub(r"\{(\d+)(,\d+)+\}", r"\1", files.pattern).rstrip("/")
     if newest.startswith(f"{folder}/"):  # a folder, perhaps with shards in subfolders
         folders.append(folder)
-    for folder in folders:
-        path = FileSystems.join(folder, "vocabulary.csv")
-        content = read_file(path, "vocabulary")
-        if content is not None:
-            return read_vocabulary(_decode(content, path), path)
-    return Vocabulary.of_ids(data.classes)
+    paths = [FileSystems.join(folder, "vocabulary.csv") for folder in folders]
+    return next((path for path in paths if is_there(path, "vocabulary")), "")
+
+
+def load_vocabulary(data: DataSettings) -> Vocabulary:
+    """The vocabulary that the settings name, see `find_vocabulary`; where they name none, the ids are the names.
+
+    Raises:
+        InputError: the vocabulary cannot be read.
+    """
+    path = data.vocabulary
+    if not path:
+        return Vocabulary.of_ids(data.classes)
+    content = read_file(path, "vocabulary")
+    if content is None:
+        require_access(path, "vocabulary")
+        raise InputError(f"vocabulary: cannot read {path!r}: there is no such file")
+    return read_vocabulary(_decode(content, path), path)
 
 
 def _decode(content: bytes, path: str) -> str:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from tfx import v1 as tfx
 
+from components.example_gen.synthetic import SyntheticData
 from models.vocabulary import Vocabulary
 from pipeline.create_pipeline import create_pipeline
 from pipeline.data.preparation import beam_args
@@ -27,12 +28,22 @@ class Places:
     work_directory: str
 
 
-def build_pipeline(settings: RunSettings, vocabulary: Vocabulary, places: Places) -> tfx.dsl.Pipeline:
-    """The pipeline of `yt8m run`, with each training's logs in a folder of their own. KFP sets the artifacts' paths."""
+def build_pipeline(
+    settings: RunSettings, vocabulary: Vocabulary, places: Places, synthetic: SyntheticData | None = None
+) -> tfx.dsl.Pipeline:
+    """The pipeline of `yt8m run`, with each training's logs in a folder of their own. KFP sets the artifacts' paths.
+
+    Args:
+        settings: of the run.
+        vocabulary: of the labels; their number does not affect the graph.
+        places: directories of the package.
+        synthetic: description of synthetic shards; it does not affect the graph.
+    """
     training = f"{settings.experiment}-{hashlib.sha256(settings.model_dump_json().encode()).hexdigest()[:8]}"
     return create_pipeline(
         settings,
         vocabulary,
+        synthetic,
         pipeline_root="",
         push_directory=places.push_directory,
         checkpoint_dir=f"{places.work_directory}/checkpoints",

@@ -7,6 +7,7 @@ from typing import Any
 
 from components.drift_detector.settings import DriftSettings
 from components.example_gen.component import resolve_data
+from components.example_gen.synthetic import SyntheticData
 from components.source_fingerprint import source_fingerprint
 from models.errors import InputError, quote
 from models.settings import AverageSettings, ModelSettings, Settings
@@ -29,10 +30,11 @@ class ResolvedSettings(Settings):
     """Output of the first step and input of all others: a change makes KFP run a step again.
 
     Attributes:
-        settings: settings of the run, with the newest spans in its pattern.
+        settings: settings of the run, with the newest spans in its pattern and the file of its vocabulary.
         span: number of the newest span.
         shards: fingerprint of the shards.
         vocabulary: fingerprint of the labels.
+        synthetic: description of synthetic shards; None for others.
         sources: fingerprint of the steps' code, as an image may change under the same name.
     """
 
@@ -40,6 +42,7 @@ class ResolvedSettings(Settings):
     span: int
     shards: str
     vocabulary: str
+    synthetic: SyntheticData | None
     sources: str
 
     def for_steps(self) -> dict[str, str]:
@@ -113,14 +116,17 @@ def resolve_parameters(
         seed=settings.seed,
         level=settings.level,
     )
-    pinned = settings.data.model_copy(update={"pattern": resolved.data, "test_data": resolved.test_data, "spans": 1})
-    settings, vocabulary = prepare(settings.model_copy(update={"data": pinned}), places.push_directory)
+    pinned = {"pattern": resolved.pattern, "test_data": resolved.test_pattern, "spans": 1}
+    settings = settings.model_copy(update={"data": settings.data.model_copy(update=pinned)})
+    prepared = prepare(settings, places.push_directory, resolved.shards)
+    settings, vocabulary = prepared.settings, prepared.vocabulary
     _require_same_graph(edges(build_pipeline(settings, vocabulary, places)), graph, settings.experiment)
     return ResolvedSettings(
         settings=settings,
-        span=resolved.span,
+        span=resolved.shards.span,
         shards=resolved.fingerprint,
         vocabulary=_fingerprint(vocabulary),
+        synthetic=prepared.synthetic,
         sources=_sources(MODULES),
     )
 

@@ -1,6 +1,5 @@
 """What a run has ingested, read from its metadata."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -11,6 +10,8 @@ from tfx import v1 as tfx
 from tfx.orchestration import metadata
 from tfx.orchestration.portable.mlmd import execution_lib
 
+from components.dataset_statistics.statistics import Statistics
+from components.example_gen.synthetic import SyntheticData
 from models.errors import InputError
 from models.features import Level
 from pipeline.create_pipeline import PIPELINE_NAME
@@ -27,6 +28,7 @@ class Ingested:
         level: of the records.
         seed: of the run that split them.
         names: of the labels, in the order of their ids.
+        synthetic: description of synthetic shards; None for others.
         examples: written by ExampleGen.
         transformed: written by Transform.
         transform_graph: the graph that transformed them.
@@ -36,6 +38,7 @@ class Ingested:
     level: Level
     seed: int
     names: tuple[str, ...]
+    synthetic: SyntheticData | None
     examples: tfx.dsl.Artifact
     transformed: tfx.dsl.Artifact
     transform_graph: tfx.dsl.Artifact
@@ -67,18 +70,21 @@ class Ingested:
                 if read.id != examples.id:
                     raise InputError(f"--run is {str(run)!r}: {name} has not read its newest examples: run it again")
         ingest = executions[Step.EXAMPLE_GEN].custom_properties
+        [statistics] = outputs[Step.DATASET_STATISTICS]["statistics"]
         [transformed], [graph] = (
             outputs[Step.TRANSFORM]["transformed_examples"],
             outputs[Step.TRANSFORM]["transform_graph"],
         )
-        for artifact in (examples, transformed, graph):
+        for artifact in (examples, statistics, transformed, graph):
             if not tf.io.gfile.exists(artifact.uri):
                 raise InputError(f"--run is {str(run)!r}: {artifact.uri} is gone: run it again")
+        described = Statistics.read(statistics.uri)
         return cls(
             data=ingest["data"].string_value,
             level=ingest["level"].string_value,
             seed=ingest["seed"].int_value,
-            names=tuple(json.loads(executions[Step.DATASET_STATISTICS].custom_properties["names"].string_value)),
+            names=described.names,
+            synthetic=described.synthetic,
             examples=examples,
             transformed=transformed,
             transform_graph=graph,

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from components.example_gen.component import REFUSED
+from components.example_gen.component import REJECTED_RUN
 from components.pusher import PUSHING
 from components.served_models import versions
 from models.errors import InputError
@@ -93,9 +93,9 @@ def leftovers_of_finished_runs(folder: Path, kept_versions: int | None) -> Itera
     yield from (
         Leftover(path.parent, "trials of a finished search") for path in (folder / SEARCH).glob(f"*/{FINISHED}")
     )
-    refused = folder / ARTIFACTS / Step.EXAMPLE_GEN / "quarantine" / REFUSED
-    if refused.exists():
-        yield Leftover(refused, "rejected records of a refused run")
+    rejected = folder / ARTIFACTS / Step.EXAMPLE_GEN / "quarantine" / REJECTED_RUN
+    if rejected.exists():
+        yield Leftover(rejected, "rejected records of a failed run")
     if kept_versions is not None:
         for place in (folder, folder / SERVING):
             older = versions(str(place))[: -max(kept_versions, 1)]

@@ -60,12 +60,14 @@ def run(settings: RunSettings, console: Console, from_node: str = "", workspace:
 def _run(settings: RunSettings, console: Console, from_node: str, out: Path, workspace: Path) -> RunScores:
     show_progress()
     require_metadata(workspace)
-    settings, vocabulary = prepare(settings, str(out / SERVING))
+    prepared = prepare(settings, str(out / SERVING))
+    settings = prepared.settings
     if settings.hyperparameters:
         check_hyperparameters(Path(settings.hyperparameters, BEST), settings.model, settings.training)
     pipeline = create_pipeline(
         settings,
-        vocabulary,
+        prepared.vocabulary,
+        prepared.synthetic,
         pipeline_root=str(workspace / ARTIFACTS),
         push_directory=str(out / SERVING),
         checkpoint_dir=str(out / CHECKPOINTS),

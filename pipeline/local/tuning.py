@@ -51,7 +51,9 @@ def tune(settings: RunSettings, ingested: Ingested, console: Console) -> SearchR
 def _tune(settings: RunSettings, ingested: Ingested, console: Console, out: Path) -> SearchResult | None:
     results, best = standard_artifacts.TunerResults(), standard_artifacts.HyperParameters()
     results.uri, best.uri = str(out), str(out / HYPERPARAMETERS)
-    task = search_task(settings, ingested.names, state_dir=str(out / SEARCH), log_dir=str(out / "logs"))
+    task = search_task(
+        settings, ingested.names, ingested.synthetic, state_dir=str(out / SEARCH), log_dir=str(out / "logs")
+    )
     show_progress()
     TunerExecutor().Do(
         {

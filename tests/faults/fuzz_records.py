@@ -23,7 +23,7 @@ import tensorflow as tf
 from components.dataset_statistics.raw_shards import count_shard
 from components.example_gen.ingest import RejectedRecord, Shard, read_shard
 from components.example_gen.input_files import find_files
-from components.example_gen.packing import BadRecord, PackedVideo, level_of
+from components.example_gen.packing import InvalidRecord, PackedVideo, level_of
 from components.example_gen.splits import SplitPolicy
 from components.example_gen.tfrecord import write_record
 from models.features import YT8M_CLASSES, Level
@@ -118,7 +118,7 @@ def check(path: Path, level: Level) -> list[str]:
     problems = []
     if counted.summary.records != len(ingested):
         problems.append(f"stats has {counted.summary.records} records, ingest {len(ingested)}")
-    if [str(record) for record in counted.refused] != [str(record) for record in ingested if is_rejected(record)]:
+    if [str(record) for record in counted.rejected] != [str(record) for record in ingested if is_rejected(record)]:
         problems.append("stats and ingest give different reasons")
     if len(predicted) != len(ingested):
         problems.append(f"predict has {len(predicted)} records, ingest {len(ingested)}")
@@ -159,8 +159,8 @@ def fuzz(shards: list[Path], number: int, seed: int) -> tuple[Counter[str], list
                 failed = check(path, level)
                 for record in read_shard(find_files(str(path)).files[0], level, YT8M_CLASSES):
                     counts["rejected" if is_rejected(record) else "videos"] += 1
-            except BadRecord as error:
-                failed = [f"BadRecord escaped: {error}"]
+            except InvalidRecord as error:
+                failed = [f"InvalidRecord escaped: {error}"]
             except Exception as error:
                 failed = [f"{type(error).__name__}: {error}"]
             finally:

@@ -51,7 +51,7 @@ def test_too_many_rejected_records_are_reported_and_listed_and_corrected_data_wo
     assert code == 2
     assert line == (
         f"error: 1 of 41 records rejected, more than quarantine_limit 0.10%; first: {bad}/train.tfrecord, record 40: "
-        f"has no labels, expected at least one; all of them are listed in {listed}"
+        f"has no labels, expected at least one; all rejected records are in {listed}"
     )
     [entry] = [json.loads(line) for file in listed.glob("records-*.jsonl") for line in file.read_text().splitlines()]
     assert entry["record"] == 40 and Path(entry["file"]) == bad / "train.tfrecord"

@@ -62,6 +62,7 @@ def test_a_run_leaves_scores_steps_logs_and_a_report(unbroken, frames):
     assert set(steps(out).values()) == {"done"}
     settings = yaml.safe_load((out / "settings.yaml").read_text())
     assert settings["training"]["batch_size"] == 8
+    assert (settings["data"]["vocabulary"], settings["data"]["classes"]) == (str(frames / "vocabulary.csv"), CLASSES)
     events = EventAccumulator(str(out / "logs" / "validation")).Reload()
     assert events.Tags()["tensors"] and len(events.Tensors("f1")) == 4
     report = (out / "report" / "index.html").read_text()

@@ -28,7 +28,7 @@ DATA_FILES = {
 # Some modules -> the steps that import them.
 MODULE_FILES = {
     "components/evaluator/metrics.py": {"Evaluator"},
-    "components/example_gen/packing.py": {"ExampleGen", "DatasetStatistics", "DriftDetector", "Evaluator", "Tuner"},
+    "components/example_gen/packing.py": {"ExampleGen", "DatasetStatistics", "DriftDetector", "Evaluator"},
     "components/dataset_statistics/page.py": {"DatasetStatistics"},
     "components/transform/preprocessing.py": {"Transform"},
     "components/tuner/worker.py": {"Tuner"},

@@ -74,6 +74,14 @@ def test_resolved_settings_resolve_to_themselves():
         ("evaluation.thresholds.f1.min=good", "evaluation.thresholds.f1.min is 'good': input should be a valid number"),
         ("evaluation.thresholds.f2.min=0.5", "evaluation.thresholds: there is no metric 'f2', allowed: f1, precision"),
         ("evaluation.thresholds=0.5", "evaluation.thresholds is 0.5"),
+        (
+            "evaluation.thresholds.f1@num_labels:abc.min=0.5",
+            "evaluation.thresholds: 'f1@num_labels:abc': num_labels is never 'abc', allowed: 1, 2, 3, 4, 5+",
+        ),
+        (
+            "evaluation.thresholds.f1@channel:news.min=0.5",
+            "'f1@channel:news': video-level records are not sliced by 'channel', allowed: num_labels; or add it to",
+        ),
         ("beam.runner=Flink", "beam.runner is 'Flink': input should be 'DirectRunner' or 'FnApiRunner'"),
         ("seed.x=1", "seed.x is not a setting: seed has no parts"),
         ("training.warm_start=1", "training.warm_start: expected true, false or the folder of a pushed model, found 1"),
@@ -108,6 +116,11 @@ def test_trials_of_a_search_start_from_random_weights():
             "allowed with encoder average, which reads means: all",
         ),
         ("ensemble", "training.warm_start=true", "training.warm_start is True, allowed with encoder ensemble: false"),
+        (
+            "average-2304-1152",
+            "evaluation.thresholds.f1@num_frames:001-060.min=0.5",
+            "video-level records are not sliced by 'num_frames', allowed: num_labels; or add it to",
+        ),
         ("gru-2x400", "training.jit_compile=true", "training.jit_compile is true, allowed with encoder gru: false"),
     ],
 )

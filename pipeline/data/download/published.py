@@ -3,9 +3,10 @@
 import hashlib
 import json
 import re
+from collections import Counter
 from dataclasses import dataclass
 from string import ascii_letters, ascii_lowercase, ascii_uppercase, digits
-from typing import Literal
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from models.errors import InputError, printable, quote
@@ -93,7 +94,7 @@ class Partition:
         """
         url = self.plan_url(addresses)
         try:
-            files = json.loads(plan)["files"]
+            files = json.loads(plan, object_pairs_hook=_unique)["files"]
             pairs = sorted(files.items())
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             reason = printable(str(error)) if isinstance(error, ValueError) else "no object `files` in it"
@@ -107,6 +108,15 @@ class Partition:
                 raise DownloadError(f"{url}: the MD5 of {name} is {quote(md5)}, expected 32 hexadecimal digits")
         folder = f"{addresses.shards}/{self.version}/{self.level}/{self.part}"
         return [PublishedFile(name, f"{folder}/{name}", md5) for name, md5 in pairs]
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object as a dict; a name that occurs twice would lose its first MD5."""
+    content = dict(pairs)
+    if len(content) < len(pairs):
+        repeated = next(name for name, count in Counter(name for name, _ in pairs).items() if count > 1)
+        raise ValueError(f"lists {quote(repeated)} twice")
+    return content
 
 
 @dataclass(frozen=True)

@@ -10,36 +10,35 @@ from components.dataset_statistics.page import PAGE as STATISTICS_PAGE
 from components.drift_detector.drift import Drift
 from components.evaluator.component import PAGE as EVALUATION_PAGE
 from components.evaluator.verdict import Verdict
-from components.example_gen.synthetic import read_synthetic
 from components.trainer.trainer import read_training_log
 from components.tuner.component import PAGE as TRIALS_PAGE
 from models.metrics.video_metrics import SCORES as SCORE_NAMES
 from pipeline.kubeflow import log_lines
 from pipeline.kubeflow.log_lines import log_line
+from pipeline.kubeflow.parameters import ResolvedSettings
 from pipeline.reports.run import render_page
 from pipeline.reports.run.anomalies import read_anomalies
 from pipeline.reports.run.training import training
 from pipeline.reports.scores import Splits
-from pipeline.settings import RunSettings
 from pipeline.steps import Step
 
 _logger = logging.getLogger(__name__)
 
-# Renders a page from the step's outputs (paths by name) and the settings of the run.
-Render = Callable[[Mapping[str, str], RunSettings], str]
+# Renders a page from the step's outputs (paths by name) and the output of the first step.
+Render = Callable[[Mapping[str, str], ResolvedSettings], str]
 
 
-def write_page(step: str, outputs: Mapping[str, str], settings: RunSettings, path: Path) -> None:
+def write_page(step: str, outputs: Mapping[str, str], resolved: ResolvedSettings, path: Path) -> None:
     """Writes a step's page; if it cannot be rendered, the page says so and the step still succeeds.
 
     Args:
         step: a step with a page.
         outputs: paths of its artifacts by name.
-        settings: settings of the run.
+        resolved: output of the first step.
         path: the file to write.
     """
     try:
-        html = _PAGES[step](outputs, settings)
+        html = _PAGES[step](outputs, resolved)
     except Exception:
         _logger.exception("the page of %s could not be rendered", step)
         html = f"<p>This page of {step} could not be rendered: see the log of the step.</p>"
@@ -57,21 +56,21 @@ def scores(outputs: Mapping[str, str]) -> dict[str, float]:
     return {name: float(score) for name, score in overall.items() if name in SCORE_NAMES and math.isfinite(score)}
 
 
-def log_results(model: str, outputs: Mapping[str, str], settings: RunSettings) -> None:
+def log_results(model: str, outputs: Mapping[str, str], resolved: ResolvedSettings) -> None:
     """Logs one line with the scores and one with everything that a comparison of runs needs.
 
     Args:
         model: path of the candidate, which has its training log.
         outputs: paths of the Evaluator's artifacts by name.
-        settings: settings of the run.
+        resolved: output of the first step.
     """
     _logger.info(log_line(log_lines.SCORES, scores(outputs)))
     try:
         log = read_training_log(model)
         result = {
-            "settings": settings.model_dump(mode="json"),
+            "settings": resolved.settings.model_dump(mode="json"),
             "scores": {
-                "synthetic": read_synthetic(settings.data.pattern) is not None,
+                "synthetic": resolved.synthetic is not None,
                 "splits": Splits.of(log, Verdict.read(outputs["evaluation"])).model_dump(exclude_unset=True),
             },
             "training_log": json.loads(log.to_json()),
@@ -83,25 +82,24 @@ def log_results(model: str, outputs: Mapping[str, str], settings: RunSettings) -
 
 
 def _page_file(output: str, file: str) -> Render:
-    return lambda outputs, settings: Path(outputs[output], file).read_text("utf-8")
+    return lambda outputs, resolved: Path(outputs[output], file).read_text("utf-8")
 
 
-def _render(name: str, settings: RunSettings, **content: object) -> str:
-    data = settings.data.pattern
-    subject = settings.experiment or data
-    return render_page(name, subject=subject, synthetic=read_synthetic(data), navigation={}, **content)
+def _render(name: str, resolved: ResolvedSettings, **content: object) -> str:
+    subject = resolved.settings.experiment or resolved.settings.data.pattern
+    return render_page(name, subject=subject, synthetic=resolved.synthetic, navigation={}, **content)
 
 
-def _anomalies(outputs: Mapping[str, str], settings: RunSettings) -> str:
-    return _render("anomalies", settings, anomalies=read_anomalies(outputs["anomalies"]), drift=None)
+def _anomalies(outputs: Mapping[str, str], resolved: ResolvedSettings) -> str:
+    return _render("anomalies", resolved, anomalies=read_anomalies(outputs["anomalies"]), drift=None)
 
 
-def _drift(outputs: Mapping[str, str], settings: RunSettings) -> str:
-    return _render("anomalies", settings, anomalies=None, drift=Drift.read(outputs["drift"]))
+def _drift(outputs: Mapping[str, str], resolved: ResolvedSettings) -> str:
+    return _render("anomalies", resolved, anomalies=None, drift=Drift.read(outputs["drift"]))
 
 
-def _training(outputs: Mapping[str, str], settings: RunSettings) -> str:
-    return _render("training", settings, **training(outputs["model"]))
+def _training(outputs: Mapping[str, str], resolved: ResolvedSettings) -> str:
+    return _render("training", resolved, **training(outputs["model"]))
 
 
 _PAGES: Mapping[str, Render] = {

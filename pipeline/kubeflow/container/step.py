@@ -16,13 +16,12 @@ from tfx.orchestration.portable import inputs_utils, outputs_utils
 
 from models.errors import InputError
 from pipeline.data.preparation import beam_args
-from pipeline.data.vocabulary import find_vocabulary
+from pipeline.data.vocabulary import load_vocabulary
 from pipeline.kubeflow.container.artifacts import Artifacts, ExecutorInput, local_path, metadata_of
 from pipeline.kubeflow.container.results import log_results, scores, write_page
 from pipeline.kubeflow.graph import Places, build_pipeline
 from pipeline.kubeflow.outputs import PAGE, SCORES, shown_outputs
 from pipeline.kubeflow.parameters import ResolvedSettings
-from pipeline.settings import RunSettings
 from pipeline.steps import Step
 
 _logger = logging.getLogger(__name__)
@@ -46,7 +45,7 @@ def run_step(name: str, executor_input: ExecutorInput, resolved: ResolvedSetting
     settings = resolved.settings
     scratch = executor_input.output_file.parent / "scratch"
     own_places = Places(places.push_directory, places.work_directory or str(scratch))
-    pipeline = build_pipeline(settings, find_vocabulary(settings.data), own_places)
+    pipeline = build_pipeline(settings, load_vocabulary(settings.data), own_places, resolved.synthetic)
     node = next((node for node in pipeline.components if node.id == name), None)
     if not isinstance(node, BaseComponent):
         raise InputError(f"this image has no step {name}: compile the package again with the image's release")
@@ -62,7 +61,7 @@ def run_step(name: str, executor_input: ExecutorInput, resolved: ResolvedSetting
     shutil.rmtree(scratch, ignore_errors=True)
     outputs_utils.tag_output_artifacts_with_version(outputs)
     artifacts = _output_artifacts(executor_input, inputs, outputs)
-    return {"artifacts": artifacts | _shown_artifacts(name, executor_input, inputs, outputs, settings)}
+    return {"artifacts": artifacts | _shown_artifacts(name, executor_input, inputs, outputs, resolved)}
 
 
 def exec_properties(pipeline: tfx.dsl.Pipeline, name: str) -> dict[str, Any]:
@@ -92,7 +91,7 @@ def _output_artifacts(executor_input: ExecutorInput, inputs: Artifacts, outputs:
 
 
 def _shown_artifacts(
-    name: str, executor_input: ExecutorInput, inputs: Artifacts, outputs: Artifacts, settings: RunSettings
+    name: str, executor_input: ExecutorInput, inputs: Artifacts, outputs: Artifacts, resolved: ResolvedSettings
 ) -> dict[str, Any]:
     """The outputs for KFP's UI, which are written here, as ExecutorOutput lists them."""
     paths: Mapping[str, str] = {key: artifact.uri for key, [artifact] in outputs.items()}
@@ -100,11 +99,11 @@ def _shown_artifacts(
     for key in shown_outputs(name):
         uri, metadata = executor_input.uri("outputs", key), {}
         if key == PAGE:
-            write_page(name, paths, settings, Path(local_path(uri)))
+            write_page(name, paths, resolved, Path(local_path(uri)))
         else:
             Path(local_path(uri)).mkdir(parents=True, exist_ok=True)
         if key == SCORES:
             metadata = scores(paths)
-            log_results(inputs["model"][0].uri, paths, settings)
+            log_results(inputs["model"][0].uri, paths, resolved)
         listed[key] = {"artifacts": [{"uri": uri, "metadata": metadata}]}
     return listed

@@ -154,10 +154,10 @@ def shards(tmp_path, write_shard, frame_record, video_record):
 @pytest.mark.parametrize("level", ["frame", "video"])
 def test_the_component_counts_every_split(shards, ingest, artifact, execute, level):
     data = shards(level)
-    (data / "oracle.json").write_text('{"synthetic": true}')
     packed_videos, quarantine = ingest(data, level=level, quarantine_limit=0.1)
     output = artifact(DataStatistics, "statistics")
     properties = {"names": json.dumps(NAMES), "level": level, "data": str(data), "sources": ""}
+    properties["synthetic"] = '{"synthetic": true}'
     inputs = {"examples": packed_videos, "quarantine": quarantine}
     execute(DatasetStatisticsExecutor, inputs, {"statistics": output}, properties)
     statistics = Statistics.read(output.uri)

@@ -250,3 +250,8 @@ def test_a_feature_that_cannot_make_slices_is_refused_before_training(
         write_shard(tmp_path / "data" / f"{shard}.tfrecord", records or [video_record(f"good{shard}")])
     with pytest.raises(InputError, match=message):
         ingest(tmp_path / "data", level="video", kept_features='["channel"]')
+
+
+def test_a_feature_that_no_record_has_is_refused_before_training(shards, ingest):
+    with pytest.raises(InputError, match=r"^evaluation.slices: no record has a value of the feature 'chanel': leave"):
+        ingest(shards, kept_features='["chanel"]')

@@ -6,7 +6,7 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from components.example_gen.packing import BadRecord, level_of, pack
+from components.example_gen.packing import InvalidRecord, level_of, pack
 
 MEANS = np.linspace(-2, 2, 1024)
 
@@ -90,7 +90,7 @@ FRAME_CASES = {
 def test_an_invalid_frame_level_record_is_rejected_with_the_reason(case, frame_record):
     record, reason = FRAME_CASES[case]
     record = record if isinstance(record, bytes) else frame_record(**record)
-    with pytest.raises(BadRecord) as error:
+    with pytest.raises(InvalidRecord) as error:
         pack(record, "frame", 10)
     assert reason in str(error.value) and "\n" not in str(error.value)
 
@@ -111,15 +111,15 @@ VIDEO_CASES = {
 @pytest.mark.parametrize("case", VIDEO_CASES)
 def test_an_invalid_video_level_record_is_rejected_with_the_reason(case, video_record):
     settings, reason = VIDEO_CASES[case]
-    with pytest.raises(BadRecord) as error:
+    with pytest.raises(InvalidRecord) as error:
         pack(video_record(**settings), "video", 10)
     assert reason in str(error.value)
 
 
 def test_the_other_level_is_rejected(frame_record, video_record):
-    with pytest.raises(BadRecord, match="video-level record in a frame-level data set"):
+    with pytest.raises(InvalidRecord, match="video-level record in a frame-level data set"):
         pack(video_record(), "frame", 1)
-    with pytest.raises(BadRecord, match="frame-level record in a video-level data set"):
+    with pytest.raises(InvalidRecord, match="frame-level record in a video-level data set"):
         pack(frame_record(), "video", 1)
 
 
@@ -158,7 +158,7 @@ TWO = tf.train.Feature(bytes_list=tf.train.BytesList(value=[b"a", b"b"]))
 def test_the_wrong_kind_of_a_feature_is_named(video_record, name, feature, reason, classes):
     example = tf.train.SequenceExample.FromString(video_record())
     example.context.feature[name].CopyFrom(feature)
-    with pytest.raises(BadRecord) as error:
+    with pytest.raises(InvalidRecord) as error:
         pack(example.SerializeToString(), "video", classes)
     assert str(error.value) == reason
 
@@ -166,14 +166,14 @@ def test_the_wrong_kind_of_a_feature_is_named(video_record, name, feature, reaso
 def test_the_wrong_kind_of_a_frame_is_named(frame_record):
     example = tf.train.SequenceExample.FromString(frame_record())
     example.feature_lists.feature_list["rgb"].feature[1].CopyFrom(FLOATS)
-    with pytest.raises(BadRecord, match="rgb in frame 1 is a list of floats, expected 1,024 bytes"):
+    with pytest.raises(InvalidRecord, match="rgb in frame 1 is a list of floats, expected 1,024 bytes"):
         pack(example.SerializeToString(), "frame", 10)
 
 
 def test_names_of_features_are_short_and_printable_in_a_message():
     names = ["\x1b[31m\n", "x" * 1_000_000, *(f"feature_{number:04d}" for number in range(100))]
     record = tf.train.Example(features=tf.train.Features(feature=dict.fromkeys(names, WORDS))).SerializeToString()
-    with pytest.raises(BadRecord) as error:
+    with pytest.raises(InvalidRecord) as error:
         level_of(record)
     message = str(error.value)
     assert len(message) < 500 and message.isprintable() and "and 98 more" in message
@@ -189,7 +189,7 @@ def test_any_record_is_packed_or_rejected_in_one_line(video_record, frame_record
     for level in ("video", "frame"):
         try:
             packed = pack(bytes(content), level, 10, ["channel"])
-        except BadRecord as error:
+        except InvalidRecord as error:
             assert len(str(error)) < 600 and str(error).isprintable()
         else:
             assert packed.frames <= 300 and 1 <= packed.labels <= 10

@@ -165,6 +165,7 @@ def test_compressed_zeros_take_no_memory():
         (b"\0\0\0\x18ftypmp42" + bytes(100), "an MP4 video"),
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:1\n", "a pointer of Git LFS"),
         (gzip.compress(b"<html>", mtime=0), "HTML or XML"),
+        (gzip.compress(b"a.tfrecord".ljust(257, b"\0") + b"ustar" + bytes(250), mtime=0), "a tar archive"),
         (b"just some words", "text"),
         (
             tf.train.SequenceExample(

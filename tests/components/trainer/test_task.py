@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from components.example_gen.synthetic import SyntheticData
 from components.tuner.task import SearchTask
 from models.settings import ModelSettings, TrainingSettings
 from tuner.settings import TuneSettings
@@ -20,6 +21,7 @@ TASK = SearchTask(
     log_dir="",
     sources="1",
     tune=TuneSettings(space={"model.dropout": {"type": "float", "min": 0.0, "max": 0.5}}),
+    synthetic=SyntheticData(synthetic=True),
     executor_sources="2",
 )
 
@@ -34,6 +36,7 @@ def test_a_task_reads_as_it_was_written():
         {"state_dir": "/elsewhere"},
         {"log_dir": "/logs"},
         {"executor_sources": "3"},
+        {"synthetic": None},
         {"tune": TASK.tune.model_copy(update={"workers": 2})},
     ],
     ids=lambda change: next(iter(change)),

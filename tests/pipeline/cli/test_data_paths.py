@@ -167,6 +167,13 @@ def test_tfrecords_that_a_folder_would_leave_out_are_refused(data, refusal):
     assert len(find_files("data/*").files) == 3
 
 
+@pytest.mark.parametrize("name", ["train.zip", "shards.tar", "data.TGZ", "a.tfrecord.tar.gz"])
+def test_archives_in_a_folder_are_refused(data, refusal, name):
+    (data / name).write_bytes(b"x")
+    assert f"data/{name}' is an archive, expected the files in it: unpack or remove it, or say" in refusal("data")
+    assert names(find_files("data/*.tfrecord")) == SHARDS
+
+
 def test_the_error_for_a_folder_without_shards_lists_its_content(data, refusal):
     for shard in SHARDS:
         os.remove(f"data/{shard}")

@@ -13,9 +13,10 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from components.example_gen.synthetic import read_synthetic
+from components.example_gen.input_files import find_files
 from models.errors import InputError
 from models.features import Level
+from pipeline.data.oracle_file import read_oracle_file
 from pipeline.data.synthetic_data import RECORD_BYTES, _video_id, write_dataset
 from pipeline.data.synthetic_videos import Oracle, World
 
@@ -274,20 +275,20 @@ def test_a_damaged_oracle_json_is_refused(tmp_path, content):
     (tmp_path / "train0000.tfrecord").touch()
     (tmp_path / "oracle.json").write_text(content)
     with pytest.raises(InputError, match=r"oracle.json', which marks shards as synthetic, is (damaged|no JSON)"):
-        read_synthetic(str(tmp_path))
+        read_oracle_file(find_files(str(tmp_path)))
 
 
 def test_one_synthetic_folder_makes_the_data_synthetic(tmp_path):
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
         (tmp_path / name / f"{name}.tfrecord").touch()
-    assert read_synthetic(str(tmp_path)) is None
+    assert read_oracle_file(find_files(str(tmp_path))) is None
     (tmp_path / "b" / "oracle.json").write_text('{"synthetic": true}')
-    assert read_synthetic(str(tmp_path))
+    assert read_oracle_file(find_files(str(tmp_path)))
 
 
 @pytest.mark.parametrize("content", ['{"synthetic": false}', "{}", "[1]"])
 def test_data_with_another_oracle_json_are_not_called_synthetic(tmp_path, content):
     (tmp_path / "train0000.tfrecord").touch()
     (tmp_path / "oracle.json").write_text(content)
-    assert read_synthetic(str(tmp_path)) is None
+    assert read_oracle_file(find_files(str(tmp_path))) is None

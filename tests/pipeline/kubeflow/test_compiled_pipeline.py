@@ -142,6 +142,7 @@ def test_every_page_is_one_file_without_external_resources(first, cluster):
     assert pages.keys() == {"DatasetStatistics", "ExampleValidator", "DriftDetector", "Trainer", "Evaluator"}
     for page in pages.values():
         assert "<html" in page and "could not be rendered" not in page and 'src="http' not in page
+        assert "Synthetic data." in page
 
 
 @pytest.mark.cluster
@@ -163,7 +164,8 @@ def test_a_search_shows_its_trials_and_its_result_can_be_imported(cluster, setti
     run = cluster.run(path, tasks=["Trainer"])
     assert run.state == "SUCCEEDED", run.summary()
     tuner = run.tasks["Tuner"]
-    assert "1 of 1 trial scored" in cluster.store.path(tuner.outputs["page"].uri).read_text()
+    page = cluster.store.path(tuner.outputs["page"].uri).read_text()
+    assert "1 of 1 trial scored" in page and "Synthetic data." in page
     imported = f"hyperparameters={tuner.outputs['best_hyperparameters'].uri}"
     path.write_text(compile_package(settings, f"{VOLUME}/frames", "netvlad-8", overrides(imported)))
     run = cluster.run(path, tasks=["Trainer"])

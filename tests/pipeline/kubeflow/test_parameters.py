@@ -5,7 +5,9 @@ import zipfile
 
 import pytest
 import tensorflow as tf
+from tfx.dsl.components.base.base_component import BaseComponent
 
+from components.example_gen.synthetic import SyntheticData
 from models.errors import InputError
 from models.vocabulary import Vocabulary
 from pipeline.experiments import catalogue, find_experiment
@@ -122,6 +124,32 @@ def test_changed_shards_and_a_changed_vocabulary_change_the_resolved_settings(sh
     assert resolved(shards / "span-1").shards != before.shards
 
 
+def test_the_first_step_looks_up_what_lies_beside_the_shards(shards):
+    none = resolved(shards / "span-1")
+    assert (none.settings.data.vocabulary, none.settings.data.classes, none.synthetic) == ("", 3862, None)
+    (shards / "span-1" / "vocabulary.csv").write_text("Index,Name\n0,Game\n")
+    (shards / "span-1" / "oracle.json").write_text('{"synthetic": true}')
+    found = resolved(shards / "span-1")
+    assert found.settings.data.vocabulary == f"{shards}/span-1/vocabulary.csv"
+    assert (found.settings.data.classes, found.shards) == (1, none.shards)
+    of_the_data = ResolvedSettings.model_validate_json(found.for_steps()[DATA_SETTINGS])
+    assert found.synthetic == of_the_data.synthetic == SyntheticData(synthetic=True)
+    assert of_the_data.settings.data == found.settings.data
+    given = resolved(shards / "span-1", overrides=json.dumps([f"data.vocabulary={found.settings.data.vocabulary}"]))
+    assert given == found
+
+
+def test_what_marks_shards_as_synthetic_runs_only_the_statistics_and_the_search_again():
+    settings = resolve_settings(find_experiment("netvlad-8"), {"data.pattern": "/data", "search": True})
+    real, marked = (
+        build_pipeline(settings, Vocabulary.of_ids(3), PLACES, synthetic)
+        for synthetic in (None, SyntheticData(synthetic=True))
+    )
+    steps = [node.id for node in real.components if isinstance(node, BaseComponent)]
+    changed = {step for step in steps if exec_properties(real, step) != exec_properties(marked, step)}
+    assert changed == {"DatasetStatistics", "Tuner"}
+
+
 def test_level_and_seed_may_change_where_the_graph_stays_the_same(shards):
     output = resolved(shards / "span-1", "dbof-4096-gated", '["seed=3", "training.max_epochs=1"]')
     assert (output.settings.experiment, output.settings.seed) == ("dbof-4096-gated", 3)
@@ -159,7 +187,7 @@ def one_of_every_encoder():
 def test_the_steps_before_training_have_the_same_properties_without_the_experiment(experiment):
     options = {"data.pattern": "/data", "evaluation.slices": ["channel"], "data.drift.stop": True, "seed": 3}
     settings = resolve_settings(find_experiment(experiment), options, ["evaluation.thresholds.gap.min=0.8"])
-    output = ResolvedSettings(settings=settings, span=0, shards="", vocabulary="", sources="")
+    output = ResolvedSettings(settings=settings, span=0, shards="", vocabulary="", synthetic=None, sources="")
     shared = ResolvedSettings.model_validate_json(output.for_steps()[DATA_SETTINGS]).settings
     assert shared.experiment == "" and shared.model.encoder.name == "average"
     own, of_all = (build_pipeline(resolved, Vocabulary.of_ids(3), PLACES) for resolved in (settings, shared))

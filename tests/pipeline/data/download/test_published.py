@@ -129,6 +129,10 @@ def test_a_name_that_is_not_of_a_shard_of_the_part_is_refused(name):
         (b"<html>Moved</html>", "not a download plan: Expecting value: line 1 column 1 (char 0)"),
         (b'{"files": {"trainaa.tfr', "not a download plan: Unterminated string"),
         (b"\xff\xfe", "not a download plan: "),
+        (
+            b'{"files": {"trainaa.tfrecord": "a", "trainaa.tfrecord": "b"}}',
+            "not a download plan: lists 'trainaa.tfrecord' t",
+        ),
         (b"[]", "not a download plan: no object `files` in it"),
         (b"{}", "not a download plan: no object `files` in it"),
         (b'{"files": ["trainaa.tfrecord"]}', "not a download plan: no object `files` in it"),

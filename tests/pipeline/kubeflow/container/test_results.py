@@ -3,16 +3,18 @@
 import pytest
 
 from components.drift_detector.drift import Drift
+from components.example_gen.synthetic import SyntheticData
 from pipeline.experiments import find_experiment
 from pipeline.kubeflow.container.results import scores, write_page
 from pipeline.kubeflow.outputs import shown_outputs
+from pipeline.kubeflow.parameters import ResolvedSettings
 from pipeline.settings import resolve_settings
 
 
 @pytest.fixture
-def settings(tmp_path, frame_record, write_shard):
-    write_shard(tmp_path / "data" / "0.tfrecord", [frame_record()])
-    return resolve_settings(find_experiment("netvlad-8"), {"data.pattern": str(tmp_path / "data")})
+def resolved():
+    settings = resolve_settings(find_experiment("netvlad-8"), {"data.pattern": "/on/another/machine"})
+    return ResolvedSettings(settings=settings, span=0, shards="", vocabulary="", synthetic=None, sources="")
 
 
 def test_only_some_steps_have_a_page_and_scores():
@@ -21,17 +23,24 @@ def test_only_some_steps_have_a_page_and_scores():
     assert shown_outputs("ExampleGen") == shown_outputs("Pusher") == {}
 
 
-def test_a_page_is_one_file_without_external_resources(tmp_path, settings):
+def test_a_page_is_one_file_without_external_resources(tmp_path, resolved):
     Drift(version="", not_compared="no model serves yet: nothing to compare the data with").write(str(tmp_path))
-    write_page("DriftDetector", {"drift": str(tmp_path)}, settings, tmp_path / "deep" / "page")
+    write_page("DriftDetector", {"drift": str(tmp_path)}, resolved, tmp_path / "deep" / "page")
     page = (tmp_path / "deep" / "page").read_text()
     assert "no model serves yet" in page and "netvlad-8" in page
-    assert "Schema" not in page and "src=" not in page and "://" not in page
+    assert "Schema" not in page and "src=" not in page and "://" not in page and "Synthetic data." not in page
+
+
+def test_a_page_says_that_the_data_are_synthetic_without_looking_at_them(tmp_path, resolved):
+    Drift(version="", not_compared="no model serves yet").write(str(tmp_path))
+    resolved = resolved.model_copy(update={"synthetic": SyntheticData(synthetic=True)})
+    write_page("DriftDetector", {"drift": str(tmp_path)}, resolved, tmp_path / "page")
+    assert "Synthetic data." in (tmp_path / "page").read_text()
 
 
 @pytest.mark.parametrize("step", ["Trainer", "Evaluator", "DatasetStatistics", "ExampleValidator", "Tuner"])
-def test_a_page_that_cannot_be_rendered_holds_an_error(tmp_path, settings, step):
-    write_page(step, {}, settings, tmp_path / "page")
+def test_a_page_that_cannot_be_rendered_holds_an_error(tmp_path, resolved, step):
+    write_page(step, {}, resolved, tmp_path / "page")
     assert f"This page of {step} could not be rendered" in (tmp_path / "page").read_text()
 
 
