@@ -83,7 +83,7 @@ def test_several_spans_are_ingested_together_and_each_is_split_as_if_alone(
     before = ids(alone)
     with caplog.at_level("INFO", "components.example_gen"):
         examples, _ = ingest(f"{tmp_path}/data/span-{{SPAN}}/*", split="file:60/20/20", spans=3)
-    assert f"data.spans is 3, there are fewer: {tmp_path}/data/span-{{2,1}}/*" in caplog.text
+    assert f"data.spans is 3, but there are fewer spans: {tmp_path}/data/span-{{2,1}}/*" in caplog.text
     splits = ids(examples)
     assert sum(map(len, splits.values())) == 36 and examples.get_int_custom_property("span") == 2
     for split in SPLITS:
