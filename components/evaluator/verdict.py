@@ -35,9 +35,9 @@ class Slice(Record):
     """Scores of the videos of one slice; `feature` and `name` are empty for all videos.
 
     Attributes:
-        intervals: of F1 and GAP.
+        intervals: of F1, GAP and Hit@1.
         champion: the champion's scores on the same videos; empty without a champion.
-        changes: intervals of F1 and GAP minus the champion's.
+        changes: intervals of F1, GAP and Hit@1 minus the champion's.
     """
 
     feature: str
