@@ -38,7 +38,7 @@ SCORES = {
 LISTED, FEWEST_VIDEOS = 15, 5
 
 # Inches of a plot.
-SIZE = (4.6, 3.0)
+SIZE = (3.3, 2.5)
 
 
 def evaluation_page(verdict: Verdict, names: Sequence[str], **frame: Any) -> str:
@@ -63,7 +63,7 @@ def evaluation_page(verdict: Verdict, names: Sequence[str], **frame: Any) -> str
             },
             groups=_groups(verdict.overall),
             labels=_labels(verdict.details),
-            plots=_plots(verdict),
+            plots=plot_curves(verdict),
             fewest_videos=FEWEST_VIDEOS,
             **frame,
         )
@@ -97,7 +97,8 @@ def _labels(details: Details) -> dict[str, list[dict[str, Any]]]:
     return {title: listed for title, listed in (("Best labels", best), ("Worst labels", worst)) if listed}
 
 
-def _plots(verdict: Verdict) -> list[Markup]:
+def plot_curves(verdict: Verdict) -> list[Markup]:
+    """Precision and recall, F1 by threshold, and calibration, of the model and the champion."""
     models = {"this model": verdict.details}
     if verdict.champion_details:
         models["champion"] = verdict.champion_details
@@ -137,7 +138,7 @@ def _f1(axes: Axes, models: dict[str, Details]) -> None:
     for colour, (name, details) in zip(COLOURS, models.items(), strict=False):
         axes.plot(thresholds, _curve(details)[2], color=colour, label=name, linewidth=1.5)
         axes.axvline(details.threshold, color=colour, linestyle="--", linewidth=1, alpha=0.7)
-    axes.set_xlabel("threshold (dashed: the best on the validation split)")
+    axes.set_xlabel("threshold (dashed: best on validation)")
     axes.set_ylabel("F1")
     _unit_square(axes)
 
@@ -156,4 +157,3 @@ def _calibration(axes: Axes, models: dict[str, Details]) -> None:
 def _unit_square(axes: Axes) -> None:
     axes.set_xlim(0, 1.01)
     axes.set_ylim(0, 1.01)
-    axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2, fontsize=8, handlelength=1.5, columnspacing=1)

@@ -47,7 +47,7 @@ def test_the_data_page_plots_labels_frames_and_features(report):
     plots = re.findall(r'<svg role="img" aria-label="([^"]*)"', report["statistics"].html)
     assert [plot.partition(":")[0] for plot in plots] == [
         *(
-            f"Videos of the split {split} that have a label, as logarithms, against label ids"
+            f"Videos of the {split} split that have a label, by label id; the scale is logarithmic"
             for split in ("train", "validation", "test")
         ),
         "Labels a video",

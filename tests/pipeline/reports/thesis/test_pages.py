@@ -144,6 +144,19 @@ def test_plots_show_runs_beside_the_thesis_in_the_colour_of_the_text(report):
     assert all("currentColor" in plot.svg and "#010203" not in plot.svg for plot in shown)
 
 
+def test_plots_are_readable_with_many_runs_and_with_one(unreadable, runs, write_run, tmp_path):
+    plots(compare(find_runs([runs])).results)
+    write_run(tmp_path / "one" / "run", "lstm-1x200", f1=(0.7, 0.6, 0.0), seconds=(3.0, 3.0))
+    plots(compare(find_runs([tmp_path / "one"])).results)
+    names = ["average-2304-1152", "netvlad-100-gated-6000-3000-dropout35", "dbof-4096-gated", "lstm-2x1024"]
+    for number, name in enumerate(names * 6):
+        data, size = f"/data/{number % 5}", 10 ** (4 + number % 4)
+        level_of = {"data": data, "seed": number, "parameters": size, "synthetic": number % 5 == 1}
+        write_run(tmp_path / "many" / str(number), name, seconds=(10.0**number, 1.0, 1.0), **level_of)
+    plots(compare(find_runs([tmp_path / "many"])).results)
+    assert not unreadable
+
+
 def test_a_plot_without_data_is_left_out_with_the_reason(run):
     html = report_of(run("demo", "netvlad-8").parent).html
     assert html.count("<svg ") == 4
