@@ -93,16 +93,16 @@ def distribution_plot(title: str, axis: str, splits: Mapping[str, Distribution],
 
 
 def feature_plot(title: str, split: str, features: Features, columns: slice) -> Markup:
-    """Mean and standard deviation of features against their dimension."""
+    """Mean and standard deviation of each feature of a stream."""
 
     def paint(axes: Axes) -> None:
         place = np.arange(len(features.mean))[columns] - (columns.start or 0)
         deviations = np.sqrt(features.variance[columns])
         axes.plot(place, deviations, color=COLOURS[1], linewidth=0.8, label="standard deviation")
         axes.plot(place, features.mean[columns], color=COLOURS[0], linewidth=0.8, label="mean")
-        axes.set_xlabel("dimension")
+        axes.set_xlabel("feature")
 
-    return svg_plot(title, f"{title}: mean and standard deviation of each dimension, {split} split", SIZE, paint)
+    return svg_plot(title, f"{title}: mean and standard deviation of each feature, {split} split", SIZE, paint)
 
 
 RGB_COLUMNS, AUDIO_COLUMNS = slice(0, RGB_WIDTH), slice(RGB_WIDTH, None)

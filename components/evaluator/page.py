@@ -105,7 +105,7 @@ def plot_curves(verdict: Verdict) -> list[Markup]:
     return [
         svg_plot("Precision and recall", _curve_alt_text(verdict), SIZE, lambda axes: _precision_recall(axes, models)),
         svg_plot("F1 by threshold", "F1 at thresholds from 0 to 1", SIZE, lambda axes: _f1(axes, models)),
-        svg_plot("Calibration", "Share of right pairs by probability", SIZE, lambda axes: _calibration(axes, models)),
+        svg_plot("Calibration", "Share of correct pairs by probability", SIZE, lambda axes: _calibration(axes, models)),
     ]
 
 
@@ -150,7 +150,7 @@ def _calibration(axes: Axes, models: dict[str, Details]) -> None:
         confidence, accuracy = np.array(details.confidence)[used], np.array(details.accuracy)[used]
         axes.plot(confidence, accuracy, color=colour, label=name, marker="o", markersize=3, linewidth=1.5)
     axes.set_xlabel("probability (mean of a bin)")
-    axes.set_ylabel("share that is right")
+    axes.set_ylabel("share that is correct")
     _unit_square(axes)
 
 

@@ -187,4 +187,4 @@ def _change(requirement: Requirement, part: Slice, version: str) -> str:
         return text
     noise = part.changes[metric]
     within = "within" if noise.low <= 0 <= noise.high else "beyond"
-    return f"{text}; it is {within} noise (95 % interval {noise.low:+.4f} to {noise.high:+.4f})"
+    return f"{text}; it is {within} noise (95% interval {noise.low:+.4f} to {noise.high:+.4f})"

@@ -13,7 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 def page_templates(folder: Path) -> Environment:
     """The templates of a folder, which may extend page.html.
 
-    Filters: count (1,234), score (0.1234), change (+0.1234), percent (12.3%).
+    Filters: count (1,234), counted ("video": 1,234 videos), score (0.1234), change (+0.1234), percent (12.3%).
     """
     environment = Environment(
         loader=FileSystemLoader([folder, Path(__file__).parent]),
@@ -23,7 +23,18 @@ def page_templates(folder: Path) -> Environment:
         lstrip_blocks=True,
     )
     environment.filters["count"] = "{:,}".format
+    environment.filters["counted"] = counted
     environment.filters["score"] = "{:.4f}".format
     environment.filters["change"] = "{:+.4f}".format
     environment.filters["percent"] = "{:.1%}".format
     return environment
+
+
+def counted(number: int, noun: str) -> str:
+    """A number of things in words.
+
+    Example:
+        >>> counted(1, "video"), counted(1234, "video")
+        ('1 video', '1,234 videos')
+    """
+    return f"{number:,} {noun if number == 1 else noun + 's'}"

@@ -1,4 +1,4 @@
-"""The tuning page: hyperparameters and scores of each trial of a search."""
+"""The page of a search: hyperparameters and scores of each trial of a search."""
 
 import json
 import math

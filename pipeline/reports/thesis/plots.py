@@ -49,7 +49,7 @@ def plots(results: Sequence[Result]) -> list[Plot]:
         _scatter(
             "Test F1 against time",
             results,
-            "minutes an epoch, each on its own machine and data",
+            "minutes per epoch, each on its own machine and data",
             lambda result: result.seconds / 60,
             lambda result: result.published.minutes_per_epoch if result.published else None,
         ),
@@ -64,7 +64,7 @@ def plots(results: Sequence[Result]) -> list[Plot]:
 
 def _by_encoder(results: Sequence[Result]) -> Plot:
     """The best run of each encoder on each data set, with the published F1 of the same experiment."""
-    title = "Test F1 by encoder, its best run"
+    title = "Test F1 of the best run of each encoder"
     best: dict[tuple[str, str], Result] = {}
     for result in results:
         key = (result.encoder, result.data.name)
@@ -102,7 +102,7 @@ def _by_encoder(results: Sequence[Result]) -> Plot:
 
 def _video_against_frame(results: Sequence[Result]) -> Plot:
     """The models that the thesis trained on all videos (table 4) and on a subset (table 6)."""
-    title = "Average of all videos (table 4), of 30 % of them (table 6)"
+    title = "Average pooling of all videos (table 4) and of 30% of them (table 6)"
     by_table = {
         table: {
             repr(entry_settings(entry) | {"level": ""}): entry
@@ -146,7 +146,7 @@ def _scatter(
     """Test F1 over a quantity of each run, with the published values; colours stand for encoders."""
     shown = [result for result in results if ours(result) > 0]
     if not shown:
-        return Plot(title, None, f"No run has {axis}.")
+        return Plot(title, None, "No run has a value above 0.")
 
     def paint(axes: Axes) -> None:
         reached = []

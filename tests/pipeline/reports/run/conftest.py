@@ -126,7 +126,8 @@ class Run:
     def first_page(self) -> Page:
         """The page without plots, alone."""
         synthetic = Statistics.read(self.outputs("DatasetStatistics")["statistics"]).synthetic
-        content = overview(self.settings, self.scores, self.steps)
+        verdict = Verdict.read(self.outputs("Evaluator")["evaluation"])
+        content = overview(self.settings, self.scores, verdict, self.steps, plots=[])
         links = dict.fromkeys(PAGES, "a page")
         return Page(render_page("index", subject="", synthetic=synthetic, navigation=links, **content))
 
@@ -195,7 +196,7 @@ def verdict(level: Level) -> Verdict:
     metrics.update(*seen)
     findings.update(*seen)
     slices = [
-        part("", "", 2, f1=0.8123, precision=0.7123, recall=0.9123, gap=0.9, ece=0.01),
+        part("", "", 2, f1=0.8123, precision=0.7123, recall=0.9123, gap=0.9, hit_at_1=0.5, ece=0.01),
         part("num_labels", "1", 1, f1=0.61, precision=0.51, recall=0.71, gap=0.81),
         part("num_labels", "2", 1, f1=0.62, precision=0.52, recall=0.72, gap=0.82),
     ]
@@ -206,7 +207,8 @@ def verdict(level: Level) -> Verdict:
 
 
 def part(feature: str, name: str, videos: int, **scores: float) -> Slice:
-    intervals = {score: Interval(low=scores[score] - 0.01, high=scores[score] + 0.02) for score in ("f1", "gap")}
+    named = scores.keys() & {"f1", "gap", "hit_at_1"}
+    intervals = {score: Interval(low=scores[score] - 0.01, high=scores[score] + 0.02) for score in named}
     return Slice(feature=feature, name=name, videos=videos, scores=scores, intervals=intervals)
 
 

@@ -8,12 +8,13 @@ from components.evaluator.verdict import Verdict
 
 def test_the_evaluation_page_shows_scores_with_their_intervals(report):
     page = report["evaluation"]
-    assert page.rows[:6] == [
+    assert page.rows[:7] == [
         ["score", "this model"],
         ["F1", "0.8123 0.8023 to 0.8323"],
         ["precision", "0.7123"],
         ["recall", "0.9123"],
         ["GAP@20", "0.9000 0.8900 to 0.9200"],
+        ["Hit@1", "0.5000 0.4900 to 0.5200"],
         ["calibration error", "0.0100"],
     ]
     assert "champion" not in page.text

@@ -14,10 +14,11 @@ def test_the_training_page_shows_every_epoch_and_marks_the_best(report):
     assert marked == "2"
     for expected in (
         "Parameters 1,234,567",
-        "Best epoch 2 of 3",
-        "Stopped early, as the validation loss had stopped falling Parameters",
-        "in epoch 2, after 17 of its steps",
+        "Best epoch 2 of 3, whose weights the model has",
+        "Stopped early, as the validation loss no longer fell Parameters",
+        "in epoch 2, after 17 steps",
         "7.5 s",
+        "Videos 4 training videos per epoch, 2 validation videos",
     ):
         assert expected in page.text
 

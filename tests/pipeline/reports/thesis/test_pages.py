@@ -135,7 +135,7 @@ def test_plots_show_runs_beside_the_thesis_in_the_colour_of_the_text(report):
     assert all(plot.svg for plot in shown)
     assert len(re.findall('<svg role="img" aria-label="[^"]+"', report.html)) == len(shown) == 6
     by_title = {plot.title: text_of(str(plot.svg)) for plot in shown}
-    encoders = by_title["Test F1 by encoder, its best run"]
+    encoders = by_title["Test F1 of the best run of each encoder"]
     for label in ("average-2304-1152, data B, seed 1", "0.653", "0.776", "gru-2x400, data C, changed"):
         assert label in encoders
     assert "netvlad-8, data D (synthetic)" in encoders
@@ -160,7 +160,7 @@ def test_plots_are_readable_with_many_runs_and_with_one(unreadable, runs, write_
 def test_a_plot_without_data_is_left_out_with_the_reason(run):
     html = report_of(run("demo", "netvlad-8").parent).html
     assert html.count("<svg ") == 4
-    assert "Left out: Average of all videos (table 4), of 30 % of them (table 6). No run of a model" in html
+    assert "Left out: Average pooling of all videos (table 4) and of 30% of them (table 6). No run of a model" in html
     assert "Left out: Training F1 of LSTM and GRU" in html
 
 
