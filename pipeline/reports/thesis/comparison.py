@@ -13,11 +13,12 @@ from pipeline.reports.thesis.tables import TITLES, Spread, Table, tables
 READING = (
     "All scores are micro averages over (video, label) pairs at a threshold of 0.5. Our train and validation scores "
     "are those of the best epoch, whose weights the model has; the training F1 was measured during that epoch, while "
-    "the weights changed and with dropout on. The difference is our test F1 minus the published one; the deviation over "
-    "seeds is the standard deviation of a sample (n - 1).",
+    "the weights changed and with dropout on. The difference is our test F1 minus the published one; the deviation "
+    "over seeds is the standard deviation of a sample (n - 1).",
     "The percentage beside a data set is the number of its training videos as a share of the thesis'.",
     "Minutes per epoch and videos per second are medians over the epochs of a run. They count training videos; the "
-    "time includes the validation after the epoch. The published minutes were measured on the thesis' own machine and data.",
+    "time includes the validation after the epoch. The published minutes were measured on the thesis' own machine and "
+    "data.",
 )
 
 
