@@ -8,7 +8,7 @@ import numpy as np
 from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MultipleLocator, PercentFormatter
+from matplotlib.ticker import FuncFormatter, MultipleLocator
 from numpy.typing import NDArray
 
 from components.dataset_statistics.statistics import Distribution, Features, SplitStatistics
@@ -87,7 +87,7 @@ def distribution_plot(title: str, axis: str, splits: Mapping[str, Distribution],
         axes.set_xlabel(axis)
         axes.set_ylim(bottom=0)
         axes.xaxis.set_major_locator(whole_numbers())
-        axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=None))
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:g}%"))
 
     return svg_plot(title, f"{title}: share of the videos of each split", SIZE, paint)
 

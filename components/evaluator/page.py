@@ -99,9 +99,10 @@ def _labels(details: Details) -> dict[str, list[dict[str, Any]]]:
 
 def plot_curves(verdict: Verdict) -> list[Markup]:
     """Precision and recall, F1 by threshold, and calibration, of the model and the champion."""
-    models = {"this model": verdict.details}
     if verdict.champion_details:
-        models["champion"] = verdict.champion_details
+        models = {"this model": verdict.details, "champion": verdict.champion_details}
+    else:
+        models = {"": verdict.details}  # needs no legend
     return [
         svg_plot("Precision and recall", _curve_alt_text(verdict), SIZE, lambda axes: _precision_recall(axes, models)),
         svg_plot("F1 by threshold", "F1 at thresholds from 0 to 1", SIZE, lambda axes: _f1(axes, models)),

@@ -19,7 +19,7 @@ COLOURS = ("#3b7dd8", "#e0761a", "#2f9e57", "#d64550", "#9067c6", "#a0704f", "#d
 TEXT = "#010203"
 
 # Points: sizes of the letters of a title and of a legend, and the width of a letter as a share of its size.
-TITLE_SIZE, LEGEND_SIZE, LETTER_WIDTH = 10, 8, 0.68
+TITLE_SIZE, LEGEND_SIZE, LETTER_WIDTH = 10, 9, 0.68
 
 # Fewest ticks of a logarithmic axis, and most that fit.
 FEWEST_TICKS, MOST_TICKS = 3, 7
