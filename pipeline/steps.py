@@ -78,7 +78,7 @@ class Page:
     in_report: bool = True
 
 
-# All HTML pages, in the order in which they are read.
+# All HTML pages that anything writes, in the order in which they are read.
 PAGES: Mapping[str, Page] = {
     "index": Page("Scores"),
     "statistics": Page("Data", "statistics.html", "stats"),

@@ -20,6 +20,7 @@ import yaml
 from components.tuner.component import read_trials
 from models.errors import InputError
 from pipeline.cli import yt8m
+from pipeline.steps import PAGES
 
 YT8M = str(Path(sys.executable).with_name("yt8m"))
 TINY = ["--set", "training.max_epochs=1", "--set", "training.batch_size=8"]
@@ -97,7 +98,7 @@ def test_the_trainer_trains_with_the_winner_of_the_search(tuned):
     assert "Grid search" in (report / "tuning.html").read_text()
     assert len(list((tuned.folder / "logs" / "trials").glob("*/*.hparams"))) == 4
     [uri] = (tuned.folder / "pipeline_root" / "Tuner" / "tuner_results").iterdir()
-    assert read_trials(str(uri)).winner.id == winner["id"] and (uri / "trials.html").exists()
+    assert read_trials(str(uri)).winner.id == winner["id"] and (uri / PAGES["tuning"].file).exists()
 
 
 def test_the_same_command_again_does_not_search_again(folder, tuned):
@@ -116,7 +117,8 @@ def searched(folder, tuned):
 def test_a_search_without_a_pipeline_has_the_same_result(searched, tuned):
     assert [trial["values"] for trial in searched.trials] == [trial["values"] for trial in trials(tuned.folder)]
     assert "4 of 4 trials scored, best val_loss" in searched.printed
-    assert "Grid search" in (searched.folder / "trials.html").read_text()
+    [page] = searched.folder.rglob("*.html")
+    assert page == searched.folder / PAGES["tuning"].file and "Grid search" in page.read_text()
     assert len(list((searched.folder / "logs" / "trials").glob("*/*.hparams"))) == 4
 
 

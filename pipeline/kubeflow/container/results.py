@@ -6,13 +6,10 @@ import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from components.dataset_statistics.page import PAGE as STATISTICS
 from components.drift_detector.drift import Drift
-from components.evaluator.component import PAGE as EVALUATION
 from components.evaluator.verdict import Verdict
 from components.example_gen.synthetic import read_synthetic
 from components.trainer.trainer import read_training_log
-from components.tuner.component import PAGE as TRIALS
 from models.metrics.video_metrics import SCORES as MEASURED
 from pipeline.kubeflow import log_lines
 from pipeline.kubeflow.log_lines import log_line
@@ -21,7 +18,7 @@ from pipeline.reports.run.anomalies import read_anomalies
 from pipeline.reports.run.training import training
 from pipeline.reports.scores import Splits
 from pipeline.settings import RunSettings
-from pipeline.steps import Step
+from pipeline.steps import PAGES, Step
 
 _logger = logging.getLogger(__name__)
 
@@ -39,7 +36,7 @@ def write_page(step: str, outputs: Mapping[str, str], settings: RunSettings, pat
         path: the file to write.
     """
     try:
-        html = _PAGES[step](outputs, settings)
+        html = PAGE_OF[step](outputs, settings)
     except Exception:
         _logger.exception("the page of %s could not be rendered", step)
         html = f"<p>This page of {step} could not be rendered: the step's log says why.</p>"
@@ -104,11 +101,12 @@ def _training(outputs: Mapping[str, str], settings: RunSettings) -> str:
     return _rendered("training", settings, **training(outputs["model"]))
 
 
-_PAGES: Mapping[str, Render] = {
-    Step.DATASET_STATISTICS: _written("statistics", STATISTICS),
+# By step; `pipeline.steps` has the table of all pages.
+PAGE_OF: Mapping[str, Render] = {
+    Step.DATASET_STATISTICS: _written("statistics", PAGES["statistics"].file),
     Step.EXAMPLE_VALIDATOR: _anomalies,
     Step.DRIFT_DETECTOR: _drift,
-    Step.TUNER: _written("tuner_results", TRIALS),
+    Step.TUNER: _written("tuner_results", PAGES["tuning"].file),
     Step.TRAINER: _training,
-    Step.EVALUATOR: _written("evaluation", EVALUATION),
+    Step.EVALUATOR: _written("evaluation", PAGES["evaluation"].file),
 }

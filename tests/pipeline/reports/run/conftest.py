@@ -32,9 +32,10 @@ from pipeline.reports.run import render_page, write_report
 from pipeline.reports.run.overview import overview
 from pipeline.reports.scores import RunScores, Splits, SplitScores
 from pipeline.settings import RunSettings, resolve_settings
-from pipeline.steps import StepRun
+from pipeline.steps import PAGES, StepRun
 
-PAGES = ("index", "statistics", "anomalies", "training", "evaluation")
+# Without a search.
+REPORTED = tuple(name for name, page in PAGES.items() if page.in_report and name != "tuning")
 SCRIPT = "<script>alert(1)</script>"
 NAMES = (SCRIPT, "Cat", "Tom & Jerry")
 
@@ -128,7 +129,7 @@ class Run:
         synthetic = Statistics.read(self.outputs("DatasetStatistics")["statistics"]).synthetic
         verdict = Verdict.read(self.outputs("Evaluator")["evaluation"])
         content = overview(self.settings, self.scores, verdict, self.steps, plots=[])
-        links = dict.fromkeys(PAGES, "a page")
+        links = dict.fromkeys(REPORTED, "a page")
         return Page(render_page("index", subject="", synthetic=synthetic, navigation=links, **content))
 
     def evaluation_page(self) -> Page:
@@ -140,8 +141,8 @@ class Run:
         """Writes the report; returns its pages by name."""
         index = write_report(self.settings, self.scores, self.steps, self.out)
         assert index == self.out / "report" / "index.html"
-        assert {file.stem for file in index.parent.iterdir()} == set(PAGES)
-        return {page: Page(index.with_stem(page).read_text("utf-8")) for page in PAGES}
+        assert {file.stem for file in index.parent.iterdir()} == set(REPORTED)
+        return {page: Page(index.with_stem(page).read_text("utf-8")) for page in REPORTED}
 
 
 def write_tfdv_statistics(artifact: Path, anomalies: Path, level: Level) -> None:

@@ -15,6 +15,7 @@ from pipeline.reports.thesis import write_comparison
 from pipeline.reports.thesis.comparison import Comparison, compare
 from pipeline.reports.thesis.plots import plots
 from pipeline.reports.thesis.runs import find_runs
+from pipeline.steps import PAGES
 
 SCRIPT = "<script>alert(1)</script>|$x$"
 
@@ -195,7 +196,11 @@ def test_the_command_writes_the_files_and_prints_the_scores_without_tfx(runs, tm
     done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True)
     assert done.stderr == "set()\n"
     assert done.stdout.splitlines()[-1] == "report: report/report.html"
-    assert {file.name for file in (tmp_path / "report").iterdir()} == {"report.html", "report.md", "report.csv"}
+    assert {file.name for file in (tmp_path / "report").iterdir()} == {
+        PAGES["comparison"].file,
+        "report.md",
+        "report.csv",
+    }
     rows = [line.split() for line in done.stdout.splitlines()]
     assert ["average-2304-1152", "B", "1", "0.776", "0.6531", "-0.1229"] in rows
     assert ["gru-2x400", "*", "C", "0", "0.753", "0.6405", "-0.1125"] in rows
