@@ -104,7 +104,7 @@ def log_scale(axes: Axes, direction: Literal["x", "y"]) -> None:
 
 def whole_numbers() -> Locator:
     """Ticks at whole numbers only, also where there is but one."""
-    return MaxNLocator(integer=True, min_n_ticks=1)
+    return MaxNLocator(MOST_TICKS + 1, integer=True, min_n_ticks=1)
 
 
 class LogTicks(Locator):

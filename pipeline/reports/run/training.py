@@ -16,6 +16,9 @@ SIZE = (4.6, 2.6)
 # With more epochs, markers hide the curve.
 MARKED_EPOCHS = 30
 
+# The loss has a logarithmic axis where its largest value is more than so many times its smallest.
+LOG_FROM = 3
+
 
 def training(model_uri: str) -> dict[str, Any]:
     """The variables of training.html, from the training log in the model."""
@@ -48,9 +51,14 @@ def plot(title: str, epochs: Sequence[int], lines: Mapping[str, Sequence[float]]
         for colour, (name, values) in zip(COLOURS, lines.items(), strict=False):
             axes.plot(epochs, values, color=colour, label=name, marker=marker, markersize=3, linewidth=1.5)
         axes.axvline(best, color=TEXT, linestyle="--", linewidth=1, alpha=0.6, label=f"best epoch ({best})")
-        if title == "Loss" and all(0 < value < math.inf for values in lines.values() for value in values):
+        if title == "Loss" and _is_wide([value for values in lines.values() for value in values]):
             log_scale(axes, "y")  # the first epoch's loss is often twenty times that of the others
         axes.set_xlabel("epoch")
         axes.xaxis.set_major_locator(whole_numbers())
 
     return svg_plot(title, f"{title} by epoch", SIZE, paint)
+
+
+def _is_wide(values: Sequence[float]) -> bool:
+    """Whether positive numbers differ so much that the small ones would be lost on a linear axis."""
+    return all(0 < value < math.inf for value in values) and max(values) > LOG_FROM * min(values)

@@ -30,6 +30,8 @@ def flaws(figure: Figure) -> Iterator[str]:
         labels = tick_labels(axis)
         if len(axis.get_ticklocs()) and len(labels) < (2 if axis.get_scale() == "log" else 1):
             yield f"an axis has {len(labels)} labels"
+        if len({label.get_text() for label in labels}) < len(labels):
+            yield "an axis has a label twice"
         texts += [axis.label, axis.get_offset_text(), *labels]
     texts = [text for text in texts if text.get_text()]
     # The box of a turned label is much larger than the label.
