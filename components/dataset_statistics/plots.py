@@ -37,7 +37,7 @@ def frequency_plot(split: str, frequency: Sequence[int]) -> Markup:
     per_column = labels_a_column(len(frequency))
     return svg_plot(
         f"Label frequencies, {split} split",
-        f"Videos of the {split} split that have a label, by label id; the scale is logarithmic",
+        f"Videos of the {split} split that have a label, by label id: {min(frequency):,} to {max(frequency):,}",
         SIZE,
         lambda axes: _frequencies(axes, frequency, per_column),
     )

@@ -105,7 +105,7 @@ def plot_curves(verdict: Verdict) -> list[Markup]:
         models = {"": verdict.details}  # needs no legend
     return [
         svg_plot("Precision and recall", _curve_alt_text(verdict), SIZE, lambda axes: _precision_recall(axes, models)),
-        svg_plot("F1 by threshold", "F1 at thresholds from 0 to 1", SIZE, lambda axes: _f1(axes, models)),
+        svg_plot("F1 by threshold", _threshold_alt_text(verdict), SIZE, lambda axes: _f1(axes, models)),
         svg_plot("Calibration", "Share of correct pairs by probability", SIZE, lambda axes: _calibration(axes, models)),
     ]
 
@@ -113,6 +113,10 @@ def plot_curves(verdict: Verdict) -> list[Markup]:
 def _curve_alt_text(verdict: Verdict) -> str:
     scores = verdict.overall.scores
     return f"Precision against recall; at the threshold 0.5 {scores['precision']:.3f} and {scores['recall']:.3f}"
+
+
+def _threshold_alt_text(verdict: Verdict) -> str:
+    return f"F1 at thresholds from 0 to 1; the best on the validation split is {verdict.details.threshold:.3f}"
 
 
 def _curve(details: Details) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

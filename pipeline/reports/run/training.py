@@ -56,7 +56,8 @@ def plot(title: str, epochs: Sequence[int], lines: Mapping[str, Sequence[float]]
         axes.set_xlabel("epoch")
         axes.xaxis.set_major_locator(whole_numbers())
 
-    return svg_plot(title, f"{title} by epoch", SIZE, paint)
+    ends = "; ".join(f"{name} from {values[0]:.4g} to {values[-1]:.4g}" for name, values in lines.items())
+    return svg_plot(title, f"{title} by epoch: {ends}; the best epoch is {best}", SIZE, paint)
 
 
 def _is_wide(values: Sequence[float]) -> bool:
