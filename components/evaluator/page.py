@@ -74,7 +74,8 @@ def _groups(overall: Slice) -> dict[str, list[tuple[str, float, float | None]]]:
     """Groups of labels by kind: name, F1 and the champion's F1, best first."""
     kinds: dict[str, list[tuple[str, float, float | None]]] = {"By frequency": [], "By vertical": [], "Frequent": []}
     for key, score in overall.scores.items():
-        if not key.startswith("f1/"):
+        # With a champion TFMA adds differences, say f1/head_diff, which the champion doesn't have.
+        if not key.startswith("f1/") or (overall.champion and key not in overall.champion):
             continue
         prefix, colon, name = key.removeprefix("f1/").partition(":")
         kind = {"vertical": "By vertical", "label": "Frequent"}[prefix] if colon else "By frequency"

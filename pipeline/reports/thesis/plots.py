@@ -14,6 +14,9 @@ from pipeline.reports.thesis.results import ENCODERS, Result, as_text, entry_set
 # Inches of 72 points: 9-point letters are 12 pixels high where two plots share a page 1240 pixels wide.
 WIDTH, HEIGHT = 6.2, 3.3
 
+# Rows that have a place in the plot of encoders: a single bar would fill it.
+FEWEST_ROWS = 3
+
 # With more curves than this, colours stand for encoders instead of runs.
 NAMED_CURVES = len(COLOURS)
 
@@ -92,7 +95,7 @@ def _by_encoder(results: Sequence[Result]) -> Plot:
         names = [f"{result.encoder}\n{fit_text(_label(result, results), WIDTH / 2, 8)}" for result in shown]
         axes.set_yticks(places, names, fontsize=8)
         axes.tick_params(axis="y", length=0)
-        axes.invert_yaxis()
+        axes.set_ylim(max(len(shown), FEWEST_ROWS) - 0.5, -0.5)
         axes.grid(False, axis="y")
         axes.set_xlim(0, 1.05 * max([0.1, *ours, *(published for _, published in known)]) + 0.05)
         axes.set_xlabel("test F1")

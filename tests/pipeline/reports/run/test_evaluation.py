@@ -67,3 +67,21 @@ def test_the_evaluation_page_compares_with_the_champion(frame_run):
         ["recall", "0.9123", "0.9123", "+0.0000"],
         ["GAP@20", "0.9000 0.8900 to 0.9200", "\N{EN DASH}", ""],
     ]
+
+
+def test_groups_of_labels_are_compared_with_the_champions_without_the_differences_of_tfma(frame_run):
+    verdict = Verdict.read(frame_run.outputs("Evaluator")["evaluation"])
+    scores = verdict.overall.scores | {"f1/head": 0.8, "f1/tail": 0.3}
+    frame_run.change_verdict(slices=[verdict.overall.model_copy(update={"scores": scores})])
+    assert [row for row in frame_run.evaluation_page().rows if row[0] in ("head", "tail")] == [
+        ["head", "0.8000"],
+        ["tail", "0.3000"],
+    ]
+    scores |= {"f1/head_diff": 0.1, "f1/tail_diff": 0.1}
+    frame_run.change_verdict(slices=[verdict.overall.model_copy(update={"scores": scores})])
+    frame_run.set_champion("16", **{"f1/head": 0.7, "f1/tail": 0.2})
+    rows = frame_run.evaluation_page().rows
+    assert [row for row in rows if row[0].startswith(("head", "tail"))] == [
+        ["head", "0.8000", "0.7000"],
+        ["tail", "0.3000", "0.2000"],
+    ]
