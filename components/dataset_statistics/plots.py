@@ -12,6 +12,7 @@ from matplotlib.ticker import FuncFormatter, MultipleLocator
 from numpy.typing import NDArray
 
 from components.dataset_statistics.statistics import Distribution, Features, SplitStatistics
+from components.pages import counted
 from components.pages.svg import COLOURS, svg_plot, whole_numbers
 from models.features import MAX_FRAMES, RGB_WIDTH
 
@@ -61,7 +62,7 @@ def frequency_figures(split: str, statistics: SplitStatistics) -> dict[str, byte
         figure = Figure((9, 4), layout="constrained", dpi=150)
         axes = figure.subplots()
         _frequencies(axes, statistics.label_frequency, 1)
-        axes.set_title(f"Label frequencies, {split} split ({statistics.videos:,} videos)", loc="left")
+        axes.set_title(f"Label frequencies, {split} split ({counted(statistics.videos, 'video')})", loc="left")
         files = {}
         for ending in ("png", "svg"):
             content = io.BytesIO()
