@@ -101,7 +101,7 @@ def picture() -> str:
     ]
     for step, place in PLACES.items():
         traits = TRAITS[step]
-        note = f"page: {PAGES[traits.page]}" if traits.page else ""
+        note = f"page: {PAGES[traits.page].title}" if traits.page else ""
         parts.append(_box(place, step, note, "gpu" if traits.gpu else "step"))
     parts += [_arrow(PLACES.get(a, a), PLACES.get(b, b), optional) for a, b, optional in ARROWS]
     width = 2 * MARGIN + 7 * WIDTH + 6 * GAP_X

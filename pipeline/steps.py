@@ -1,6 +1,6 @@
 """The steps of the pipeline: their names, and what runners, caches and reports need to know of each."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Literal
@@ -29,7 +29,7 @@ class Traits:
     """What is true of a step on every runner.
 
     Attributes:
-        page: the page of the report with its results, a key of PAGES; "" without one.
+        page: the HTML page with its results, a key of PAGES; "" without one.
         per_experiment: whether its results differ between experiments on the same data.
         gpu: whether it uses an accelerator where there is one.
         cached: whether Kubeflow Pipelines may cache it; not if it depends on the model that serves, which is no part of
@@ -60,15 +60,45 @@ TRAITS: Mapping[Step, Traits] = {
 
 PER_EXPERIMENT = tuple(step for step, traits in TRAITS.items() if traits.per_experiment)
 
-# Titles of a report's pages by file name, in the order in which they are read; `index` shows scores and all steps.
-PAGES = {
-    "index": "Scores",
-    "statistics": "Data",
-    "anomalies": "Anomalies",
-    "tuning": "Tuning",
-    "training": "Training",
-    "evaluation": "Evaluation",
+
+@dataclass(frozen=True)
+class Page:
+    """An HTML page; which steps it is about, say their `Traits`.
+
+    Attributes:
+        title: in its heading and in links to it.
+        file: its name in the artifact of its step and in the folder of its command; "" where only a report has it.
+        command: of `yt8m`, that writes it without a run; "" where none does.
+        in_report: whether the report of a run has it, as `OUT/report/<key>.html`.
+    """
+
+    title: str
+    file: str = ""
+    command: str = ""
+    in_report: bool = True
+
+
+# All HTML pages that anything writes, in the order in which they are read.
+PAGES: Mapping[str, Page] = {
+    "index": Page("Scores"),
+    "statistics": Page("Data", "statistics.html", "stats"),
+    "anomalies": Page("Anomalies"),
+    "tuning": Page("Search", "trials.html", "tune"),
+    "training": Page("Training"),
+    "evaluation": Page("Evaluation", "evaluation.html"),
+    "comparison": Page("Runs and the thesis", "report.html", "report", in_report=False),
 }
+
+
+def report_pages(steps: Iterable[str]) -> dict[str, str]:
+    """Titles of the pages that the report of a run has, by their keys.
+
+    Args:
+        steps: names of the run's steps.
+    """
+    written = {"index", *(TRAITS[Step(step)].page for step in steps)}
+    return {name: page.title for name, page in PAGES.items() if page.in_report and name in written}
+
 
 State = Literal["running", "done", "cached", "failed", "stopped"]
 

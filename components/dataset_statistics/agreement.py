@@ -165,8 +165,9 @@ def describe_agreement(agreement: Agreement) -> list[str]:
         more = pair.distance > pair.chance_limit
         verdict = "differ more than chance explains" if more else "agree"
         sentences.append(
-            f"{pair.first} and {pair.second} {verdict}: their distance is {pair.distance:.4f}, "
-            f"that of random splits of these videos {pair.by_chance:.4f} (up to {pair.chance_limit:.4f})."
+            f"{pair.first} and {pair.second} {verdict}: their distance is {pair.distance:.4f}; "
+            f"if the same videos are dealt at random, it is {pair.by_chance:.4f} on average and at most "
+            f"{pair.chance_limit:.4f}."
         )
     if agreement.distances:
         labels = len({difference.id for difference in agreement.differences})

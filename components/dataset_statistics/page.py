@@ -122,14 +122,14 @@ def _plots(statistics: Statistics) -> dict[str, list[Any]]:
     labels = {name: split.labels_a_video for name, split in statistics.splits.items() if split.labels_a_video}
     frames = {name: split.frames_a_video for name, split in statistics.splits.items() if split.frames_a_video}
     counted = [frequency_plot(name, split.label_frequency) for name, split in statistics.splits.items()]
-    counted.append(distribution_plot("Labels a video", "labels", labels, frames=False))
+    counted.append(distribution_plot("Labels per video", "labels", labels, frames=False))
     if frames:
-        counted.append(distribution_plot("Frames a video", "frames (seconds)", frames, frames=True))
+        counted.append(distribution_plot("Frames per video", "frames (seconds)", frames, frames=True))
     [(first, features)] = [(name, split.features) for name, split in statistics.splits.items() if split.features][:1]
     return {
         "labels and frames": counted,
         "features": [
-            feature_plot(f"{stream}, {first}", first, features, columns) for stream, columns in STREAMS.items()
+            feature_plot(f"{stream}, {first} split", first, features, columns) for stream, columns in STREAMS.items()
         ],
     }
 

@@ -8,11 +8,11 @@ import numpy as np
 from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, MultipleLocator, PercentFormatter
+from matplotlib.ticker import FuncFormatter, MultipleLocator
 from numpy.typing import NDArray
 
 from components.dataset_statistics.statistics import Distribution, Features, SplitStatistics
-from components.pages.svg import COLOURS, TEXT, svg_plot
+from components.pages.svg import COLOURS, svg_plot, whole_numbers
 from models.errors import plural
 from models.features import MAX_FRAMES, RGB_WIDTH
 
@@ -37,8 +37,8 @@ def frequency_plot(split: str, frequency: Sequence[int]) -> Markup:
     """Label frequencies of a split against label ids, for a page."""
     per_column = labels_a_column(len(frequency))
     return svg_plot(
-        f"Label frequencies, {split}",
-        f"Videos of the split {split} that have a label, as logarithms, against label ids",
+        f"Label frequencies, {split} split",
+        f"Videos of the {split} split that have a label, by label id: {min(frequency):,} to {max(frequency):,}",
         SIZE,
         lambda axes: _frequencies(axes, frequency, per_column),
     )
@@ -87,24 +87,23 @@ def distribution_plot(title: str, axis: str, splits: Mapping[str, Distribution],
             axes.stairs(values / counts.sum(), edges, color=colour, label=split, linewidth=1.3, baseline=None)
         axes.set_xlabel(axis)
         axes.set_ylim(bottom=0)
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=None))
-        _legend(axes)
+        axes.xaxis.set_major_locator(whole_numbers())
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:g}%"))
 
     return svg_plot(title, f"{title}: share of the videos of each split", SIZE, paint)
 
 
 def feature_plot(title: str, split: str, features: Features, columns: slice) -> Markup:
-    """Mean and standard deviation of features against their dimension."""
+    """Mean and standard deviation of each feature of a stream."""
 
     def paint(axes: Axes) -> None:
         place = np.arange(len(features.mean))[columns] - (columns.start or 0)
-        axes.plot(place, np.sqrt(features.variance[columns]), color=COLOURS[1], linewidth=0.8, label="std. deviation")
+        deviations = np.sqrt(features.variance[columns])
+        axes.plot(place, deviations, color=COLOURS[1], linewidth=0.8, label="standard deviation")
         axes.plot(place, features.mean[columns], color=COLOURS[0], linewidth=0.8, label="mean")
-        axes.set_xlabel("dimension")
-        _legend(axes)
+        axes.set_xlabel("feature")
 
-    return svg_plot(title, f"{title}: mean and standard deviation of each dimension, {split} split", SIZE, paint)
+    return svg_plot(title, f"{title}: mean and standard deviation of each feature, {split} split", SIZE, paint)
 
 
 RGB_COLUMNS, AUDIO_COLUMNS = slice(0, RGB_WIDTH), slice(RGB_WIDTH, None)
@@ -124,16 +123,13 @@ def _frequencies(axes: Axes, frequency: Sequence[int], per_column: int) -> None:
     axes.set_xlim(edges[0], edges[-1])
     axes.set_ylim(bottom=ABSENT_FLOOR if 0 in frequency else FLOOR, top=max(1.0, most.max() * 1.05))
     axes.yaxis.set_major_locator(MultipleLocator(1))
-    axes.set_xlabel("label id" + (" (red: absent)" if 0 in frequency else ""), color=TEXT)
-    axes.set_ylabel("log10 of videos")
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda power, _: f"{10**power:,.0f}"))
+    axes.xaxis.set_major_locator(whole_numbers())
+    axes.set_xlabel("label id" + (" (red: absent)" if 0 in frequency else ""))
+    axes.set_ylabel("videos")
 
 
 def _by_column(values: NDArray[np.int64], per_column: int) -> NDArray[np.int64]:
     """[columns, per_column]; the last column repeats its last label."""
     missing = -len(values) % per_column
     return np.pad(values, (0, missing), mode="edge").reshape(-1, per_column)
-
-
-def _legend(axes: Axes) -> None:
-    """Puts the legend beside the title, where no curve can overlap it."""
-    axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=3, fontsize=8, handlelength=1.5, columnspacing=1)

@@ -39,7 +39,7 @@ SCORES = {
 LISTED, FEWEST_VIDEOS = 15, 5
 
 # Inches of a plot.
-SIZE = (4.6, 3.0)
+SIZE = (3.3, 2.5)
 
 
 def evaluation_page(verdict: Verdict, names: Sequence[str], **frame: Any) -> str:
@@ -64,7 +64,7 @@ def evaluation_page(verdict: Verdict, names: Sequence[str], **frame: Any) -> str
             },
             groups=_groups(verdict.overall),
             labels=_labels(verdict.details),
-            plots=_plots(verdict),
+            plots=plot_curves(verdict),
             fewest_videos=FEWEST_VIDEOS,
             **frame,
         )
@@ -75,7 +75,8 @@ def _groups(overall: Slice) -> dict[str, list[tuple[str, float, float | None]]]:
     """Groups of labels by kind: name, F1 and the champion's F1, best first."""
     kinds: dict[str, list[tuple[str, float, float | None]]] = {"By frequency": [], "By vertical": [], "Frequent": []}
     for key, score in overall.scores.items():
-        if not key.startswith("f1/"):
+        # With a champion TFMA adds differences, say f1/head_diff, which the champion doesn't have.
+        if not key.startswith("f1/") or (overall.champion and key not in overall.champion):
             continue
         prefix, colon, name = key.removeprefix("f1/").partition(":")
         kind = {"vertical": "By vertical", "label": "Frequent"}[prefix] if colon else "By frequency"
@@ -98,20 +99,26 @@ def _labels(details: Details) -> dict[str, list[dict[str, Any]]]:
     return {title: listed for title, listed in (("Best labels", best), ("Worst labels", worst)) if listed}
 
 
-def _plots(verdict: Verdict) -> list[Markup]:
-    models = {"this model": verdict.details}
+def plot_curves(verdict: Verdict) -> list[Markup]:
+    """Precision and recall, F1 by threshold, and calibration, of the model and the champion."""
     if verdict.champion_details:
-        models["champion"] = verdict.champion_details
+        models = {"this model": verdict.details, "champion": verdict.champion_details}
+    else:
+        models = {"": verdict.details}  # needs no legend
     return [
         svg_plot("Precision and recall", _curve_alt_text(verdict), SIZE, lambda axes: _precision_recall(axes, models)),
-        svg_plot("F1 by threshold", "F1 at thresholds from 0 to 1", SIZE, lambda axes: _f1(axes, models)),
-        svg_plot("Calibration", "Share of right pairs by probability", SIZE, lambda axes: _calibration(axes, models)),
+        svg_plot("F1 by threshold", _threshold_alt_text(verdict), SIZE, lambda axes: _f1(axes, models)),
+        svg_plot("Calibration", "Share of correct pairs by probability", SIZE, lambda axes: _calibration(axes, models)),
     ]
 
 
 def _curve_alt_text(verdict: Verdict) -> str:
     scores = verdict.overall.scores
     return f"Precision against recall; at the threshold 0.5 {scores['precision']:.3f} and {scores['recall']:.3f}"
+
+
+def _threshold_alt_text(verdict: Verdict) -> str:
+    return f"F1 at thresholds from 0 to 1; the best on the validation split is {verdict.details.threshold:.3f}"
 
 
 def _curve(details: Details) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -138,7 +145,7 @@ def _f1(axes: Axes, models: dict[str, Details]) -> None:
     for colour, (name, details) in zip(COLOURS, models.items(), strict=False):
         axes.plot(thresholds, _curve(details)[2], color=colour, label=name, linewidth=1.5)
         axes.axvline(details.threshold, color=colour, linestyle="--", linewidth=1, alpha=0.7)
-    axes.set_xlabel("threshold (dashed: the best on the validation split)")
+    axes.set_xlabel("threshold (dashed: best on validation)")
     axes.set_ylabel("F1")
     _unit_square(axes)
 
@@ -150,11 +157,10 @@ def _calibration(axes: Axes, models: dict[str, Details]) -> None:
         confidence, accuracy = np.array(details.confidence)[used], np.array(details.accuracy)[used]
         axes.plot(confidence, accuracy, color=colour, label=name, marker="o", markersize=3, linewidth=1.5)
     axes.set_xlabel("probability (mean of a bin)")
-    axes.set_ylabel("share that is right")
+    axes.set_ylabel("share that is correct")
     _unit_square(axes)
 
 
 def _unit_square(axes: Axes) -> None:
     axes.set_xlim(0, 1.01)
     axes.set_ylim(0, 1.01)
-    axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2, fontsize=8, handlelength=1.5, columnspacing=1)

@@ -35,9 +35,9 @@ class Slice(Immutable):
     """Scores of the videos of one slice; `feature` and `name` are empty for all videos.
 
     Attributes:
-        intervals: of F1 and GAP.
+        intervals: of F1, GAP and Hit@1.
         champion: the champion's scores on the same videos; empty without a champion.
-        changes: intervals of F1 and GAP minus the champion's.
+        changes: intervals of F1, GAP and Hit@1 minus the champion's.
     """
 
     feature: str
@@ -187,4 +187,4 @@ def _change(requirement: Requirement, part: Slice, version: str) -> str:
         return text
     noise = part.changes[metric]
     within = "within" if noise.low <= 0 <= noise.high else "beyond"
-    return f"{text}; it is {within} noise (95 % interval {noise.low:+.4f} to {noise.high:+.4f})"
+    return f"{text}; it is {within} noise (95% interval {noise.low:+.4f} to {noise.high:+.4f})"

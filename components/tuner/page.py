@@ -1,4 +1,4 @@
-"""The tuning page: hyperparameters and scores of each trial of a search."""
+"""The page of a search: hyperparameters and scores of each trial of a search."""
 
 import json
 import math
@@ -14,7 +14,7 @@ from matplotlib.ticker import LogLocator, MaxNLocator
 
 from components.example_gen.synthetic import SyntheticData
 from components.pages import page_templates
-from components.pages.svg import COLOURS, TEXT, svg_plot
+from components.pages.svg import COLOURS, TEXT, fit_text, svg_plot
 from models.errors import plural
 from models.metrics.video_metrics import TOP
 from tuner.trials import SearchResult, TrialResult
@@ -34,8 +34,8 @@ LOG_FROM = 20
 # Up to so many distinct numbers get a tick each; the least distance of two ticks, as a share of the axis.
 EACH_A_TICK, TICK_DISTANCE = 6, 0.11
 
-# Letters of tick labels that fit side by side below a plot.
-LETTERS = 30
+# Letters that fit side by side below a plot, and those of the longest tick.
+LETTERS, LONGEST_TICK = 30, 18
 
 # Inches: size of a parameter's plot; of the plot of all trials the least distance of two axes, least width, and height.
 SIZE, GAP, WIDTH, HEIGHT = (3.4, 2.3), 1.4, 9.6, 3.4
@@ -130,7 +130,8 @@ class Scale:
         for value in shown:
             place = self.place(value)
             if self._kinds or not self.ticks or place - max(self.ticks) >= TICK_DISTANCE:
-                self.ticks[place] = _as_text(value)
+                text = _as_text(value)
+                self.ticks[place] = text if len(text) <= LONGEST_TICK else f"{text[: LONGEST_TICK - 1]}…"
 
     def place(self, value: Any) -> float:
         """The place of a value; 0.5 where it is the only one."""
@@ -177,7 +178,9 @@ def _lines(result: SearchResult, names: Mapping[str, str], drawn: Sequence[Trial
                 alpha=1 if best else 0.75,
             )
         axes.set_xlim(-0.5, len(scales) - 0.8)
-        axes.set_xticks(range(len(scales)), titles.values(), fontweight="bold")
+        axes.set_xticks(
+            range(len(scales)), [fit_text(title, 0.9 * GAP, 9) for title in titles.values()], fontweight="bold"
+        )
         axes.set_yticks([])
         axes.tick_params(length=0)
 

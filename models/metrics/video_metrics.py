@@ -71,7 +71,8 @@ class VideoMetrics:
         self.ranked = RankedPredictions(classes)
         self.perr_sum = 0.0
         self.first_is_right = 0
-        self.replicate_counts = np.zeros((replicates, 3))
+        # Hits, predictions and labels, videos and those whose best prediction is right.
+        self.replicate_counts = np.zeros((replicates, 5))
         self.replicate_ranks = np.zeros((2, _REPLICATE_PLACES, replicates), np.float32)
 
     def update(self, probabilities: np.ndarray, labels: np.ndarray, ids: Sequence[bytes] = ()) -> None:
@@ -170,8 +171,8 @@ class VideoMetrics:
         return hits, predicted
 
     def replicates(self) -> dict[str, np.ndarray]:
-        """Micro F1 and GAP of each replicate, float64 [replicates]; the n-th draws the same videos for every model."""
-        hits, predicted, actual = self.replicate_counts.T
+        """F1, GAP and Hit@1 of each replicate, float64 [replicates]; the n-th draws the same videos for every model."""
+        hits, predicted, actual, videos, first_is_right = self.replicate_counts.T
         predictions, hits_ranked = self.replicate_ranks.astype(np.float64)[:, ::-1]
         before = np.cumsum(predictions, axis=0), np.cumsum(hits_ranked, axis=0)
         # Precision in the middle of a place: counts before it and half of its own.
@@ -179,6 +180,7 @@ class VideoMetrics:
         return {
             "f1": _ratio(2 * hits, predicted + actual),
             "gap": _ratio((at * hits_ranked).sum(axis=0), actual),
+            "hit_at_1": _ratio(first_is_right, videos),
         }
 
     def _count_decisions(self, probabilities: np.ndarray, truth: np.ndarray) -> np.ndarray:
@@ -223,7 +225,8 @@ class VideoMetrics:
     def _count_replicates(
         self, weights: np.ndarray, decisions: np.ndarray, values: np.ndarray, hits: np.ndarray
     ) -> None:
-        self.replicate_counts += weights.T @ decisions
+        counts = np.column_stack([decisions, np.ones(len(decisions)), hits[:, 0]])
+        self.replicate_counts += weights.T @ counts
         places = np.minimum(
             ((clipped_logits(values) - LOWEST) / _REPLICATE_STEP).astype(np.int64), _REPLICATE_PLACES - 1
         )

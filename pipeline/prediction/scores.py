@@ -19,7 +19,7 @@ class Scores:
         evaluated: videos with labels.
         without_labels: videos without labels.
         scores: by name.
-        intervals: 95 % intervals of F1 and GAP.
+        intervals: 95 % intervals of F1, GAP and Hit@1.
     """
 
     evaluated: int

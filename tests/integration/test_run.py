@@ -21,6 +21,7 @@ from components.served_models import versions
 from models.errors import InputError
 from models.input.raw_records import parse_raw_frames
 from pipeline.cli import yt8m
+from pipeline.steps import PAGES, TRAITS, Step, report_pages
 
 YT8M = Path(sys.executable).with_name("yt8m")
 CLASSES = 7  # of `frames`
@@ -69,6 +70,16 @@ def test_a_run_leaves_scores_steps_logs_and_a_report(unbroken, frames):
     assert f"{scores['splits']['test']['f1']:.4f}" in report
     for page in ("statistics", "anomalies", "training", "evaluation"):
         assert f'href="{page}.html"' in report and (out / "report" / f"{page}.html").stat().st_size > 1000
+
+
+def test_the_table_of_pages_has_every_page_of_a_run_under_the_step_that_wrote_it(unbroken):
+    out, _ = unbroken
+    paths = [path.relative_to(out) for path in out.rglob("*.html")]
+    in_report = {str(path) for path in paths if path.parts[0] != "pipeline_root"}
+    assert in_report == {f"report/{page}.html" for page in report_pages(steps(out))}
+    in_artifacts = {(path.parts[1], path.name) for path in paths if path.parts[0] == "pipeline_root"}
+    pages = {step: PAGES[TRAITS[Step(step)].page] for step in steps(out) if TRAITS[Step(step)].page}
+    assert in_artifacts == {(step, page.file) for step, page in pages.items() if page.file}
 
 
 def test_the_model_explains_itself(unbroken):

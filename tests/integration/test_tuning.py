@@ -20,6 +20,7 @@ import yaml
 from components.tuner.component import read_trials
 from models.errors import InputError
 from pipeline.cli import yt8m
+from pipeline.steps import PAGES
 
 YT8M = str(Path(sys.executable).with_name("yt8m"))
 TINY = ["--set", "training.max_epochs=1", "--set", "training.batch_size=8"]
@@ -98,8 +99,8 @@ def test_the_trainer_trains_with_the_winner_of_the_search(tuned):
     assert "Grid search" in tuning and "Synthetic data." in tuning
     assert len(list((tuned.folder / "logs" / "trials").glob("*/*.hparams"))) == 4
     [uri] = (tuned.folder / "pipeline_root" / "Tuner" / "tuner_results").iterdir()
-    assert read_trials(str(uri)).winner.id == winner["id"]
-    assert "Synthetic data." in (uri / "trials.html").read_text()
+    assert read_trials(str(uri)).winner.id == winner["id"] and (uri / PAGES["tuning"].file).exists()
+    assert "Synthetic data." in (uri / PAGES["tuning"].file).read_text()
 
 
 def test_the_same_command_again_does_not_search_again(folder, tuned):
@@ -118,8 +119,9 @@ def searched(folder, tuned):
 def test_a_search_without_a_pipeline_has_the_same_result(searched, tuned):
     assert [trial["values"] for trial in searched.trials] == [trial["values"] for trial in trials(tuned.folder)]
     assert "4 of 4 trials scored, best val_loss" in searched.printed
-    page = (searched.folder / "trials.html").read_text()
-    assert "Grid search" in page and "Synthetic data." in page
+    [page] = searched.folder.rglob("*.html")
+    assert page == searched.folder / PAGES["tuning"].file and "Grid search" in page.read_text()
+    assert "Synthetic data." in page.read_text()
     assert len(list((searched.folder / "logs" / "trials").glob("*/*.hparams"))) == 4
 
 

@@ -6,12 +6,9 @@ import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from components.dataset_statistics.page import PAGE as STATISTICS_PAGE
 from components.drift_detector.drift import Drift
-from components.evaluator.component import PAGE as EVALUATION_PAGE
 from components.evaluator.verdict import Verdict
 from components.trainer.trainer import read_training_log
-from components.tuner.component import PAGE as TRIALS_PAGE
 from models.metrics.video_metrics import SCORES as SCORE_NAMES
 from pipeline.kubeflow import log_lines
 from pipeline.kubeflow.log_lines import log_line
@@ -20,7 +17,7 @@ from pipeline.reports.run import render_page
 from pipeline.reports.run.anomalies import read_anomalies
 from pipeline.reports.run.training import training
 from pipeline.reports.scores import Splits
-from pipeline.steps import Step
+from pipeline.steps import PAGES, Step
 
 _logger = logging.getLogger(__name__)
 
@@ -38,7 +35,7 @@ def write_page(step: str, outputs: Mapping[str, str], resolved: ResolvedSettings
         path: the file to write.
     """
     try:
-        html = _PAGES[step](outputs, resolved)
+        html = PAGE_OF[step](outputs, resolved)
     except Exception:
         _logger.exception("the page of %s could not be rendered", step)
         html = f"<p>This page of {step} could not be rendered: see the log of the step.</p>"
@@ -102,11 +99,12 @@ def _training(outputs: Mapping[str, str], resolved: ResolvedSettings) -> str:
     return _render("training", resolved, **training(outputs["model"]))
 
 
-_PAGES: Mapping[str, Render] = {
-    Step.DATASET_STATISTICS: _page_file("statistics", STATISTICS_PAGE),
+# By step; `pipeline.steps` has the table of all pages.
+PAGE_OF: Mapping[str, Render] = {
+    Step.DATASET_STATISTICS: _page_file("statistics", PAGES["statistics"].file),
     Step.EXAMPLE_VALIDATOR: _anomalies,
     Step.DRIFT_DETECTOR: _drift,
-    Step.TUNER: _page_file("tuner_results", TRIALS_PAGE),
+    Step.TUNER: _page_file("tuner_results", PAGES["tuning"].file),
     Step.TRAINER: _training,
-    Step.EVALUATOR: _page_file("evaluation", EVALUATION_PAGE),
+    Step.EVALUATOR: _page_file("evaluation", PAGES["evaluation"].file),
 }

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from components.dataset_statistics.page import render
+from components.dataset_statistics.plots import frequency_plot
 from components.dataset_statistics.statistics import Statistics
 from components.drift_detector.drift import Drift
 from components.evaluator.page import evaluation_page
@@ -18,7 +19,7 @@ from pipeline.reports.run.overview import overview
 from pipeline.reports.run.training import training
 from pipeline.reports.scores import RunScores
 from pipeline.settings import RunSettings
-from pipeline.steps import PAGES, Step, StepRun
+from pipeline.steps import Step, StepRun, report_pages
 
 
 def write_report(settings: RunSettings, scores: RunScores, steps: list[StepRun], out: Path) -> Path:
@@ -33,22 +34,25 @@ def write_report(settings: RunSettings, scores: RunScores, steps: list[StepRun],
     outputs = {step.name: step.outputs for step in steps}
     statistics = Statistics.read(outputs[Step.DATASET_STATISTICS]["statistics"])
     anomalies = read_anomalies(outputs[Step.EXAMPLE_VALIDATOR]["anomalies"])
+    trained = training(outputs[Step.TRAINER]["model"])
+    verdict = Verdict.read(outputs[Step.EVALUATOR]["evaluation"])
+    train = SPLITS[0]
+    plots = [trained["plots"]["F1"], frequency_plot(train, statistics.splits[train].label_frequency)]
     pages = {
-        "index": overview(settings, scores, steps),
+        "index": overview(settings, scores, verdict, steps, plots),
         "anomalies": {"anomalies": anomalies, "drift": Drift.read(outputs[Step.DRIFT_DETECTOR]["drift"])},
-        "training": training(outputs[Step.TRAINER]["model"]),
+        "training": trained,
     }
     shared: dict[str, Any] = {
         "subject": settings.experiment,
         "synthetic": statistics.synthetic,
-        "navigation": {name: title for name, title in PAGES.items() if name != "tuning" or Step.TUNER in outputs},
+        "navigation": report_pages(outputs),
     }
     folder = out / "report"
     folder.mkdir(parents=True, exist_ok=True)
     for name, content in pages.items():
         write_file(folder / f"{name}.html", render_page(name, **shared, **content))
     write_file(folder / "statistics.html", render(statistics, page="statistics", **shared))
-    verdict = Verdict.read(outputs[Step.EVALUATOR]["evaluation"])
     evaluation = evaluation_page(verdict, statistics.names, page="evaluation", **shared)
     write_file(folder / "evaluation.html", evaluation)
     if Step.TUNER in outputs:

@@ -1,13 +1,13 @@
 """The page about training: loss and F1 of each epoch, as curves and as numbers."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from markupsafe import Markup
 from matplotlib.axes import Axes
-from matplotlib.ticker import MaxNLocator
 
-from components.pages.svg import COLOURS, TEXT, svg_plot
+from components.pages.svg import COLOURS, TEXT, log_scale, svg_plot, whole_numbers
 from components.trainer.trainer import read_training_log
 
 # Inches: at 72 points each, just below the width of the narrowest page, so that letters are not scaled there.
@@ -15,6 +15,9 @@ SIZE = (4.6, 2.6)
 
 # With more epochs, markers hide the curve.
 MARKED_EPOCHS = 30
+
+# The loss has a logarithmic axis where its largest value is more than so many times its smallest.
+LOG_FROM = 3
 
 
 def training(model_uri: str) -> dict[str, Any]:
@@ -48,11 +51,15 @@ def plot(title: str, epochs: Sequence[int], lines: Mapping[str, Sequence[float]]
         for colour, (name, values) in zip(COLOURS, lines.items(), strict=False):
             axes.plot(epochs, values, color=colour, label=name, marker=marker, markersize=3, linewidth=1.5)
         axes.axvline(best, color=TEXT, linestyle="--", linewidth=1, alpha=0.6, label=f"best epoch ({best})")
-        if title == "Loss" and min(min(values) for values in lines.values()) > 0:
-            axes.set_yscale("log")  # the first epoch's loss is often twenty times that of the others
+        if title == "Loss" and _is_wide([value for values in lines.values() for value in values]):
+            log_scale(axes, "y")  # the first epoch's loss is often twenty times that of the others
         axes.set_xlabel("epoch")
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        # Beside the title, where it overlaps no curve.
-        axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=3, fontsize=8, handlelength=1.5, columnspacing=1)
+        axes.xaxis.set_major_locator(whole_numbers())
 
-    return svg_plot(title, f"{title} by epoch", SIZE, paint)
+    ends = "; ".join(f"{name} from {values[0]:.4g} to {values[-1]:.4g}" for name, values in lines.items())
+    return svg_plot(title, f"{title} by epoch: {ends}; the best epoch is {best}", SIZE, paint)
+
+
+def _is_wide(values: Sequence[float]) -> bool:
+    """Whether positive numbers differ so much that the small ones would be lost on a linear axis."""
+    return all(0 < value < math.inf for value in values) and max(values) > LOG_FROM * min(values)

@@ -11,13 +11,14 @@ from pipeline.reports.thesis.runs import Runs
 from pipeline.reports.thesis.tables import TITLES, Spread, Table, tables
 
 READING = (
-    "All scores are micro averages over (video, label) pairs at a threshold of 0.5. Ours of train and validation are "
-    "those of the best epoch, whose weights the model has; the training F1 was taken during that epoch, while the "
-    "weights changed and with dropout on. The difference is our test F1 less the published one; the deviation over "
-    "seeds is the standard deviation of a sample (n - 1).",
-    "The percentage beside a data set: its training videos as a share of the thesis'.",
-    "Minutes an epoch and videos a second are medians over the epochs of a run: training videos, by a time that "
-    "includes the validation after the epoch. The published minutes were measured on the thesis' own machine and data.",
+    "All scores are micro averages over (video, label) pairs at a threshold of 0.5. Our train and validation scores "
+    "are those of the best epoch, whose weights the model has; the training F1 was measured during that epoch, while "
+    "the weights changed and with dropout on. The difference is our test F1 minus the published one; the deviation "
+    "over seeds is the standard deviation of a sample (n - 1).",
+    "The percentage beside a data set is the number of its training videos as a share of the thesis'.",
+    "Minutes per epoch and videos per second are medians over the epochs of a run. They count training videos; the "
+    "time includes the validation after the epoch. The published minutes were measured on the thesis' own machine and "
+    "data.",
 )
 
 
@@ -40,11 +41,11 @@ class Comparison:
         """Caveats for the reader."""
         remarks = [f"Data {data.name}: {data.words}." for data in self.data_sets if data.synthetic or data.share < 1]
         if remarks:
-            remarks.append("Lower scores than the published ones on such data do not mean a failed reproduction.")
+            remarks.append("Scores below the published ones on such data do not mean that the reproduction failed.")
         changed = sum(bool(result.changes) for result in self.results)
         if changed:
-            runs = f"{changed} of {plural(len(self.results), 'run')}"
-            remarks.append(f"{runs} had other settings than their experiments in the catalogue, named in their lines.")
+            of = f"{changed} of {plural(len(self.results), 'run')}"
+            remarks.append(f"{of} had other settings than the catalogue's experiment; the tables name them.")
         if self.tables_without_run:
             remarks.append(f"Tables of the thesis without a run: {', '.join(map(str, self.tables_without_run))}.")
         return remarks

@@ -91,5 +91,5 @@ def data_sets(runs: Iterable[Run]) -> dict[str, DataSet]:
 
 
 def percent(share: float) -> str:
-    """A percentage with three digits; below 1 never rounded up to 100 %."""
-    return f"{min(100 * share, 99.9) if share < 1 else 100 * share:.3g} %"
+    """A percentage with three digits; below 1 never rounded up to 100%."""
+    return f"{min(100 * share, 99.9) if share < 1 else 100 * share:.3g}%"

@@ -1,23 +1,21 @@
 """Plots of the tables: F1 by encoder, size, time and epoch, and at the video level against the frame level."""
 
-import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from markupsafe import Markup
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
-from components.pages.svg import COLOURS, TEXT, svg_plot
+from components.pages.svg import COLOURS, TEXT, fit_text, log_scale, svg_plot, whole_numbers
 from pipeline.experiments import catalogue
 from pipeline.reports.thesis.results import ENCODERS, Result, as_text, entry_settings
 
 # Inches of 72 points: 9-point letters are 12 pixels high where two plots share a page 1240 pixels wide.
 WIDTH, HEIGHT = 6.2, 3.3
 
-# Height of a line of text in inches.
-LINE = 0.19
+# Rows that have a place in the plot of encoders: a single bar would fill it.
+FEWEST_ROWS = 3
 
 # With more curves than this, colours stand for encoders instead of runs.
 NAMED_CURVES = len(COLOURS)
@@ -54,7 +52,7 @@ def plots(results: Sequence[Result]) -> list[Plot]:
         _scatter(
             "Test F1 against time",
             results,
-            "minutes an epoch, each on its own machine and data",
+            "minutes per epoch, each on its own machine and data",
             lambda result: result.seconds / 60,
             lambda result: result.published.minutes_per_epoch if result.published else None,
         ),
@@ -69,7 +67,7 @@ def plots(results: Sequence[Result]) -> list[Plot]:
 
 def _by_encoder(results: Sequence[Result]) -> Plot:
     """The best run of each encoder on each data set, with the published F1 of the same experiment."""
-    title = "Test F1 by encoder, its best run"
+    title = "Test F1 of the best run of each encoder"
     best: dict[tuple[str, str], Result] = {}
     for result in results:
         key = (result.encoder, result.data.name)
@@ -94,20 +92,20 @@ def _by_encoder(results: Sequence[Result]) -> Plot:
                 label="published for the same experiment",
             )
             axes.bar_label(bars, fmt="{:.3f}", padding=3, fontsize=8)
-        axes.set_yticks(places, [f"{result.encoder}\n{_label(result, results)}" for result in shown], fontsize=8)
+        names = [f"{result.encoder}\n{fit_text(_label(result, results), WIDTH / 2, 8)}" for result in shown]
+        axes.set_yticks(places, names, fontsize=8)
         axes.tick_params(axis="y", length=0)
-        axes.invert_yaxis()
+        axes.set_ylim(max(len(shown), FEWEST_ROWS) - 0.5, -0.5)
         axes.grid(False, axis="y")
         axes.set_xlim(0, 1.05 * max([0.1, *ours, *(published for _, published in known)]) + 0.05)
         axes.set_xlabel("test F1")
-        _legend(axes, 2)
 
     return Plot(title, svg_plot(title, title, (WIDTH, max(HEIGHT, 1 + 0.5 * len(shown))), paint))
 
 
 def _video_against_frame(results: Sequence[Result]) -> Plot:
     """The models that the thesis trained on all videos (table 4) and on a subset (table 6)."""
-    title = "Average of all videos (table 4), of 30 % of them (table 6)"
+    title = "Average pooling of all videos (table 4) and of 30% of them (table 6)"
     by_table = {
         table: {
             repr(entry_settings(entry) | {"level": ""}): entry
@@ -137,7 +135,6 @@ def _video_against_frame(results: Sequence[Result]) -> Plot:
         axes.set_ylim(len(shown) - 0.5, -0.5)
         axes.set_ylabel("hidden layer units")
         axes.set_xlabel("test F1")
-        _legend(axes, 2)
 
     return Plot(title, svg_plot(title, title, (WIDTH, max(HEIGHT, 1.4 + 0.35 * len(shown))), paint))
 
@@ -152,7 +149,7 @@ def _scatter(
     """Test F1 over a quantity of each run, with the published values; colours stand for encoders."""
     shown = [result for result in results if ours(result) > 0]
     if not shown:
-        return Plot(title, None, f"No run has {axis}.")
+        return Plot(title, None, "No run has a value above 0.")
 
     def paint(axes: Axes) -> None:
         reached = []
@@ -166,19 +163,12 @@ def _scatter(
             reached.append(ours(result))
         _encoder_legend(axes, shown)
         _marker_legend(axes, shown)
-        axes.set_xscale("log")
-        low, high = min(reached) / 2, max(reached) * 2
-        axes.set_xlim(low, high)
-        decades = math.log10(high / low)
-        # As many labels as fit beside each other.
-        axes.xaxis.set_major_locator(LogLocator(subs=(1,) if decades > 3 else (1, 3) if decades > 1.6 else (1, 2, 5)))
-        axes.xaxis.set_minor_locator(NullLocator())
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _short(value)))
+        log_scale(axes, "x")
+        axes.set_xlim(min(reached) / 2, max(reached) * 2)
         axes.set_xlabel(axis)
         axes.set_ylabel("test F1")
-        _legend(axes, 4)
 
-    return Plot(title, svg_plot(title, f"{title}, {axis}", (WIDTH, HEIGHT + 2 * LINE), paint))
+    return Plot(title, svg_plot(title, f"{title}, {axis}", (WIDTH, HEIGHT), paint))
 
 
 def _curves(title: str, results: Sequence[Result], missing: str) -> Plot:
@@ -203,12 +193,11 @@ def _curves(title: str, results: Sequence[Result], missing: str) -> Plot:
         if not named:
             _encoder_legend(axes, results)
         axes.set_xlim(left=0.5)
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.xaxis.set_major_locator(whole_numbers())
         axes.set_xlabel("epoch")
         axes.set_ylabel("training F1")
-        _legend(axes, 1 if named else 4)
 
-    return Plot(title, svg_plot(title, title, (WIDTH, HEIGHT + LINE * (len(results) if named else 2)), paint))
+    return Plot(title, svg_plot(title, title, (WIDTH, HEIGHT), paint))
 
 
 def _label(result: Result, among: Iterable[Result]) -> str:
@@ -249,15 +238,3 @@ def _marker_legend(axes: Axes, results: Sequence[Result]) -> None:
         axes.plot([], [], color=TEXT, marker=_marker(result), linestyle="", label=f"ours, data {name}{kind}")
     if any(result.published for result in results):
         axes.plot([], [], color=TEXT, **PUBLISHED, label="published")
-
-
-def _legend(axes: Axes, columns: int) -> None:
-    """Draws the legend below the plot, where it overlaps nothing."""
-    axes.figure.legend(loc="outside lower left", ncols=columns, fontsize=8, handlelength=1.5, columnspacing=1.2)
-
-
-def _short(value: float) -> str:
-    for size, unit in ((1e9, " G"), (1e6, " M"), (1e3, " k")):
-        if value >= size:
-            return f"{value / size:g}{unit}"
-    return f"{value:g}"

@@ -198,8 +198,8 @@ RESULTS = (
     Column("epochs_published", "epochs", "thesis"),
     Column("epochs", "epochs", "ours"),
     Column("best_epoch", "epochs", "best"),
-    Column("minutes_per_epoch_published", "minutes an epoch", "thesis", _amount),
-    Column("minutes_per_epoch", "minutes an epoch", "ours", _amount),
-    Column("videos_per_second", "", "videos a second", _amount),
+    Column("minutes_per_epoch_published", "minutes per epoch", "thesis", _amount),
+    Column("minutes_per_epoch", "minutes per epoch", "ours", _amount),
+    Column("videos_per_second", "", "videos per second", _amount),
     Column("parameters", "", "parameters", "{:,}".format),
 )

@@ -308,5 +308,5 @@ def test_the_page_escapes_names_and_loads_nothing(alone):
     page = (alone.folder / "evaluation.html").read_text()
     assert "&lt;b&gt;" in page and "<b>" not in page and "&lt;i&gt;mine" in page
     assert not re.search(r"\bsrc\s*=|@import|url\((?!#)|<(?:script|iframe|link rel=.style)", page)
-    for title in ("By number of labels", "Confused labels", "The largest errors", "By vertical", "Calibration"):
+    for title in ("By number of labels", "Confused labels", "Largest errors", "By vertical", "Calibration"):
         assert title in page

@@ -86,7 +86,7 @@ def page_of(*trials: TrialResult, objective: str = "val_gap") -> Page:
 
 def test_the_page_names_the_search_and_the_winner():
     page = page_of(scored("0", 0.7), scored("1", 0.8, model__dropout=0.15000000000000002), failed("2", "no memory"))
-    assert page.text.startswith("netvlad \N{EN DASH} Tuning netvlad Tuning")
+    assert page.text.startswith("netvlad \N{EN DASH} Search netvlad Search")
     assert (
         "Bayesian optimization for the highest GAP@20 of the validation split: 2 of 3 trials scored, 1 failed, "
         "50 min of training. The best, trial 1, reached 0.8000 with model.encoder.clusters=64, "
@@ -222,9 +222,9 @@ def test_the_page_is_the_same_in_every_run():
 
 
 def test_the_page_names_subject_and_synthetic_data_and_links_to_the_others():
-    synthetic, navigation = SyntheticData(synthetic=True), {"index": "Overview", "trials": "Tuning"}
+    synthetic, navigation = SyntheticData(synthetic=True), {"index": "Overview", "trials": "Search"}
     page = Page(trials_page(search(scored("0", 0.8)), "netvlad-100", synthetic, navigation, "trials"))
-    assert "netvlad-100 Tuning Overview Tuning Synthetic data." in page.text
+    assert "netvlad-100 Search Overview Search Synthetic data." in page.text
     assert '<a href="trials.html" aria-current="page">' in page.html
 
 

@@ -50,6 +50,7 @@ def test_replicates_are_scores_of_the_drawn_videos(fair_predictions: Callable, s
         expected = scores_by_definition(probabilities[drawn], labels[drawn])
         assert replicates["f1"][nth] == pytest.approx(expected["f1"], abs=1e-9)
         assert replicates["gap"][nth] == pytest.approx(expected["gap"], abs=1e-3)
+        assert replicates["hit_at_1"][nth] == pytest.approx(expected["hit_at_1"], abs=1e-9)
 
 
 def test_intervals_contain_the_true_score_as_often_as_promised(fair_predictions: Callable) -> None:
@@ -57,7 +58,7 @@ def test_intervals_contain_the_true_score_as_often_as_promised(fair_predictions:
     truth = VideoMetrics(labels.shape[1])
     truth.update(probabilities, labels)
     scores = truth.scores()
-    inside = {"f1": 0, "gap": 0}
+    inside = {"f1": 0, "gap": 0, "hit_at_1": 0}
     for part in range(100):
         rows = slice(200 * part, 200 * part + 200)
         sample = accumulated(probabilities[rows], labels[rows], ids(20_000)[rows]).replicates()

@@ -15,6 +15,7 @@ from components.dataset_statistics.statistics import Statistics
 from components.example_gen.splits import SPLITS, SplitPolicy
 from models.errors import InputError
 from pipeline.cli import yt8m as command
+from pipeline.steps import PAGES
 
 
 def stats(data, out, *arguments):
@@ -48,7 +49,7 @@ def test_every_video_is_counted_in_its_split(shards, tmp_path):
     assert "48 (" not in printed and "[red]name" in printed  # names are text, not markup
     files = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
     figures = {f"figures/label-frequency-{split}.{ending}" for split in SPLITS for ending in ("png", "svg")}
-    assert files == {"statistics.json", "statistics.html"} | figures
+    assert files == {"statistics.json", PAGES["statistics"].file} | figures
 
 
 def test_the_splits_and_numbers_are_the_same_every_time_and_json_is_printed_without_loading_tfx(shards, tmp_path):

@@ -5,10 +5,11 @@ import pytest
 from components.drift_detector.drift import Drift
 from components.example_gen.synthetic import SyntheticData
 from pipeline.experiments import find_experiment
-from pipeline.kubeflow.container.results import scores, write_page
+from pipeline.kubeflow.container.results import PAGE_OF, scores, write_page
 from pipeline.kubeflow.outputs import shown_outputs
 from pipeline.kubeflow.parameters import ResolvedSettings
 from pipeline.settings import resolve_settings
+from pipeline.steps import TRAITS
 
 
 @pytest.fixture
@@ -38,7 +39,11 @@ def test_a_page_says_that_the_data_are_synthetic_without_looking_at_them(tmp_pat
     assert "Synthetic data." in (tmp_path / "page").read_text()
 
 
-@pytest.mark.parametrize("step", ["Trainer", "Evaluator", "DatasetStatistics", "ExampleValidator", "Tuner"])
+def test_every_step_with_a_page_has_it_on_kubeflow_too():
+    assert set(PAGE_OF) == {step for step, traits in TRAITS.items() if traits.page}
+
+
+@pytest.mark.parametrize("step", PAGE_OF)
 def test_a_page_that_cannot_be_rendered_holds_an_error(tmp_path, resolved, step):
     write_page(step, {}, resolved, tmp_path / "page")
     assert f"This page of {step} could not be rendered" in (tmp_path / "page").read_text()

@@ -32,9 +32,10 @@ from pipeline.reports.run import render_page, write_report
 from pipeline.reports.run.overview import overview
 from pipeline.reports.scores import RunScores, Splits, SplitScores
 from pipeline.settings import RunSettings, resolve_settings
-from pipeline.steps import StepRun
+from pipeline.steps import PAGES, StepRun
 
-PAGES = ("index", "statistics", "anomalies", "training", "evaluation")
+# Without a search.
+REPORTED = tuple(name for name, page in PAGES.items() if page.in_report and name != "tuning")
 SCRIPT = "<script>alert(1)</script>"
 NAMES = (SCRIPT, "Cat", "Tom & Jerry")
 
@@ -126,8 +127,9 @@ class Run:
     def first_page(self) -> Page:
         """The page without plots, alone."""
         synthetic = Statistics.read(self.outputs("DatasetStatistics")["statistics"]).synthetic
-        content = overview(self.settings, self.scores, self.steps)
-        links = dict.fromkeys(PAGES, "a page")
+        verdict = Verdict.read(self.outputs("Evaluator")["evaluation"])
+        content = overview(self.settings, self.scores, verdict, self.steps, plots=[])
+        links = dict.fromkeys(REPORTED, "a page")
         return Page(render_page("index", subject="", synthetic=synthetic, navigation=links, **content))
 
     def evaluation_page(self) -> Page:
@@ -139,8 +141,8 @@ class Run:
         """Writes the report; returns its pages by name."""
         index = write_report(self.settings, self.scores, self.steps, self.out)
         assert index == self.out / "report" / "index.html"
-        assert {file.stem for file in index.parent.iterdir()} == set(PAGES)
-        return {page: Page(index.with_stem(page).read_text("utf-8")) for page in PAGES}
+        assert {file.stem for file in index.parent.iterdir()} == set(REPORTED)
+        return {page: Page(index.with_stem(page).read_text("utf-8")) for page in REPORTED}
 
 
 def write_tfdv_statistics(artifact: Path, anomalies: Path, level: Level) -> None:
@@ -195,7 +197,7 @@ def verdict(level: Level) -> Verdict:
     metrics.update(*seen)
     findings.update(*seen)
     slices = [
-        part("", "", 2, f1=0.8123, precision=0.7123, recall=0.9123, gap=0.9, ece=0.01),
+        part("", "", 2, f1=0.8123, precision=0.7123, recall=0.9123, gap=0.9, hit_at_1=0.5, ece=0.01),
         part("num_labels", "1", 1, f1=0.61, precision=0.51, recall=0.71, gap=0.81),
         part("num_labels", "2", 1, f1=0.62, precision=0.52, recall=0.72, gap=0.82),
     ]
@@ -206,7 +208,8 @@ def verdict(level: Level) -> Verdict:
 
 
 def part(feature: str, name: str, videos: int, **scores: float) -> Slice:
-    intervals = {score: Interval(low=scores[score] - 0.01, high=scores[score] + 0.02) for score in ("f1", "gap")}
+    named = scores.keys() & {"f1", "gap", "hit_at_1"}
+    intervals = {score: Interval(low=scores[score] - 0.01, high=scores[score] + 0.02) for score in named}
     return Slice(feature=feature, name=name, videos=videos, scores=scores, intervals=intervals)
 
 

@@ -8,12 +8,13 @@ from components.evaluator.verdict import Verdict
 
 def test_the_evaluation_page_shows_scores_with_their_intervals(report):
     page = report["evaluation"]
-    assert page.rows[:6] == [
+    assert page.rows[:7] == [
         ["score", "this model"],
         ["F1", "0.8123 0.8023 to 0.8323"],
         ["precision", "0.7123"],
         ["recall", "0.9123"],
         ["GAP@20", "0.9000 0.8900 to 0.9200"],
+        ["Hit@1", "0.5000 0.4900 to 0.5200"],
         ["calibration error", "0.0100"],
     ]
     assert "champion" not in page.text
@@ -23,9 +24,9 @@ def test_the_evaluation_page_shows_slices(report):
     page = report["evaluation"]
     slices = [row for row in page.rows if row[0] in ("001-060", "1", "2")]
     assert slices == [
-        ["001-060", "nan", "nan to nan", "0.5300", "0.7300", "0.8300", "1"],
-        ["1", "0.6100", "0.6000 to 0.6300", "0.5100", "0.7100", "0.8100", "1"],
-        ["2", "0.6200", "0.6100 to 0.6400", "0.5200", "0.7200", "0.8200", "1"],
+        ["001-060", "nan nan to nan", "0.5300", "0.7300", "0.8300", "1"],
+        ["1", "0.6100 0.6000 to 0.6300", "0.5100", "0.7100", "0.8100", "1"],
+        ["2", "0.6200 0.6100 to 0.6400", "0.5200", "0.7200", "0.8200", "1"],
     ]
     assert re.findall(r'<i style="width: ([\d.]+)%">', page.html)[:3] == ["0.0", "61.0", "62.0"]
 
@@ -65,4 +66,22 @@ def test_the_evaluation_page_compares_with_the_champion(frame_run):
         ["precision", "0.7123", "0.7000", "+0.0123"],
         ["recall", "0.9123", "0.9123", "+0.0000"],
         ["GAP@20", "0.9000 0.8900 to 0.9200", "\N{EN DASH}", ""],
+    ]
+
+
+def test_groups_of_labels_are_compared_with_the_champions_without_the_differences_of_tfma(frame_run):
+    verdict = Verdict.read(frame_run.outputs("Evaluator")["evaluation"])
+    scores = verdict.overall.scores | {"f1/head": 0.8, "f1/tail": 0.3}
+    frame_run.change_verdict(slices=[verdict.overall.model_copy(update={"scores": scores})])
+    assert [row for row in frame_run.evaluation_page().rows if row[0] in ("head", "tail")] == [
+        ["head", "0.8000"],
+        ["tail", "0.3000"],
+    ]
+    scores |= {"f1/head_diff": 0.1, "f1/tail_diff": 0.1}
+    frame_run.change_verdict(slices=[verdict.overall.model_copy(update={"scores": scores})])
+    frame_run.set_champion("16", **{"f1/head": 0.7, "f1/tail": 0.2})
+    rows = frame_run.evaluation_page().rows
+    assert [row for row in rows if row[0].startswith(("head", "tail"))] == [
+        ["head", "0.8000", "0.7000"],
+        ["tail", "0.3000", "0.2000"],
     ]

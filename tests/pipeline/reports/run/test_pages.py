@@ -4,6 +4,8 @@ import re
 
 import pytest
 
+from pipeline.steps import PAGES, TRAITS, Step, report_pages
+
 SCRIPT = "<script>alert(1)</script>"
 
 
@@ -25,6 +27,17 @@ def test_names_reasons_and_paths_are_text_and_never_markup(frame_run):
 def test_no_page_loads_anything(report, loading):
     for page in report.values():
         assert not re.search(loading, page.html)
+
+
+def test_a_page_has_the_title_that_links_to_it_have(report):
+    for name, page in report.items():
+        assert page.text.startswith(f"netvlad-100-gated \N{EN DASH} {PAGES[name].title} netvlad-100-gated")
+        assert f'<a href="{name}.html" aria-current="page">{PAGES[name].title}</a>' in page.html
+
+
+def test_the_report_of_a_run_with_a_search_has_a_page_of_it():
+    assert list(report_pages(TRAITS)) == [name for name, page in PAGES.items() if page.in_report]
+    assert "tuning" not in report_pages(set(TRAITS) - {Step.TUNER})
 
 
 def test_pages_link_to_each_other_and_to_nothing_else(report):

@@ -15,6 +15,7 @@ from pipeline.reports.thesis import write_comparison
 from pipeline.reports.thesis.comparison import Comparison, compare
 from pipeline.reports.thesis.plots import plots
 from pipeline.reports.thesis.runs import find_runs
+from pipeline.steps import PAGES
 
 SCRIPT = "<script>alert(1)</script>|$x$"
 
@@ -135,7 +136,7 @@ def test_plots_show_runs_beside_the_thesis_in_the_colour_of_the_text(report):
     assert all(plot.svg for plot in shown)
     assert len(re.findall('<svg role="img" aria-label="[^"]+"', report.html)) == len(shown) == 6
     by_title = {plot.title: text_of(str(plot.svg)) for plot in shown}
-    encoders = by_title["Test F1 by encoder, its best run"]
+    encoders = by_title["Test F1 of the best run of each encoder"]
     for label in ("average-2304-1152, data B, seed 1", "0.653", "0.776", "gru-2x400, data C, changed"):
         assert label in encoders
     assert "netvlad-8, data D (synthetic)" in encoders
@@ -144,10 +145,23 @@ def test_plots_show_runs_beside_the_thesis_in_the_colour_of_the_text(report):
     assert all("currentColor" in plot.svg and "#010203" not in plot.svg for plot in shown)
 
 
+def test_plots_are_readable_with_many_runs_and_with_one(unreadable, runs, write_run, tmp_path):
+    plots(compare(find_runs([runs])).results)
+    write_run(tmp_path / "one" / "run", "lstm-1x200", f1=(0.7, 0.6, 0.0), seconds=(3.0, 3.0))
+    plots(compare(find_runs([tmp_path / "one"])).results)
+    names = ["average-2304-1152", "netvlad-100-gated-6000-3000-dropout35", "dbof-4096-gated", "lstm-2x1024"]
+    for number, name in enumerate(names * 6):
+        data, size = f"/data/{number % 5}", 10 ** (4 + number % 4)
+        level_of = {"data": data, "seed": number, "parameters": size, "synthetic": number % 5 == 1}
+        write_run(tmp_path / "many" / str(number), name, seconds=(10.0**number, 1.0, 1.0), **level_of)
+    plots(compare(find_runs([tmp_path / "many"])).results)
+    assert not unreadable
+
+
 def test_a_plot_without_data_is_left_out_with_the_reason(run):
     html = report_of(run("demo", "netvlad-8").parent).html
     assert html.count("<svg ") == 4
-    assert "Left out: Average of all videos (table 4), of 30 % of them (table 6). No run of a model" in html
+    assert "Left out: Average pooling of all videos (table 4) and of 30% of them (table 6). No run of a model" in html
     assert "Left out: Training F1 of LSTM and GRU" in html
 
 
@@ -182,7 +196,11 @@ def test_the_command_writes_the_files_and_prints_the_scores_without_tfx(runs, tm
     done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True)
     assert done.stderr == "set()\n"
     assert done.stdout.splitlines()[-1] == "report: report/report.html"
-    assert {file.name for file in (tmp_path / "report").iterdir()} == {"report.html", "report.md", "report.csv"}
+    assert {file.name for file in (tmp_path / "report").iterdir()} == {
+        PAGES["comparison"].file,
+        "report.md",
+        "report.csv",
+    }
     rows = [line.split() for line in done.stdout.splitlines()]
     assert ["average-2304-1152", "B", "1", "0.776", "0.6531", "-0.1229"] in rows
     assert ["gru-2x400", "*", "C", "0", "0.753", "0.6405", "-0.1125"] in rows
