@@ -179,4 +179,9 @@ def serve() -> None:
 
 
 if __name__ == "__main__":
-    own_mounts() if sys.argv[1:] == ["check"] else serve()
+    if sys.argv[1:] == ["check"]:
+        with contextlib.suppress(OSError):
+            own_mounts()
+            sys.stdout.write("allowed")
+    else:
+        serve()
