@@ -41,6 +41,7 @@ def shard(tmp_path, write_shard):
     return write
 
 
+@pytest.mark.no_cover
 def test_too_many_rejected_records_are_reported_and_listed_and_corrected_data_work(
     run, shard, video_record, means, tmp_path
 ):

@@ -52,6 +52,7 @@ def test_without_a_model_training_starts_from_random_weights(first):
     assert "warm start: no model serves yet, training begins with random weights" in printed
 
 
+@pytest.mark.no_cover
 def test_a_warm_start_needs_fewer_epochs_than_a_cold_one(first, spans, capsys):
     out, _, cold = first
     [champion] = versions(str(out / "serving"))

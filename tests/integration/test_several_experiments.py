@@ -87,6 +87,7 @@ def test_a_frame_level_average_model_reads_records_of_both_levels(several, frame
     np.testing.assert_allclose(of_frames["scores"], of_means["scores"], rtol=1e-4)
 
 
+@pytest.mark.no_cover
 def test_an_ensemble_of_pushed_models_is_one_model(several, folder, frames):
     members = [several / "average", several / "netvlad"]
     out = folder / "ensemble"

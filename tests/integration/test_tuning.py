@@ -125,6 +125,7 @@ def test_a_search_without_a_pipeline_has_the_same_result(searched, tuned):
     assert len(list((searched.folder / "logs" / "trials").glob("*/*.hparams"))) == 4
 
 
+@pytest.mark.no_cover
 def test_another_run_trains_with_the_result_of_the_search_and_again_when_it_changed(folder, tuned, searched):
     hyperparameters = searched.folder / "hyperparameters"
     shutil.rmtree(tuned.folder / "checkpoints")  # the run with the search trained with the same values

@@ -10,18 +10,18 @@ from kfp_emulator.tests.small_components import shell, shell_pipeline
 
 
 @pytest.fixture
-def module_step(compiled: Callable[..., Path], tmp_path: Path) -> Callable[[str], Path]:
+def module_step(compiled: Callable[..., Path], tmp_path: Path) -> Callable[..., Path]:
     """A package whose step runs `python -m` on a module with this code, in the claim `modules` (the test's folder)."""
 
-    @dsl.container_component
-    def step():
-        return dsl.ContainerSpec("image:1", ["python", "-m", "probe"], ["word"])
+    def build(code: str, *options: str) -> Path:
+        @dsl.container_component
+        def step():
+            return dsl.ContainerSpec("image:1", ["python", *options, "-m", "probe"], ["word"])
 
-    def pipeline():
-        task = step().set_env_variable("LEVEL", "7").set_env_variable("PYTHONPATH", "/modules")
-        kubernetes.mount_pvc(task, pvc_name="modules", mount_path="/modules")
+        def pipeline():
+            task = step().set_env_variable("LEVEL", "7").set_env_variable("PYTHONPATH", "/modules")
+            kubernetes.mount_pvc(task, pvc_name="modules", mount_path="/modules")
 
-    def build(code: str) -> Path:
         (tmp_path / "probe.py").write_text(f"import atexit, os, signal, sys, threading\n{code}\n")
         return compiled(pipeline)
 
@@ -134,11 +134,14 @@ def test_a_step_has_the_exit_status_of_its_module(
     assert "begun\n" in task.log and "at exit\n" in task.log and message in task.log
 
 
+@pytest.mark.parametrize("options", [[], ["-P"]])
 def test_only_a_forked_step_has_the_preloaded_modules(
-    emulator: Callable[..., Emulator], module_step: Callable[..., Path], tmp_path: Path
+    emulator: Callable[..., Emulator], module_step: Callable[..., Path], tmp_path: Path, options: list[str]
 ):
-    package = module_step("print('fractions' in sys.modules, sys.argv[1], os.environ['LEVEL'])")
-    claims = {"modules": tmp_path}
+    code = "print('fractions' in sys.modules, sys.argv[1], os.environ['LEVEL'], {'', '/'} & set(sys.path) != set())"
+    package, claims = module_step(code, *options), {"modules": tmp_path}
     forked = emulator(preload=["fractions"], claims=claims).run(package)
     unforked = emulator(preload=["fractions"], fork=False, claims=claims).run(package)
-    assert (forked.tasks["step"].log, unforked.tasks["step"].log) == ("True word 7\n", "False word 7\n")
+    searched = not options  # the working directory, for modules
+    assert forked.tasks["step"].log == f"True word 7 {searched}\n"
+    assert unforked.tasks["step"].log == f"False word 7 {searched}\n"
