@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -22,6 +21,7 @@ from models.errors import InputError
 from models.input.raw_records import parse_raw_frames
 from pipeline.cli import yt8m
 from pipeline.steps import PAGES, TRAITS, Step, report_pages
+from tests.docs.code_blocks import ROOT, blocks
 
 YT8M = Path(sys.executable).with_name("yt8m")
 CLASSES = 7  # of `frames`
@@ -104,11 +104,11 @@ def test_the_same_command_again_uses_the_cache_and_pushes_nothing(run, unbroken,
 
 @pytest.fixture(scope="module")
 def asked(unbroken, frames, ask, tmp_path_factory):
-    """Predictions of the pushed model, after the README's program has run unchanged."""
+    """Predictions of the pushed model, after the program of docs/serving.md has run unchanged."""
     out, scores = unbroken
-    readme = (Path(__file__).parents[2] / "README.md").read_text()
-    [code, *_] = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
-    folder = tmp_path_factory.mktemp("readme")
+    executed = [block for block in blocks(ROOT / "docs" / "serving.md") if block.marker == "run"]
+    [code] = [block.text for block in executed if block.language == "python"]
+    folder = tmp_path_factory.mktemp("reader")
     for link, target in (("runs/demo", out), ("data/demo", frames)):
         (folder / link).parent.mkdir()
         (folder / link).symlink_to(target)
@@ -123,7 +123,7 @@ def test_plain_tensorflow_answers_raw_records_with_label_names(asked):
         assert values == sorted(values, reverse=True) and all(0 <= value <= 1 for value in values)
 
 
-def test_the_code_in_the_readme_calls_the_model(asked):
+def test_the_program_in_the_documentation_calls_the_model(asked):
     assert "\n".join(asked["printed"]).count("Synthetic label") == 6
 
 

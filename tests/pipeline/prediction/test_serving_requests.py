@@ -1,4 +1,4 @@
-"""README's requests to TensorFlow Serving, as written, against the exported signature.
+"""The requests to TensorFlow Serving in docs/serving.md, as written, against the exported signature.
 
 A stand-in server decodes requests and encodes answers as TensorFlow Serving's protocols say, and has plain TensorFlow
 answer.
@@ -12,7 +12,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import redirect_stdout
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from io import StringIO
-from pathlib import Path
 
 import grpc
 import numpy as np
@@ -24,6 +23,8 @@ from tensorflow_serving.apis.prediction_service_pb2_grpc import (
     add_PredictionServiceServicer_to_server,
 )
 
+from tests.docs.code_blocks import ROOT, blocks
+
 
 @pytest.fixture(scope="module")
 def signature(runs):
@@ -34,7 +35,7 @@ def signature(runs):
 
 @pytest.fixture
 def records(frame_record, write_shard, tmp_path):
-    """The shard in the README's requests."""
+    """The shard in the requests."""
     written = [frame_record(f"{n:04d}", frames=3 + n) for n in range(3)]
     write_shard(tmp_path / "data" / "demo" / "validate0000.tfrecord", written)
     return written
@@ -87,21 +88,21 @@ def rpc(signature):
     server.stop(None)
 
 
-def answers_of_readme(port, here):
-    """Output of the README's example, run against another port."""
-    readme = (Path(__file__).parents[3] / "README.md").read_text()
-    [code] = [code for code in re.findall(r"```python\n(.*?)```", readme, re.DOTALL) if f"localhost:{port}" in code]
+def answers(port, here):
+    """What the documented program for a port prints, run against another port."""
+    programs = [block.text for block in blocks(ROOT / "docs" / "serving.md") if block.language == "python"]
+    [code] = [text for text in programs if f"localhost:{port}" in text]
     with redirect_stdout(StringIO()) as printed:
         exec(code.replace(f"localhost:{port}", f"localhost:{here}"), {})
     return re.findall(r"name \d+", printed.getvalue()), list(map(float, re.findall(r"0\.\d+", printed.getvalue())))
 
 
 @pytest.mark.parametrize(("server", "port"), [("rest", 8501), ("rpc", 8500)])
-def test_the_requests_of_the_readme_get_the_models_predictions(
+def test_the_documented_requests_get_the_models_predictions(
     request, signature, records, tmp_path, monkeypatch, server, port
 ):
     monkeypatch.chdir(tmp_path)
-    names, scores = answers_of_readme(port, request.getfixturevalue(server))
+    names, scores = answers(port, request.getfixturevalue(server))
     expected = signature(examples=tf.constant(records[:2]))
     assert names == [name.decode() for name in expected["labels"].numpy()[:, :3].ravel()]
     assert scores == pytest.approx(expected["scores"].numpy()[:, :3].ravel().tolist(), abs=1e-6)

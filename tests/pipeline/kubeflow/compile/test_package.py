@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -21,6 +20,7 @@ from pipeline.kubeflow.compile.lint import lint
 from pipeline.kubeflow.compile.package import compile_package
 from pipeline.kubeflow.compile.settings import read_cluster
 from pipeline.kubeflow.parameters import read_parameters
+from tests.docs.code_blocks import ROOT, blocks
 
 GOLDEN = Path(__file__).parents[1] / "netvlad-8.yaml"
 ONE_PER_ENCODER = {experiment.model.encoder.name: experiment.name for experiment in catalogue().values()}
@@ -187,10 +187,9 @@ def test_settings_that_cannot_run_on_the_cluster_are_refused(cluster, data, over
     assert message in str(error.value) and "\n" not in str(error.value)
 
 
-def test_the_readmes_cluster_file_compiles_to_a_package_without_problems(tmp_path):
-    readme = (Path(__file__).parents[4] / "README.md").read_text()
-    [block] = re.findall(r"```yaml\n(# cluster\.yaml.*?)```", readme, re.DOTALL)
-    (tmp_path / "cluster.yaml").write_text(block)
+def test_the_documented_cluster_file_compiles_to_a_package_without_problems(tmp_path):
+    [block] = [block for block in blocks(ROOT / "docs" / "kubeflow.md") if block.language == "yaml"]
+    (tmp_path / "cluster.yaml").write_text(block.text)
     text = compile_package(read_cluster(tmp_path / "cluster.yaml"), "/mnt/data/frame", "netvlad-100-gated")
     assert lint(text) == []
     spec, platform = yaml.safe_load_all(text)
