@@ -6,9 +6,11 @@
 ARG BASE=python:3.11-slim-trixie
 
 FROM ${BASE} AS build
-# pyfarmhash, which TFDV needs, has no wheel. Zig's compiler is one, with a pinned version.
+WORKDIR /src
+# pyfarmhash, which TFDV needs, has no wheel. Zig's compiler is one.
+COPY requirements-bootstrap.lock ./
 RUN python -m venv /opt/tools \
-    && /opt/tools/bin/pip install --no-cache-dir uv==0.13.9 ziglang==0.17.1 \
+    && /opt/tools/bin/pip install --no-cache-dir --no-deps --require-hashes -r requirements-bootstrap.lock \
     && python -m venv --without-pip /opt/yt8m
 ENV CC="/opt/tools/bin/python -m ziglang c++" \
     CXX="/opt/tools/bin/python -m ziglang c++" \
@@ -17,7 +19,6 @@ ENV CC="/opt/tools/bin/python -m ziglang c++" \
     UV_LINK_MODE=copy \
     UV_NO_CACHE=1 \
     VIRTUAL_ENV=/opt/yt8m
-WORKDIR /src
 
 FROM build AS cpu-dependencies
 COPY requirements.lock ./

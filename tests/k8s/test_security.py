@@ -1,8 +1,10 @@
 """Pods meet Kubernetes' "restricted" standard, and accounts have only the permissions that they need."""
 
+import shutil
 from pathlib import Path
 
 import pytest
+from kubernetes.utils.quantity import parse_quantity
 
 K8S = Path(__file__).parents[2] / "k8s"
 # The comment at the top of the manifest gives the reason.
@@ -46,11 +48,53 @@ def test_pods_have_no_token_of_kubernetes(pods):
     assert all(pod["automountServiceAccountToken"] is False for pod in pods.values())
 
 
-def test_containers_have_requests_and_a_memory_limit(pods):
+def test_only_the_account_of_steps_has_a_token_of_kubernetes(rendered):
+    for account in (item for item in rendered if item["kind"] == "ServiceAccount"):
+        assert account["automountServiceAccountToken"] is (account["metadata"]["name"] == "yt8m-pipeline")
+
+
+def test_containers_have_requests_and_limits(pods):
     for pod in pods.values():
         for container in pod["containers"]:
-            assert set(container["resources"]["requests"]) >= {"cpu", "memory"}
-            assert "memory" in container["resources"]["limits"]
+            for values in (container["resources"]["requests"], container["resources"]["limits"]):
+                assert values.keys() >= {"cpu", "memory", "ephemeral-storage"}
+
+
+def test_the_limits_of_a_pod_hold_its_folders(pods):
+    for pod in pods.values():
+        [limits] = [container["resources"]["limits"] for container in pod["containers"]]
+        folders = [volume["emptyDir"] for volume in pod["volumes"] if "emptyDir" in volume]
+        for medium, limit in (("Memory", "memory"), ("", "ephemeral-storage")):
+            sizes = [parse_quantity(folder["sizeLimit"]) for folder in folders if folder.get("medium", "") == medium]
+            assert sum(sizes) < parse_quantity(limits[limit])
+
+
+def test_the_namespace_enforces_a_standard_of_a_fixed_version(render):
+    [namespace] = [item for item in render(K8S / "base") if item["kind"] == "Namespace"]
+    prefix = "pod-security.kubernetes.io/"
+    labels = {k.removeprefix(prefix): v for k, v in namespace["metadata"]["labels"].items() if k.startswith(prefix)}
+    levels = {"enforce": "baseline", "audit": "restricted", "warn": "restricted"}
+    assert labels == levels | {f"{mode}-version": "v1.30" for mode in levels}
+
+
+def test_replicas_of_serving_are_spread_and_one_always_serves(render):
+    items = {item["kind"]: item for item in render(K8S / "overlays" / "serving")}
+    deployment, budget = items["Deployment"]["spec"], items["PodDisruptionBudget"]["spec"]
+    assert 1 <= budget["minAvailable"] < deployment["replicas"]
+    assert budget["selector"] == deployment["selector"]
+    constraints = deployment["template"]["spec"]["topologySpreadConstraints"]
+    assert [c["topologyKey"] for c in constraints] == ["kubernetes.io/hostname", "topology.kubernetes.io/zone"]
+    assert all(c["labelSelector"] == deployment["selector"] for c in constraints)
+
+
+def test_a_digest_in_site_replaces_the_tag_of_an_image_of_others(render, tmp_path):
+    copy = shutil.copytree(K8S, tmp_path / "k8s")
+    digest = f"sha256:{'0' * 64}"
+    with (copy / "site" / "kustomization.yaml").open("a") as site:
+        site.write(f"  - name: tensorflow/serving\n    digest: {digest}\n")
+    [deployment] = [item for item in render(copy / "overlays" / "serving") if item["kind"] == "Deployment"]
+    [container] = deployment["spec"]["template"]["spec"]["containers"]
+    assert container["image"] == f"tensorflow/serving@{digest}"
 
 
 def test_images_are_pinned(pods):
