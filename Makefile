@@ -64,10 +64,10 @@ sbom: setup ## Write a bill of materials (CycloneDX) of each lock to sbom/.
 	done
 
 # --strict: without it a package that the service doesn't know passes. The dev lock holds all of requirements.lock.
-audit: setup ## Look for known vulnerabilities of the locked packages (asks pypi.org).
+audit: setup ## Look for known vulnerabilities of the locked packages (asks PyPI).
 	@$(BIN)/pip-audit --strict --disable-pip --progress-spinner off \
 		-r requirements-dev.lock -r requirements-gpu.lock -r requirements-bootstrap.lock || { echo \
-		"audit: failed, see above; if pypi.org could not be reached or asked, the locks have not been audited" >&2; exit 1; }
+		"audit: failed, see above; if PyPI could not be asked, the locks have not been audited" >&2; exit 1; }
 
 bench: setup ## Measure start-up, ingest, statistics, synthesis, evaluation, metrics and encoders (long).
 	@$(BIN)/python benchmarks/start_up.py
@@ -93,4 +93,4 @@ image-replay: setup ## Replay the Dockerfile without a container engine (root, d
 	@$(BIN)/python tests/image/replay.py
 
 clean: ## Remove the environment, demo data and runs.
-	rm -rf .venv data runs searches sbom *.egg-info .coverage .coverage.*
+	rm -rf .venv data runs searches sbom docs/_build *.egg-info .coverage .coverage.*

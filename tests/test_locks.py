@@ -57,5 +57,5 @@ def test_an_audit_without_the_vulnerability_service_fails():
     command = ["make", "-o", "setup", "audit", f"BIN={BIN}"]
     environment = {**os.environ, "HTTPS_PROXY": "http://127.0.0.1:9", "https_proxy": "http://127.0.0.1:9"}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
-    assert done.returncode == 2
+    assert done.returncode == 2 and "have not been audited" in done.stderr
     assert "audit: failed" in done.stderr and "the locks have not been audited" in done.stderr
