@@ -35,7 +35,7 @@ settings.load_profile("patient")
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Puts slow test files first, so that short ones keep all workers of xdist busy to the end."""
-    items.sort(key=lambda item: not {"integration", "kubeflow", "tuner"} & set(item.path.parts))
+    items.sort(key=lambda item: not {"integration", "kubeflow", "tuner", "docs"} & set(item.path.parts))
 
 
 def pytest_collection_finish() -> None:
