@@ -24,16 +24,16 @@ class ApiError(Exception):
         super().__init__(message)
         self.status, self.message = status, message
 
-    def body(self) -> Json:
+    def body(self) -> Json | str:
         code = CODES.get(self.status, 2)
         details = [{"@type": "type.googleapis.com/google.rpc.Status", "code": code, "message": self.message}]
-        return {"error": self.message, "code": code, "message": self.message, "details": details}
+        return {"code": code, "message": self.message, "details": details}
 
 
 class UploadError(ApiError):
     """An error of the two upload endpoints, which don't use gRPC (server/pipeline_upload_server.go)."""
 
-    def body(self) -> Json:
+    def body(self) -> Json | str:
         return {"error_message": self.message, "error_details": self.message}
 
 
