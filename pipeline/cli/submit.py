@@ -18,6 +18,11 @@ from pipeline.cli.package_options import PACKAGE, package_from_options, with_pac
 @GROUP
 @SERVICE_ACCOUNT
 @click.option(
+    "--no-cache",
+    is_flag=True,
+    help="Run every step, as another version of the package: take none from KFP's cache.",
+)
+@click.option(
     "--if-new-data", is_flag=True, help="Start a run only if none was trained on the newest {SPAN} of the data."
 )
 @click.option("--wait", is_flag=True, help="Wait until the run ends; exit code 1 if it fails.")
@@ -30,6 +35,7 @@ def submit(
     name: str | None,
     group: str,
     service_account: str,
+    no_cache: bool,
     if_new_data: bool,
     wait: bool,
     interval: float,
@@ -52,9 +58,11 @@ def submit(
     from pipeline.kubeflow.api.status import follow, read_status
     from pipeline.kubeflow.api.versions import upload_package
 
+    package = package_from_options(options)
+    if no_cache:
+        package = package.without_cache()
     connection = connect(endpoint, token_file, namespace)
     connection.warn_if_outdated(lambda line: click.echo(line, err=True))
-    package = package_from_options(options)
     experiment_id = find_or_create_kfp_experiment(connection, group)
     description = ""
     if if_new_data:
@@ -65,9 +73,7 @@ def submit(
         description = new_data
     version, uploaded = upload_package(connection, package)
     title = name or f"{package.experiment} {datetime.now(UTC):%Y-%m-%d %H:%M:%S}"
-    run, started = start_run(
-        connection, version, experiment_id, title, package.parameters, description, service_account
-    )
+    run, started = start_run(connection, version, experiment_id, title, package, description, service_account)
     if not as_json:
         if description:
             click.echo(f"new data: {description}")

@@ -123,6 +123,14 @@ def task_details(workflow: Json, run_id: str) -> list[Json]:
     return details
 
 
+def node_id(workflow: str, name: str) -> str:
+    """NodeID of Argo's pkg/apis/workflow/v1alpha1/workflow_types.go: the hash is FNV-1a, of 32 bits."""
+    value = 0x811C9DC5
+    for byte in name.encode():
+        value = (value ^ byte) * 0x01000193 & 0xFFFFFFFF
+    return f"{workflow}-{value}"
+
+
 def artifact_uri(workflow: Json, step: str, artifact: str) -> str:
     """URI of a step's artifact; its folder is the same for all attempts."""
     folder = uuid.uuid5(uuid.NAMESPACE_OID, f"{workflow['metadata']['name']}.{step}")
@@ -133,7 +141,7 @@ def _node(workflow: Json, path: str, kind: str, template: str, phase: str, now: 
     prefix = workflow["metadata"]["name"]
     name = f"{prefix}.{path}"
     return {
-        "id": f"{prefix}-{_fnv32a(name)}",  # NodeID of Argo's pkg/apis/workflow/v1alpha1/workflow_types.go
+        "id": node_id(prefix, name),
         "name": name,
         "displayName": path.rpartition(".")[2],
         "type": kind,
@@ -151,10 +159,3 @@ def _pod_spec(workflow: Json, step: str, outputs: Iterable[str]) -> str:
     executor_input = json.dumps({"inputs": {}, "outputs": {"artifacts": artifacts}})
     command = ["/kfp-launcher/launch", "--executor_type", "container", "--executor_input", executor_input]
     return json.dumps({"containers": [{"name": "main", "command": command}]})
-
-
-def _fnv32a(text: str) -> int:
-    value = 0x811C9DC5
-    for byte in text.encode():
-        value = (value ^ byte) * 0x01000193 & 0xFFFFFFFF
-    return value

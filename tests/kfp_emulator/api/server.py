@@ -34,6 +34,8 @@ from kfp_emulator.emulator import Emulator, Run
 ENDED = {"SUCCEEDED", "FAILED", "CANCELED", "SKIPPED"}
 RECORDED = Path(__file__).parent / "recorded"
 NAMESPACE = "kubeflow"
+# Where Kubernetes' API passes requests on; it joins paths, so that a doubled slash is one.
+SERVICE = "/api/v1/namespaces/kubeflow/services/ml-pipeline:http/proxy"
 
 
 @dataclass
@@ -43,6 +45,7 @@ class ApiServer:
     Attributes:
         token: If set, requests without this bearer token are answered 401.
         as_ui: Whether it is the UI's server, which passes requests on.
+        as_kubernetes: Whether it is Kubernetes' API server, which passes on what is under the path of the service.
         multi_user: Whether several users share it: lists and new resources need a namespace.
         healthz: The API server's answer to a health check; before 2.14, it has no pipeline_store.
         state: All resources by id.
@@ -54,6 +57,7 @@ class ApiServer:
 
     token: str = ""
     as_ui: bool = False
+    as_kubernetes: bool = False
     multi_user: bool = False
     healthz: Json | bytes = field(default_factory=lambda: {"multi_user": False, "pipeline_store": "database"})
     state: State = field(default_factory=State)
@@ -211,8 +215,11 @@ class ApiServer:
                 raise ApiError(401, "Unauthenticated: the request has no valid bearer token")
             if self.multi_user:
                 _require_namespace(request)
+            path = request.path
+            if self.as_kubernetes:
+                path = f"/{path.removeprefix(SERVICE).lstrip('/')}" if path.startswith(SERVICE) else ""
             for method, pattern, act in self._routes():
-                if method == request.method and (match := re.fullmatch(pattern, request.path)):
+                if method == request.method and (match := re.fullmatch(pattern, path)):
                     answer = act(request, *map(unquote, match.groups()))
                     break
             else:

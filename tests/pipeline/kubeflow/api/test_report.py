@@ -37,7 +37,7 @@ def test_a_run_on_kubeflow_is_reported_like_its_run_folder(kfp, api_server, eval
     expected = kfp("report", folder, *out)
 
     api_server.advance(evaluated, "SUCCEEDED")
-    [pod] = api_server.logs
+    pod = next(pod for pod, log in api_server.logs.items() if log)
     api_server.logs[pod] += f"INFO x: {log_line(RESULT, result)}\n"
     failed = submit("--name", "failed")["run_id"]
     api_server.advance(failed, "FAILED")
