@@ -9,6 +9,7 @@ import click
 
 from pipeline.cli.options import AS_JSON, GROUP, SERVICE_ACCOUNT, with_access
 from pipeline.cli.package_options import PACKAGE, package_from_options, with_package_options
+from pipeline.cli.quiet import stderr_to
 
 
 @click.command()
@@ -66,7 +67,8 @@ def submit(
     experiment_id = find_or_create_kfp_experiment(connection, group)
     description = ""
     if if_new_data:
-        new_data = find_new_data(connection, experiment_id, package.parameters)
+        with stderr_to(Path("/dev/null")):  # TensorFlow logs when it starts
+            new_data = find_new_data(connection, experiment_id, package.parameters)
         if new_data is None:
             click.echo("null" if as_json else f"no new data: {package.parameters['data']}")
             return
