@@ -19,7 +19,7 @@ _UPLOADED_LOG = "executor-logs"
 # Lines of KFP's launcher around those of the step, in the form of Go's glog.
 _LAUNCHER_LINE = re.compile(r"[IWEF]\d{4} [\d:.]+ +\d+ \w+\.go:\d+\] ")
 
-# What servers write of a pod, or an object, that does not exist.
+# What servers write of a pod, or of a log in Argo's archive, that does not exist.
 _MISSING = re.compile(r"not found|NotFound|NoSuchKey", re.IGNORECASE)
 
 # Bytes of a log that show whether there is one: more than an error message has.
@@ -43,7 +43,7 @@ def read_log(connection: Connection, workflow: Workflow, step: WorkflowStep) -> 
     try:
         return _pod_log(connection, workflow, step.name, pod)
     except ApiError as error:
-        if not (connection.ui and step.folder and _MISSING.search(str(error))):
+        if error.status in (0, 401, 403) or not (connection.ui and step.folder):
             raise
         try:
             return read_object(connection, workflow, f"{step.folder}/{_UPLOADED_LOG}-{pod.attempt}")
@@ -86,14 +86,18 @@ def is_gone(connection: Connection, workflow: Workflow) -> bool:
 
 
 def _lacks_a_pod(connection: Connection, workflow: Workflow) -> bool:
-    for step in workflow.steps:
-        for pod in step.pods:
-            if pod.running:
-                try:
-                    _pod_log(connection, workflow, step.name, pod, limit=_START)
-                except ApiError as error:
-                    if _MISSING.search(str(error)):
-                        return True
+    return any(_is_missing(connection, workflow, pod) for step in workflow.steps for pod in step.pods if pod.running)
+
+
+def _is_missing(connection: Connection, workflow: Workflow, pod: Pod) -> bool:
+    """Whether a pod does not exist; false if that cannot be known."""
+    try:
+        if connection.through_ui:
+            connection.read("read the pod", "/k8s/pod", {"podname": pod.name, "podnamespace": workflow.namespace})
+        else:  # the API server shows pods by their logs alone
+            _pod_log(connection, workflow, "a pod", pod, limit=_START)
+    except ApiError as error:
+        return bool(_MISSING.search(str(error)))
     return False
 
 

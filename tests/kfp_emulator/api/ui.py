@@ -31,18 +31,28 @@ def routes(server: "ApiServer", of_the_api: Routes) -> Routes:
     return [
         ("GET", "/apis/v2beta1/healthz", lambda r: HEALTH | {"multi_user": server.multi_user}),
         ("GET", "/k8s/pod/logs", lambda r: _log(server, r)),
+        ("GET", "/k8s/pod", lambda r: _pod(server, r)),
         ("GET", "/artifacts/get", lambda r: _object(server, r)),
         *passed_on,
     ]
 
 
 def _log(server: "ApiServer", request: Request) -> bytes:
-    """getPodLogsHandler of frontend/server/handlers/pod-logs.ts."""
+    """getPodLogsHandler of frontend/server/handlers/pod-logs.ts; the message is workflow-helper.ts's."""
     if server.multi_user and "podnamespace" not in request.query:
         raise UiError(422, "podnamespace argument is required")
     if request.query["podname"] not in server.logs:
-        raise UiError(404, "pod not found")
+        reason = "Error: Unable to retrieve workflow status: Error: HTTP request failed."
+        raise UiError(500, f"Could not get main container logs: {reason}")
     return server.logs[request.query["podname"]].encode()
+
+
+def _pod(server: "ApiServer", request: Request) -> Json:
+    """podInfoHandler of frontend/server/handlers/pod-info.ts."""
+    name, namespace = request.query["podname"], request.query["podnamespace"]
+    if name not in server.logs:
+        raise UiError(500, f'Could not get pod {name} in namespace {namespace}: pods "{name}" not found')
+    return {"metadata": {"name": name, "namespace": namespace}}
 
 
 def _object(server: "ApiServer", request: Request) -> bytes:

@@ -12,7 +12,7 @@ from kfp import kubernetes
 from urllib3.exceptions import HTTPError
 
 from kfp_emulator.api import argo
-from kfp_emulator.api.server import ApiServer
+from kfp_emulator.api.server import RECORDED, ApiServer
 from kfp_emulator.emulator import Emulator
 from kfp_emulator.tests.small_components import shell, writer
 
@@ -249,7 +249,7 @@ def test_logs_and_objects_are_read_as_from_the_api_server_and_the_uis(
     assert [read(api_server.url + path) for path in (of_ui, stored)] == [(200, "epoch 1\n"), (200, "{}")]
     assert read(api_server.url + log)[0] == 404
     api_server.delete_pods(run)
-    assert read(api_server.url + of_ui) == (404, "pod not found")
+    assert read(api_server.url + of_ui)[0] == 500
     api_server.as_ui = False
     status, error = read(api_server.url + log)
     assert (status, "NoSuchKey" in json.loads(error)["error_message"]) == (200, True)
@@ -283,6 +283,19 @@ def test_recorded_answers_have_the_form_of_the_servers(
         assert {"id", "name", "displayName", "type", "templateName", "phase", "startedAt"} <= node.keys() & of_node
         workflow, dot, _ = node["name"].partition(".")
         assert node["id"] == (argo.node_id(workflow, node["name"]) if dot else workflow)
+
+
+def test_lists_have_the_fields_of_recorded_ones(api_server: ApiServer, client: kfp.Client, package: Path):
+    client.create_run_from_pipeline_package(str(package), experiment_name="videos")
+    recorded = json.loads((RECORDED / "lists.json").read_text())
+    for kind in ("experiments", "runs"):
+        own = json.loads(read(f"{api_server.url}/apis/v2beta1/{kind}?page_size=3")[1])
+        assert own.keys() <= recorded[kind].keys()
+        written = {"pipeline_spec"}  # instead of a version, as this client does
+        assert own[kind][0].keys() - written <= set().union(*recorded[kind][kind])
+    status, error = read(f"{api_server.url}/apis/v2beta1/runs/00000000-0000-0000-0000-000000000000")
+    assert status == 404 and json.loads(error).keys() == recorded["unknown_run"].keys()
+    assert api_server.healthz.keys() <= recorded["healthz"].keys()
 
 
 def test_the_health_check_distinguishes_an_older_backend(api_server: ApiServer, client: kfp.Client):
