@@ -91,11 +91,13 @@ def show(status: "Status") -> None:
         attempts = "cached" if step.cached else str(step.attempts)
         rows.append((step.name, step.state, step.started, _duration(step.seconds), attempts))
     print_columns(rows)
-    for step in status.steps:
-        if step.state == "FAILED":
-            click.echo(f"{step.name} failed: {step.message or 'no reason given'}")
-            for line in step.log:
-                click.echo(f"    {line}")
+    failed = [step for step in status.steps if step.state == "FAILED"]
+    for step in failed:
+        click.echo(f"{step.name} failed: {step.message or 'no reason given'}")
+        for line in step.log:
+            click.echo(f"    {line}")
+    if not failed and status.error and not status.workflow_gone:
+        click.echo(status.error)
     if status.scores:
         scores = "  ".join(f"{name} {_score(value)}" for name, value in status.scores.items())
         click.echo(f"{scores}  (from the {status.scores_source})")

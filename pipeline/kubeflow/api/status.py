@@ -119,7 +119,7 @@ def read_status(connection: Connection, run_id: str) -> Status:
         workflow_gone=gone,
         created=_time(run.created_at),
         seconds=_seconds(run.created_at, run.finished_at),
-        error=GONE if gone else _error(run, steps),
+        error=GONE if gone else _error(run, steps, workflow.message),
         link=connection.link(run.run_id),
         steps=steps,
         scores=scores.values,
@@ -191,11 +191,13 @@ def _end_of_log(connection: Connection, workflow: Workflow, step: WorkflowStep) 
         return (str(error),)
 
 
-def _error(run: V2beta1Run, steps: tuple[StepStatus, ...]) -> str:
-    """Why a run failed, by its steps: KFP's `error` is null for failed runs."""
-    if run.error and run.error.message:
-        return " ".join(str(run.error.message).split())
-    return "; ".join(f"{step.name}: {step.message or 'failed'}" for step in steps if step.state == "FAILED")
+def _error(run: V2beta1Run, steps: tuple[StepStatus, ...], of_workflow: str) -> str:
+    """Why a run failed, by its steps or its workflow: KFP's `error` is null for failed runs."""
+    if run.state != "FAILED":
+        return ""
+    failed = [f"{step.name}: {step.message or 'failed'}" for step in steps if step.state == "FAILED"]
+    text = (run.error and run.error.message) or "; ".join(failed) or of_workflow
+    return " ".join(str(text).split())
 
 
 def _is_set(moment: datetime | None) -> bool:

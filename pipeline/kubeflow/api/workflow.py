@@ -76,12 +76,14 @@ class Workflow:
     Attributes:
         run_id: id of the run.
         namespace: where its pods are.
+        message: why it failed as a whole, such as an invalid package or a user who stopped it.
         steps: in the order of their start; those that have not started come last.
         provider: how the launcher reaches the object store, JSON, for the UI's server; empty if unknown.
     """
 
     run_id: str
     namespace: str
+    message: str
     steps: tuple[WorkflowStep, ...]
     provider: str
 
@@ -140,6 +142,7 @@ def parse_workflow(run_id: str, manifest: _Node) -> Workflow:
     return Workflow(
         run_id=run_id,
         namespace=metadata.get("namespace", ""),
+        message=manifest.get("status", {}).get("message") or "",
         steps=tuple(sorted(steps, key=_order)),
         provider=next(filter(None, providers), ""),
     )

@@ -101,6 +101,14 @@ def test_open_prints_and_opens_the_addresses_in_the_ui(kfp, api_server, evaluate
         assert page.read() == b"<html>"
 
 
+def test_a_workflow_that_failed_without_a_step_shows_its_message(kfp, api_server, submit):
+    run = submit()["run_id"]
+    api_server.advance(run, "FAILED", {"Trainer": "PENDING"})
+    api_server.workflows[run]["status"] |= {"message": "Stopped with strategy 'Terminate'"}
+    out = kfp("status", run)[1]
+    assert "Stopped with strategy 'Terminate'\n" in out and "Trainer  PENDING" in out
+
+
 def test_a_driver_that_failed_is_the_reason_of_its_step(kfp, api_server, submit):
     run = submit()["run_id"]
     api_server.advance(run, "FAILED", {"Trainer": "OMITTED", "Evaluator": "PENDING"})
