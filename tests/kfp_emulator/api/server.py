@@ -27,7 +27,7 @@ from typing import Any, Self
 from urllib.parse import unquote
 
 from kfp_emulator.api import argo, ui
-from kfp_emulator.api.state import ApiError, Json, State, get, page
+from kfp_emulator.api.state import ApiError, Json, State, delete, get, listed, require_namespace
 from kfp_emulator.api.transport import Handler, InjectedError, Request, uploaded
 from kfp_emulator.emulator import Emulator, Run
 
@@ -214,7 +214,8 @@ class ApiServer:
             if self.token and request.headers.get("authorization") != f"Bearer {self.token}":
                 raise ApiError(401, "Unauthenticated: the request has no valid bearer token")
             if self.multi_user:
-                _require_namespace(request)
+                body = request.body if isinstance(request.body, dict) else {}
+                require_namespace(request.path, request.query | body)
             path = request.path
             if self.as_kubernetes:
                 path = f"/{path.removeprefix(SERVICE).lstrip('/')}" if path.startswith(SERVICE) else ""
@@ -252,7 +253,7 @@ class ApiServer:
             (
                 "GET",
                 f"{api}/pipelines/([^/]+)/versions",
-                lambda r, key: _listed("pipeline_versions", state.versions_of(key), r.query),
+                lambda r, key: listed("pipeline_versions", state.versions_of(key), r.query),
             ),
             (
                 "GET",
@@ -262,7 +263,7 @@ class ApiServer:
             (
                 "DELETE",
                 f"{api}/pipelines/[^/]+/versions/([^/]+)",
-                lambda r, key: _delete(state.versions, key),
+                lambda r, key: delete(state.versions, key),
             ),
             ("POST", f"{api}/experiments", lambda r: state.create_experiment(r.body)),
             ("POST", f"{api}/runs", lambda r: state.create_run(r.body)),
@@ -278,17 +279,17 @@ class ApiServer:
             routes += [
                 ("GET", f"{api}/{plural}", lambda r, all=resources, name=plural: self._list(name, all, r.query)),
                 ("GET", f"{api}/{plural}/([^/:]+)", lambda r, key, all=resources, k=kind: get(all, key, k)),
-                ("DELETE", f"{api}/{plural}/([^/:]+)", lambda r, key, all=resources: _delete(all, key)),
+                ("DELETE", f"{api}/{plural}/([^/:]+)", lambda r, key, all=resources: delete(all, key)),
             ]
         return routes
 
     def _list(self, plural: str, resources: dict[str, Json], query: dict[str, str]) -> Json:
-        listed = list(resources.values())
+        found = list(resources.values())
         if experiment := query.get("experiment_id"):
-            listed = [resource for resource in listed if resource.get("experiment_id") == experiment]
+            found = [resource for resource in found if resource.get("experiment_id") == experiment]
         if plural == "runs":
-            listed = [self._shown(run) for run in listed]
-        return _listed("recurringRuns" if plural == "recurringruns" else plural, listed, query)
+            found = [self._shown(run) for run in found]
+        return listed("recurringRuns" if plural == "recurringruns" else plural, found, query)
 
     def _pipeline_named(self, name: str) -> Json:
         pipelines = [pipeline for pipeline in self.state.pipelines.values() if pipeline["name"] == name]
@@ -325,24 +326,3 @@ class ApiServer:
         if pod not in self.logs:
             return (RECORDED / "log_missing_pod.json").read_text().replace("no-such-pod", pod).encode()
         return self.logs[pod].encode()
-
-
-def _require_namespace(request: Request) -> None:
-    """CanAccessNamespaceInResourceReferences and canAccessRun of backend/src/apiserver/server."""
-    kind = request.path.rpartition("/")[2]
-    if kind not in ("pipelines", "experiments", "runs", "recurringruns"):
-        return
-    given = {"experiment_id", "namespace"} & (request.query | (request.body or {})).keys()
-    if not given:
-        raise ApiError(400, f"Invalid input error: {kind} cannot have an empty namespace in multi-user mode")
-
-
-def _listed(name: str, resources: list[Json], query: dict[str, str]) -> Json:
-    on_page, rest = page(resources, query)
-    return ({name: on_page} if on_page else {}) | rest
-
-
-def _delete(resources: dict[str, Json], key: str) -> Json:
-    get(resources, key, "resource")
-    del resources[key]
-    return {}

@@ -124,8 +124,10 @@ def test_runs_that_failed_are_left_out_of_a_report(replay, kfp, api_server, subm
     assert code == 2 and "no run of it has finished" in err
 
 
-def test_several_users_need_their_namespace(kfp, api_server, package):
+def test_several_users_need_their_namespace(replay, kfp, api_server, package):
     api_server.multi_user = True
+    run = replay("succeeded")
+    assert kfp("logs", run, "Trainer")[0] == kfp("status", run)[0] == 0  # known by their id
     code, _, err = kfp("status")
     assert code == 2 and "has several users (400: " in err and err.endswith("; give --namespace\n")
     for command in (
