@@ -117,9 +117,9 @@ def _open(connection: "Connection", run_id: str) -> None:
     from pipeline.kubeflow.outputs import PAGE, shown_outputs
     from pipeline.steps import Step
 
-    workflow = read_workflow(connection, run_id)
     if not (link := connection.link(run_id)):
         raise click.UsageError(f"--open needs the address of KFP's UI: as --endpoint, or in {UI_ENDPOINT}")
+    workflow = read_workflow(connection, run_id)
     rows = [("run", link)]
     for step in workflow.steps:
         if step.state == "SUCCEEDED" and step.folder and step.name in set(Step) and PAGE in shown_outputs(step.name):

@@ -232,11 +232,13 @@ class _Client(kfp.Client):
         response = self._healthz_api.api_client.call_api(
             "/apis/v2beta1/healthz", "GET", auth_settings=["Bearer"], _preload_content=False, _request_timeout=TIMEOUT
         )
-        if "json" not in response.headers.get("content-type", ""):
-            raise ApiException(
-                response.status, "not JSON, perhaps a login page: this is not the API of Kubeflow Pipelines"
-            )
-        self.health = json.loads(response.data)
+        try:
+            self.health = json.loads(response.data)
+        except ValueError:
+            self.health = {}
+        if not isinstance(self.health, dict) or not {"multi_user", "frontendTagName"} & self.health.keys():
+            reason = "perhaps a login page: this is not the API of Kubeflow Pipelines"
+            raise ApiException(response.status, f"not its health, {reason}")
         return V2beta1GetHealthzResponse(multi_user=self.health.get("multi_user"))
 
     def _load_config(self, *arguments: Any) -> Any:

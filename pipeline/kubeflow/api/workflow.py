@@ -112,6 +112,8 @@ def read_workflow(connection: Connection, run_id: str) -> Workflow:
         if error.status == 404:
             raise InputError(f"RUN is {run_id!r}: {connection.endpoint} has no such run, see `yt8m status`") from None
         raise
+    except ValueError:
+        raise ApiError(f"cannot read the workflow of the run: {connection.endpoint} answers no JSON", 200) from None
     manifest = json.loads(run.get("pipeline_runtime", {}).get("workflow_manifest") or "{}")
     return parse_workflow(run_id, manifest)
 

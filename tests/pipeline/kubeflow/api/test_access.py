@@ -36,10 +36,11 @@ def test_an_unreachable_host_is_one_line_without_delay(yt8m, monkeypatch, caplog
     assert caplog.messages == []
 
 
-def test_a_login_page_is_not_mistaken_for_the_api(kfp, api_server):
-    api_server.healthz = b"<html>"
+@pytest.mark.parametrize("answer", [b"<html>", b"[]", b"{}"])
+def test_a_login_page_is_not_mistaken_for_the_api(kfp, api_server, answer):
+    api_server.healthz = answer
     code, _, err = kfp("status")
-    assert code == 2 and "answers 200: not JSON, perhaps a login page" in err
+    assert code == 2 and "answers 200: not its health, perhaps a login page" in err
 
 
 def test_an_older_backend_is_a_warning(kfp, api_server, package):
