@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from models.errors import InputError
 from pipeline.cli.options import EXPERIMENT_FILE, SEED, TUNE, Command, set_option, with_options, with_split
 from pipeline.cli.quiet import stderr_to
 
@@ -76,12 +77,15 @@ def package_from_options(options: Mapping[str, Any]) -> "Package":
     """
     from pipeline.files.yaml_text import read_text
     from pipeline.kubeflow.api.package import Package
+    from pipeline.kubeflow.compile.lint import lint
 
     if options["package"] is None:
         return Package.parse(compiled(options), "package")
     if options["cluster"] or any(override.startswith("cluster.") for override in options["overrides"]):
         raise click.UsageError("--package is compiled, so --cluster and --set cluster.KEY would change nothing")
     package = Package.parse(read_text("--package", options["package"], "a compiled package"), str(options["package"]))
+    if problems := lint(package.text):
+        raise InputError(f"--package is {str(options['package'])!r}, which would not run: {'; '.join(problems)}")
     parameters = _run_parameters(options)
     if overrides := json.loads(parameters.pop("overrides")):
         parameters["overrides"] = json.dumps([*json.loads(package.parameters.get("overrides") or "[]"), *overrides])

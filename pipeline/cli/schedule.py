@@ -99,9 +99,9 @@ def _put(options: dict[str, Any], replace: bool) -> None:
     from pipeline.kubeflow.api.versions import upload_package
 
     cron = parse_cron(options["cron"])
+    package = package_from_options(options)
     connection = _connect(options)
     connection.warn_if_outdated(lambda line: click.echo(line, err=True))
-    package = package_from_options(options)
     version, _ = upload_package(connection, package)
     schedule = Schedule(
         name=options["name"],
@@ -110,6 +110,7 @@ def _put(options: dict[str, Any], replace: bool) -> None:
         pipeline_id=version.pipeline_id,
         version_id=version.pipeline_version_id,
         parameters=dict(package.parameters),
+        pipeline_root=package.pipeline_root,
         service_account=options["service_account"],
     )
     schedule, changed = (replace_schedule if replace else create_schedule)(connection, schedule)

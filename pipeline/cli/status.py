@@ -11,6 +11,7 @@ from pipeline.cli.columns import print_columns
 from pipeline.cli.options import AS_JSON, with_access
 
 if TYPE_CHECKING:
+    from pipeline.kubeflow.api.client import Connection
     from pipeline.kubeflow.api.status import Status
 
 # Scores in the table; --json has all of them.
@@ -19,12 +20,14 @@ SHOWN = ("f1", "gap")
 
 @click.command()
 @click.argument("run", required=False)
+@click.option("--open", "open_", is_flag=True, help="Print the addresses of RUN and its pages in KFP's UI; open it.")
 @click.option("--kfp-experiment", "group", help="Only the runs of this KFP experiment.")
 @click.option("--last", type=click.IntRange(min=1), default=10, show_default=True, help="Number of runs.")
 @AS_JSON
 @with_access
 def status(
     run: str | None,
+    open_: bool,
     group: str | None,
     last: int,
     as_json: bool,
@@ -38,7 +41,12 @@ def status(
     from pipeline.kubeflow.api.runs import list_runs
     from pipeline.kubeflow.api.status import read_status
 
+    if open_ and not run:
+        raise click.UsageError("--open needs RUN")
     connection = connect(endpoint, token_file, namespace)
+    if run and open_:
+        _open(connection, run)
+        return
     if run:
         status = read_status(connection, run)
         if as_json:
@@ -56,7 +64,7 @@ def status(
     for status in statuses:
         scores = [_score(status.scores.get(name)) for name in SHOWN]
         time = _duration(status.seconds)
-        rows.append((status.run_id, status.name, status.experiment, status.created, time, status.state, *scores))
+        rows.append((status.run_id, status.name, status.experiment, status.created, time, _state(status), *scores))
     print_columns(rows)
 
 
@@ -67,25 +75,61 @@ def status(
 def logs(run: str, step: str, endpoint: str | None, token_file: Path | None, namespace: str | None) -> None:
     """Print the log of a STEP (Trainer, Evaluator, ...) of RUN (an id), of its last attempt."""
     from pipeline.kubeflow.api.client import connect
-    from pipeline.kubeflow.api.status import read_log, read_status
+    from pipeline.kubeflow.api.logs import read_log
+    from pipeline.kubeflow.api.workflow import read_workflow
 
     connection = connect(endpoint, token_file, namespace)
-    click.echo(read_log(connection, run, read_status(connection, run).step(step)), nl=False)
+    workflow = read_workflow(connection, run)
+    click.echo(read_log(connection, workflow, workflow.step(step)), nl=False)
 
 
 def show(status: "Status") -> None:
-    """Prints a run: its steps, scores and link."""
-    click.echo(f"{status.name}: {status.state} ({_duration(status.seconds) or 'not ended'})")
-    if status.error:
-        click.echo(status.error)
+    """Prints a run: its steps, why one failed, scores and link."""
+    click.echo(f"{status.name}: {_state(status)} ({_duration(status.seconds) or 'not ended'})")
     rows = [("step", "state", "started", "time", "attempts")]
     for step in status.steps:
-        rows.append((step.name, step.state, step.started, _duration(step.seconds), str(step.attempts)))
+        attempts = "cached" if step.cached else str(step.attempts)
+        rows.append((step.name, step.state, step.started, _duration(step.seconds), attempts))
     print_columns(rows)
+    failed = [step for step in status.steps if step.state == "FAILED"]
+    for step in failed:
+        click.echo(f"{step.name} failed: {step.message or 'no reason given'}")
+        for line in step.log:
+            click.echo(f"    {line}")
+    if not failed and status.error and not status.workflow_gone:
+        click.echo(status.error)
     if status.scores:
-        click.echo("  ".join(f"{name} {_score(value)}" for name, value in status.scores.items()))
+        scores = "  ".join(f"{name} {_score(value)}" for name, value in status.scores.items())
+        click.echo(f"{scores}  (from the {status.scores_source})")
+    elif status.scores_source:
+        click.echo(f"no scores: {status.scores_source}")
     if status.link:
         click.echo(f"link: {status.link}")
+
+
+def _open(connection: "Connection", run_id: str) -> None:
+    """Prints the addresses of a run and of its steps' pages in the UI, and opens the run's in a browser, if any."""
+    import webbrowser
+
+    from pipeline.kubeflow.api.client import UI_ENDPOINT
+    from pipeline.kubeflow.api.logs import object_link
+    from pipeline.kubeflow.api.workflow import read_workflow
+    from pipeline.kubeflow.outputs import PAGE, shown_outputs
+    from pipeline.steps import Step
+
+    if not (link := connection.link(run_id)):
+        raise click.UsageError(f"--open needs the address of KFP's UI: as --endpoint, or in {UI_ENDPOINT}")
+    workflow = read_workflow(connection, run_id)
+    rows = [("run", link)]
+    for step in workflow.steps:
+        if step.state == "SUCCEEDED" and step.folder and step.name in set(Step) and PAGE in shown_outputs(step.name):
+            rows.append((step.name, object_link(connection, workflow, f"{step.folder}/{PAGE}")))
+    print_columns(rows)
+    webbrowser.open(link)
+
+
+def _state(status: "Status") -> str:
+    return f"{status.state}, {status.error}" if status.workflow_gone else status.state
 
 
 def _score(value: float | None) -> str:

@@ -9,6 +9,7 @@ import click
 
 from pipeline.cli.options import AS_JSON, GROUP, SERVICE_ACCOUNT, with_access
 from pipeline.cli.package_options import PACKAGE, package_from_options, with_package_options
+from pipeline.cli.quiet import stderr_to
 
 
 @click.command()
@@ -17,6 +18,11 @@ from pipeline.cli.package_options import PACKAGE, package_from_options, with_pac
 @click.option("--name", help="Name of the run in the UI (default: the experiment and the time).")
 @GROUP
 @SERVICE_ACCOUNT
+@click.option(
+    "--no-cache",
+    is_flag=True,
+    help="Run every step, as another version of the package: take none from KFP's cache.",
+)
 @click.option(
     "--if-new-data", is_flag=True, help="Start a run only if none was trained on the newest {SPAN} of the data."
 )
@@ -30,6 +36,7 @@ def submit(
     name: str | None,
     group: str,
     service_account: str,
+    no_cache: bool,
     if_new_data: bool,
     wait: bool,
     interval: float,
@@ -52,22 +59,23 @@ def submit(
     from pipeline.kubeflow.api.status import follow, read_status
     from pipeline.kubeflow.api.versions import upload_package
 
+    package = package_from_options(options)
+    if no_cache:
+        package = package.without_cache()
     connection = connect(endpoint, token_file, namespace)
     connection.warn_if_outdated(lambda line: click.echo(line, err=True))
-    package = package_from_options(options)
     experiment_id = find_or_create_kfp_experiment(connection, group)
     description = ""
     if if_new_data:
-        new_data = find_new_data(connection, experiment_id, package.parameters)
+        with stderr_to(Path("/dev/null")):  # TensorFlow logs when it starts
+            new_data = find_new_data(connection, experiment_id, package.parameters)
         if new_data is None:
             click.echo("null" if as_json else f"no new data: {package.parameters['data']}")
             return
         description = new_data
     version, uploaded = upload_package(connection, package)
     title = name or f"{package.experiment} {datetime.now(UTC):%Y-%m-%d %H:%M:%S}"
-    run, started = start_run(
-        connection, version, experiment_id, title, package.parameters, description, service_account
-    )
+    run, started = start_run(connection, version, experiment_id, title, package, description, service_account)
     if not as_json:
         if description:
             click.echo(f"new data: {description}")

@@ -6,7 +6,7 @@ import os
 import re
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import kfp
 import kubernetes
 from kfp.client.set_volume_credentials import ServiceAccountTokenVolumeCredentials
-from kfp_server_api import ApiException
+from kfp_server_api import ApiException, V2beta1GetHealthzResponse
 from urllib3.exceptions import HTTPError
 
 from models.errors import InputError
@@ -31,6 +31,8 @@ IN_CLUSTER = "http://ml-pipeline.kubeflow:8888"
 # Seconds to connect, and to wait for a response.
 TIMEOUT = (3.0, 60.0)
 PAGE_SIZE = 100
+# Characters of a plain text that may be a reason.
+MAX_REASON = 500
 # What urllib3 prepends to the cause of an error.
 _PREFIX = re.compile(r"((<.*>|\w+\(.*\)): )?(Failed to establish a new connection: )?(\[Errno -?\d+\] )?")
 # Attempts to create a resource, and the seconds between them.
@@ -52,6 +54,7 @@ class Connection:
     Attributes:
         client: has the generated APIs, such as `client.runs`.
         endpoint: the API's address for messages.
+        through_ui: whether that is the address of the UI, whose server passes requests on.
         ui: address of the UI; empty if unknown.
         namespace: the user's namespace if several users share an installation.
         outdated: whether the backend seems older than the releases that packages are compiled for.
@@ -59,6 +62,7 @@ class Connection:
 
     client: kfp.Client
     endpoint: str
+    through_ui: bool
     ui: str
     namespace: str | None
     outdated: bool
@@ -76,6 +80,45 @@ class Connection:
             ApiError: the API rejects the request, or cannot be reached.
         """
         return _call(self.endpoint, purpose, lambda: method(*path, **arguments, _request_timeout=TIMEOUT))
+
+    def read(
+        self,
+        purpose: str,
+        path: str,
+        query: Mapping[str, str] | None = None,
+        host: str | None = None,
+        limit: int | None = None,
+    ) -> str:
+        """Reads a text that the generated APIs don't have.
+
+        Args:
+            purpose: see `call`.
+            path: path of the address, such as `/k8s/pod/logs`.
+            query: parameters of the request.
+            host: another address, such as `ui`.
+            limit: read no more bytes than these.
+
+        Raises:
+            ApiError: the server rejects the request, or cannot be reached.
+        """
+
+        def request() -> str:
+            response = self.client.runs.api_client.call_api(
+                path,
+                "GET",
+                query_params=list((query or {}).items()),
+                auth_settings=["Bearer"],
+                _return_http_data_only=True,
+                _preload_content=False,
+                _request_timeout=TIMEOUT,
+                _host=host,
+            )
+            content = response.data if limit is None else response.read(limit)
+            if limit is not None:
+                response.close()
+            return str(content.decode("utf-8", "replace"))
+
+        return str(_call(host or self.endpoint, purpose, request))
 
     def list_all(
         self, purpose: str, method: Callable[..., Any], field: str, *path: str, **arguments: Any
@@ -163,9 +206,11 @@ def connect(endpoint: str | None = None, token_file: Path | None = None, namespa
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         client = _call(shown, "connect", lambda: _Client(host=endpoint, **_credentials(token_file)))
-        health = _call(shown, "connect", client.get_kfp_healthz)
-    ui = os.environ.get(UI_ENDPOINT) or ("" if endpoint in (None, IN_CLUSTER) else shown)
-    return Connection(client, shown, _without_password(ui), namespace, health.pipeline_store is None)
+        _call(shown, "connect", client.get_kfp_healthz)
+    through_ui = "frontendTagName" in client.health
+    ui = os.environ.get(UI_ENDPOINT) or (shown if through_ui else "")
+    outdated = not through_ui and client.health.get("pipeline_store") is None
+    return Connection(client, shown, through_ui, _without_password(ui), namespace, outdated)
 
 
 def filter_by_name(name: str) -> str:
@@ -174,14 +219,27 @@ def filter_by_name(name: str) -> str:
 
 
 class _Client(kfp.Client):
-    """A client that checks the API's health once; kfp's retries for 25 seconds, with a stack trace every 5."""
+    """A client that checks the API's health once; kfp's retries for 25 seconds, with a stack trace every 5.
+
+    Attributes:
+        health: the answer. The UI's server has another form, with `frontendTagName` (its handlers/healthz.ts).
+    """
+
+    health: Mapping[str, Any]
 
     def get_kfp_healthz(self, sleep_duration: int = 0) -> Any:
         """The API's health."""
-        health, status, headers = self._healthz_api.healthz_service_get_healthz_with_http_info(_request_timeout=TIMEOUT)
-        if "json" not in headers.get("content-type", ""):
-            raise ApiException(status, "not JSON, perhaps a login page: this is not the API of Kubeflow Pipelines")
-        return health
+        response = self._healthz_api.api_client.call_api(
+            "/apis/v2beta1/healthz", "GET", auth_settings=["Bearer"], _preload_content=False, _request_timeout=TIMEOUT
+        )
+        try:
+            self.health = json.loads(response.data)
+        except ValueError:
+            self.health = {}
+        if not isinstance(self.health, dict) or not {"multi_user", "frontendTagName"} & self.health.keys():
+            reason = "perhaps a login page: this is not the API of Kubeflow Pipelines"
+            raise ApiException(response.status, f"not its health, {reason}")
+        return V2beta1GetHealthzResponse(multi_user=self.health.get("multi_user"))
 
     def _load_config(self, *arguments: Any) -> Any:
         config = super()._load_config(*arguments)
@@ -191,7 +249,9 @@ class _Client(kfp.Client):
 
             def refresh_token(config: Any) -> None:
                 refresh(config)
-                config.host = host  # kubectl's hook sets it to Kubernetes' own API
+                # kubectl's hook sets the host to Kubernetes' own API, and itself again as the hook
+                # (_set_config of kubernetes 26.1.0's config/kube_config.py).
+                config.host, config.refresh_api_key_hook = host, refresh_token
 
             config.refresh_api_key_hook = refresh_token
         return config
@@ -244,18 +304,23 @@ def _call(endpoint: str, purpose: str, request: Callable[[], Any]) -> Any:
             message = f"cannot {purpose}: {endpoint} rejects the token (401): {reason}; give --token-file or {TOKEN}"
         case 403:
             message = f"cannot {purpose}: {endpoint} does not permit it with this token (403): {reason}"
+        case 400 if "empty namespace" in reason:
+            message = f"cannot {purpose}: {endpoint} has several users (400: {reason}); give --namespace"
         case _:
             message = f"cannot {purpose}: {endpoint} answers {status}: {reason}"
     raise ApiError(message, status) from None
 
 
 def _reason(error: ApiException) -> str:
-    """The reason in the API's two forms of errors, or HTTP's if the body has another form; one line."""
+    """The reason in the API's two forms of errors, as the UI's plain text, or HTTP's; one line."""
+    content = error.body or b""
     try:
-        body = json.loads(error.body or "")
+        body = json.loads(content)
         text = body.get("error_message") or body.get("message") or body.get("error") or ""
     except (ValueError, AttributeError):
-        text = ""
+        text = content.decode("utf-8", "replace") if isinstance(content, bytes) else content
+        if text.lstrip().startswith("<") or len(text) > MAX_REASON:  # a page
+            text = ""
     return " ".join(str(text or error.reason or "no reason given").split())
 
 

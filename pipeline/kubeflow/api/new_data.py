@@ -38,7 +38,7 @@ def find_new_data(connection: Connection, experiment_id: str, parameters: Mappin
         match = _DESCRIPTION.fullmatch(run.description or "")
         if not match or run_parameters(run).get("experiment") != parameters.get("experiment"):
             continue
-        trained = run.state == "SUCCEEDED" or is_under_way(run)
-        if trained and match["pattern"] == pattern and int(match["span"]) >= newest:
+        same_data = match["pattern"] == pattern and int(match["span"]) >= newest
+        if same_data and (run.state == "SUCCEEDED" or is_under_way(connection, run)):
             return None
     return f"span {newest} of {pattern}"

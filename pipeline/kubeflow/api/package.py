@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+import yaml
+
 from models.errors import InputError
 from pipeline.files.yaml_text import load_documents
 
@@ -17,11 +19,14 @@ class Package:
         text: the YAML.
         pipeline: name of the pipeline.
         parameters: values of a run's parameters, by name.
+        pipeline_root: URI under which KFP keeps the artifacts of its runs. KFP 2.17 reads it in its UI's form alone, so
+            runs must name it.
     """
 
     text: str
     pipeline: str
     parameters: Mapping[str, Any]
+    pipeline_root: str
 
     @classmethod
     def parse(cls, text: str, source: str) -> "Package":
@@ -34,9 +39,18 @@ class Package:
             spec = load_documents(source, text)[0]
             parameters = spec.get("root", {}).get("inputDefinitions", {}).get("parameters", {})
             defaults = {name: entry["defaultValue"] for name, entry in parameters.items() if "defaultValue" in entry}
-            return cls(text, spec["pipelineInfo"]["name"], defaults)
+            return cls(text, spec["pipelineInfo"]["name"], defaults, spec.get("defaultPipelineRoot", ""))
         except (InputError, IndexError, AttributeError, KeyError, TypeError):
             raise InputError(f"{source}: not a compiled package, expected what `yt8m compile` writes") from None
+
+    def without_cache(self) -> "Package":
+        """The package with KFP's cache off for every step; this is another version."""
+        documents = load_documents("package", self.text)
+        specs = [documents[0].get("root", {}), *documents[0].get("components", {}).values()]
+        for spec in specs:
+            for task in spec.get("dag", {}).get("tasks", {}).values():
+                task["cachingOptions"] = {}  # as `yt8m compile` writes it: the default of enableCache is false
+        return replace(self, text=yaml.safe_dump_all(documents, sort_keys=True, allow_unicode=True, width=120))
 
     def with_parameters(self, parameters: Mapping[str, Any]) -> "Package":
         """The package with these parameters replaced.

@@ -6,7 +6,10 @@ from typing import Any
 
 from kfp_server_api import V2beta1PipelineVersionReference, V2beta1RecurringRun, V2beta1Run, V2beta1RuntimeConfig
 
-from pipeline.kubeflow.api.client import PAGE_SIZE, Connection
+from pipeline.kubeflow.api.client import PAGE_SIZE, ApiError, Connection
+from pipeline.kubeflow.api.logs import is_gone
+from pipeline.kubeflow.api.package import Package
+from pipeline.kubeflow.api.workflow import read_workflow
 
 # Final states: no pod of the run works any more.
 ENDED = ("SUCCEEDED", "FAILED", "CANCELED", "SKIPPED")
@@ -16,9 +19,17 @@ ENDED = ("SUCCEEDED", "FAILED", "CANCELED", "SKIPPED")
 CANCELING = "CANCELING"
 
 
-def is_under_way(run: V2beta1Run) -> bool:
-    """Whether a run is running or waiting; false if it is being cancelled, as its work will not be finished."""
-    return run.state not in (*ENDED, CANCELING)
+def is_under_way(connection: Connection, run: V2beta1Run) -> bool:
+    """Whether a run is running or waiting.
+
+    False if it is being cancelled, as its work will not be finished, or if its workflow is gone.
+    """
+    if run.state in (*ENDED, CANCELING):
+        return False
+    try:
+        return not is_gone(connection, read_workflow(connection, run.run_id))
+    except ApiError:
+        return True  # as its state says
 
 
 def start_run(
@@ -26,7 +37,7 @@ def start_run(
     version: V2beta1PipelineVersionReference,
     experiment_id: str,
     name: str,
-    parameters: Mapping[str, Any],
+    package: Package,
     description: str = "",
     service_account: str = "",
 ) -> tuple[V2beta1Run, bool]:
@@ -34,10 +45,10 @@ def start_run(
 
     Args:
         connection: connection to the API.
-        version: the version to run.
+        version: the version to run, which is that of the package.
         experiment_id: id of the KFP experiment.
         name: name of the run.
-        parameters: parameters of the run.
+        package: has the parameters of the run and its pipeline root.
         description: description of the run.
         service_account: Kubernetes service account of the steps; empty for KFP's default.
 
@@ -53,7 +64,7 @@ def start_run(
         for run in islice(list_runs(connection, experiment_id), PAGE_SIZE):
             reference = run.pipeline_version_reference
             same_version = reference and reference.pipeline_version_id == version.pipeline_version_id
-            if same_version and is_under_way(run) and run_parameters(run) == parameters:
+            if same_version and run_parameters(run) == package.parameters and is_under_way(connection, run):
                 return run
         return None
 
@@ -63,7 +74,9 @@ def start_run(
             description=description,
             experiment_id=experiment_id,
             pipeline_version_reference=version,
-            runtime_config=V2beta1RuntimeConfig(parameters=dict(parameters)),
+            runtime_config=V2beta1RuntimeConfig(
+                parameters=dict(package.parameters), pipeline_root=package.pipeline_root or None
+            ),
             service_account=service_account or None,
         )
         return connection.call("start a run", api.run_service_create_run, body)

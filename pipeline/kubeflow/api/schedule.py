@@ -32,6 +32,7 @@ class Schedule:
     pipeline_id: str
     version_id: str
     parameters: dict[str, Any]
+    pipeline_root: str = ""
     service_account: str = ""
     paused: bool = False
     schedule_id: str = ""
@@ -101,7 +102,8 @@ def create_schedule(connection: Connection, wanted: Schedule) -> tuple[Schedule,
     )
     if not schedule.has_same_definition(wanted):
         raise InputError(
-            f"schedule {wanted.name} exists with another cron, package or parameters (cron {schedule.cron}): "
+            f"schedule {wanted.name} exists with another cron, package, pipeline root or parameters (cron "
+            f"{schedule.cron}): "
             "use `yt8m schedule replace`"
         )
     return schedule, new
@@ -162,7 +164,7 @@ def _make(connection: Connection, wanted: Schedule) -> Schedule:
         pipeline_version_reference=V2beta1PipelineVersionReference(
             pipeline_id=wanted.pipeline_id, pipeline_version_id=wanted.version_id
         ),
-        runtime_config=V2beta1RuntimeConfig(parameters=wanted.parameters),
+        runtime_config=V2beta1RuntimeConfig(parameters=wanted.parameters, pipeline_root=wanted.pipeline_root or None),
         service_account=wanted.service_account or None,
         trigger=V2beta1Trigger(cron_schedule=V2beta1CronSchedule(cron=wanted.cron)),
         mode=RecurringRunMode.DISABLE if wanted.paused else RecurringRunMode.ENABLE,
@@ -192,6 +194,7 @@ def _schedule(recurring: V2beta1RecurringRun) -> Schedule:
         pipeline_id=(version and version.pipeline_id) or "",
         version_id=(version and version.pipeline_version_id) or "",
         parameters=dict(run_parameters(recurring)),
+        pipeline_root=(recurring.runtime_config and recurring.runtime_config.pipeline_root) or "",
         service_account=recurring.service_account or "",
         paused=recurring.status != "ENABLED",
         schedule_id=recurring.recurring_run_id,

@@ -1,30 +1,41 @@
-"""The state, scores and logs of runs and their steps."""
+"""The state, steps and scores of runs."""
 
-import re
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from kfp_server_api import V2beta1PipelineTaskDetail, V2beta1Run
+from kfp_server_api import V2beta1Run
 
 from models.errors import InputError
 from pipeline.kubeflow.api.client import ApiError, Connection
+from pipeline.kubeflow.api.logs import is_gone, last_lines, read_log
 from pipeline.kubeflow.api.runs import ENDED, run_parameters
-from pipeline.kubeflow.log_lines import SCORES, find_line
-from pipeline.steps import Step
-
-# Names of the nodes of a step's pods: one, or one for each attempt.
-_POD = re.compile(r"executor(?:\((\d+)\))?")
+from pipeline.kubeflow.api.scores import read_scores
+from pipeline.kubeflow.api.workflow import Workflow, WorkflowStep, read_workflow
 
 # follow() gives up after this many failures in a row.
 MAX_FAILURES = 10
 
+GONE = "its workflow is gone"
+
 
 @dataclass(frozen=True)
 class StepStatus:
-    """A step of a run; `pod` is that of the last attempt, empty if none ran, as for a cached step."""
+    """A step of a run.
+
+    Attributes:
+        name: name of the step.
+        state: see `WorkflowStep`.
+        started: UTC, or empty.
+        seconds: from its start to its end.
+        attempts: number of its pods.
+        pod: the pod of the last attempt, empty if none ran, as for a cached step.
+        cached: whether it was found in KFP's cache.
+        message: why it, or an attempt, failed.
+        log: the last lines of its log, if it failed, or why there is no log.
+    """
 
     name: str
     state: str
@@ -32,43 +43,53 @@ class StepStatus:
     seconds: float | None
     attempts: int
     pod: str
+    cached: bool
+    message: str
+    log: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Status:
-    """A run; `scores` are those of all test videos, empty until its Evaluator has finished and once its log is gone."""
+    """A run.
+
+    Attributes:
+        run_id: id of the run.
+        name: name of the run.
+        experiment: name of the experiment.
+        data: pattern of the raw shards.
+        state: KFP's; it stays RUNNING if the workflow is gone.
+        workflow_gone: whether the workflow was deleted before it ended.
+        created: UTC.
+        seconds: from its creation to its end.
+        error: why it failed.
+        link: address of its page in the UI, or empty.
+        steps: its steps.
+        scores: those of all test videos; empty until its Evaluator has succeeded.
+        scores_source: where they are from, or why there are none.
+    """
 
     run_id: str
     name: str
     experiment: str
     data: str
     state: str
+    workflow_gone: bool
     created: str
     seconds: float | None
     error: str
     link: str
     steps: tuple[StepStatus, ...]
     scores: dict[str, float]
+    scores_source: str
 
     @property
     def ended(self) -> bool:
-        """Whether its state is final; a run that is being cancelled has not ended yet."""
-        return self.state in ENDED
+        """Whether nothing of it will run any more; a run that is being cancelled has not ended yet."""
+        return self.state in ENDED or self.workflow_gone
 
     def as_json(self) -> dict[str, Any]:
         """All fields."""
         return asdict(self)
-
-    def step(self, name: str) -> StepStatus:
-        """The step of a name.
-
-        Raises:
-            InputError: the run has not started such a step.
-        """
-        for step in self.steps:
-            if step.name == name:
-                return step
-        raise InputError(f"STEP is {name!r}, allowed: {', '.join(step.name for step in self.steps) or 'none yet'}")
 
 
 def read_status(connection: Connection, run_id: str) -> Status:
@@ -84,61 +105,41 @@ def read_status(connection: Connection, run_id: str) -> Status:
         if error.status == 404:
             raise InputError(f"RUN is {run_id!r}: {connection.endpoint} has no such run, see `yt8m status`") from None
         raise
-    steps = _steps((run.run_details and run.run_details.task_details) or [])
+    workflow = read_workflow(connection, run_id)
+    steps = tuple(_step(connection, workflow, step) for step in workflow.steps)
     parameters = run_parameters(run)
+    gone = run.state not in ENDED and is_gone(connection, workflow)
+    scores = read_scores(connection, workflow)
     return Status(
         run_id=run.run_id,
         name=run.display_name,
         experiment=str(parameters.get("experiment", "")).partition(":")[0],
         data=str(parameters.get("data", "")),
         state=run.state or "PENDING",
+        workflow_gone=gone,
         created=_time(run.created_at),
         seconds=_seconds(run.created_at, run.finished_at),
-        error=_error(run),
+        error=GONE if gone else _error(run, steps, workflow.message),
         link=connection.link(run.run_id),
         steps=steps,
-        scores=_scores(connection, run.run_id, steps),
+        scores=scores.values,
+        scores_source=scores.source,
     )
 
 
-def read_log(connection: Connection, run_id: str, step: StepStatus) -> str:
-    """The log of a step's last attempt.
-
-    Raises:
-        InputError: the step has not run a pod.
-        ApiError: the log is gone, or the API rejects the request or cannot be reached.
-    """
-    if not step.pod:
-        raise InputError(f"STEP is {step.name!r}, which is {step.state} and has no log: it was cached, or is waiting")
-    api_client = connection.client.runs.api_client
-
-    def get(_request_timeout: Any) -> str:
-        response = api_client.call_api(
-            f"/apis/v1alpha1/runs/{run_id}/nodes/{step.pod}/log",
-            "GET",
-            auth_settings=["Bearer"],
-            _return_http_data_only=True,
-            _preload_content=False,
-            _request_timeout=_request_timeout,
-        )
-        return str(response.data.decode("utf-8", "replace"))
-
-    return str(connection.call(f"read the log of {step.name}", get))
-
-
 def follow(connection: Connection, run_id: str, report: Callable[[str], object], interval: float = 10.0) -> Status:
-    """Waits until a run ends.
+    """Waits until a run ends, or its workflow is gone.
 
     Args:
         connection: connection to the API; it may break for a while.
         run_id: id of the run.
-        report: called with one line for each step that starts or ends, and for each failed request.
+        report: called with one line for each step that starts, is tried again or ends, and for each failed request.
         interval: seconds between two requests.
 
     Raises:
         ApiError: the API rejects the token, or MAX_FAILURES requests in a row have failed.
     """
-    reported: dict[str, str] = {}
+    reported: dict[str, tuple[str, int]] = {}
     failures = 0
     while True:
         try:
@@ -151,62 +152,52 @@ def follow(connection: Connection, run_id: str, report: Callable[[str], object],
         else:
             failures = 0
             for step in status.steps:
-                if reported.get(step.name) != step.state:
-                    reported[step.name] = step.state
-                    report(f"{_time(datetime.now(UTC))}  {step.name}: {step.state}")
+                if reported.get(step.name) != (step.state, step.attempts):
+                    reported[step.name] = step.state, step.attempts
+                    report(f"{_time(datetime.now(UTC))}  {step.name}: {_progress(step)}")
             if status.ended:
                 return status
         time.sleep(interval)
 
 
-def _steps(nodes: Iterable[V2beta1PipelineTaskDetail]) -> tuple[StepStatus, ...]:
-    """The steps among the nodes of Argo's workflow, which has a node for each step, each driver and each pod."""
-    by_pod = {node.pod_name: node for node in nodes if node.pod_name}
-    names = {node.display_name for node in by_pod.values()}
-    steps = [
-        _step(node, by_pod)
-        for node in by_pod.values()
-        if f"{node.display_name}-driver" in names and node.display_name != "root"
-    ]
-    return tuple(sorted(steps, key=lambda step: step.started or "9"))  # steps that have not started come last
+def _progress(step: StepStatus) -> str:
+    details = ["cached"] if step.cached else []
+    if step.attempts > 1:
+        details.append(f"attempt {step.attempts}")
+    if step.message:
+        details.append(step.message)
+    return step.state + (f" ({', '.join(details)})" if details else "")
 
 
-def _step(node: V2beta1PipelineTaskDetail, by_pod: dict[str, V2beta1PipelineTaskDetail]) -> StepStatus:
-    attempts: dict[int, str] = {}
-    parents = [node]
-    for parent in parents:
-        for child in parent.child_tasks or []:
-            child_node = by_pod.get(child.pod_name)
-            if child_node is None or child_node.state == "SKIPPED":
-                continue
-            if pod := _POD.fullmatch(child_node.display_name):
-                # A step with retries has a node for all attempts, whose children are the attempts.
-                attempts[int(pod[1] or -1)] = child_node.pod_name
-                parents.append(child_node)
-    numbers = sorted(attempts)
+def _step(connection: Connection, workflow: Workflow, step: WorkflowStep) -> StepStatus:
+    pod = step.last_pod
     return StepStatus(
-        name=node.display_name,
-        state=node.state or "PENDING",
-        started=_time(node.start_time),
-        seconds=_seconds(node.start_time, node.end_time),
-        attempts=len([number for number in numbers if number >= 0]) or len(numbers),
-        pod=attempts[numbers[-1]] if numbers else "",
+        name=step.name,
+        state=step.state,
+        started=_time(step.started),
+        seconds=_seconds(step.started, step.ended),
+        attempts=len(step.pods),
+        pod=pod.name if pod else "",
+        cached=step.cached,
+        message=step.message,
+        log=_end_of_log(connection, workflow, step) if step.state == "FAILED" and pod else (),
     )
 
 
-def _scores(connection: Connection, run_id: str, steps: Iterable[StepStatus]) -> dict[str, float]:
-    """Scores from the Evaluator's log, as the API returns no metadata of artifacts."""
-    for step in steps:
-        if step.name == Step.EVALUATOR and step.state == "SUCCEEDED" and step.pod:
-            try:
-                return find_line(SCORES, read_log(connection, run_id, step))
-            except ApiError:
-                return {}  # logs are deleted with their pods
-    return {}
+def _end_of_log(connection: Connection, workflow: Workflow, step: WorkflowStep) -> tuple[str, ...]:
+    try:
+        return last_lines(read_log(connection, workflow, step))
+    except ApiError as error:
+        return (str(error),)
 
 
-def _error(run: V2beta1Run) -> str:
-    return " ".join(str(run.error.message or "").split()) if run.error else ""
+def _error(run: V2beta1Run, steps: tuple[StepStatus, ...], of_workflow: str) -> str:
+    """Why a run failed, by its steps or its workflow: KFP's `error` is null for failed runs."""
+    if run.state != "FAILED":
+        return ""
+    failed = [f"{step.name}: {step.message or 'failed'}" for step in steps if step.state == "FAILED"]
+    text = (run.error and run.error.message) or "; ".join(failed) or of_workflow
+    return " ".join(str(text).split())
 
 
 def _is_set(moment: datetime | None) -> bool:

@@ -4,14 +4,13 @@ from pydantic import BaseModel, ValidationError
 
 from models.errors import InputError
 from models.training.log import TrainingLog
-from pipeline.kubeflow.api.client import ApiError, Connection
+from pipeline.kubeflow.api.client import Connection
 from pipeline.kubeflow.api.kfp_experiments import find_kfp_experiment
 from pipeline.kubeflow.api.runs import list_runs
-from pipeline.kubeflow.api.status import read_log, read_status
-from pipeline.kubeflow.log_lines import RESULT, find_line
+from pipeline.kubeflow.api.scores import read_result
+from pipeline.kubeflow.api.workflow import read_workflow
 from pipeline.reports.scores import RunScores
 from pipeline.reports.thesis.runs import RecordedSettings, Run, Runs
-from pipeline.steps import Step
 from pipeline.validation import explain
 
 
@@ -34,21 +33,13 @@ def find_kubeflow_runs(connection: Connection, experiment: str) -> Runs:
     """
     runs = Runs()
     for listed_run in list_runs(connection, find_kfp_experiment(connection, experiment)):
-        status = read_status(connection, listed_run.run_id)
-        name = f"{status.name} ({status.run_id})"
-        if status.state != "SUCCEEDED":
-            runs.left_out[name] = f"is {status.state}"
+        name = f"{listed_run.display_name} ({listed_run.run_id})"
+        if listed_run.state != "SUCCEEDED":
+            runs.left_out[name] = f"is {listed_run.state or 'PENDING'}"
             continue
-        try:
-            content = find_line(RESULT, read_log(connection, status.run_id, status.step(Step.EVALUATOR)))
-        except ApiError as error:
-            if error.status == 0:  # no response
-                raise
-            content = {}
-        except InputError:  # cached by KFP, so another run has this result
-            content = {}
+        content, why_none = read_result(connection, read_workflow(connection, listed_run.run_id))
         if not content:
-            runs.left_out[name] = "has no log of its Evaluator (any more)"
+            runs.left_out[name] = why_none
             continue
         try:
             result = _Result.model_validate(content)

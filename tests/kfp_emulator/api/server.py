@@ -1,4 +1,4 @@
-"""A loopback HTTP server with the KFP v2beta1 REST API, for kfp.Client and for requests beside it.
+"""A loopback HTTP server with KFP's REST API, for kfp.Client and for requests beside it.
 
     with ApiServer() as server:
         client = kfp.Client(host=server.url)
@@ -9,13 +9,12 @@
         server.inject_error("POST", "/runs$", drop="response")  # the run is created, but the client gets no response
         server.requests                                     # method, path, query, headers and body of each
 
-It keeps state (state.py), rejects what the real server rejects, and answers errors in the real server's two forms: the
-gRPC gateway's {"error", "code", "message", "details"} and the uploads' {"error_message", "error_details"}. As in the
-real answer, a run's task_details are the nodes of its Argo workflow: for each task one with its name, one named
-`NAME-driver` and one named `executor` (the pod with the logs), without inputs or outputs.
+It keeps state (state.py), rejects what the real server rejects, and answers as KFP 2.17.0 does in recorded/: a run's
+task_details have no pods (v2beta1), its Argo workflow is in the v1beta1 answer (argo.py), a log that cannot be read is
+HTTP 200 with an error in the body, and nothing tells that a workflow was deleted. With `as_ui`, it answers as the UI's
+server does (ui.py).
 """
 
-import base64
 import json
 import re
 import threading
@@ -23,14 +22,20 @@ from collections.abc import Callable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
 from http.server import ThreadingHTTPServer
+from pathlib import Path
 from typing import Any, Self
 from urllib.parse import unquote
 
-from kfp_emulator.api.state import ApiError, Json, State, UploadError, get, page
+from kfp_emulator.api import argo, ui
+from kfp_emulator.api.state import ApiError, Json, State, delete, get, listed, require_namespace
 from kfp_emulator.api.transport import Handler, InjectedError, Request, uploaded
 from kfp_emulator.emulator import Emulator, Run
 
 ENDED = {"SUCCEEDED", "FAILED", "CANCELED", "SKIPPED"}
+RECORDED = Path(__file__).parent / "recorded"
+NAMESPACE = "kubeflow"
+# Where Kubernetes' API passes requests on; it joins paths, so that a doubled slash is one.
+SERVICE = "/api/v1/namespaces/kubeflow/services/ml-pipeline:http/proxy"
 
 
 @dataclass
@@ -39,25 +44,31 @@ class ApiServer:
 
     Attributes:
         token: If set, requests without this bearer token are answered 401.
-        healthz: The answer to a health check; backends before 2.14 have no pipeline_store in it.
+        as_ui: Whether it is the UI's server, which passes requests on.
+        as_kubernetes: Whether it is Kubernetes' API server, which passes on what is under the path of the service.
+        multi_user: Whether several users share it: lists and new resources need a namespace.
+        healthz: The API server's answer to a health check; before 2.14, it has no pipeline_store.
         state: All resources by id.
+        workflows: Argo workflow of each run, by the run's id.
         requests: All requests in order.
-        logs: Argo node (pod) -> its log.
-        objects: URI -> content, for the UI's artifact endpoint.
-        artifacts: (run, node, artifact) -> content, for the API's artifact endpoint.
+        logs: Pod -> its log, as long as the pod or Argo's archive has it.
+        objects: URI -> content of the object store.
     """
 
     token: str = ""
+    as_ui: bool = False
+    as_kubernetes: bool = False
+    multi_user: bool = False
     healthz: Json | bytes = field(default_factory=lambda: {"multi_user": False, "pipeline_store": "database"})
     state: State = field(default_factory=State)
+    workflows: dict[str, Json] = field(default_factory=dict)
     requests: list[Request] = field(default_factory=list)
     logs: dict[str, str] = field(default_factory=dict)
     objects: dict[str, bytes] = field(default_factory=dict)
-    artifacts: dict[tuple[str, str, str], bytes] = field(default_factory=dict)
 
     def __enter__(self) -> Self:
         self._injected_errors: list[InjectedError] = []
-        self._when_read: dict[str, tuple[str, Mapping[str, str], str, int]] = {}
+        self._when_read: dict[str, tuple[str, Mapping[str, str], Json]] = {}
         members = {"injected_errors": self._injected_errors, "requests": self.requests, "answer": self._answer}
         self._lock = threading.Lock()  # clients may ask while a test changes a run
         members |= {"lock": self._lock} | {f"do_{method}": Handler.serve for method in ("GET", "POST", "DELETE")}
@@ -99,55 +110,67 @@ class ApiServer:
         """
         self._injected_errors.append(InjectedError(method, path, status, message, drop, times))
 
-    def advance(
-        self, run_id: str, state: str, tasks: Mapping[str, str] | None = None, error: str = "", retries: int = 0
-    ) -> Json:
+    def advance(self, run_id: str, state: str, tasks: Mapping[str, str] | None = None, **step: Any) -> list[str]:
         """Sets the state of a run.
 
         Args:
             run_id: The run.
             state: Its new state.
             tasks: Task -> its new state; other tasks keep theirs.
-            error: Error message of the run.
-            retries: Number of failed pods of each of these tasks before the one in that state.
+            step: Options of argo.set_step, for each of these tasks.
+
+        Returns:
+            The pods of these tasks, without those of drivers.
         """
         with self._lock:
-            return self._advance(run_id, state, tasks or {}, error, retries)
+            return self._advance(run_id, state, tasks or {}, step)
 
-    def advance_when_read(
-        self, run_id: str, state: str, tasks: Mapping[str, str] | None = None, error: str = ""
-    ) -> None:
+    def advance_when_read(self, run_id: str, state: str, tasks: Mapping[str, str] | None = None, **step: Any) -> None:
         """Sets the state of a run as soon as a client has read it, as if it ended while the client waits."""
-        self._when_read[run_id] = (state, tasks or {}, error, 0)
+        self._when_read[run_id] = (state, tasks or {}, step)
 
-    def _advance(self, run_id: str, state: str, tasks: Mapping[str, str], error: str, retries: int) -> Json:
+    def _advance(self, run_id: str, state: str, tasks: Mapping[str, str], step: Json) -> list[str]:
         run, now = self.state.runs[run_id], self.state.now()
         run["state_history"].append({"update_time": now, "state": state})
         run["state"] = state
         if state in ENDED:
-            run["finished_at"] = now
-        if error:
-            run["error"] = {"code": 13, "message": error}
-        details = run.setdefault("run_details", {}).setdefault("task_details", [])
+            run["finished_at"] = now  # but no `error`, also if it failed
+        pods = []
         for name, task_state in tasks.items():
-            details[:] = [node for node in details if node["_task"] != name]
-            details += self._nodes(run_id, name, task_state, now, retries)
-        return run
+            nodes = argo.set_step(self._workflow(run_id), name, task_state, now, **step)
+            pods += [argo.pod(node) for node in nodes[1:]]
+            for node in nodes:
+                self.logs.setdefault(argo.pod(node), "")
+        return pods
 
-    def _nodes(self, run_id: str, name: str, state: str, now: str, retries: int) -> list[Json]:
-        """The Argo nodes of a task, in the form of toModelTasks of server/api_converter.go."""
-        kinds = [("dag", name, state), ("driver", f"{name}-driver", "SUCCEEDED")]
-        kinds += [("impl", f"executor({attempt})", "FAILED") for attempt in range(retries)]
-        kinds += [("impl", f"executor({retries})" if retries else "executor", state)]
-        nodes = []
-        for number, (kind, display, node_state) in enumerate(kinds):
-            pod = f"run-{run_id[:5]}-{kind}-{name.lower()}-{number}"
-            node = {"run_id": run_id, "task_id": f"{pod}-id", "display_name": display, "pod_name": pod, "_task": name}
-            node |= {"create_time": now, "start_time": now, "state": node_state}
-            node["end_time"] = now if node_state in ENDED else "1970-01-01T00:00:00Z"
-            nodes.append(node | {"child_tasks": []})
-        nodes[0]["child_tasks"] = [{"pod_name": node["pod_name"]} for node in nodes[1:]]
-        return nodes
+    def _workflow(self, run_id: str) -> Json:
+        if run_id not in self.workflows:
+            root = self.state.runs[run_id].get("runtime_config", {}).get("pipeline_root")
+            self.workflows[run_id] = argo.workflow(
+                f"yt8m-{run_id[:5]}", NAMESPACE, run_id, root or "minio://mlpipeline/v2/artifacts"
+            )
+        return self.workflows[run_id]
+
+    def uri(self, run_id: str, step: str, artifact: str) -> str:
+        """URI of an artifact of a step that was set by `advance`."""
+        return argo.artifact_uri(self._workflow(run_id), step, artifact)
+
+    def replay(self, name: str) -> str:
+        """Adds a recorded run; returns its id."""
+        recorded = json.loads((RECORDED / f"{name}.json").read_text())
+        run = recorded["v2beta1"]
+        self.state.runs[run["run_id"]] = run
+        if "workflow" in recorded:
+            self.workflows[run["run_id"]] = recorded["workflow"]
+            for node in recorded["workflow"]["status"]["nodes"].values():
+                if node["type"] == "Pod":
+                    self.logs[argo.pod(node)] = ""
+        return run["run_id"]
+
+    def delete_pods(self, run_id: str) -> None:
+        """Deletes the pods of a run, and what Argo's archive has of them: all that shows of a deleted workflow, too."""
+        for node in self._workflow(run_id)["status"]["nodes"].values():
+            self.logs.pop(argo.pod(node), None)
 
     def execute(self, run_id: str, cluster: Emulator, **options: Any) -> Run:
         """Executes a pending run on an emulator; the run gets its final state and the logs of its pods.
@@ -163,11 +186,10 @@ class ApiServer:
         package.write_text(self.state.package(run))
         ended = cluster.run(package, run.get("runtime_config", {}).get("parameters") or {}, **options)
         for task in ended.tasks.values():
-            self.advance(run_id, "RUNNING", {task.name: task.state}, retries=max(task.attempts - 1, 0))
-            nodes = [node for node in run["run_details"]["task_details"] if node["_task"] == task.name]
-            for node, log in zip(nodes[2:], task.logs, strict=False):
-                self.logs[node["pod_name"]] = log.read_text(errors="replace")
-        self.advance(run_id, ended.state, error="" if ended.state == "SUCCEEDED" else "a task of the run failed")
+            pods = self.advance(run_id, "RUNNING", {task.name: task.state}, retries=max(task.attempts - 1, 0))
+            for pod, log in zip(pods, task.logs, strict=False):
+                self.logs[pod] = log.read_text(errors="replace")
+        self.advance(run_id, ended.state)
         return ended
 
     def tick(self, recurring_run_id: str) -> Json | None:
@@ -182,7 +204,7 @@ class ApiServer:
         for key, value in parameters.items():
             if isinstance(value, str):
                 parameters[key] = value.replace("[[ScheduledTime]]", re.sub(r"\D", "", now))
-        name = f"Run of {recurring['display_name']} ({recurring_run_id[:5]})"
+        name = f"{recurring['display_name']}{recurring_run_id[:5]}-1-{len(self.state.runs)}"  # that of its workflow
         return self.state.create_run(body | {"display_name": name, "recurring_run_id": recurring_run_id})
 
     def _answer(self, request: Request) -> tuple[int, str, bytes]:
@@ -191,19 +213,30 @@ class ApiServer:
         try:
             if self.token and request.headers.get("authorization") != f"Bearer {self.token}":
                 raise ApiError(401, "Unauthenticated: the request has no valid bearer token")
+            if self.multi_user:
+                body = request.body if isinstance(request.body, dict) else {}
+                require_namespace(request.path, request.query | body)
+            path = request.path
+            if self.as_kubernetes:
+                path = f"/{path.removeprefix(SERVICE).lstrip('/')}" if path.startswith(SERVICE) else ""
             for method, pattern, act in self._routes():
-                if method == request.method and (match := re.fullmatch(pattern, request.path)):
+                if method == request.method and (match := re.fullmatch(pattern, path)):
                     answer = act(request, *map(unquote, match.groups()))
                     break
             else:
                 raise ApiError(404, "Not Found")
         except ApiError as error:
-            return error.status, "application/json", json.dumps(error.body()).encode()
+            if isinstance(text := error.body(), str):
+                return error.status, "text/plain; charset=utf-8", text.encode()
+            return error.status, "application/json", json.dumps(text).encode()
         if isinstance(answer, bytes):
-            return 200, "text/plain", answer
+            return 200, "text/plain; charset=utf-8", answer
         return 200, "application/json", json.dumps(answer, default=str).encode()
 
     def _routes(self) -> list[tuple[str, str, Callable[..., Any]]]:
+        return ui.routes(self, self._api_routes()) if self.as_ui else self._api_routes()
+
+    def _api_routes(self) -> list[tuple[str, str, Callable[..., Any]]]:
         state, api = self.state, "/apis/v2beta1"
         kinds = {
             "experiments": (state.experiments, "Experiment"),
@@ -220,7 +253,7 @@ class ApiServer:
             (
                 "GET",
                 f"{api}/pipelines/([^/]+)/versions",
-                lambda r, key: _listed("pipeline_versions", state.versions_of(key), r.query),
+                lambda r, key: listed("pipeline_versions", state.versions_of(key), r.query),
             ),
             (
                 "GET",
@@ -230,7 +263,7 @@ class ApiServer:
             (
                 "DELETE",
                 f"{api}/pipelines/[^/]+/versions/([^/]+)",
-                lambda r, key: _delete(state.versions, key),
+                lambda r, key: delete(state.versions, key),
             ),
             ("POST", f"{api}/experiments", lambda r: state.create_experiment(r.body)),
             ("POST", f"{api}/runs", lambda r: state.create_run(r.body)),
@@ -240,30 +273,30 @@ class ApiServer:
             ("POST", f"{api}/recurringruns/([^/:]+):enable", lambda r, key: state.set_mode(key, True, {})),
             ("POST", f"{api}/recurringruns/([^/:]+):disable", lambda r, key: state.set_mode(key, False, {})),
             ("GET", "/apis/v1alpha1/runs/[^/]+/nodes/([^/]+)/log", lambda r, node: self._log(node)),
-            ("GET", f"{api}/runs/([^/]+)/nodes/([^/]+)/artifacts/([^/]+):read", lambda r, *key: self._artifact(key)),
-            ("GET", "/k8s/pod/logs", lambda r: self._log(r.query["podname"])),
-            ("GET", "/artifacts/get", lambda r: self._object("{source}://{bucket}/{key}".format(**r.query))),
+            ("GET", "/apis/v1beta1/runs/([^/:]+)", lambda r, key: self._read_run_with_workflow(key)),
         ]
         for plural, (resources, kind) in kinds.items():
             routes += [
                 ("GET", f"{api}/{plural}", lambda r, all=resources, name=plural: self._list(name, all, r.query)),
-                ("GET", f"{api}/{plural}/([^/:]+)", lambda r, key, all=resources, k=kind: _shown(get(all, key, k))),
-                ("DELETE", f"{api}/{plural}/([^/:]+)", lambda r, key, all=resources: _delete(all, key)),
+                ("GET", f"{api}/{plural}/([^/:]+)", lambda r, key, all=resources, k=kind: get(all, key, k)),
+                ("DELETE", f"{api}/{plural}/([^/:]+)", lambda r, key, all=resources: delete(all, key)),
             ]
         return routes
 
     def _list(self, plural: str, resources: dict[str, Json], query: dict[str, str]) -> Json:
-        listed = list(resources.values())
+        found = list(resources.values())
         if experiment := query.get("experiment_id"):
-            listed = [resource for resource in listed if resource.get("experiment_id") == experiment]
-        return _listed("recurringRuns" if plural == "recurringruns" else plural, listed, query)
+            found = [resource for resource in found if resource.get("experiment_id") == experiment]
+        if plural == "runs":
+            found = [self._shown(run) for run in found]
+        return listed("recurringRuns" if plural == "recurringruns" else plural, found, query)
 
     def _pipeline_named(self, name: str) -> Json:
         pipelines = [pipeline for pipeline in self.state.pipelines.values() if pipeline["name"] == name]
         return pipelines[0] if pipelines else get({}, name, "Pipeline")
 
     def _read_run(self, key: str) -> Json:
-        run = deepcopy(_shown(get(self.state.runs, key, "Run")))
+        run = deepcopy(self._shown(get(self.state.runs, key, "Run")))
         if key in self._when_read:
             self._advance(key, *self._when_read.pop(key))  # the request has the lock
         return run
@@ -272,39 +305,24 @@ class ApiServer:
         """TerminateRun of storage/run_store.go: the final state follows when Argo has stopped the pods."""
         if get(self.state.runs, key, "Run")["state"] not in ("PENDING", "RUNNING", "PAUSED"):
             raise ApiError(400, f"Failed to terminate a run {key}. Row not found")
-        self._advance(key, "CANCELING", {}, "", 0)  # the request has the lock
+        self._advance(key, "CANCELING", {}, {})  # the request has the lock
         return {}
 
-    def _log(self, node: str) -> bytes:
-        if node not in self.logs:
-            raise ApiError(500, f"Failed to read run log: pod {node} not found")
-        return self.logs[node].encode()
+    def _shown(self, run: Json) -> Json:
+        if "run_details" in run:  # recorded
+            return run
+        details = argo.task_details(self._workflow(run["run_id"]), run["run_id"])
+        return run | ({"run_details": {"task_details": details}} if details else {})
 
-    def _artifact(self, key: tuple[str, ...]) -> Json:
-        if key not in self.artifacts:
-            raise UploadError(404, f"Failed to read artifact: {key[-1]} not found")
-        return {"data": base64.b64encode(self.artifacts[key]).decode()}
+    def _read_run_with_workflow(self, key: str) -> Json:
+        """The v1beta1 answer; the workflow is JSON in a string."""
+        run = get(self.state.runs, key, "Run")
+        workflow = {name: part for name, part in self._workflow(key).items() if not name.startswith("_")}
+        shown = {"id": key, "name": run["display_name"], "created_at": run["created_at"]}
+        return {"run": shown, "pipeline_runtime": {"workflow_manifest": json.dumps(workflow)}}
 
-    def _object(self, uri: str) -> bytes:
-        if uri not in self.objects:
-            raise ApiError(404, f"Failed to get object {uri}")
-        return self.objects[uri]
-
-
-def _listed(name: str, resources: list[Json], query: dict[str, str]) -> Json:
-    on_page, rest = page(resources, query)
-    return ({name: [_shown(resource) for resource in on_page]} if on_page else {}) | rest
-
-
-def _shown(resource: Json) -> Json:
-    """A resource without the keys that only this server uses."""
-    if "run_details" not in resource:
-        return resource
-    details = [{k: v for k, v in node.items() if k != "_task"} for node in resource["run_details"]["task_details"]]
-    return resource | {"run_details": {"task_details": details}}
-
-
-def _delete(resources: dict[str, Json], key: str) -> Json:
-    get(resources, key, "resource")
-    del resources[key]
-    return {}
+    def _log(self, pod: str) -> bytes:
+        """The log; where pod and archive lack it, HTTP 200 with the error as body (recorded/log_missing_pod.json)."""
+        if pod not in self.logs:
+            return (RECORDED / "log_missing_pod.json").read_text().replace("no-such-pod", pod).encode()
+        return self.logs[pod].encode()

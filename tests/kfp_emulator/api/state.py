@@ -3,6 +3,7 @@
 import base64
 import json
 import uuid
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
@@ -24,16 +25,16 @@ class ApiError(Exception):
         super().__init__(message)
         self.status, self.message = status, message
 
-    def body(self) -> Json:
+    def body(self) -> Json | str:
         code = CODES.get(self.status, 2)
         details = [{"@type": "type.googleapis.com/google.rpc.Status", "code": code, "message": self.message}]
-        return {"error": self.message, "code": code, "message": self.message, "details": details}
+        return {"code": code, "message": self.message, "details": details}
 
 
 class UploadError(ApiError):
     """An error of the two upload endpoints, which don't use gRPC (server/pipeline_upload_server.go)."""
 
-    def body(self) -> Json:
+    def body(self) -> Json | str:
         return {"error_message": self.message, "error_details": self.message}
 
 
@@ -254,3 +255,22 @@ def _matches(resource: Json, predicate: Json) -> bool:
             values = predicate.get("stringValues", predicate.get("string_values"))
             return actual in values["values"]
     raise ApiError(400, f"Failed to parse filter: operation {operation} is not supported")
+
+
+def require_namespace(path: str, given: Iterable[str]) -> None:
+    """CanAccessNamespaceInResourceReferences and canAccessRun of backend/src/apiserver/server."""
+    kind = path.rpartition("/")[2]
+    shared = kind in ("pipelines", "experiments", "runs", "recurringruns")
+    if shared and not {"experiment_id", "namespace"} & set(given):
+        raise ApiError(400, f"Invalid input error: {kind} cannot have an empty namespace in multi-user mode")
+
+
+def listed(name: str, resources: list[Json], query: dict[str, str]) -> Json:
+    on_page, rest = page(resources, query)
+    return ({name: on_page} if on_page else {}) | rest
+
+
+def delete(resources: dict[str, Json], key: str) -> Json:
+    get(resources, key, "resource")
+    del resources[key]
+    return {}

@@ -1,4 +1,5 @@
 import json
+import urllib.error
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +11,8 @@ import yaml
 from kfp import kubernetes
 from urllib3.exceptions import HTTPError
 
-from kfp_emulator.api.server import ApiServer
+from kfp_emulator.api import argo
+from kfp_emulator.api.server import RECORDED, ApiServer
 from kfp_emulator.emulator import Emulator
 from kfp_emulator.tests.small_components import shell, writer
 
@@ -71,11 +73,13 @@ def test_a_run_goes_through_its_states(api_server: ApiServer, client: kfp.Client
     assert sent["runtime_config"] == {"parameters": {"metadata": "{}"}, "pipeline_root": "minio://b/root"}
     assert client.get_run(run.run_id).state == "PENDING"
     api_server.advance(run.run_id, "RUNNING", {"writer": "SUCCEEDED", "shell": "RUNNING"})
-    names = [node.display_name for node in client.get_run(run.run_id).run_details.task_details]
-    assert names == ["writer", "writer-driver", "executor", "shell", "shell-driver", "executor"]
-    api_server.advance(run.run_id, "FAILED", {"shell": "FAILED"}, error="step shell failed", retries=1)
+    nodes = client.get_run(run.run_id).run_details.task_details
+    names = {node.display_name for node in nodes}
+    assert names == {"root", "writer", "writer-driver", "executor", "executor(0)", "shell", "shell-driver"}
+    assert {node.pod_name for node in nodes} == {None}
+    api_server.advance(run.run_id, "FAILED", {"shell": "FAILED"}, retries=1)
     ended = client.wait_for_run_completion(run.run_id, timeout=600)
-    assert (ended.state, ended.error.message) == ("FAILED", "step shell failed")
+    assert (ended.state, ended.error) == ("FAILED", None)
     assert [node.display_name for node in ended.run_details.task_details][-2:] == ["executor(0)", "executor(1)"]
     assert [status.state for status in ended.state_history] == ["PENDING", "RUNNING", "FAILED"]
 
@@ -97,15 +101,17 @@ def test_the_emulator_executes_a_run_that_a_client_started(
     )
     api_server.execute(run.run_id, emulator())
     ended = client.get_run(run.run_id)
-    nodes = {node.display_name: node for node in ended.run_details.task_details}
-    assert (ended.state, ended.error.message) == ("FAILED", "a task of the run failed")
-    assert {name: node.state for name, node in nodes.items()} == {
+    states = {node.display_name: node.state for node in ended.run_details.task_details}
+    assert (ended.state, ended.error) == ("FAILED", None)
+    assert states == {
+        "root": "RUNNING",
         "shell": "FAILED",
         "shell-driver": "SUCCEEDED",
+        "executor": "FAILED",
         "executor(0)": "FAILED",
         "executor(1)": "FAILED",
     }
-    assert api_server.logs[nodes["executor(1)"].pod_name] == "no\n"
+    assert list(api_server.logs.values())[-1] == "no\n"
 
 
 def test_runs_are_listed_by_experiment_filter_and_page(client: kfp.Client, package: Path):
@@ -217,21 +223,79 @@ def test_a_dropped_connection_creates_a_run_or_not(
     assert len(api_server.state.runs) == runs
 
 
-def test_the_endpoints_for_logs_and_artifacts(api_server: ApiServer, client: kfp.Client, package: Path):
+def read(address: str) -> tuple[int, str]:
+    try:
+        with urllib.request.urlopen(address) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+
+
+def test_logs_and_objects_are_read_as_from_the_api_server_and_the_uis(
+    api_server: ApiServer, client: kfp.Client, package: Path
+):
     run = client.create_run_from_pipeline_package(str(package), experiment_name="videos").run_id
-    api_server.advance(run, "RUNNING", {"shell": "RUNNING"})
-    pod = client.get_run(run).run_details.task_details[-1].pod_name
+    [pod] = api_server.advance(run, "RUNNING", {"shell": "RUNNING"})
     api_server.logs[pod] = "epoch 1\n"
     api_server.objects["minio://b/root/scores.json"] = b"{}"
-    api_server.artifacts[run, pod, "scores"] = b"{}"
-    for path, content in (
-        (f"/apis/v1alpha1/runs/{run}/nodes/{pod}/log", b"epoch 1\n"),
-        (f"/k8s/pod/logs?podname={pod}&runid={run}", b"epoch 1\n"),
-        ("/artifacts/get?source=minio&bucket=b&key=root%2Fscores.json", b"{}"),
-        (f"/apis/v2beta1/runs/{run}/nodes/{pod}/artifacts/scores:read", b'{"data": "e30="}'),
-    ):
-        with urllib.request.urlopen(api_server.url + path) as answer:
-            assert answer.read() == content
+    log, of_ui = f"/apis/v1alpha1/runs/{run}/nodes/{pod}/log", f"/k8s/pod/logs?podname={pod}&runid={run}"
+    stored = "/artifacts/get?source=minio&bucket=b&key=root%2Fscores.json"
+    [manifest] = json.loads(read(f"{api_server.url}/apis/v1beta1/runs/{run}")[1])["pipeline_runtime"].values()
+    assert "executor(0)" in {node["displayName"] for node in json.loads(manifest)["status"]["nodes"].values()}
+    assert read(api_server.url + log) == (200, "epoch 1\n")
+    assert read(api_server.url + stored)[0] == 404
+    api_server.as_ui = True
+    assert read(f"{api_server.url}/apis/v1beta1/runs/{run}")[0] == 200
+    assert [read(api_server.url + path) for path in (of_ui, stored)] == [(200, "epoch 1\n"), (200, "{}")]
+    assert read(api_server.url + log)[0] == 404
+    api_server.delete_pods(run)
+    assert read(api_server.url + of_ui)[0] == 500
+    api_server.as_ui = False
+    status, error = read(api_server.url + log)
+    assert (status, "NoSuchKey" in json.loads(error)["error_message"]) == (200, True)
+
+
+def test_several_users_need_a_namespace(api_server: ApiServer, client: kfp.Client):
+    api_server.multi_user = True
+    with pytest.raises(ApiException) as failure:
+        client.list_runs()
+    assert failure.value.status == 400 and "cannot have an empty namespace" in error_body(failure.value)["message"]
+    assert client.list_runs(namespace="mine").total_size == 0
+
+
+@pytest.mark.parametrize(
+    "name", ["succeeded", "failed", "failed_after_retries", "killed_step_retried", "mostly_cached", "workflow_vanished"]
+)
+def test_recorded_answers_have_the_form_of_the_servers(
+    api_server: ApiServer, client: kfp.Client, package: Path, name: str
+):
+    recorded = client.get_run(api_server.replay(name))
+    run = client.create_run_from_pipeline_package(str(package), experiment_name="videos").run_id
+    api_server.advance(run, "FAILED", {"shell": "FAILED", "writer": "OMITTED"}, retries=1)
+    own = client.get_run(run)
+    assert recorded.error is own.error is None
+    for details in (recorded.run_details.task_details, own.run_details.task_details):
+        assert not any(task.pod_name for task in details)
+    of_node = {
+        key for node in api_server.workflows[run]["status"]["nodes"].values() for key in node if key != "templateScope"
+    }
+    for node in api_server.workflows.get(recorded.run_id, {"status": {"nodes": {}}})["status"]["nodes"].values():
+        assert {"id", "name", "displayName", "type", "templateName", "phase", "startedAt"} <= node.keys() & of_node
+        workflow, dot, _ = node["name"].partition(".")
+        assert node["id"] == (argo.node_id(workflow, node["name"]) if dot else workflow)
+
+
+def test_lists_have_the_fields_of_recorded_ones(api_server: ApiServer, client: kfp.Client, package: Path):
+    client.create_run_from_pipeline_package(str(package), experiment_name="videos")
+    recorded = json.loads((RECORDED / "lists.json").read_text())
+    for kind in ("experiments", "runs"):
+        own = json.loads(read(f"{api_server.url}/apis/v2beta1/{kind}?page_size=3")[1])
+        assert own.keys() <= recorded[kind].keys()
+        written = {"pipeline_spec"}  # instead of a version, as this client does
+        assert own[kind][0].keys() - written <= set().union(*recorded[kind][kind])
+    status, error = read(f"{api_server.url}/apis/v2beta1/runs/00000000-0000-0000-0000-000000000000")
+    assert status == 404 and json.loads(error).keys() == recorded["unknown_run"].keys()
+    assert api_server.healthz.keys() <= recorded["healthz"].keys()
 
 
 def test_the_health_check_distinguishes_an_older_backend(api_server: ApiServer, client: kfp.Client):

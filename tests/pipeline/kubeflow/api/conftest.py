@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.cli import main
-from pipeline.kubeflow.api import client
+from pipeline.kubeflow.api import client, logs
 from pipeline.kubeflow.api.client import ENDPOINT, TOKEN, TOKEN_FILE, UI_ENDPOINT
 from pipeline.kubeflow.log_lines import SCORES, log_line
 
@@ -19,6 +19,7 @@ def yt8m(monkeypatch, capsys, tmp_path):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setattr(client, "PAUSE_SECONDS", 0)
+    monkeypatch.setattr(logs, "CONFIRM_SECONDS", 0)
 
     def run(*arguments):
         monkeypatch.setattr(sys, "argv", ["yt8m", *map(str, arguments)])
@@ -64,6 +65,14 @@ def evaluated(submit, api_server):
     """Id of a run whose Evaluator logged its scores in its second attempt."""
     run = submit()["run_id"]
     api_server.advance(run, "RUNNING", {"Trainer": "SUCCEEDED"})
-    nodes = api_server.advance(run, "RUNNING", {"Evaluator": "SUCCEEDED"}, retries=1)["run_details"]["task_details"]
-    api_server.logs[nodes[-1]["pod_name"]] = f"INFO x: {log_line(SCORES, {'f1': 0.75, 'gap': 0.8})}\ndone\n"
+    *_, pod = api_server.advance(run, "RUNNING", {"Evaluator": "SUCCEEDED"}, retries=1)
+    api_server.logs[pod] = f"INFO x: {log_line(SCORES, {'f1': 0.75, 'gap': 0.8})}\ndone\n"
     return run
+
+
+@pytest.fixture
+def open_browser(monkeypatch):
+    """The addresses that were opened in a browser."""
+    opened = []
+    monkeypatch.setattr("webbrowser.open", opened.append)
+    return opened

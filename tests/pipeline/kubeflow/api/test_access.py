@@ -1,11 +1,13 @@
 """How commands connect to the API, and their messages when they cannot."""
 
+import json
 import socket
 import time
 
 import pytest
 import yaml
 
+from kfp_emulator.api.server import SERVICE
 from pipeline.kubeflow.api import client
 
 
@@ -34,10 +36,11 @@ def test_an_unreachable_host_is_one_line_without_delay(yt8m, monkeypatch, caplog
     assert caplog.messages == []
 
 
-def test_a_login_page_is_not_mistaken_for_the_api(kfp, api_server):
-    api_server.healthz = b"<html>"
+@pytest.mark.parametrize("answer", [b"<html>", b"[]", b"{}"])
+def test_a_login_page_is_not_mistaken_for_the_api(kfp, api_server, answer):
+    api_server.healthz = answer
     code, _, err = kfp("status")
-    assert code == 2 and "answers 200: not JSON, perhaps a login page" in err
+    assert code == 2 and "answers 200: not its health, perhaps a login page" in err
 
 
 def test_an_older_backend_is_a_warning(kfp, api_server, package):
@@ -68,20 +71,56 @@ def test_a_missing_token_file_is_named(kfp, tmp_path):
     assert code == 2 and "--token-file is" in err and "No such file" in err
 
 
-def test_without_an_endpoint_kubectls_cluster_is_used(yt8m, api_server, tmp_path, monkeypatch):
+@pytest.fixture
+def kubectl(api_server, tmp_path, monkeypatch):
+    """Writes kubectl's configuration for a user of the server, which is Kubernetes' API server."""
+    api_server.as_kubernetes = True
     monkeypatch.setattr("kubernetes.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(tmp_path / "config"))
+
+    def write(user):
+        cluster = {"name": "c", "cluster": {"server": api_server.url}}
+        context = {"name": "x", "context": {"cluster": "c", "user": "me"}}
+        config = {"clusters": [cluster], "users": [{"name": "me", "user": user}]}
+        config |= {"contexts": [context], "current-context": "x"}
+        (tmp_path / "config").write_text(yaml.safe_dump(config))
+
+    return write
+
+
+def test_without_an_endpoint_and_without_kubectl_nothing_is_reached(yt8m, kubectl):
     code, _, err = yt8m("status")
     assert code == 2 and "no --endpoint, no KF_PIPELINES_ENDPOINT, and kubectl's configuration names no cluster" in err
-    user = {"name": "me", "user": {"token": "of-kubectl"}}
-    cluster = {"name": "c", "cluster": {"server": api_server.url}}
-    context = {"name": "x", "context": {"cluster": "c", "user": "me"}}
-    config = {"clusters": [cluster], "users": [user], "contexts": [context], "current-context": "x"}
-    (tmp_path / "config").write_text(yaml.safe_dump(config))
-    code, _, err = yt8m("status")  # Kubernetes' API would pass it on
-    [request, *_] = api_server.requests
-    assert request.path.endswith("/services/ml-pipeline:http/proxy//apis/v2beta1/healthz")
-    assert request.headers["authorization"] == "Bearer of-kubectl"
-    assert code == 2 and "answers 404" in err and "of-kubectl" not in err
+
+
+@pytest.mark.parametrize(
+    ("user", "header"),
+    [({"token": "of-kubectl"}, "Bearer of-kubectl"), ({"username": "me", "password": "pw"}, "Basic bWU6cHc=")],
+)
+def test_kubectls_credentials_are_used_for_every_request(yt8m, api_server, package, kubectl, user, header):
+    kubectl(user)
+    code, _, err = yt8m("submit", "--package", package)
+    assert code == 0, err
+    assert yt8m("status", next(iter(api_server.state.runs)))[0] == 0
+    assert len(api_server.requests) > 10
+    assert {request.headers["authorization"] for request in api_server.requests} == {header}
+    assert all(request.path.startswith(SERVICE) for request in api_server.requests)
+
+
+def test_kubectls_token_is_refreshed(yt8m, api_server, kubectl, tmp_path):
+    credential = {"kind": "ExecCredential", "apiVersion": "client.authentication.k8s.io/v1beta1"}
+    credential["status"] = {"token": "NUMBER", "expirationTimestamp": "2020-01-01T00:00:00Z"}  # always expired
+    (tmp_path / "plugin").write_text(
+        f"#!/bin/sh\necho >> {tmp_path}/calls\n"
+        f"echo '{json.dumps(credential)}' | sed \"s/NUMBER/$(wc -l < {tmp_path}/calls)/\"\n"
+    )
+    (tmp_path / "plugin").chmod(0o755)
+    version = credential["apiVersion"]
+    kubectl({"exec": {"apiVersion": version, "command": str(tmp_path / "plugin"), "interactiveMode": "Never"}})
+    for command in (["schedule", "list"], ["status"]):
+        code, _, err = yt8m(*command)
+        assert code == 0, err
+    tokens = [request.headers["authorization"].split()[1] for request in api_server.requests]
+    assert len(tokens) >= 4 and tokens == sorted(set(tokens), key=int)
 
 
 def test_a_pod_of_the_cluster_needs_no_options(yt8m, api_server, package, tmp_path, monkeypatch):

@@ -45,6 +45,15 @@ def test_a_run_that_is_being_cancelled_leaves_its_span_as_new_data(submit, api_s
     assert second["started"] and second["run_id"] != first["run_id"]
 
 
+def test_a_run_whose_workflow_is_gone_leaves_its_span_as_new_data(submit, api_server, spans):
+    options = ["--data", spans(9), "--if-new-data"]
+    first = submit(*options)["run_id"]
+    api_server.advance(first, "RUNNING", {"Trainer": "RUNNING"})
+    assert submit(*options) is None
+    api_server.delete_pods(first)
+    assert submit(*options)["started"]
+
+
 def test_new_data_needs_a_span(kfp, package):
     code, _, err = kfp("submit", "--package", package, "--if-new-data")
     assert (code, err) == (2, "error: data is '/mnt/yt8m/frame': --if-new-data needs a pattern with {SPAN}\n")

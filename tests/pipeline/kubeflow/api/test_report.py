@@ -37,7 +37,7 @@ def test_a_run_on_kubeflow_is_reported_like_its_run_folder(kfp, api_server, eval
     expected = kfp("report", folder, *out)
 
     api_server.advance(evaluated, "SUCCEEDED")
-    [pod] = api_server.logs
+    pod = next(pod for pod, log in api_server.logs.items() if log)
     api_server.logs[pod] += f"INFO x: {log_line(RESULT, result)}\n"
     failed = submit("--name", "failed")["run_id"]
     api_server.advance(failed, "FAILED")
@@ -47,6 +47,12 @@ def test_a_run_on_kubeflow_is_reported_like_its_run_folder(kfp, api_server, eval
     remote, local = json.loads(printed), json.loads(expected[1].replace(str(folder), f"{name} ({evaluated})"))
     assert remote.pop("unfinished") == {f"failed ({failed})": "is FAILED"} and not local.pop("unfinished")
     assert remote == local
+    api_server.objects[api_server.uri(evaluated, "Evaluator", "executor-logs-1")] = api_server.logs[pod].encode()
+    api_server.delete_pods(evaluated)
+    code, _, err = kfp("report", "--kfp-experiment", "yt8m", *out)
+    assert code == 2 and "no run of it has finished" in err
+    api_server.as_ui = True  # its server reads the launcher's copy
+    assert json.loads(kfp("report", "--kfp-experiment", "yt8m", *out)[1]) == json.loads(printed)
     both = json.loads(kfp("report", folder, "--kfp-experiment", "yt8m", *out)[1])
     assert str(folder) in json.dumps(both) and evaluated in json.dumps(both)
 

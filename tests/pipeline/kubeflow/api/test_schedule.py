@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from kfp_emulator.api.server import RECORDED
+
 WEEKLY = ["--cron", "0 3 * * 1", "--package", Path(__file__).parents[1] / "netvlad-8.yaml"]
 
 
@@ -15,6 +17,7 @@ def test_a_schedule_starts_one_run_at_a_time_on_the_newest_span(kfp, api_server)
     assert (recurring["no_catchup"], recurring["max_concurrency"], recurring["mode"]) == (True, "1", "ENABLE")
     run = api_server.tick(recurring["recurring_run_id"])
     assert run["runtime_config"]["parameters"]["data"] == "/mnt/yt8m/span-{SPAN}/*"
+    assert run["runtime_config"]["pipeline_root"] == "minio://mlpipeline/v2/artifacts"
     listed = kfp("schedule", "list")[1].splitlines()
     assert listed[1] == "weekly  0 0 3 * * 1  on     netvlad-8   /mnt/yt8m/span-{SPAN}/*"
     assert json.loads(kfp("schedule", "list", "--json")[1])[0]["cron"] == "0 0 3 * * 1"
@@ -31,6 +34,29 @@ def test_a_schedule_with_another_account_must_be_replaced(kfp, api_server):
     assert kfp("schedule", "replace", "weekly", *WEEKLY, *own)[0] == 0
     [recurring] = api_server.state.recurring_runs.values()
     assert recurring["service_account"] == "yt8m-pipeline"
+
+
+def test_a_schedule_without_the_pipeline_root_must_be_replaced(kfp, api_server):
+    assert kfp("schedule", "create", "weekly", *WEEKLY)[0] == 0
+    [recurring] = api_server.state.recurring_runs.values()
+    del recurring["runtime_config"]["pipeline_root"]  # as an earlier release created it
+    code, _, err = kfp("schedule", "create", "weekly", *WEEKLY)
+    assert code == 2 and "another cron, package, pipeline root or parameters" in err
+    assert kfp("schedule", "replace", "weekly", *WEEKLY)[0] == 0
+    [recurring] = api_server.state.recurring_runs.values()
+    assert recurring["runtime_config"]["pipeline_root"] == "minio://mlpipeline/v2/artifacts"
+
+
+def test_a_recorded_schedule_and_its_run_are_read(kfp, api_server):
+    recorded = json.loads((RECORDED / "lists.json").read_text())
+    [recurring] = recorded["recurringruns"]["recurringRuns"]
+    api_server.state.recurring_runs[recurring["recurring_run_id"]] = recurring
+    run = recorded["scheduled_run"]
+    api_server.state.runs[run["run_id"]] = run
+    assert "minutely  0 * * * * *  paused  netvlad-8   /mnt/yt8m/frame" in kfp("schedule", "list")[1]
+    assert kfp("schedule", "resume", "minutely")[1] == "minutely: resumed\n"
+    assert "minutely57b62-1-287162574  netvlad-8" in kfp("status")[1]
+    assert kfp("schedule", "delete", "minutely")[1] == "minutely: deleted\n"
 
 
 def test_every_command_of_schedule_is_idempotent(kfp, api_server):

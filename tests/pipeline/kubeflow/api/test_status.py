@@ -1,8 +1,11 @@
 """`yt8m status` and `yt8m logs`: runs, steps, scores and logs."""
 
 import json
+import urllib.request
 
-from pipeline.kubeflow.api.client import connect
+from kfp_emulator.api import argo
+from kfp_emulator.api.server import ApiServer
+from pipeline.kubeflow.api.client import UI_ENDPOINT, connect
 from pipeline.kubeflow.api.status import follow
 from pipeline.kubeflow.log_lines import SCORES, log_line
 
@@ -44,41 +47,74 @@ def test_logs_prints_the_log_of_the_last_attempt(kfp, api_server, evaluated):
         f"INFO x: {log_line(SCORES, {'f1': 0.75, 'gap': 0.8})}\ndone\n",
         "",
     )
-    api_server.logs.clear()
-    code, _, err = kfp("logs", evaluated, "Evaluator")
-    assert code == 2 and "cannot read the log of Evaluator" in err and "pod run-" in err
-    assert "scores" not in kfp("status", evaluated)[1]
     assert kfp("logs", evaluated, "Tuner")[2] == "error: STEP is 'Tuner', allowed: Trainer, Evaluator\n"
     code, _, err = kfp("logs", "none", "Trainer")
     assert code == 2 and "error: RUN is 'none'" in err and "has no such run" in err
 
 
-def test_steps_are_distinguished_from_other_nodes_of_argos_workflow(kfp, api_server, submit):
+def test_an_error_instead_of_a_log_is_not_printed_as_a_log(kfp, api_server, evaluated):
+    api_server.delete_pods(evaluated)  # answered as HTTP 200
+    code, out, err = kfp("logs", evaluated, "Evaluator")
+    assert (code, out) == (2, "") and err.startswith("error: cannot read the log of Evaluator: http")
+    assert "NoSuchKey" in err
+    out = kfp("status", evaluated)[1]
+    assert "no scores: cannot read the log of Evaluator" in out
+    assert "with the UI's address they are read from the object store" in out
+
+
+def test_logs_and_scores_outlive_pods_through_the_address_of_the_ui(kfp, api_server, evaluated):
+    api_server.as_ui = True
+    assert "f1 0.7500  gap 0.8000  (from the log of the Evaluator)" in kfp("status", evaluated)[1]
+    api_server.delete_pods(evaluated)
+    out = kfp("status", evaluated)[1]
+    assert "no scores" in out and "Could not get main container logs" in out and "with the UI's address" not in out
+    uri = api_server.uri(evaluated, "Evaluator", "executor-logs-1")
+    api_server.objects[uri] = f"{log_line(SCORES, {'f1': 0.5})}\n".encode()
+    assert kfp("logs", evaluated, "Evaluator") == (0, 'scores {"f1": 0.5}\n', "")
+    assert "f1 0.5000  (from the log of the Evaluator)" in kfp("status", evaluated)[1]
+    verdict = {"slices": [{"scores": {"f1": 0.6, "gap": float("nan"), "f1/rare": 0.1}}, {"scores": {"f1": 0.1}}]}
+    api_server.objects[api_server.uri(evaluated, "Evaluator", "evaluation/verdict.json")] = json.dumps(verdict).encode()
+    status = json.loads(kfp("status", evaluated, "--json")[1])
+    assert (status["scores"], status["scores_source"]) == ({"f1": 0.6}, "object store")
+
+
+def test_the_store_is_read_at_the_uis_own_address_too(kfp, api_server, evaluated, monkeypatch):
+    with ApiServer(as_ui=True) as ui:
+        ui.objects[api_server.uri(evaluated, "Evaluator", "executor-logs-1")] = b"stored\n"
+        monkeypatch.setenv(UI_ENDPOINT, ui.url)
+        api_server.delete_pods(evaluated)
+        assert kfp("logs", evaluated, "Evaluator") == (0, "stored\n", "")
+        assert f"link: {ui.url}/#/runs/details/{evaluated}" in kfp("status", evaluated)[1]
+
+
+def test_open_prints_and_opens_the_addresses_in_the_ui(kfp, api_server, evaluated, open_browser):
+    code, _, err = kfp("status", evaluated, "--open")
+    assert code == 2 and "--open needs the address of KFP's UI" in err and open_browser == []
+    assert "--open needs RUN" in kfp("status", "--open")[2]
+    api_server.as_ui = True
+    code, out, _ = kfp("status", evaluated, "--open")
+    run, trainer, evaluator = (line.split() for line in out.splitlines())
+    assert run == ["run", f"{api_server.url}/#/runs/details/{evaluated}"] and open_browser == [run[1]]
+    assert (trainer[0], evaluator[0]) == ("Trainer", "Evaluator")
+    api_server.objects[api_server.uri(evaluated, "Evaluator", "page")] = b"<html>"
+    with urllib.request.urlopen(evaluator[1]) as page:
+        assert page.read() == b"<html>"
+
+
+def test_a_workflow_that_failed_without_a_step_shows_its_message(kfp, api_server, submit):
     run = submit()["run_id"]
+    api_server.advance(run, "FAILED", {"Trainer": "PENDING"})
+    api_server.workflows[run]["status"] |= {"message": "Stopped with strategy 'Terminate'"}
+    out = kfp("status", run)[1]
+    assert "Stopped with strategy 'Terminate'\n" in out and "Trainer  PENDING" in out
 
-    def node(pod, name, state, *children):
-        times = {"start_time": "2026-01-01T00:00:00Z", "end_time": "2026-01-01T01:01:01Z"}
-        tasks = {"_task": "", "child_tasks": [{"pod_name": child} for child in children]}
-        return {"run_id": run, "pod_name": pod, "display_name": name, "state": state} | times | tasks
 
-    nodes = [
-        node("p0", "root", "RUNNING", "p1", "p4"),
-        node("p1", "root-driver", "SUCCEEDED", "p2"),
-        node("p2", "ExampleGen-driver", "SUCCEEDED", "p3"),
-        node("p3", "ExampleGen", "SUCCEEDED", "p4"),
-        node("p4", "executor", "SKIPPED", "p5"),  # found in the cache
-        node("p5", "Trainer-driver", "SUCCEEDED", "p6"),
-        node("p6", "Trainer", "FAILED", "p7"),
-        node("p7", "executor", "FAILED", "p8", "p9", "p10"),  # all attempts
-        node("p8", "executor(0)", "FAILED"),
-        node("p9", "executor(10)", "FAILED", "p5"),
-        node("p10", "executor(2)", "FAILED"),
-    ]
-    api_server.advance(run, "RUNNING")
-    api_server.state.runs[run]["run_details"]["task_details"] = nodes
-    steps = json.loads(kfp("status", run, "--json")[1])["steps"]
-    assert [(step["name"], step["state"], step["attempts"], step["pod"], step["seconds"]) for step in steps] == [
-        ("ExampleGen", "SUCCEEDED", 0, "", 3661),
-        ("Trainer", "FAILED", 3, "p9", 3661),
-    ]
-    assert "which is SUCCEEDED and has no log" in kfp("logs", run, "ExampleGen")[2]
+def test_a_driver_that_failed_is_the_reason_of_its_step(kfp, api_server, submit):
+    run = submit()["run_id"]
+    api_server.advance(run, "FAILED", {"Trainer": "OMITTED", "Evaluator": "PENDING"})
+    nodes = api_server.workflows[run]["status"]["nodes"].values()
+    [driver] = [node for node in nodes if node["displayName"] == "Trainer-driver"]
+    driver |= {"type": "Pod", "phase": "Error", "message": "pod deleted"}
+    api_server.logs[argo.pod(driver)] = "KFP driver: driver.Container failed: rpc error\n"
+    out = kfp("status", run)[1]
+    assert "Trainer failed: pod deleted\n    KFP driver: driver.Container failed: rpc error\n" in out

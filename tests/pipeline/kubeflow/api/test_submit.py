@@ -5,8 +5,12 @@ import json
 import pytest
 import yaml
 
+from pipeline.kubeflow.api.client import connect
+from pipeline.kubeflow.api.status import follow
+
 
 def test_a_package_becomes_a_version_and_a_run_in_the_experiment(kfp, api_server, package):
+    api_server.as_ui = True
     code, out, err = kfp("submit", "--package", package, "--kfp-experiment", "videos", "--name", "first")
     assert (code, err) == (0, "")
     [run] = api_server.state.runs.values()
@@ -19,6 +23,45 @@ def test_a_package_becomes_a_version_and_a_run_in_the_experiment(kfp, api_server
     assert [stored["pipeline_spec"], stored["platform_spec"]] == list(yaml.safe_load_all(package.read_text()))
     parameters = run["runtime_config"]["parameters"]
     assert parameters["experiment"] == "netvlad-8" and parameters.keys() == {"data", "experiment", "overrides"}
+    # The backend does not read the package's own defaultPipelineRoot.
+    assert run["runtime_config"]["pipeline_root"] == stored["pipeline_spec"]["defaultPipelineRoot"]
+
+
+def test_a_run_without_the_cache_is_one_of_another_version(submit, api_server, package):
+    cached, uncached = submit(), submit("--no-cache")
+    assert uncached["started"] and uncached["version"] != cached["version"]
+    *_, version = api_server.state.versions.values()
+    spec, original = version["pipeline_spec"]["pipeline_spec"], next(yaml.safe_load_all(package.read_text()))
+    tasks = spec["root"]["dag"]["tasks"].values()
+    assert len(tasks) == 12 and not any(task["cachingOptions"].get("enableCache") for task in tasks)
+    for task in (*tasks, *original["root"]["dag"]["tasks"].values()):
+        del task["cachingOptions"]
+    assert spec == original
+    assert not submit("--no-cache")["started"]
+
+
+def test_a_run_whose_workflow_is_gone_is_not_joined(submit, kfp, package, api_server):
+    gone = submit()["run_id"]
+    api_server.advance(gone, "RUNNING", {"Trainer": "RUNNING"})
+    assert submit()["run_id"] == gone
+    api_server.delete_pods(gone)
+    second = submit()
+    assert second["started"] and second["run_id"] != gone
+    status = json.loads(kfp("status", gone, "--json")[1])
+    assert (status["state"], status["workflow_gone"]) == ("RUNNING", True)
+    assert "RUNNING, its workflow is gone" in kfp("status")[1]
+
+
+def test_waiting_ends_when_the_workflow_is_gone(submit, api_server):
+    run = submit()["run_id"]
+    api_server.advance(run, "RUNNING", {"Trainer": "RUNNING"})
+    lines = []
+
+    def report(line):
+        lines.append(line)
+        api_server.delete_pods(run)
+
+    assert follow(connect(api_server.url), run, report, interval=0).workflow_gone and len(lines) == 1
 
 
 def test_steps_run_as_the_given_service_account(submit, api_server):
@@ -80,18 +123,26 @@ def test_a_dropped_connection_creates_nothing_twice(submit, api_server, drop, pa
 
 def test_wait_reports_steps_scores_and_the_end(kfp, api_server, package, evaluated):
     api_server.advance_when_read(evaluated, "SUCCEEDED")
-    api_server.inject_error("GET", f"/runs/{evaluated}", status=503)
+    api_server.inject_error("GET", f"v2beta1/runs/{evaluated}", status=503)
     code, out, err = kfp("submit", "--package", package, "--wait", "--interval", 0)
     assert code == 0, err
     assert out.count("Trainer: SUCCEEDED") == 1 and out.count("answers 503: broken on purpose; retrying") == 1
-    assert "f1 0.7500  gap 0.8000" in out and out.endswith(f"link: {api_server.url}/#/runs/details/{evaluated}\n")
+    assert out.endswith("f1 0.7500  gap 0.8000  (from the log of the Evaluator)\n")
 
 
 def test_waiting_for_a_failed_run_ends_with_its_error_and_exit_code_1(kfp, api_server, package, evaluated):
-    api_server.advance_when_read(evaluated, "FAILED", {"Pusher": "FAILED"}, "step Pusher failed")
+    api_server.advance_when_read(evaluated, "FAILED", {"Pusher": "FAILED"}, message="OOMKilled (exit code 137)")
     code, out, err = kfp("submit", "--package", package, "--wait", "--interval", 0, "--json")
-    assert (code, json.loads(out)["error"]) == (1, "step Pusher failed")
-    assert err.endswith(f"error: run {evaluated} is FAILED: step Pusher failed\n")
+    assert (code, json.loads(out)["error"]) == (1, "Pusher: OOMKilled (exit code 137)")
+    assert "Pusher: FAILED (OOMKilled (exit code 137))" in err
+    assert err.endswith(f"error: run {evaluated} is FAILED: Pusher: OOMKilled (exit code 137)\n")
+
+
+def test_wait_reports_each_attempt_and_its_reason(kfp, api_server, package, evaluated):
+    api_server.advance(evaluated, "RUNNING", {"Pusher": "RUNNING"}, retries=1)
+    api_server.advance_when_read(evaluated, "SUCCEEDED", {"Pusher": "SUCCEEDED"}, retries=1)
+    code, out, _ = kfp("submit", "--package", package, "--wait", "--interval", 0)
+    assert code == 0 and "Pusher: SUCCEEDED (attempt 2, main: Error (exit code 1))" in out
 
 
 def test_waiting_ends_when_the_api_stays_unavailable(kfp, api_server, package):
@@ -106,5 +157,7 @@ def test_a_file_without_a_package_is_refused(kfp, api_server, package, tmp_path)
     assert code == 2 and err.endswith(": not a compiled package, expected what `yt8m compile` writes\n")
     (tmp_path / "other.yaml").write_text(package.read_text().replace("schemaVersion: 2.1.0", "schemaVersion: 2.0.0"))
     code, _, err = kfp("submit", "--package", tmp_path / "other.yaml")
-    assert code == 2 and "cannot upload the package" in err and "2.1.0" in err
-    assert api_server.changes[-1].endswith("/upload_version") and not api_server.state.runs
+    assert code == 2 and err.endswith("which would not run: schemaVersion is '2.0.0', KFP reads 2.1.0\n")
+    assert api_server.requests == []  # before it connects
+    code, _, err = kfp("schedule", "create", "weekly", "--cron", "0 3 * * 1", "--package", tmp_path / "other.yaml")
+    assert code == 2 and "which would not run" in err and api_server.requests == []

@@ -1,0 +1,81 @@
+"""Scores of runs, which outlive pods in the object store alone."""
+
+import json
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from models.errors import InputError
+from models.metrics.video_metrics import SCORES as SCORE_NAMES
+from pipeline.kubeflow.api.client import ApiError, Connection
+from pipeline.kubeflow.api.logs import read_log, read_object
+from pipeline.kubeflow.api.workflow import Workflow
+from pipeline.kubeflow.log_lines import RESULT, SCORES, find_line
+from pipeline.steps import Step
+
+# The Evaluator's verdict, in its folder of the object store.
+_VERDICT = "evaluation/verdict.json"
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Scores of all test videos by name.
+
+    Attributes:
+        values: empty if there are none.
+        source: where they are from, or why there are none; empty before the Evaluator has succeeded.
+    """
+
+    values: dict[str, float]
+    source: str = ""
+
+
+def read_scores(connection: Connection, workflow: Workflow) -> Scores:
+    """Scores of a run: of the object store, if the UI's address is known, else of the Evaluator's log.
+
+    KFP 2.17 has no API for artifacts, and a client has no credentials for the store: the UI's server has both.
+    """
+    step = next((step for step in workflow.steps if step.name == Step.EVALUATOR and step.state == "SUCCEEDED"), None)
+    if step is None:
+        return Scores({})
+    failures = []
+    if connection.ui and step.folder:
+        try:
+            return Scores(_of_verdict(read_object(connection, workflow, f"{step.folder}/{_VERDICT}")), "object store")
+        except (ApiError, ValueError, LookupError) as error:
+            failures.append(str(error))
+    try:
+        if values := find_line(SCORES, read_log(connection, workflow, step)):
+            return Scores(values, "log of the Evaluator")
+        failures.append("the log of the Evaluator has no scores")
+    except InputError as error:  # ApiError too
+        failures.append(str(error))
+    if not connection.ui:
+        failures.append("with the UI's address they are read from the object store")
+    return Scores({}, "; ".join(failures))
+
+
+def read_result(connection: Connection, workflow: Workflow) -> tuple[dict[str, Any], str]:
+    """All that a comparison of runs needs, from the Evaluator's log.
+
+    Returns:
+        The result, and why there is none.
+
+    Raises:
+        ApiError: the API cannot be reached.
+    """
+    try:
+        result = find_line(RESULT, read_log(connection, workflow, workflow.step(Step.EVALUATOR)))
+    except ApiError as error:
+        if error.status == 0:  # no response
+            raise
+        hint = "" if connection.ui else ": with the UI's address, its copy in the object store is read"
+        return {}, f"has no log of its Evaluator (any more){hint}"
+    except InputError:  # another run has this result
+        return {}, "has no log of its Evaluator: it was cached"
+    return result, "" if result else "has no result in the log of its Evaluator"
+
+
+def _of_verdict(text: str) -> dict[str, float]:
+    scores = json.loads(text)["slices"][0]["scores"]
+    return {name: float(scores[name]) for name in SCORE_NAMES if name in scores and math.isfinite(scores[name])}
