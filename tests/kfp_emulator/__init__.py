@@ -4,6 +4,7 @@ Running packages:
     emulator.py       Emulator: runs a compiled package to its end, over several runs of one cluster.
     driver.py         API server, compiler and driver: checks and resolves before a container starts.
     launcher.py       Download, placeholders and upload around a container's command.
+    retries.py        Argo: whether and when a failed task is retried.
     metadata.py       ML Metadata, with its lossy conversions.
     platform_spec.py  The Kubernetes half of a package: volumes, secrets, variables.
     object_store.py   The object store, in a folder.

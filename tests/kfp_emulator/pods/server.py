@@ -112,17 +112,20 @@ def become(request: dict) -> int:
 
 
 def step(request: dict) -> None:
-    """Runs the command: `python -m MODULE` in this process, with its loaded modules; any other by exec."""
+    """Runs the command: `python [-P] -m MODULE` in this process, with its loaded modules; any other by exec."""
     gate = become(request)
-    match request["command"]:
+    command = request["command"]
+    safe_path = command[1:2] == ["-P"]
+    match [command[0], *command[2:]] if safe_path else command:
         case ["python" | "python3", "-m", module, *arguments] if request["fork"]:
             sys.argv = [module, *arguments]
-            sys.path[:0] = ["/", *filter(None, os.environ.get("PYTHONPATH", "").split(":"))]
+            working_directory = [] if safe_path else ["/"]
+            sys.path[:0] = [*working_directory, *filter(None, os.environ.get("PYTHONPATH", "").split(":"))]
             sys.stdout.reconfigure(write_through="PYTHONUNBUFFERED" in os.environ)
             if gate >= 0:
                 sys.stdout, sys.stderr = (Gated(stream, request["after"], gate) for stream in (sys.stdout, sys.stderr))
             runpy.run_module(module, run_name="__main__", alter_sys=True)
-        case command:
+        case _:
             os.execvp(command[0], command)
 
 
