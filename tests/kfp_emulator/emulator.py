@@ -35,6 +35,7 @@ from kfp_emulator.driver import (
     run_parameters,
     upstream_tasks,
 )
+from kfp_emulator.kubernetes_rules import refusals
 from kfp_emulator.launcher import Launcher, LauncherError, Outputs
 from kfp_emulator.metadata import Artifact, Metadata
 from kfp_emulator.object_store import ObjectStore, local_path
@@ -218,6 +219,8 @@ class Emulator:
             task.outputs, task.parameters = dict(cached.artifacts), dict(cached.parameters)
             task.state, task.cached = "SUCCEEDED", True
             return
+        if refused := [*refusals(package.kubernetes(task.name), executor["container"])]:
+            raise DriverError(f"Kubernetes refuses the pod: {'; '.join(refused)}")
         if before:
             before(task)
         # A retry is a new pod of the same template: the driver does not run again and the output URIs stay.

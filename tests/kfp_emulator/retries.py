@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 
-class NoRetry(Exception):  # noqa: N818
+class NoRetry(Exception):
     """The task has failed for good; the message is Argo's."""
 
 

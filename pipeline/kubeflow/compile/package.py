@@ -81,7 +81,7 @@ def compile_package(cluster: ClusterSettings, data: str, experiment: str, overri
     for step, task in spec.root.dag.tasks.items():
         task.caching_options.enable_cache = cluster.cache and step != RESOLVER and TRAITS[Step(step)].cached
         if step != RESOLVER:  # a retry would fail again for the same parameters, minutes later
-            task.retry_policy.CopyFrom(_retry_policy(cluster.retries))
+            task.retry_policy.CopyFrom(_retry_policy(cluster.retries, cluster.node(step).timeout_seconds))
     spec.deployment_spec.update({"executors": executors})
 
     configs = {
@@ -116,10 +116,11 @@ def _require_readable_paths(settings: RunSettings, cluster: ClusterSettings) -> 
         raise InputError(f"hyperparameters is {value}, allowed on a cluster: minio://, s3://, gs://")
 
 
-def _retry_policy(retries: Retries) -> PipelineTaskSpec.RetryPolicy:
+def _retry_policy(retries: Retries, timeout_seconds: int) -> PipelineTaskSpec.RetryPolicy:
     policy = PipelineTaskSpec.RetryPolicy(max_retry_count=retries.max_retries, backoff_factor=retries.backoff_factor)
     policy.backoff_duration.seconds = retries.backoff_seconds
-    policy.backoff_max_duration.seconds = retries.max_backoff_seconds
+    # Not the longest wait, as its name says: without it, nothing would be retried.
+    policy.backoff_max_duration.seconds = retries.window(timeout_seconds)
     return policy
 
 
