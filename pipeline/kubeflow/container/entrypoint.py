@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from models.errors import InputError
+from pipeline.kubeflow.container.executor_input import ExecutorInput
 
 USER_MISTAKE, FAILURE = 2, 1
 
@@ -55,14 +56,14 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(options: argparse.Namespace) -> None:
-    # Imported here: TFX takes seconds to import, and --help and a wrong argument need none of it.
-    from pipeline.kubeflow.container.artifacts import ExecutorInput
+    executor_input = ExecutorInput.parse(options.executor_input)
+    executor_input.output_file.unlink(missing_ok=True)  # left by an earlier attempt in the same pod
+    executor_input.require_files()
+    # Imported here: TFX takes seconds to import, and --help, a wrong argument and a missing input need none of it.
     from pipeline.kubeflow.container.step import run_step
     from pipeline.kubeflow.graph import SEPARATOR, Places
     from pipeline.kubeflow.parameters import RESOLVER, ResolvedSettings, resolve_parameters
 
-    executor_input = ExecutorInput.parse(options.executor_input)
-    executor_input.output_file.unlink(missing_ok=True)  # left by an earlier attempt in the same pod
     places = Places(options.push_directory, options.work_directory)
     if options.step == RESOLVER:
         graph = options.graph.split(SEPARATOR)

@@ -106,6 +106,22 @@ def test_a_first_model_has_no_champion_and_is_pushed(first):
     assert tasks["ChampionResolver"].outputs["champion"].metadata["champion_version"] == ""
 
 
+def test_an_identical_resubmission_neither_trains_nor_pushes(first, cluster, package, volume):
+    run = cluster.run(package)
+    assert run.state == "SUCCEEDED", run.summary()
+    assert {name for name, task in run.tasks.items() if task.cached} == DATA_STEPS | {"Trainer"}
+    assert run.tasks["Pusher"].outputs["pushed_model"].metadata["pushed"] == 0
+    assert versions(str(volume / "serving")) == first.versions
+
+
+@pytest.mark.cluster
+def test_another_threshold_evaluates_again_without_training(first, cluster, package, overrides, volume):
+    run = cluster.run(package, {"overrides": json.dumps(overrides("evaluation.thresholds.gap.min=1"))})
+    assert run.state == "SUCCEEDED", run.summary()
+    assert run.tasks["Trainer"].cached and not run.tasks["Evaluator"].cached
+    assert run.tasks["Evaluator"].outputs["blessing"].metadata["blessed"] == 0
+
+
 def test_the_package_scores_the_same_as_a_local_run(first, finished_run):
     splits, evaluator = finished_run.scores["splits"], first.run.tasks["Evaluator"]
     scores = evaluator.outputs["scores"]
@@ -225,16 +241,17 @@ def test_a_killed_push_leaves_one_version_after_its_retry(empty_push_directory, 
 
 @pytest.mark.cluster
 @pytest.mark.parametrize(
-    ("damage", "message"),
+    ("damage", "message", "epochs"),
     [
-        (lambda model: shutil.rmtree(model), "which has no files: run the step that wrote it again"),
-        (lambda model: (model / "Format-Serving" / "saved_model.pb").write_bytes(b"no model"), "error: Evaluator: "),
+        (lambda model: shutil.rmtree(model), "which has no files: run the step that wrote it again", 2),
+        (lambda model: (model / "Format-Serving" / "saved_model.pb").write_bytes(b"no model"), "error: Evaluator: ", 3),
     ],
 )
 def test_an_unreadable_input_fails_its_step_and_nothing_is_pushed(
-    first, cluster, package, overrides, volume, damage, message
+    first, cluster, package, overrides, volume, damage, message, epochs
 ):
-    other = json.dumps(overrides(f"evaluation.thresholds.gap.max={0.9 + len(message) / 1000}"))
+    # A training of its own, as the others share their model through the cache.
+    other = json.dumps(overrides(f"training.max_epochs={epochs}"))
     before = versions(str(volume / "serving"))
     run = cluster.run(package, {"overrides": other}, before={"Evaluator": lambda task: damage(model_of(task, cluster))})
     assert run.tasks["Evaluator"].state == "FAILED" and run.tasks["Pusher"].state == "SKIPPED", run.summary()
@@ -242,6 +259,20 @@ def test_an_unreadable_input_fails_its_step_and_nothing_is_pushed(
     assert not cluster.store.path(f"{run.root}/Evaluator").exists()
     assert message in error_lines(run.tasks["Evaluator"])[-1]
     assert versions(str(volume / "serving")) == before
+
+
+@pytest.mark.cluster
+def test_a_cached_artifact_that_is_gone_is_cured_by_a_run_without_cache(first, cluster, package, overrides):
+    parameters = {"overrides": json.dumps(overrides("training.max_epochs=1", "seed=7"))}
+    run = cluster.run(package, parameters, tasks=["Trainer"])
+    shutil.rmtree(cluster.store.path(run.tasks["Trainer"].outputs["model"].uri))
+    run = cluster.run(package, parameters, tasks=["Evaluator"])
+    resolver = run.tasks["ChampionResolver"]
+    assert run.tasks["Trainer"].cached and resolver.state == "FAILED"
+    assert len(set(error_lines(resolver))) == 1 and "submit --no-cache" in error_lines(resolver)[0]
+    assert all(len(log.read_text().splitlines()) == 1 for log in resolver.logs), "no attempt imports TFX"
+    run = cluster.run(package, parameters, tasks=["Evaluator"], cache=False)
+    assert run.state == "SUCCEEDED", run.summary()
 
 
 def model_of(task, cluster):
