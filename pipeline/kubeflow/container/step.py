@@ -53,8 +53,8 @@ def run_step(name: str, executor_input: ExecutorInput, resolved: ResolvedSetting
     inputs = input_artifacts(executor_input, {key: channel.type for key, channel in node.inputs.items()})
     outputs = output_artifacts(executor_input, {key: channel.type for key, channel in node.outputs.items()})
     for side, artifacts in (("input", inputs), ("output", outputs)):
-        for key, [artifact] in artifacts.items():
-            _logger.info("%s %s: %s at %s", side, key, executor_input.uri(f"{side}s", key), artifact.uri)
+        for key in artifacts:
+            _logger.info("%s %s: %s", side, key, executor_input.uri(f"{side}s", key))
     properties = exec_properties(pipeline, name)
     if name == Step.EXAMPLE_GEN:
         properties["span"] = resolved.span

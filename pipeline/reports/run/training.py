@@ -5,7 +5,7 @@ from typing import Any
 
 from markupsafe import Markup
 from matplotlib.axes import Axes
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from components.pages.svg import COLOURS, TEXT, svg_plot
 from components.trainer.trainer import read_training_log
@@ -49,10 +49,20 @@ def plot(title: str, epochs: Sequence[int], lines: Mapping[str, Sequence[float]]
             axes.plot(epochs, values, color=colour, label=name, marker=marker, markersize=3, linewidth=1.5)
         axes.axvline(best, color=TEXT, linestyle="--", linewidth=1, alpha=0.6, label=f"best epoch ({best})")
         if title == "Loss" and min(min(values) for values in lines.values()) > 0:
-            axes.set_yscale("log")  # the first epoch's loss is often twenty times that of the others
+            _scale_by_factors(axes)  # the first epoch's loss is often twenty times that of the others
         axes.set_xlabel("epoch")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         # Beside the title, where it overlaps no curve.
         axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=3, fontsize=8, handlelength=1.5, columnspacing=1)
 
     return svg_plot(title, f"{title} by epoch", SIZE, paint)
+
+
+def _scale_by_factors(axes: Axes) -> None:
+    """A logarithmic axis with plain numbers; matplotlib's own labels are formulas, which a page shows as TeX."""
+    axes.set_yscale("log")
+    low, high = axes.get_ylim()
+    few = high < 10 * low
+    axes.yaxis.set_major_locator(MaxNLocator(5) if few else LogLocator(subs=(1, 2, 5)))
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_formatter(NullFormatter())

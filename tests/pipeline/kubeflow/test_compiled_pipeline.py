@@ -1,6 +1,7 @@
 """The compiled pipeline runs end to end, scores the same as a local run, and fails with clear messages."""
 
 import json
+import re
 import shutil
 from signal import Signals
 from typing import NamedTuple
@@ -149,6 +150,14 @@ def test_another_training_takes_data_steps_from_the_cache_and_is_compared_with_t
     assert len(second.versions) == 1 + int(blessed)
 
 
+def test_the_logs_of_all_steps_are_for_people(first):
+    for task in first.run.tasks.values():
+        for line in task.log.splitlines():
+            # A forked step has TensorFlow's line about a missing GPU, if any, from this machine.
+            assert re.match(r"(INFO|WARNING|ERROR) (pipeline|models|tuner|components)\.|[WE]0000 ", line), task.name
+        assert len(task.log.splitlines()) < 20
+
+
 def test_every_page_is_one_file_without_external_resources(first, cluster):
     pages = {
         name: cluster.store.path(task.outputs["page"].uri).read_text()
@@ -201,7 +210,7 @@ def error_lines(task):
         ({"data": f"{VOLUME}/nothing"}, "data: no file matches '/mnt/yt8m/nothing'"),
         ({"experiment": "netvlad-9"}, "experiment is 'netvlad-9', allowed: netvlad-8"),
         ({"experiment": "average-2304-1152"}, "holds frame-level records, the experiment reads video-level ones"),
-        ({"experiment": "frame-average-2304-1152"}, "compile one for this experiment"),
+        ({"experiment": "frame-average-2304-1152"}, "compile a package with this experiment"),
         ({"overrides": '["training.max_epoch=3"]'}, "allowed: max_epochs"),
     ],
 )

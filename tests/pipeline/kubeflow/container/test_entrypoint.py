@@ -122,3 +122,16 @@ def test_every_attempt_of_a_step_whose_input_is_gone_ends_before_tfx_is_imported
         f"error: Evaluator: input model is {tmp_path}/model, which has no files: run the step that wrote it again, "
         "with `yt8m submit --no-cache`; retries cannot help"
     )
+
+
+def test_the_log_of_a_failed_step_is_its_traceback_and_last_the_reason(tmp_path):
+    content = {
+        "inputs": {"parameterValues": {"settings": "{}"}},
+        "outputs": {"outputFile": f"{tmp_path}/task/output.json"},
+    }
+    options = ["--step", "ImportSchemaGen", "--executor_input", json.dumps(content), "--push_directory", "/serving"]
+    answer = subprocess.run([sys.executable, "-m", MODULE, *options], capture_output=True, text=True)
+    first, *_, last = answer.stderr.splitlines()
+    assert answer.returncode == 1 and not answer.stdout
+    assert first == "Traceback (most recent call last):", "TensorFlow's banners are left out"
+    assert last.startswith("error: ImportSchemaGen: ValidationError: ")
