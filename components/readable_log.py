@@ -6,7 +6,7 @@ import re
 import signal
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 # Packages whose progress is worth reading. Libraries log thousands of lines of theirs at the same level.
 _OURS = frozenset({"models", "tuner", "components", "pipeline"})
@@ -18,8 +18,11 @@ _NO_WARNINGS = {
         "|Fallback to non-ZetaSQL contexts execution query"
         "|Using the in-place Transform since disable_statistics=True"
     ),
-    # TFMA's own calls.
-    "tensorflow": re.compile(r"From .* is deprecated and will be removed", re.DOTALL),
+    "tensorflow": re.compile(
+        r"From .* is deprecated and will be removed"  # TFMA's own calls
+        "|SavedModel saved prior to TF 2.5 detected",  # which Keras 3 exported
+        re.DOTALL,
+    ),
 }
 
 # What TensorFlow's libraries write while they are loaded: how they were built, and which processor they found.
@@ -36,6 +39,7 @@ def log_to_stderr(form: str = logging.BASIC_FORMAT) -> None:
         form: of a line, as the logging module takes it.
     """
     logging.basicConfig(level=logging.INFO, format=form, force=True)
+    logging.getLogger("tensorflow").handlers.clear()  # its own, which it has if it was imported before
     for handler in logging.getLogger().handlers:
         handler.addFilter(_is_worth_reading)
 
@@ -74,8 +78,9 @@ def _banners_left_out() -> Iterator[None]:
     try:
         yield
     finally:
-        sys.stderr.flush()
-        os.write(writer, _LOADED)
+        with suppress(OSError):
+            sys.stderr.flush()
+            os.write(writer, _LOADED)
         os.dup2(stderr, 2)
         os.close(stderr)
         os.close(writer)
@@ -90,4 +95,5 @@ def _pass_on(reader: int, stderr: int) -> None:
             if line == _LOADED:
                 return
             if not _BANNER.match(line):
-                os.write(stderr, line)
+                with suppress(OSError):  # the log's disk is full
+                    os.write(stderr, line)
