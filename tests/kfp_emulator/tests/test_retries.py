@@ -38,9 +38,16 @@ def test_each_wait_is_longer_by_the_factor():
     assert [strategy.wait(attempts, 1, lost=False) for attempts in (1, 2)] == [60, 180]
 
 
-@pytest.mark.parametrize(("minutes", "state", "attempts"), [(300, "FAILED", 1), (40, "SUCCEEDED", 2)])
-def test_a_killed_step_is_retried_for_the_rest_of_the_window(
-    emulator: Callable[..., Emulator], compiled: Callable[..., Path], minutes: int, state: str, attempts: int
+@pytest.mark.parametrize(
+    ("minutes", "lost", "reason"),
+    [
+        (300, False, "Max duration limit exceeded"),
+        (40, False, ""),
+        (0, True, "Node not set to be retried"),
+    ],
+)
+def test_a_killed_step_is_retried_for_the_rest_of_the_window_unless_its_node_is_lost(
+    emulator: Callable[..., Emulator], compiled: Callable[..., Path], minutes: int, lost: bool, reason: str
 ):
     script = "case $KFP_POD_NAME in *-1) echo ready; sleep infinity;; *) echo done > $0;; esac"
 
@@ -48,10 +55,10 @@ def test_a_killed_step_is_retried_for_the_rest_of_the_window(
         task = shell(script=script)
         task.set_retry(2, backoff_duration="60s", backoff_factor=2.0, backoff_max_duration="3600s")
 
-    fault = Fault("shell", after="ready", seconds=60 * minutes)
+    fault = Fault("shell", after="ready", seconds=60 * minutes, lost=lost)
     task = emulator().run(compiled(pipeline), faults=[fault]).tasks["shell"]
-    assert (task.state, task.attempts) == (state, attempts)
-    if attempts == 2:
-        assert task.deadlines[1] / 60 == pytest.approx(19, abs=1)
+    if reason:
+        assert (task.state, task.attempts) == ("FAILED", 1) and f"SIGKILL) ({reason})" in task.error
     else:
-        assert "SIGKILL) (Max duration limit exceeded)" in task.error
+        assert (task.state, task.attempts) == ("SUCCEEDED", 2)
+        assert task.deadlines[1] / 60 == pytest.approx(19, abs=1)

@@ -243,7 +243,10 @@ def test_the_command_writes_the_package_and_warns_that_nothing_resumes(tmp_path,
     yt8m.main([*required, *optional], standalone_mode=False)
     printed = capsys.readouterr()
     assert "no resume: cluster.work_directory is not set" in printed.err
-    assert "no retry: of a step whose node is lost" in printed.err and "package: package.yaml" in printed.out
+    assert (
+        "no retry: Kubeflow Pipelines retries no step whose node is lost" in printed.err
+        and "package: package.yaml" in printed.out
+    )
     spec, _ = yaml.safe_load_all(Path("package.yaml").read_text())
     default = spec["root"]["inputDefinitions"]["parameters"]["overrides"]["defaultValue"]
     assert json.loads(default) == ['data.split="id:80/10/10"', "seed=3", "search=true"]
