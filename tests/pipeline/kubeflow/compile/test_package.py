@@ -15,6 +15,7 @@ from kfp import components
 from kfp.kubernetes import kubernetes_executor_config_pb2
 from kfp.pipeline_spec import pipeline_spec_pb2
 
+from kfp_emulator.kubernetes_rules import refusals
 from kfp_emulator.retries import NoRetry, RetryStrategy
 from models.errors import InputError
 from pipeline.cli import yt8m
@@ -170,6 +171,12 @@ def test_a_step_that_fails_late_is_retried_for_as_long_as_an_attempt_may_take(co
             elapsed += seconds
             elapsed += strategy.wait(attempt, elapsed, lost)
     assert attempt == attempts
+
+
+def test_kubernetes_refuses_no_pod_of_a_package(compiled):
+    spec, platform = compiled(**GOLDEN_CLUSTER, image_pull_secrets=["registry.example"])
+    for label, config in executors(platform).items():
+        assert list(refusals(config, spec["deploymentSpec"]["executors"][label]["container"])) == []
 
 
 def test_hyperparameters_are_imported_from_the_object_store(compiled):
