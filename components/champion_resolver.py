@@ -10,11 +10,9 @@ from tfx.dsl.components.base import base_component, base_executor, executor_spec
 from tfx.types import artifact_utils, component_spec
 from tfx.utils import io_utils, path_utils
 
+from components.champion import VERSION
 from components.resolving_driver import ResolvingDriver
 from components.served_models import ModelCard, check_same_task, read_label_names, versions
-
-# Custom property of the champion's artifact; empty where no other model serves.
-VERSION = "champion_version"
 
 
 class ChampionResolverSpec(component_spec.ComponentSpec):

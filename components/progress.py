@@ -3,6 +3,8 @@
 import logging
 import sys
 
+from components.readable_log import log_to_stderr
+
 
 def show_progress(prefix: str = "  ") -> None:
     """Sends the log of trainings, searches and preparations to standard output, all other messages to standard error.
@@ -10,7 +12,7 @@ def show_progress(prefix: str = "  ") -> None:
     Args:
         prefix: of each line.
     """
-    logging.basicConfig(level=logging.INFO, force=True)
+    log_to_stderr()
     progress = logging.StreamHandler(sys.stdout)
     progress.setFormatter(logging.Formatter(f"{prefix}%(message)s"))
     for name in ("models", "tuner", "components.example_gen", "pipeline.data.preparation"):

@@ -37,6 +37,8 @@ def explain(error: ValidationError, model: type[BaseModel]) -> str:
             text = f"{key}.{_bare(context['discriminator'])} is missing"
         case "model_type" | "model_attributes_type":
             text = f"{key} is {value}, expected keys with values"
+        case "not_allowed":  # raised by our types
+            text = f"{key} is {value}, {first['msg']}"
         case _:
             text = f"{key} is {value}: {first['msg'][0].lower()}{first['msg'][1:].replace('valid tuple', 'list')}"
     return text + (f" (and {len(others)} more)" if others else "")
@@ -70,7 +72,7 @@ def _locate(model: type[BaseModel], location: Sequence[int | str]) -> tuple[str,
             keys.extend(map(str, parts))
             break
         model = inner[0]
-    return ".".join(keys), allowed
+    return ".".join(keys).removesuffix(".[key]"), allowed  # of a mapping whose key is wrong, not its value
 
 
 def _bare(quoted: str) -> str:

@@ -7,7 +7,7 @@ from tfx import v1 as tfx
 from tfx.dsl.components.base import base_component, base_executor, executor_spec
 from tfx.types import artifact_utils, component_spec
 
-from components.champion_resolver import VERSION
+from components.champion import VERSION
 from components.dataset_statistics.artifact import DataStatistics
 from components.dataset_statistics.statistics import STATISTICS, Statistics
 from components.drift_detector.drift import Drift, compare

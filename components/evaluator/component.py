@@ -12,7 +12,7 @@ from tfx.dsl.components.base import base_beam_component, base_beam_executor, exe
 from tfx.types import artifact_utils, component_spec
 from tfx.utils import io_utils, path_utils
 
-from components.champion_resolver import VERSION
+from components.champion import VERSION
 from components.dataset_statistics.artifact import DataStatistics
 from components.dataset_statistics.statistics import Statistics
 from components.evaluator.analysis import analyze, eval_config

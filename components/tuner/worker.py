@@ -4,14 +4,16 @@ import os
 import sys
 import threading
 
-from tfx.components.tuner import executor
-from tfx.utils import json_utils
-
 from components.progress import show_progress
+from components.readable_log import import_tensorflow
 
 
 def main() -> None:
     """Reads its task from standard input and runs trials; ends at once when the process that started it has ended."""
+    import_tensorflow()
+    from tfx.components.tuner import executor
+    from tfx.utils import json_utils
+
     task = json_utils.loads(sys.stdin.buffer.readline().decode())
     threading.Thread(target=_exit_with_chief, daemon=True).start()
     show_progress(f"  {os.environ['KERASTUNER_TUNER_ID']}: ")

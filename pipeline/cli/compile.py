@@ -25,6 +25,8 @@ def compile(out: Path, **options: Any) -> None:
     with writing(out), open_output(out, inputs) as file:
         file.write(compiled(options))
     click.echo(f"package: {out}")
+    lost = "no retry: Kubeflow Pipelines retries no step whose node is lost; submit again, finished steps are cached"
+    click.echo(lost, err=True)
 
 
 @click.command()

@@ -48,11 +48,13 @@ def stderr_to(log: Path) -> Iterator[None]:
 def failures_to(log: Path) -> Iterator[None]:
     """Turns an unexpected failure into one line: on the log's disk where that is the reason, else with the log's name.
 
-    The log has the stack trace.
+    The log has the stack trace. Its last line is the reason of a failure.
     """
     try:
         yield
-    except InputError:
+    except InputError as error:
+        with suppress(OSError):
+            sys.stderr.write(f"error: {error}\n")
         raise
     except Exception as error:
         with suppress(OSError):  # the log's disk is full

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from components.readable_log import import_tensorflow
 from models.errors import InputError
 from pipeline.cli.options import (
     DATA,
@@ -88,6 +89,7 @@ def run(
     make_folder(folder)
     log = folder / "run.log"
     with stderr_to(log), failures_to(log):
+        import_tensorflow()
         from rich.console import Console
 
         from pipeline.local.run import run as run_one

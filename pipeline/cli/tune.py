@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from components.readable_log import import_tensorflow
 from models.errors import InputError, quote
 from models.settings import MAX_SEED
 from pipeline.cli.options import EXPERIMENT_FILE, absolute, set_option
@@ -60,6 +61,7 @@ def tune(
     log = out / f"{os.environ.get('KERASTUNER_TUNER_ID', 'tune')}.log"
     make_folder(out)
     with stderr_to(log), failures_to(log):
+        import_tensorflow()
         from rich.console import Console
 
         from pipeline.local.ingested import Ingested

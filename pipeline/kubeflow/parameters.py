@@ -16,14 +16,28 @@ from pipeline.create_pipeline import MODULES
 from pipeline.data.preparation import prepare
 from pipeline.experiments import parse_experiment
 from pipeline.kubeflow.graph import Places, build_pipeline, edges
-from pipeline.settings import EvaluationSettings, RunSettings, resolve_settings
+from pipeline.settings import BeamSettings, DataSettings, EvaluationSettings, RunSettings, resolve_settings
 from pipeline.steps import PER_EXPERIMENT, Step
+from tuner.settings import TuneSettings
 
 # The first step: resolves a run's parameters to settings for all other steps.
 RESOLVER = "ResolveSettings"
 
-# Its outputs: the settings for the steps before training, and those for the other steps.
-DATA_SETTINGS, RUN_SETTINGS = "data_settings", "settings"
+# Its outputs: the settings that the steps of a group read. A step that read others too would leave KFP's cache whenever
+# one of them changes.
+DATA_SETTINGS, TRAINING_SETTINGS, EVALUATION_SETTINGS = "data_settings", "training_settings", "evaluation_settings"
+RUN_SETTINGS = "settings"
+
+_OUTPUTS = {
+    Step.TUNER: TRAINING_SETTINGS,
+    Step.TRAINER: TRAINING_SETTINGS,
+    Step.EVALUATOR: EVALUATION_SETTINGS,
+}
+
+
+def settings_output(step: str) -> str:
+    """The output of the first step that another one reads."""
+    return _OUTPUTS.get(Step(step), RUN_SETTINGS if step in PER_EXPERIMENT else DATA_SETTINGS)
 
 
 class ResolvedSettings(Settings):
@@ -47,23 +61,56 @@ class ResolvedSettings(Settings):
 
     def for_steps(self) -> dict[str, str]:
         """JSON by output of the first step."""
-        return {DATA_SETTINGS: self._data_settings().model_dump_json(), RUN_SETTINGS: self.model_dump_json()}
+        views = {
+            DATA_SETTINGS: self._view(DATA_SETTINGS, self._data_settings()),
+            TRAINING_SETTINGS: self._view(TRAINING_SETTINGS, self._training_settings()),
+            EVALUATION_SETTINGS: self._view(EVALUATION_SETTINGS, self._evaluation_settings()),
+            RUN_SETTINGS: self,
+        }
+        return {name: view.model_dump_json() for name, view in views.items()}
 
-    def _data_settings(self) -> "ResolvedSettings":
+    def _view(self, output: str, settings: RunSettings) -> "ResolvedSettings":
+        sources = _sources(step for step in MODULES if settings_output(step) == output)
+        return self.model_copy(update={"settings": settings, "sources": sources})
+
+    def _data_settings(self) -> RunSettings:
         # Without the experiment's own settings: KFP then takes the steps before training from its cache for all
         # experiments on the same data.
         settings = self.settings
-        shared = RunSettings(
+        return RunSettings(
             experiment="",
             level=settings.level,
             model=ModelSettings(encoder=AverageSettings(name="average")),
-            data=settings.data.model_copy(update={"drift": DriftSettings()}),
+            data=_without_drift(settings),
             evaluation=EvaluationSettings(slices=settings.evaluation.slices),
             beam=settings.beam,
             seed=settings.seed,
         )
-        nodes = MODULES.keys() - set(PER_EXPERIMENT)
-        return self.model_copy(update={"settings": shared, "sources": _sources(nodes)})
+
+    def _training_settings(self) -> RunSettings:
+        settings = self.settings
+        return settings.model_copy(
+            update={
+                "data": _without_drift(settings),
+                "evaluation": EvaluationSettings(),
+                "beam": BeamSettings(),
+                "tune": _tune(settings),
+                "published": None,
+            }
+        )
+
+    def _evaluation_settings(self) -> RunSettings:
+        # The Evaluator's log holds the settings of the run, for comparisons.
+        settings = self.settings
+        return settings.model_copy(update={"data": _without_drift(settings), "tune": _tune(settings)})
+
+
+def _tune(settings: RunSettings) -> TuneSettings | None:
+    return settings.tune if settings.search else None
+
+
+def _without_drift(settings: RunSettings) -> DataSettings:
+    return settings.data.model_copy(update={"drift": DriftSettings()})
 
 
 def read_parameters(data: str, experiment: str, overrides: str) -> RunSettings:

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import logging
 import threading
 import time
 from collections.abc import Callable
@@ -24,6 +25,9 @@ from pipeline.steps import Step, StepRun
 
 # Often enough to see a peak of a second, rarely enough to cost nothing.
 SAMPLE_SECONDS = 0.2
+
+
+_logger = logging.getLogger(__name__)
 
 
 class LocalRunner:
@@ -58,6 +62,7 @@ class LocalRunner:
         _disable_cache(nodes, from_node)
         for node in nodes:
             step = StepRun(node.node_info.id)
+            _logger.info("step %s", step.name)
             self.steps.append(step)
             self._record(step)
             memory, started = _PeakMemory(), time.monotonic()

@@ -13,7 +13,8 @@ from tfx.dsl.io.plugins.tensorflow_gfile import TensorflowFilesystem
 
 import components.pusher
 import components.served_models
-from components.champion_resolver import VERSION, ChampionResolverExecutor, find_champion
+from components.champion import VERSION
+from components.champion_resolver import ChampionResolverExecutor, find_champion
 from components.dataset_statistics.artifact import DataStatistics
 from components.pusher import PusherExecutor
 from components.served_models import versions

@@ -35,11 +35,13 @@ from kfp_emulator.driver import (
     run_parameters,
     upstream_tasks,
 )
+from kfp_emulator.kubernetes_rules import refusals
 from kfp_emulator.launcher import Launcher, LauncherError, Outputs
 from kfp_emulator.metadata import Artifact, Metadata
 from kfp_emulator.object_store import ObjectStore, local_path
 from kfp_emulator.platform_spec import volumes_and_environment
 from kfp_emulator.pods.pod import Fault, Pod, PodServer
+from kfp_emulator.retries import NoRetry, RetryStrategy
 
 __all__ = ["Artifact", "Emulator", "Fault", "Run", "Task"]
 
@@ -53,7 +55,8 @@ class Task:
         state: SUCCEEDED, FAILED, or SKIPPED because an upstream task failed.
         attempts: Number of pods started; 0 for an importer, a cached task or a failure of the driver.
         cached: Whether the outputs are those of an earlier run.
-        seconds: Duration of all attempts together.
+        seconds: Duration of all attempts together, with what faults add to them.
+        deadlines: For each attempt, the seconds after which its pod would be ended.
         logs: One file per attempt.
         outputs: Recorded artifacts by key, with `executor-logs`; empty if the task failed.
         parameters: Output parameters.
@@ -66,6 +69,7 @@ class Task:
     attempts: int = 0
     cached: bool = False
     seconds: float = 0.0
+    deadlines: list[float] = field(default_factory=list)
     logs: list[Path] = field(default_factory=list)
     outputs: dict[str, Artifact] = field(default_factory=dict)
     parameters: dict[str, Any] = field(default_factory=dict)
@@ -215,18 +219,26 @@ class Emulator:
             task.outputs, task.parameters = dict(cached.artifacts), dict(cached.parameters)
             task.state, task.cached = "SUCCEEDED", True
             return
+        if refused := [*refusals(package.kubernetes(task.name), executor["container"])]:
+            raise DriverError(f"Kubernetes refuses the pod: {'; '.join(refused)}")
         if before:
             before(task)
-        retries = int(package.tasks[task.name].get("retryPolicy", {}).get("maxRetryCount", 0))
-        while task.state != "SUCCEEDED" and task.attempts <= retries:
-            # A retry is a new pod of the same template: the driver does not run again and the output URIs stay.
-            # There is no backoff here.
-            task.attempts += 1
-            self._attempt(package, run, task, faults)
-        if task.state == "SUCCEEDED":
-            self._cache[fingerprint] = Outputs(task.outputs, task.parameters)
+        # A retry is a new pod of the same template: the driver does not run again and the output URIs stay.
+        strategy, waited, timeout = RetryStrategy.of(package.tasks[task.name]), 0.0, _timeout(package, task)
+        task.deadlines.append(timeout)
+        while not self._attempt(package, run, task, faults):
+            fault = _fault(faults, task)
+            try:
+                waited += strategy.wait(task.attempts, waited + task.seconds, bool(fault and fault.lost))
+            except NoRetry as reason:
+                task.error += f" ({reason})" if str(reason) else ""
+                return
+            task.deadlines.append(min(timeout, strategy.window - waited - task.seconds))
+        self._cache[fingerprint] = Outputs(task.outputs, task.parameters)
 
-    def _attempt(self, package: Package, run: Run, task: Task, faults: Sequence[Fault]) -> None:
+    def _attempt(self, package: Package, run: Run, task: Task, faults: Sequence[Fault]) -> bool:
+        """Starts the next pod of a task; returns whether it succeeded."""
+        task.attempts += 1
         log = self.folder / "logs" / run.id / f"{task.name}-{task.attempts}.log"
         log.parent.mkdir(parents=True, exist_ok=True)
         log.touch()
@@ -236,10 +248,9 @@ class Emulator:
         pod = Pod(self.folder / "pods" / name, log, {"KFP_POD_NAME": name, "KFP_POD_UID": str(uuid.uuid4())})
         pod.environment |= self.environment
         pod.environment |= {variable["name"]: variable.get("value", "") for variable in container.get("env", [])}
-        started = time.monotonic()
+        started, fault = time.monotonic(), _fault(faults, task)
         try:
             volumes_and_environment(package.kubernetes(task.name), pod, run.parameters, self.claims, self.secrets)
-            fault = next((f for f in faults if f.task == task.name and task.attempts in f.attempts), None)
             outputs = self._launcher.execute(
                 package.component(task.name), container, task.executor_input, run.root, pod, fault
             )
@@ -248,8 +259,9 @@ class Emulator:
         except LauncherError as error:
             task.state, task.error = "FAILED", str(error)
         finally:
-            task.seconds += time.monotonic() - started
+            task.seconds += time.monotonic() - started + (fault.seconds if fault else 0)
             pod.remove()
+        return task.state == "SUCCEEDED"
 
     def _import(self, package: Package, run: Run, task: Task, importer: dict[str, Any]) -> None:
         """ImportSpecToArtifact of v2/component/importer_launcher.go."""
@@ -277,6 +289,15 @@ def _with_upstream_tasks(package: Package, tasks: Sequence[str]) -> set[str]:
     for task in tasks:
         needed |= _with_upstream_tasks(package, sorted(upstream_tasks(package, task)))
     return needed
+
+
+def _fault(faults: Sequence[Fault], task: Task) -> Fault | None:
+    """The fault of a task's newest attempt."""
+    return next((fault for fault in faults if fault.task == task.name and task.attempts in fault.attempts), None)
+
+
+def _timeout(package: Package, task: Task) -> float:
+    return float(package.kubernetes(task.name).get("activeDeadlineSeconds", "inf"))
 
 
 def _fingerprint(package: Package, task: Task) -> str:

@@ -12,6 +12,7 @@ from kfp.pipeline_spec.pipeline_spec_pb2 import PipelineDeploymentConfig, Pipeli
 
 from models.errors import plural
 from pipeline.files.yaml_text import load_documents
+from pipeline.kubeflow.compile.kubernetes_values import CLAIM_ALLOWED, is_claim
 from pipeline.kubeflow.compile.settings import is_pinned
 
 SCHEMA_VERSION = "2.1.0"
@@ -124,6 +125,22 @@ def _parameters(package: _Package) -> Iterator[str]:
                 yield f"parameter {name}: does not reach {task}"
 
 
+def _retries(package: _Package) -> Iterator[str]:
+    for name, task in package.spec.root.dag.tasks.items():
+        policy = task.retry_policy
+        if policy.max_retry_count and not policy.backoff_max_duration.seconds:
+            yield f"task {name}: is never retried, as backoffMaxDuration, the time for all attempts, is not set"
+        if not policy.backoff_factor.is_integer():
+            yield f"task {name}: backoffFactor is {policy.backoff_factor}, Argo reads only whole numbers"
+
+
+def _volumes(package: _Package) -> Iterator[str]:
+    for executor, config in package.platform.items():
+        for mount in config.pvc_mount:
+            if not is_claim(mount.constant):
+                yield f"executor {executor}: claim {mount.constant!r} is no name for a volume: {CLAIM_ALLOWED}"
+
+
 def _host_paths(package: _Package) -> Iterator[str]:
     for name, executor in package.executors.items():
         container = executor.get("container", {})
@@ -176,5 +193,7 @@ _RULES: tuple[Callable[[_Package], Iterator[str]], ...] = (
     _executors,
     _references,
     _parameters,
+    _retries,
+    _volumes,
     _host_paths,
 )

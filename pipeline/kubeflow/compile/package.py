@@ -26,9 +26,17 @@ from pipeline.kubeflow.compile.platform import executor_config, resources
 from pipeline.kubeflow.compile.settings import ClusterSettings, Retries
 from pipeline.kubeflow.graph import SEPARATOR, Places, build_pipeline, edges
 from pipeline.kubeflow.outputs import shown_outputs
-from pipeline.kubeflow.parameters import DATA_SETTINGS, RESOLVER, RUN_SETTINGS, read_parameters
+from pipeline.kubeflow.parameters import (
+    DATA_SETTINGS,
+    EVALUATION_SETTINGS,
+    RESOLVER,
+    RUN_SETTINGS,
+    TRAINING_SETTINGS,
+    read_parameters,
+    settings_output,
+)
 from pipeline.settings import RunSettings
-from pipeline.steps import PER_EXPERIMENT, TRAITS, Step
+from pipeline.steps import TRAITS, Step
 
 # -P: a folder `components` or `models` in the container's working directory must not shadow ours.
 ENTRYPOINT = ("python", "-P", "-m", "pipeline.kubeflow.container.entrypoint")
@@ -81,7 +89,7 @@ def compile_package(cluster: ClusterSettings, data: str, experiment: str, overri
     for step, task in spec.root.dag.tasks.items():
         task.caching_options.enable_cache = cluster.cache and step != RESOLVER and TRAITS[Step(step)].cached
         if step != RESOLVER:  # a retry would fail again for the same parameters, minutes later
-            task.retry_policy.CopyFrom(_retry_policy(cluster.retries))
+            task.retry_policy.CopyFrom(_retry_policy(cluster.retries, cluster.node(step).timeout_seconds))
     spec.deployment_spec.update({"executors": executors})
 
     configs = {
@@ -116,10 +124,11 @@ def _require_readable_paths(settings: RunSettings, cluster: ClusterSettings) -> 
         raise InputError(f"hyperparameters is {value}, allowed on a cluster: minio://, s3://, gs://")
 
 
-def _retry_policy(retries: Retries) -> PipelineTaskSpec.RetryPolicy:
+def _retry_policy(retries: Retries, timeout_seconds: int) -> PipelineTaskSpec.RetryPolicy:
     policy = PipelineTaskSpec.RetryPolicy(max_retry_count=retries.max_retries, backoff_factor=retries.backoff_factor)
     policy.backoff_duration.seconds = retries.backoff_seconds
-    policy.backoff_max_duration.seconds = retries.max_backoff_seconds
+    # Not the longest wait, as its name says: without it, nothing would be retried.
+    policy.backoff_max_duration.seconds = retries.window(timeout_seconds)
     return policy
 
 
@@ -134,7 +143,7 @@ def _add_resolver(spec: PipelineSpec) -> None:
     for name in PARAMETERS:
         component.input_definitions.parameters[name].parameter_type = ParameterType.STRING
         task.inputs.parameters[name].component_input_parameter = name
-    for name in (DATA_SETTINGS, RUN_SETTINGS):
+    for name in (DATA_SETTINGS, TRAINING_SETTINGS, EVALUATION_SETTINGS, RUN_SETTINGS):
         component.output_definitions.parameters[name].parameter_type = ParameterType.STRING
 
 
@@ -151,7 +160,7 @@ def _add_step(spec: PipelineSpec, node: BaseNode) -> None:
     component.input_definitions.parameters[SETTINGS].parameter_type = ParameterType.STRING
     settings = task.inputs.parameters[SETTINGS].task_output_parameter
     settings.producer_task = RESOLVER
-    settings.output_parameter_key = RUN_SETTINGS if node.id in PER_EXPERIMENT else DATA_SETTINGS
+    settings.output_parameter_key = settings_output(node.id)
     for name, channel in node.inputs.items():
         component.input_definitions.artifacts[name].artifact_type.CopyFrom(_type(channel))
         source = task.inputs.artifacts[name].task_output_artifact

@@ -3,7 +3,7 @@
 from kfp.kubernetes.kubernetes_executor_config_pb2 import KubernetesExecutorConfig
 from kfp.pipeline_spec.pipeline_spec_pb2 import PipelineDeploymentConfig
 
-from pipeline.kubeflow.compile.settings import ClusterSettings, Node
+from pipeline.kubeflow.compile.settings import SHARED_MEMORY, ClusterSettings, Node
 
 
 def resources(node: Node) -> PipelineDeploymentConfig.PipelineContainerSpec.ResourceSpec:
@@ -41,9 +41,9 @@ def executor_config(cluster: ClusterSettings, step: str) -> KubernetesExecutorCo
         pull_secret.secret_name_parameter.runtime_value.constant.string_value = name
     if node.shared_memory:
         config.empty_dir_mounts.add(
-            volume_name="shared-memory", mount_path="/dev/shm", medium="Memory", size_limit=node.shared_memory
+            volume_name=SHARED_MEMORY, mount_path="/dev/shm", medium="Memory", size_limit=node.shared_memory
         )
     config.pod_metadata.labels.update({"app.kubernetes.io/part-of": "yt8m", **cluster.labels})
-    if node.timeout_hours:
-        config.active_deadline_seconds = round(node.timeout_hours * 3600)
+    if node.timeout_seconds:
+        config.active_deadline_seconds = node.timeout_seconds
     return config

@@ -16,6 +16,18 @@ from pydantic import (
 from models.errors import InputError, quote
 from models.settings import Count, Settings
 from pipeline.files.yaml_text import read_yaml
+from pipeline.kubeflow.compile.kubernetes_values import (
+    Claim,
+    Folder,
+    LabelName,
+    LabelNameOrNone,
+    LabelValue,
+    ObjectName,
+    Quantity,
+    Resource,
+    SecretKey,
+    Variable,
+)
 from pipeline.settings import apply_overrides
 from pipeline.steps import TRAITS
 from pipeline.validation import explain
@@ -27,29 +39,36 @@ GPU_STEPS = frozenset(step for step, traits in TRAITS.items() if traits.gpu)
 RESERVED = re.compile(r"/(minio|s3|gcs|oci|kfp[^/]*|var/run|proc|sys|dev)?(/.*)?")
 PINNED = re.compile(r"[^\s@]+(:(?!latest$)[\w][\w.-]*|@sha256:[0-9a-f]{64})")
 
-Quantity = Annotated[
-    str,
-    StringConstraints(pattern=r"^(0*[1-9]\d{0,14}(\.\d{1,9})?|0*\.0*[1-9]\d{0,8})(m|k|M|G|T|Ki|Mi|Gi|Ti)?$"),
-    Field(coerce_numbers_to_str=True),
-]
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$")]
-Variable = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
-Label = Annotated[str, StringConstraints(pattern=r"^(([A-Za-z0-9][-A-Za-z0-9_.]{0,61})?[A-Za-z0-9])?$")]
-LabelName = Annotated[
-    str,
-    StringConstraints(
-        pattern=r"^([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$"
-    ),
-]
-Folder = Annotated[str, StringConstraints(pattern=r"^/[^/\s]+(/[^/\s]+)*$")]
+# Volumes that every step has: Argo's, KFP's, and ours for shared memory. A claim of that name would replace one.
+SHARED_MEMORY = "shared-memory"
+OWN_VOLUMES = frozenset({SHARED_MEMORY, "var-run-argo", "tmp-dir-argo", "kfp-launcher"}) | {
+    f"{name}-scratch" for name in ("gcs", "s3", "minio", "dot-local", "dot-cache", "dot-config")
+}
+
+# Attempts may wait for a node that long, beside what they take.
+SECONDS_FOR_ATTEMPTS = 30 * 24 * 3600
 
 
 class Volume(Settings):
     """A persistent volume claim that every step mounts; it needs ReadWriteMany, as steps run side by side."""
 
-    claim: Name
+    claim: Claim
     path: Folder
     sub_path: str = ""
+
+    @field_validator("claim")
+    @classmethod
+    def _is_not_a_volume_of_every_step(cls, claim: str) -> str:
+        if claim in OWN_VOLUMES:
+            raise ValueError(f"claim is {claim!r}, the name of a volume that every step has, allowed: any other")
+        return claim
+
+    @field_validator("sub_path")
+    @classmethod
+    def _is_inside_the_volume(cls, sub_path: str) -> str:
+        if sub_path.startswith("/") or ".." in sub_path.split("/"):
+            raise ValueError(f"sub_path is {sub_path!r}, allowed: a path inside the volume, without / first and ..")
+        return sub_path
 
     @field_validator("path")
     @classmethod
@@ -62,17 +81,25 @@ class Volume(Settings):
 class Secret(Settings):
     """A secret of the namespace; `env` maps environment variables to its keys."""
 
-    name: Name
-    env: dict[Variable, str]
+    name: ObjectName
+    env: dict[Variable, SecretKey]
 
 
 class Toleration(Settings):
     """Allows a step on nodes with this taint."""
 
-    key: str = ""
+    key: LabelNameOrNone = ""
     operator: Literal["Exists", "Equal"] = "Exists"
-    value: str = ""
+    value: LabelValue = ""
     effect: Literal["", "NoSchedule", "PreferNoSchedule", "NoExecute"] = ""
+
+    @model_validator(mode="after")
+    def _value_fits_the_operator(self) -> Self:
+        if self.operator == "Exists" and self.value:
+            raise ValueError(f"value is {self.value!r}, allowed with operator Exists: none (Equal compares values)")
+        if self.operator == "Equal" and not self.key:
+            raise ValueError("operator is 'Equal', allowed without a key: Exists")
+        return self
 
 
 class Node(Settings):
@@ -82,11 +109,16 @@ class Node(Settings):
     cpu: Quantity = "4"
     memory: Quantity = "8Gi"
     gpus: Annotated[int, Field(ge=0, le=1000)] = 0
-    gpu_type: LabelName = "nvidia.com/gpu"
+    gpu_type: Resource = "nvidia.com/gpu"
     shared_memory: Quantity | None = None
-    node_selector: dict[LabelName, Label] = {}
+    node_selector: dict[LabelName, LabelValue] = {}
     tolerations: tuple[Toleration, ...] = ()
     timeout_hours: Annotated[float, Field(ge=1 / 60, le=10_000)] | None = None
+
+    @property
+    def timeout_seconds(self) -> int:
+        """Time limit of an attempt; 0 for none."""
+        return round((self.timeout_hours or 0) * 3600)
 
     @field_validator("image")
     @classmethod
@@ -107,12 +139,48 @@ class GpuNode(Node):
 
 
 class Retries(Settings):
-    """How often a failed step is retried, and after how many seconds; `backoff_factor` lengthens each pause."""
+    """How often a failed step is retried, and after how many seconds; `backoff_factor` lengthens each wait.
 
-    max_retries: Annotated[int, Field(ge=0, le=1000)] = 2
+    Argo reads the factor as a whole number: it accepts others and fails at the first retry.
+    """
+
+    max_retries: Annotated[int, Field(ge=0, le=100)] = 2
     backoff_seconds: Count = 60
-    backoff_factor: Annotated[float, Field(ge=1, le=1000)] = 2.0
-    max_backoff_seconds: Count = 3600
+    backoff_factor: Annotated[int, Field(ge=1, le=1000)] = 2
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_longest_wait(cls, content: Any) -> Any:
+        if isinstance(content, dict) and "max_backoff_seconds" in content:
+            raise ValueError(
+                f"max_backoff_seconds is {quote(content['max_backoff_seconds'])}, but Kubeflow Pipelines knows no "
+                "longest wait; remove it: max_retries, backoff_seconds and backoff_factor alone decide the waits"
+            )
+        return content
+
+    @model_validator(mode="after")
+    def _waits_end(self) -> Self:
+        if self.waits > SECONDS_FOR_ATTEMPTS:
+            raise ValueError(
+                f"max_retries is {self.max_retries}, backoff_seconds {self.backoff_seconds} and backoff_factor "
+                f"{self.backoff_factor}, allowed: waits of at most 30 days together"
+            )
+        return self
+
+    @property
+    def waits(self) -> int:
+        """Seconds of all waits between attempts together."""
+        return sum(self.backoff_seconds * self.backoff_factor**retry for retry in range(self.max_retries))
+
+    def window(self, timeout_seconds: int) -> int:
+        """Seconds within which all attempts of a step end, counted from the start of the first.
+
+        Kubeflow Pipelines retries no attempt that ends later, and ends those that are running then.
+
+        Args:
+            timeout_seconds: of an attempt; 0 for none.
+        """
+        return SECONDS_FOR_ATTEMPTS + self.waits + (self.max_retries + 1) * timeout_seconds
 
 
 class ClusterSettings(Settings):
@@ -131,14 +199,14 @@ class ClusterSettings(Settings):
     volumes: tuple[Volume, ...] = ()
     secrets: tuple[Secret, ...] = ()
     env: dict[Variable, str] = {}
-    labels: dict[LabelName, Label] = {}
+    labels: dict[LabelName, LabelValue] = {}
     cpu: Node = Node()
     gpu: GpuNode = GpuNode()
     steps: dict[str, Node] = {}
     retries: Retries = Retries()
     cache: bool = True
     image_pull_policy: Literal["IfNotPresent", "Always", "Never"] = "IfNotPresent"
-    image_pull_secrets: tuple[Name, ...] = ()
+    image_pull_secrets: tuple[ObjectName, ...] = ()
 
     @model_validator(mode="before")
     @classmethod
@@ -159,6 +227,16 @@ class ClusterSettings(Settings):
     def _is_pinned(cls, image: str) -> str:
         require_pinned(image)
         return image
+
+    @model_validator(mode="after")
+    def _names_are_unique(self) -> Self:
+        paths = [volume.path for volume in self.volumes]
+        if repeated := next((path for path in paths if paths.count(path) > 1), None):
+            raise ValueError(f"volumes has the path {repeated!r} twice, allowed: one volume a path")
+        variables = [*self.env, *(variable for secret in self.secrets for variable in secret.env)]
+        if repeated := next((name for name in variables if variables.count(name) > 1), None):
+            raise ValueError(f"env and secrets set the variable {repeated!r} twice, allowed: once")
+        return self
 
     @model_validator(mode="after")
     def _directories_outlive_their_pods(self) -> Self:

@@ -5,7 +5,6 @@ KFP's launcher copies inputs to local paths before this process starts, and outp
 
 import argparse
 import json
-import logging
 import os
 import sys
 import traceback
@@ -13,7 +12,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from components.readable_log import import_tensorflow, log_to_stderr
 from models.errors import InputError
+from pipeline.kubeflow.container.executor_input import ExecutorInput
 
 USER_MISTAKE, FAILURE = 2, 1
 
@@ -25,7 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     saved a checkpoint. 1: any other failure. A step that fails leaves no output file and so publishes nothing.
     """
     options = _parser().parse_args(arguments)
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s", force=True)
+    log_to_stderr("%(levelname)s %(name)s: %(message)s")
     os.environ |= {"TFX_ANALYTICS": "0", "PYTHONSAFEPATH": "1"}
     try:
         _run(options)
@@ -55,14 +56,15 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(options: argparse.Namespace) -> None:
-    # Imported here: TFX takes seconds to import, and --help and a wrong argument need none of it.
-    from pipeline.kubeflow.container.artifacts import ExecutorInput
+    executor_input = ExecutorInput.parse(options.executor_input)
+    executor_input.output_file.unlink(missing_ok=True)  # left by an earlier attempt in the same pod
+    executor_input.require_files()
+    import_tensorflow()
+    # Imported here: TFX takes seconds to import, and --help, a wrong argument and a missing input need none of it.
     from pipeline.kubeflow.container.step import run_step
     from pipeline.kubeflow.graph import SEPARATOR, Places
     from pipeline.kubeflow.parameters import RESOLVER, ResolvedSettings, resolve_parameters
 
-    executor_input = ExecutorInput.parse(options.executor_input)
-    executor_input.output_file.unlink(missing_ok=True)  # left by an earlier attempt in the same pod
     places = Places(options.push_directory, options.work_directory)
     if options.step == RESOLVER:
         graph = options.graph.split(SEPARATOR)

@@ -17,7 +17,8 @@ from tfx.orchestration.portable import inputs_utils, outputs_utils
 from models.errors import InputError
 from pipeline.data.preparation import beam_args
 from pipeline.data.vocabulary import load_vocabulary
-from pipeline.kubeflow.container.artifacts import Artifacts, ExecutorInput, local_path, metadata_of
+from pipeline.kubeflow.container.artifacts import Artifacts, input_artifacts, metadata_of, output_artifacts
+from pipeline.kubeflow.container.executor_input import ExecutorInput, local_path
 from pipeline.kubeflow.container.results import log_results, scores, write_page
 from pipeline.kubeflow.graph import Places, build_pipeline
 from pipeline.kubeflow.outputs import PAGE, SCORES, shown_outputs
@@ -40,7 +41,7 @@ def run_step(name: str, executor_input: ExecutorInput, resolved: ResolvedSetting
         KFP's ExecutorOutput for the launcher: `{"artifacts": ...}` with the metadata of each output.
 
     Raises:
-        InputError: the package and this image differ, an input has no files, or the step itself raises it.
+        InputError: the package and this image differ, or the step itself raises it.
     """
     settings = resolved.settings
     scratch = executor_input.output_file.parent / "scratch"
@@ -49,11 +50,11 @@ def run_step(name: str, executor_input: ExecutorInput, resolved: ResolvedSetting
     node = next((node for node in pipeline.components if node.id == name), None)
     if not isinstance(node, BaseComponent):
         raise InputError(f"this image has no step {name}: compile the package again with the image's release")
-    inputs = executor_input.inputs({key: channel.type for key, channel in node.inputs.items()})
-    outputs = executor_input.outputs({key: channel.type for key, channel in node.outputs.items()})
+    inputs = input_artifacts(executor_input, {key: channel.type for key, channel in node.inputs.items()})
+    outputs = output_artifacts(executor_input, {key: channel.type for key, channel in node.outputs.items()})
     for side, artifacts in (("input", inputs), ("output", outputs)):
-        for key, [artifact] in artifacts.items():
-            _logger.info("%s %s: %s at %s", side, key, executor_input.uri(f"{side}s", key), artifact.uri)
+        for key in artifacts:
+            _logger.info("%s %s: %s", side, key, executor_input.uri(f"{side}s", key))
     properties = exec_properties(pipeline, name)
     if name == Step.EXAMPLE_GEN:
         properties["span"] = resolved.span

@@ -22,7 +22,7 @@ from tensorflow_model_analysis.metrics.metric_types import MetricKey
 from tensorflow_model_analysis.slicer.slicer_lib import deserialize_slice_key
 from tensorflow_model_analysis.writers.metrics_plots_and_validations_writer import CombineValidations
 
-from components.champion_resolver import VERSION
+from components.champion import VERSION
 from components.dataset_statistics.artifact import DataStatistics
 from components.dataset_statistics.counts import SplitCounts
 from components.dataset_statistics.statistics import describe

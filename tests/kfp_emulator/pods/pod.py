@@ -39,6 +39,8 @@ class Fault:
         attempts: Numbers of the attempts to kill.
         grace: Seconds between SIGTERM and SIGKILL. Kubernetes allows 30, but a step has at most one: it ends with the
             container's first process, Argo's emissary, which checks every second whether the launcher still runs.
+        seconds: how long the attempt is said to have taken when the signal is sent; nothing waits for it.
+        lost: whether the node or the pod itself has gone, which is an Error to Argo and not a failure.
     """
 
     task: str
@@ -46,6 +48,8 @@ class Fault:
     signal: Signals = Signals.SIGKILL
     attempts: Sequence[int] = (1,)
     grace: float = 30.0
+    seconds: float = 0.0
+    lost: bool = False
 
 
 @dataclass

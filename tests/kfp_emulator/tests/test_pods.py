@@ -83,6 +83,20 @@ def test_variables_come_from_the_package_and_from_secrets(
     assert run.tasks["shell"].error == "the pod waits for a secret 'store' that does not exist"
 
 
+@pytest.mark.parametrize("claim", ["videos.2024", "v" * 64, "Videos", "kfp-launcher"])
+def test_a_claim_whose_name_is_no_name_for_a_volume_is_refused(
+    emulator: Callable[..., Emulator], compiled: Callable[..., Path], claim: str
+):
+    def pipeline():
+        kubernetes.mount_pvc(shell(script="true"), pvc_name=claim, mount_path="/data")
+
+    task = emulator(claims={claim: Path("/nowhere")}).run(compiled(pipeline)).tasks["shell"]
+    assert (task.state, task.attempts) == ("FAILED", 0)
+    assert f"Kubernetes refuses the pod: spec.volumes.name: Invalid value: {claim!r}" in task.error.replace(
+        "Duplicate", "Invalid"
+    )
+
+
 def test_a_pod_sees_its_volumes_and_nothing_of_the_host(
     emulator: Callable[..., Emulator], compiled: Callable[..., Path], tmp_path: Path
 ):

@@ -10,6 +10,7 @@ from tfx.dsl.components.base.base_component import BaseComponent
 from components.example_gen.synthetic import SyntheticData
 from models.errors import InputError
 from models.vocabulary import Vocabulary
+from pipeline.create_pipeline import create_pipeline
 from pipeline.experiments import catalogue, find_experiment
 from pipeline.kubeflow.container.step import exec_properties
 from pipeline.kubeflow.graph import Places, build_pipeline, edges
@@ -19,9 +20,10 @@ from pipeline.kubeflow.parameters import (
     ResolvedSettings,
     read_parameters,
     resolve_parameters,
+    settings_output,
 )
 from pipeline.settings import resolve_settings
-from pipeline.steps import PER_EXPERIMENT
+from pipeline.steps import PER_EXPERIMENT, TRAITS
 
 PLACES = Places("/serving", "/work")
 
@@ -177,6 +179,67 @@ def test_the_first_step_refuses_records_of_another_level(shards):
 def test_resolved_settings_survive_json(shards):
     output = resolved(shards / "span-1", overrides='["evaluation.thresholds.gap.min=0.8", "data.drift.stop=true"]')
     assert ResolvedSettings.model_validate_json(output.for_steps()[RUN_SETTINGS]) == output
+
+
+def changed_by(override, *base):
+    """Steps whose settings or properties differ for a run with the override, by KFP's cache and by a local run's."""
+    of_both = []
+    for overrides in (base, (*base, override)):
+        settings = resolve_settings(find_experiment("netvlad-8"), {"data.pattern": "/data"}, overrides)
+        output = ResolvedSettings(settings=settings, span=0, shards="", vocabulary="", synthetic=None, sources="")
+        pipeline = create_pipeline(
+            settings,
+            Vocabulary.of_ids(3),
+            None,
+            pipeline_root="",
+            push_directory="",
+            checkpoint_dir="",
+            tune_dir="",
+            log_dir="",
+        )
+        steps = [node.id for node in pipeline.components if isinstance(node, BaseComponent)]
+        in_kubeflow = {step: output.for_steps()[settings_output(step)] for step in steps}
+        of_both.append((in_kubeflow, {step: exec_properties(pipeline, step) for step in steps}))
+    (kubeflow, local), (other_kubeflow, other_local) = of_both
+    return (
+        {step for step in kubeflow if kubeflow[step] != other_kubeflow[step] and TRAITS[step].cached},
+        {step for step in local if local[step] != other_local[step]},
+    )
+
+
+@pytest.mark.parametrize(
+    ("override", "kubeflow", "local"),
+    [
+        ("evaluation.thresholds.gap.min=0.8", {"Evaluator"}, {"Evaluator"}),
+        ("data.drift.stop=true", set(), {"DriftDetector"}),
+        ("tune.max_trials=3", set(), set()),
+    ],
+)
+def test_a_setting_runs_only_the_steps_again_that_read_it(override, kubeflow, local):
+    assert changed_by(override) == (kubeflow, local)
+
+
+def test_a_search_runs_again_for_its_own_settings_only():
+    in_kubeflow, local = changed_by("tune.max_trials=3", "search=true")
+    assert {"Tuner"} <= in_kubeflow <= {"Tuner", "Trainer", "Evaluator"} and local == {"Tuner"}
+    assert changed_by("beam.workers=2", "search=true")[0].isdisjoint({"Tuner", "Trainer"})
+
+
+@pytest.mark.parametrize("overrides", [[], ["search=true"], ["hyperparameters=s3://bucket/found"]])
+def test_each_step_has_the_same_properties_with_the_settings_that_it_gets(overrides):
+    options = {"data.pattern": "/data", "data.drift.stop": True, "evaluation.slices": ["channel"], "seed": 3}
+    settings = resolve_settings(
+        find_experiment("netvlad-8"), options, ["evaluation.thresholds.gap.min=0.8", "tune.max_trials=3", *overrides]
+    )
+    output = ResolvedSettings(settings=settings, span=0, shards="", vocabulary="", synthetic=None, sources="")
+    own = build_pipeline(settings, Vocabulary.of_ids(3), Places("/serving", ""))
+    for name, text in output.for_steps().items():
+        view = ResolvedSettings.model_validate_json(text).settings
+        pipeline = build_pipeline(view, Vocabulary.of_ids(3), Places("/serving", ""))
+        assert name == DATA_SETTINGS or edges(pipeline) == edges(own)
+        for node in own.components:
+            if isinstance(node, BaseComponent) and settings_output(node.id) == name:
+                assert exec_properties(own, node.id) == exec_properties(pipeline, node.id)
 
 
 def one_of_every_encoder():

@@ -110,6 +110,18 @@ def unmounted_volume(spec, platform):
     del platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]["exec-Pusher"]["pvcMount"]
 
 
+def no_window_for_retries(spec, platform):
+    del tasks(spec)["Trainer"]["retryPolicy"]["backoffMaxDuration"]
+
+
+def factor_that_is_not_whole(spec, platform):
+    tasks(spec)["Trainer"]["retryPolicy"]["backoffFactor"] = 1.5
+
+
+def claim_with_a_dot(spec, platform):
+    platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]["exec-Pusher"]["pvcMount"][0]["constant"] = "a.b"
+
+
 @pytest.mark.parametrize(
     ("change", "problem"),
     [
@@ -134,6 +146,9 @@ def unmounted_volume(spec, platform):
             "executor exec-ImportSchemaGen: /home/me/checkout/frame.pbtxt is not on a volume that it mounts",
         ),
         (host_path_in_a_parameter, "parameter data: /home/me/data is not on a volume"),
+        (no_window_for_retries, "task Trainer: is never retried, as backoffMaxDuration, the time for all attempts,"),
+        (factor_that_is_not_whole, "task Trainer: backoffFactor is 1.5, Argo reads only whole numbers"),
+        (claim_with_a_dot, "executor exec-Pusher: claim 'a.b' is no name for a volume: at most 63 lowercase letters"),
         (unmounted_volume, "executor exec-Pusher: /mnt/yt8m/serving is not on a volume that it mounts"),
     ],
 )

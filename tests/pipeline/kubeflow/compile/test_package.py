@@ -1,5 +1,6 @@
 """The compiled package is complete, reproducible and readable by Kubeflow Pipelines."""
 
+import itertools
 import json
 import os
 import subprocess
@@ -13,6 +14,8 @@ from kfp import components
 from kfp.kubernetes import kubernetes_executor_config_pb2
 from kfp.pipeline_spec import pipeline_spec_pb2
 
+from kfp_emulator.kubernetes_rules import refusals
+from kfp_emulator.retries import NoRetry, RetryStrategy
 from models.errors import InputError
 from pipeline.cli import yt8m
 from pipeline.experiments import catalogue
@@ -137,16 +140,43 @@ def test_the_steps_before_training_do_not_read_the_experiment(compiled):
     }
 
 
-def test_steps_are_retried_with_backoff(compiled):
-    spec, _ = compiled(retries={"max_retries": 5, "backoff_seconds": 30})
+DAY = 24 * 3600
+
+
+def test_steps_are_retried_with_backoff_in_a_window_for_all_attempts(compiled):
+    spec, _ = compiled(retries={"max_retries": 3, "backoff_seconds": 30}, steps={"Trainer": {"timeout_hours": 48}})
+    tasks = spec["root"]["dag"]["tasks"]
     # The first step would refuse the same parameters again.
-    assert "retryPolicy" not in spec["root"]["dag"]["tasks"]["ResolveSettings"]
-    assert spec["root"]["dag"]["tasks"]["Trainer"]["retryPolicy"] == {
-        "maxRetryCount": 5,
-        "backoffDuration": "30s",
-        "backoffFactor": 2.0,
-        "backoffMaxDuration": "3600s",
-    }
+    assert "retryPolicy" not in tasks["ResolveSettings"]
+    expected = {"maxRetryCount": 3, "backoffDuration": "30s", "backoffFactor": 2.0}
+    waits = 30 + 60 + 120
+    window = f"{30 * DAY + waits}s"
+    assert tasks["ExampleGen"]["retryPolicy"] == expected | {"backoffMaxDuration": window}
+    window = f"{30 * DAY + waits + 4 * 2 * DAY}s"
+    assert tasks["Trainer"]["retryPolicy"] == expected | {"backoffMaxDuration": window}
+
+
+@pytest.mark.parametrize(
+    ("hours", "seconds", "lost", "attempts"),
+    [(None, 5 * 3600, False, 3), (None, 9 * DAY, False, 3), (48, 2 * DAY, False, 3), (None, 5, True, 1)],
+)
+def test_a_step_that_fails_late_is_retried_for_as_long_as_an_attempt_may_take(compiled, hours, seconds, lost, attempts):
+    own = {"timeout_hours": hours} if hours else {}
+    spec, _ = compiled(steps={"Trainer": own})
+    strategy, elapsed = RetryStrategy.of(spec["root"]["dag"]["tasks"]["Trainer"]), 0.0
+    with pytest.raises(NoRetry, match="Node not set to be retried" if lost else "No more retries left"):
+        for attempt in itertools.count(1):
+            if hours:
+                assert strategy.window - elapsed >= hours * 3600, "the pod has the whole time"
+            elapsed += seconds
+            elapsed += strategy.wait(attempt, elapsed, lost)
+    assert attempt == attempts
+
+
+def test_kubernetes_refuses_no_pod_of_a_package(compiled):
+    spec, platform = compiled(**GOLDEN_CLUSTER, image_pull_secrets=["registry.example"])
+    for label, config in executors(platform).items():
+        assert list(refusals(config, spec["deploymentSpec"]["executors"][label]["container"])) == []
 
 
 def test_hyperparameters_are_imported_from_the_object_store(compiled):
@@ -218,7 +248,11 @@ def test_the_command_writes_the_package_and_warns_that_nothing_resumes(tmp_path,
     optional = ["--split", "id:80/10/10", "--seed", "3", "--tune", "--set", "cluster.image=yt8m:2"]
     yt8m.main([*required, *optional], standalone_mode=False)
     printed = capsys.readouterr()
-    assert "no resume: cluster.work_directory is not set" in printed.err and "package: package.yaml" in printed.out
+    assert "no resume: cluster.work_directory is not set" in printed.err
+    assert (
+        "no retry: Kubeflow Pipelines retries no step whose node is lost" in printed.err
+        and "package: package.yaml" in printed.out
+    )
     spec, _ = yaml.safe_load_all(Path("package.yaml").read_text())
     default = spec["root"]["inputDefinitions"]["parameters"]["overrides"]["defaultValue"]
     assert json.loads(default) == ['data.split="id:80/10/10"', "seed=3", "search=true"]

@@ -7,7 +7,8 @@ from tfx.types import standard_artifacts
 
 from components.example_gen.component import Quarantine
 from models.errors import InputError
-from pipeline.kubeflow.container.artifacts import ExecutorInput, local_path, metadata_of
+from pipeline.kubeflow.container.artifacts import input_artifacts, metadata_of, output_artifacts
+from pipeline.kubeflow.container.executor_input import ExecutorInput, local_path
 
 
 def executor_input(inputs=(), outputs=(), **more):
@@ -53,7 +54,7 @@ def test_an_untyped_input_regains_its_type_and_the_types_of_its_properties(fille
         "display_name": "examples",
     }
     container_input = executor_input([("examples", filled, {"metadata": metadata})])
-    [examples] = container_input.inputs({"examples": standard_artifacts.Examples})["examples"]
+    [examples] = input_artifacts(container_input, {"examples": standard_artifacts.Examples})["examples"]
     assert isinstance(examples, standard_artifacts.Examples) and examples.uri == filled
     assert (examples.splits, examples.version) == (["train", "test"], 3)
     assert examples.get_int_custom_property("train_videos") == 96
@@ -66,32 +67,41 @@ def test_an_untyped_input_regains_its_type_and_the_types_of_its_properties(fille
 
 @pytest.mark.parametrize("metadata", [{}, {"metadata": None}, {"metadata": {"champion_version": None}}])
 def test_nulls_and_missing_metadata_are_no_properties(filled, metadata):
-    [model] = executor_input([("model", filled, metadata)]).inputs({"model": standard_artifacts.Model})["model"]
+    [model] = input_artifacts(executor_input([("model", filled, metadata)]), {"model": standard_artifacts.Model})[
+        "model"
+    ]
     assert metadata_of(model, {}) == {}
 
 
-def test_an_input_without_files_is_refused_by_name_and_uri(tmp_path):
+def test_an_input_without_files_is_refused_by_name_and_uri_and_says_how_to_recover(tmp_path):
     container_input = executor_input([("model", str(tmp_path / "model"), {})])
-    with pytest.raises(InputError, match=rf"input model is {tmp_path}/model, which has no files"):
-        container_input.inputs({"model": standard_artifacts.Model})
+    with pytest.raises(InputError, match=rf"input model is {tmp_path}/model, which has no files.*submit --no-cache`"):
+        container_input.require_files()
+    (tmp_path / "model" / "empty").mkdir(parents=True)
+    with pytest.raises(InputError, match="which has no files"):
+        container_input.require_files()
+    (tmp_path / "model" / "empty" / "file").touch()
+    container_input.require_files()
 
 
 def test_a_missing_champion_is_an_empty_directory(tmp_path):
     container_input = executor_input([("champion", str(tmp_path / "model"), {"metadata": {"champion_version": ""}})])
-    [champion] = container_input.inputs({"champion": standard_artifacts.Model})["champion"]
+    container_input.require_files()
+    [champion] = input_artifacts(container_input, {"champion": standard_artifacts.Model})["champion"]
     assert list((tmp_path / "model").iterdir()) == []
     assert champion.get_string_custom_property("champion_version") == ""
 
 
 def test_an_artifact_missing_from_the_package_is_refused(filled):
     with pytest.raises(InputError, match="the package has no input schema, which this image needs: compile it again"):
-        executor_input([("model", filled, {})]).inputs({"schema": standard_artifacts.Schema})
+        input_artifacts(executor_input([("model", filled, {})]), {"schema": standard_artifacts.Schema})
 
 
 def test_outputs_are_empty_directories_without_leftovers(tmp_path, filled):
     new = str(tmp_path / "deep" / "new")
-    outputs = executor_input(outputs=[("quarantine", filled, {}), ("model", new, {})]).outputs(
-        {"quarantine": Quarantine, "model": standard_artifacts.Model}
+    outputs = output_artifacts(
+        executor_input(outputs=[("quarantine", filled, {}), ("model", new, {})]),
+        {"quarantine": Quarantine, "model": standard_artifacts.Model},
     )
     assert [artifact.uri for [artifact] in outputs.values()] == [filled, new]
     for [artifact] in outputs.values():

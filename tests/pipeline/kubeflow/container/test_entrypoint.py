@@ -99,7 +99,39 @@ def test_a_step_missing_from_the_image_is_refused(run, resolved, capfd):
     assert code == 2 and "this image has no step Infra" in capfd.readouterr().err
 
 
+MODULE = "pipeline.kubeflow.container.entrypoint"
+
+
 def test_help_does_not_import_tfx():
-    command = [sys.executable, "-X", "importtime", "-m", "pipeline.kubeflow.container.entrypoint", "--help"]
+    command = [sys.executable, "-X", "importtime", "-m", MODULE, "--help"]
     answer = subprocess.run(command, capture_output=True, text=True, check=True)
     assert "--executor_input" in answer.stdout and "tensorflow" not in answer.stderr
+
+
+def test_every_attempt_of_a_step_whose_input_is_gone_ends_before_tfx_is_imported(tmp_path):
+    """KFP retries it all the same: it knows no exit code that means never again."""
+    content = {
+        "inputs": {"artifacts": {"model": {"artifacts": [{"name": "7", "uri": f"{tmp_path}/model"}]}}},
+        "outputs": {"outputFile": f"{tmp_path}/task/output.json"},
+    }
+    options = ["--step", "Evaluator", "--executor_input", json.dumps(content), "--push_directory", "/serving"]
+    command = [sys.executable, "-X", "importtime", "-m", MODULE, *options]
+    answer = subprocess.run(command, capture_output=True, text=True)
+    assert answer.returncode == 2 and "tensorflow" not in answer.stderr
+    assert answer.stderr.splitlines()[-1] == (
+        f"error: Evaluator: input model is {tmp_path}/model, which has no files: run the step that wrote it again, "
+        "with `yt8m submit --no-cache`; retries cannot help"
+    )
+
+
+def test_the_log_of_a_failed_step_is_its_traceback_and_last_the_reason(tmp_path):
+    content = {
+        "inputs": {"parameterValues": {"settings": "{}"}},
+        "outputs": {"outputFile": f"{tmp_path}/task/output.json"},
+    }
+    options = ["--step", "ImportSchemaGen", "--executor_input", json.dumps(content), "--push_directory", "/serving"]
+    answer = subprocess.run([sys.executable, "-m", MODULE, *options], capture_output=True, text=True)
+    first, *_, last = answer.stderr.splitlines()
+    assert answer.returncode == 1 and not answer.stdout
+    assert first == "Traceback (most recent call last):", "TensorFlow's banners are left out"
+    assert last.startswith("error: ImportSchemaGen: ValidationError: ")

@@ -1,8 +1,12 @@
 """All pages: safe to open, nothing loaded, linked, reproducible."""
 
 import re
+import shutil
+import subprocess
+from html import escape
 
 import pytest
+from matplotlib.image import imread
 
 from pipeline.steps import PAGES, TRAITS, Step, report_pages
 
@@ -50,3 +54,18 @@ def test_pages_link_to_each_other_and_to_nothing_else(report):
 def test_the_same_run_gives_the_same_report(reported_run, report):
     first, second = ({name: page.html for name, page in pages.items()} for pages in (report, reported_run.report()))
     assert first == second
+
+
+@pytest.mark.cluster
+@pytest.mark.skipif(not shutil.which("chromium"), reason="draws pages with Chromium")
+@pytest.mark.parametrize("name", ["training", "evaluation", "statistics"])
+def test_a_page_is_drawn_in_the_frame_of_kfps_ui(report, name, tmp_path):
+    """frontend/src/components/viewers/HTMLViewer.tsx: sandboxed, 600 pixels high, from srcdoc."""
+    frame = f'<iframe sandbox="allow-scripts" srcdoc="{escape(report[name].html)}" width="640" height="600"></iframe>'
+    (tmp_path / "ui.html").write_text(f'<body style="margin:0;background:#f0f">{frame}')
+    command = ["chromium", "--headless", "--no-sandbox", "--disable-gpu", "--window-size=700,700"]
+    command += ["--virtual-time-budget=5000", f"--user-data-dir={tmp_path}/profile", f"--screenshot={tmp_path}/ui.png"]
+    subprocess.run([*command, f"file://{tmp_path}/ui.html"], check=True, timeout=120, capture_output=True)
+    drawn = imread(tmp_path / "ui.png")[10:590, 10:620, :3]
+    letters = (drawn.min(axis=2) < 0.5).mean()
+    assert 0.005 < letters < 0.3, "dark letters on a light page"

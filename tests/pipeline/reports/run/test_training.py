@@ -2,6 +2,10 @@
 
 import re
 
+import pytest
+
+from pipeline.reports.run.training import plot
+
 
 def test_the_training_page_shows_every_epoch_and_marks_the_best(report):
     page = report["training"]
@@ -37,5 +41,16 @@ def test_the_training_page_has_four_curves_with_the_best_epoch_in_the_colour_of_
     for _, svg in plots:
         assert "best epoch (2)" in svg
         assert "currentColor" in svg
+        assert "mathdefault" not in svg, "a formula, which the page would show as TeX"
     ids = re.findall(r' id="([^"]*)"', page.html)
     assert len(ids) == len(set(ids))
+
+
+@pytest.mark.parametrize(
+    ("losses", "labels"),
+    [([0.6, 0.5, 0.42], {"0.44", "0.6"}), ([20.0, 0.5, 0.05], {"0.1", "1", "10"})],
+)
+def test_the_labels_of_the_loss_are_plain_numbers(losses, labels):
+    svg = plot("Loss", [1, 2, 3], {"training": losses}, best=3)
+    assert "mathdefault" not in svg
+    assert labels <= set(re.findall(r"<text[^>]*>([^<]*)</text>", svg))
