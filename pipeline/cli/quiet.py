@@ -53,8 +53,8 @@ def failures_to(log: Path) -> Iterator[None]:
     try:
         yield
     except InputError as error:
-        with suppress(OSError):
-            sys.stderr.write(f"error: {error}\n")
+        with suppress(OSError), log.open("a") as file:
+            file.write(f"error: {error}\n")
         raise
     except Exception as error:
         with suppress(OSError):  # the log's disk is full

@@ -140,7 +140,9 @@ def _transformed(
     def build(folder: Path) -> None:
         write_shard(folder / "data" / "a.tfrecord", list(records))
         steps = Steps(folder)
-        examples, _ = steps.ingest(folder / "data", level=level, classes=classes, kept_features='["channel"]')
+        examples, _ = steps.ingest(
+            folder / "data", level=level, classes=classes, kept_features='["channel"]' if level == "video" else "[]"
+        )
         graph, transformed = steps.transform(examples, level, classes)
         made = {"examples": examples, "graph": graph, "transformed": transformed}
         (folder / "made.json").write_text(json_utils.dumps(made))

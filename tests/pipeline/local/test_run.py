@@ -90,7 +90,10 @@ def test_the_pushed_version_is_printed(properties, expected):
     ],
     ids=range(10),
 )
-def test_a_folder_without_the_result_of_a_search_is_refused_before_any_work(yt8m, tmp_path, content, message):
+def test_a_folder_without_the_result_of_a_search_is_refused_before_any_work(
+    yt8m, tmp_path, write_shard, video_record, content, message
+):
+    write_shard(tmp_path / "a.tfrecord", [video_record()])
     best = tmp_path / "found" / "best_hyperparameters.txt"
     best.parent.mkdir()
     os.mkfifo(best) if content is None else best.write_bytes(content)

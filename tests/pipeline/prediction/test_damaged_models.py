@@ -52,7 +52,7 @@ def card(**changes):
 DAMAGES = [
     (LABELS, None, "labels.json: No such file or directory"),
     (LABELS, b"", "labels.json: not JSON: "),
-    (LABELS, b"\xff\x00", "labels.json: byte 0 is no UTF-8 text"),
+    (LABELS, b"\xff\x00", "labels.json: byte 0 is not UTF-8 text"),
     (LABELS, b"[]", "labels.json: holds [], expected the names of the labels"),
     (LABELS, b"7", "labels.json: holds 7, expected the names of the labels"),
     (LABELS, b"[1, 2]", "labels.json: holds [1, 2], expected the names of the labels"),
@@ -61,7 +61,7 @@ DAMAGES = [
     (LABELS, b'["only one"]', "answers 25 labels, its assets.extra names 1"),
     (CARD, b"{", "model_card.json: not JSON: "),
     (CARD, b"", "model_card.json: not JSON: "),
-    (CARD, b"\xff", "model_card.json: byte 0 is no UTF-8 text"),
+    (CARD, b"\xff", "model_card.json: byte 0 is not UTF-8 text"),
     (CARD, b"[]", "model_card.json: the card is []: "),
     (CARD, b"{}", "model_card.json: level is missing"),
     (CARD, card(level=3), "model_card.json: level is 3: "),
@@ -96,7 +96,7 @@ def test_a_run_says_before_its_training_that_the_model_that_serves_is_damaged(
     data = write_shard(tmp_path / "data" / "a.tfrecord", [video_record()])
     damage(model / name, (model / name).read_bytes()[:500])
     command = ("run", "--data", data.parent, "--experiment", "average-576", "--out", tmp_path / "run")
-    assert "the model that serves is damaged: remove this version" in assert_refused(model, *command)
+    assert "the model that serves is damaged: remove or restore this version" in assert_refused(model, *command)
 
 
 def test_a_pipe_in_place_of_a_card_is_refused_and_not_waited_for(
@@ -116,7 +116,7 @@ def test_a_folder_whose_name_only_looks_like_a_number_is_no_version(model):
 def test_labels_of_old_releases_are_read_as_carefully(model, assert_refused, write_shard, video_record, tmp_path):
     data = write_shard(tmp_path / "a.tfrecord", [video_record()])
     (model / LABELS).unlink()
-    for content, message in ((b"", "holds [], expected"), (b"\xff", "byte 0 is no UTF-8 text"), (b"a\n", "names 1")):
+    for content, message in ((b"", "holds [], expected"), (b"\xff", "byte 0 is not UTF-8 text"), (b"a\n", "names 1")):
         (model / "assets.extra" / "labels.txt").write_bytes(content)
         assert message in assert_refused(model, "predict", model, "--data", data)
 
