@@ -170,7 +170,8 @@ class RunSettings(Recipe):
                 "search is true, allowed with training.warm_start: false (trials start from random weights)"
             )
         if self.search and not self.tuner.space:
-            raise ValueError(f"search is true, allowed with encoder {self.model.encoder.name}: false")
+            name = self.model.encoder.name
+            raise ValueError(f"tune.space is missing: encoder {name} has no search space of its own")
         return self
 
 

@@ -89,7 +89,7 @@ def predict(
             def report_rejected(rejected: RejectedRecord) -> None:
                 if len(shown) < SHOWN:
                     shown.append(str(rejected))
-                progress.console.print(f"skipped: {rejected}", markup=False, highlight=False, soft_wrap=True)
+                progress.console.print(f"rejected: {rejected}", markup=False, highlight=False, soft_wrap=True)
 
             def show_progress(bytes_read: int) -> None:
                 progress.update(task, completed=bytes_read, videos=prediction.videos)
@@ -101,10 +101,10 @@ def predict(
     except BrokenPipeError:  # `| head` has exited
         sys.exit(1)
 
-    summary: dict[str, Any] = {"model": pushed.folder, "videos": prediction.videos, "skipped": prediction.skipped}
-    if prediction.skipped:
-        skipped, answered = plural(prediction.skipped, "record"), plural(prediction.videos, "video")
-        click.echo(f"{skipped} skipped, {answered} answered", err=True)
+    summary: dict[str, Any] = {"model": pushed.folder, "videos": prediction.videos, "skipped": prediction.rejected}
+    if prediction.rejected:
+        rejected, answered = plural(prediction.rejected, "record"), plural(prediction.videos, "video")
+        click.echo(f"{rejected} rejected, {answered} answered", err=True)
     if metrics:
         if not metrics.videos:
             raise InputError(f"--evaluate: no video carries labels ({prediction.videos:,} read)")
@@ -114,5 +114,5 @@ def predict(
             scores.print(console)
     if as_json:
         click.echo(json.dumps(summary | {"first_skipped": shown}, indent=1))
-    if prediction.skipped:
+    if prediction.rejected:
         sys.exit(SKIPPED)

@@ -54,7 +54,7 @@ def submit(
     from pipeline.cli.status import show
     from pipeline.kubeflow.api.client import connect
     from pipeline.kubeflow.api.kfp_experiments import find_or_create_kfp_experiment
-    from pipeline.kubeflow.api.new_data import find_new_data
+    from pipeline.kubeflow.api.new_data import describe_new_data, find_newest_span
     from pipeline.kubeflow.api.runs import start_run
     from pipeline.kubeflow.api.status import follow, read_status
     from pipeline.kubeflow.api.versions import upload_package
@@ -62,13 +62,16 @@ def submit(
     package = package_from_options(options)
     if no_cache:
         package = package.without_cache()
+    newest = None
+    if if_new_data:
+        with stderr_to(Path("/dev/null")):  # TensorFlow logs when it starts
+            newest = find_newest_span(package.parameters)
     connection = connect(endpoint, token_file, namespace)
     connection.warn_if_outdated(lambda line: click.echo(line, err=True))
     experiment_id = find_or_create_kfp_experiment(connection, group)
     description = ""
-    if if_new_data:
-        with stderr_to(Path("/dev/null")):  # TensorFlow logs when it starts
-            new_data = find_new_data(connection, experiment_id, package.parameters)
+    if newest is not None:
+        new_data = describe_new_data(connection, experiment_id, package.parameters, newest)
         if new_data is None:
             click.echo("null" if as_json else f"no new data: {package.parameters['data']}")
             return

@@ -55,7 +55,7 @@ class Prediction:
     Attributes:
         videos: answered so far.
         without_labels: of these, those without labels.
-        skipped: rejected records.
+        rejected: number of rejected records.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class Prediction:
         self._model, self._files, self._level = model, files, level
         self._batch_size, self._top, self._metrics = batch_size, top, metrics
         self._report, self._progress = report, progress
-        self.videos = self.without_labels = self.skipped = 0
+        self.videos = self.without_labels = self.rejected = 0
 
     def answers(self) -> Iterator[Answer]:
         """Yields predictions in the order of the file names and of the records in each file."""
@@ -113,7 +113,7 @@ class Prediction:
             self._progress(read)
 
     def _reject(self, rejected: RejectedRecord) -> None:
-        self.skipped += 1
+        self.rejected += 1
         self._report(rejected)
 
     def _count(self, metrics: VideoMetrics, batch: Sequence[_Record], probabilities: np.ndarray) -> None:

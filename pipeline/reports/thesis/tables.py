@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import PurePath
 from statistics import fmean, stdev
 from typing import Any, Literal, NamedTuple
 
@@ -136,7 +137,8 @@ def _lines(results: Sequence[Result]) -> list[Line]:
     lines = []
     for members in groups.values():
         lines += [
-            Line("run", result.experiment, result.data.name, _values(result), result.changes) for result in members
+            Line("run", result.experiment, result.data.name, _values(result, several=len(results) > 1), result.changes)
+            for result in members
         ]
         by_seed: dict[int, list[Result]] = {}
         for result in members:
@@ -146,8 +148,11 @@ def _lines(results: Sequence[Result]) -> list[Line]:
     return lines
 
 
-def _values(result: Result) -> dict[str, Any]:
-    return result.record() | {"data": result.data.short}
+def _values(result: Result, several: bool) -> dict[str, Any]:
+    """The cells of a run; several runs of an experiment are told apart by the names of their folders."""
+    folder = PurePath(result.run.name).name
+    name = f"{result.experiment} ({folder})" if several and folder != result.experiment else result.experiment
+    return result.record() | {"experiment": name, "data": result.data.short}
 
 
 def _mean(by_seed: Mapping[int, Sequence[Result]]) -> Line:

@@ -130,9 +130,9 @@ def test_rejected_records_are_named_and_left_out(
         6: "the checksum of the record is wrong",
     }
     *lines, last = err.splitlines()
-    assert last == "5 records skipped, 2 videos answered"
+    assert last == "5 records rejected, 2 videos answered"
     for (number, reason), line in zip(reasons.items(), lines, strict=True):
-        assert line.startswith(f"skipped: {data}, record {number}: {reason}")
+        assert line.startswith(f"rejected: {data}, record {number}: {reason}")
     words = " ".join(yt8m("predict", "--help").out.split())
     assert "exit code is then 3" in words and "can run code that its author put into it" in words
 
@@ -142,7 +142,7 @@ def test_all_rejected_records_are_printed_and_counted(runs, video_record, write_
     out, err, code = predict(runs / "average", data, "--out", tmp_path / "out", "--json")
     done = json.loads(out)
     assert (code, done["videos"], done["skipped"], len(done["first_skipped"])) == (3, 1, 12, 10)
-    assert len(err.splitlines()) == 13 and err.splitlines()[-1] == "12 records skipped, 1 video answered"
+    assert len(err.splitlines()) == 13 and err.splitlines()[-1] == "12 records rejected, 1 video answered"
 
 
 def test_evaluation_gives_the_scores_of_the_metrics(runs, frame_record, write_shard, tmp_path, predict):
