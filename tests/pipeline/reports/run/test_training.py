@@ -48,7 +48,7 @@ def test_the_training_page_has_four_curves_with_the_best_epoch_in_the_colour_of_
 
 @pytest.mark.parametrize(
     ("losses", "labels"),
-    [([0.6, 0.5, 0.42], {"0.45", "0.5"}), ([20.0, 0.5, 0.05], {"0.1", "1", "10"})],
+    [([0.6, 0.5, 0.42], {"0.45", "0.50"}), ([20.0, 0.5, 0.05], {"0.1", "1", "10"})],
 )
 def test_the_labels_of_the_loss_are_plain_numbers(losses, labels):
     svg = plot("Loss", [1, 2, 3], {"training": losses}, best=3)
