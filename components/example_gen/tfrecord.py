@@ -56,7 +56,8 @@ def read_records(file: BinaryIO) -> Iterator[bytes | Damage]:
                 seen = True
                 yield payload
                 continue
-            if not seen and (kind := looks_like(source.head())):
+            # Fewer bytes than a header may be those of a record that was cut off: the length 33 reads as "!".
+            if not seen and source.need(_HEADER) and (kind := looks_like(source.head())):
                 yield Damage(f"not a TFRecord file: it looks like {kind}", 0)
                 return
             lost = source.skip_to_next()

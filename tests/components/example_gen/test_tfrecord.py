@@ -90,6 +90,10 @@ def test_a_cut_file_gives_its_whole_records_and_one_damage(records, data):
         assert records_and_damage[-1].lost_bytes == cut - ([0, *ends][whole])
 
 
+def test_the_first_byte_of_a_record_is_not_taken_for_text():
+    assert read(shard([b"\0" * ord("!")])[:1]) == [Damage("the file ends inside a record header (1 of 12 bytes)", 1)]
+
+
 def test_an_empty_file_is_damage():
     assert read(b"") == [Damage("the file is empty (0 bytes)", 0)]
 
