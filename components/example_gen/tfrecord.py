@@ -56,8 +56,8 @@ def read_records(file: BinaryIO) -> Iterator[bytes | Damage]:
                 seen = True
                 yield payload
                 continue
-            # Fewer bytes than a header may be those of a record that was cut off: the length 33 reads as "!".
-            if not seen and source.need(_HEADER) and (kind := looks_like(source.head())):
+            # The first bytes of a length may be letters (33 is "!"); the fourth is zero in records below 16 MiB.
+            if not seen and source.need(4) and (kind := looks_like(source.head())):
                 yield Damage(f"not a TFRecord file: it looks like {kind}", 0)
                 return
             lost = source.skip_to_next()

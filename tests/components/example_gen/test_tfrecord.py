@@ -91,7 +91,9 @@ def test_a_cut_file_gives_its_whole_records_and_one_damage(records, data):
 
 
 def test_the_first_byte_of_a_record_is_not_taken_for_text():
-    assert read(shard([b"\0" * ord("!")])[:1]) == [Damage("the file ends inside a record header (1 of 12 bytes)", 1)]
+    assert read(shard([b"\0" * ord("!")])[:1]) == [
+        Damage("the file ends inside a record header (1 of 12 bytes), 1 byte lost", 1)
+    ]
 
 
 def test_an_empty_file_is_damage():
