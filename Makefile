@@ -7,8 +7,9 @@ LOCKS = requirements requirements-dev requirements-gpu requirements-bootstrap
 SBOM = sbom
 UV_COMPILE = $(BIN)/uv pip compile --quiet --python $(BIN)/python --python-platform x86_64-manylinux_2_40 \
 	--generate-hashes --no-header --no-annotate
+PYTEST = $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder --durations 20
 
-.PHONY: help setup demo test test-cluster test-faults docs lint format lock sbom audit bench bench-learnability bench-retraining bench-search image-replay clean
+.PHONY: help setup demo test coverage test-cluster test-faults docs lint format lock sbom audit bench bench-learnability bench-retraining bench-search image-replay clean
 
 help: ## Show this list.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -23,9 +24,12 @@ demo: setup ## Synthesize a small data set and run the whole pipeline on it.
 	@$(BIN)/yt8m synth --level frame --videos 1200 --labels 20 --seed 1 data/demo
 	@$(BIN)/yt8m run --data data/demo --experiment netvlad-8 --out runs/demo
 
-test: lint ## Lint, check types and imports, run the tests with coverage.
+test: lint ## Lint, check types and imports, run the tests.
+	@$(PYTEST)
+
+coverage: setup ## Run the tests with coverage, which takes longer, and fail below its limit.
 	@rm -f .coverage .coverage.*
-	@$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder --durations 20 --cov --cov-report=term
+	@$(PYTEST) --cov --cov-report=term
 
 test-cluster: setup ## Run packages on the emulated cluster, with faults (minutes).
 	@$(BIN)/python -m pytest -m cluster tests/pipeline/kubeflow
