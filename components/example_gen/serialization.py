@@ -13,7 +13,7 @@ def serialize(features: Mapping[str, feature_pb2.Feature], indexed: Sequence[str
         indexed: names of those that hold one byte string, or floats.
 
     Returns:
-        The bytes, equal to those of a deterministic serialization, and for each indexed feature the place in them where
+        The bytes, with the features in the order of their names, and for each indexed feature the place in them where
         its values begin.
     """
     # Each entry of a map is a field of its own, so entries that are serialized one by one make a whole map. The values

@@ -80,6 +80,26 @@ def test_sampled_frames_are_frames_of_the_video(index: VideoIndex, shards: Any, 
             number += 1
 
 
+def test_draws_depend_on_the_seed_and_the_number_of_the_batch_alone(
+    index: VideoIndex, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[float] = []
+
+    def draw(num_frames: np.ndarray, generator: np.random.Generator, settings: TrainingSettings) -> Any:
+        drawn.append(generator.random())
+        return np.zeros((len(num_frames), 7), int), np.full(len(num_frames), 7)
+
+    monkeypatch.setattr("models.input.indexed_batches.draw_frames", draw)
+    results = []
+    for seed, numbers in (("0-0", (0, 1, 2)), ("0-0", (2, 1, 0)), ("0-1", (0, 1, 2))):
+        batches, drawn = IndexedBatches(index, 10, 8, seed=seed, sampling=RANDOM), []
+        for number in numbers:
+            batches.read(number)
+        results.append(drawn)
+    assert results[0] == results[1][::-1]
+    assert len({*results[0], *results[2]}) == 6
+
+
 def test_every_epoch_has_each_video_once_in_another_order(index: VideoIndex, number_of: Any) -> None:
     first, second = (order(IndexedBatches(index, 10, 8, seed=seed), number_of) for seed in ("0-0", "0-1"))
     assert sorted(first) == sorted(second) == list(range(53))
