@@ -46,7 +46,8 @@ def reader(data: InputData, name: str) -> Reader:
         case "starter style":
             records = tf.data.TFRecordDataset(data.raw_files).take(data.train_videos)
             if data.level == "frame":
-                batches = records.map(_starter_frames, num_parallel_calls=tf.data.AUTOTUNE).batch(BATCH_SIZE)
+                videos = records.map(_starter_frames, num_parallel_calls=tf.data.AUTOTUNE)
+                batches = videos.shuffle(BATCH_SIZE).batch(BATCH_SIZE)
             else:
                 batches = records.batch(BATCH_SIZE).map(_starter_means, num_parallel_calls=tf.data.AUTOTUNE)
             return _same(batches.prefetch(tf.data.AUTOTUNE))
@@ -79,8 +80,8 @@ def _memcpy(files: Sequence[str], videos: int) -> Reader:
     return copies
 
 
-# YouTube-8M's starter code (google/youtube-8m, readers.py) reads raw shards in several threads: frames record by
-# record, dequantized to float32 on the host and padded; means in batches.
+# YouTube-8M's starter code (google/youtube-8m: readers.py, train.py) reads raw shards in several threads: frames record
+# by record, dequantized to float32 on the host, padded, and shuffled in a queue of at least a batch; means in batches.
 
 
 def _starter_frames(record: tf.Tensor) -> tuple[tf.Tensor, ...]:

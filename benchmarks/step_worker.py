@@ -73,8 +73,11 @@ def step_of(setting: Setting) -> Callable[[], float]:
     tf.config.experimental.enable_tensor_float_32_execution(setting.precision == "tf32")
     recipe = setting.recipe
     view, from_logits = training_view(build_video_classifier(recipe.model, YT8M_CLASSES, seed=0))
-    loss = keras.losses.BinaryCrossentropy(from_logits=from_logits)
-    view.compile(build_optimizer(recipe.training, replicas=1), loss, [MicroF1(from_logits=from_logits)])
+    view.compile(
+        optimizer=build_optimizer(recipe.training, replicas=1),
+        loss=keras.losses.BinaryCrossentropy(from_logits=from_logits),
+        metrics=[MicroF1(from_logits=from_logits)],
+    )
     view.optimizer.build(view.trainable_variables)
     if setting.reads_means:
         inputs = {MEAN: tf.random.normal([setting.batch, WIDTH])}
