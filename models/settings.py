@@ -1,6 +1,8 @@
 """Settings of a model and of its training, read from an experiment's YAML entry."""
 
+import logging
 from collections.abc import Mapping
+from functools import cache
 from typing import Annotated, Any, Literal, assert_never, get_args
 
 from pydantic import (
@@ -28,6 +30,8 @@ Hours = Annotated[float, Field(gt=0, le=1e6)]
 
 # Values whose squares are normal float32 numbers.
 Bound = Annotated[float, Field(ge=1e-10, le=1e10)]
+
+_logger = logging.getLogger(__name__)
 
 
 class Settings(BaseModel):
@@ -263,9 +267,8 @@ class TrainingSettings(Settings):
         max_hours: ends the training after so many hours, including the time before interruptions.
         clipvalue: bound of each element of a gradient (section 5.2.4).
         clipnorm: bound of the norm of each variable's gradient.
-        frame_sampling: which frames of a video a training step reads, see `sample_frames`.
+        frame_sampling: which frames of a video a training step reads, see `draw_frames`.
         sampled_frames: how many frames it reads, unless all.
-        shuffle_videos: size of the shuffle buffer in videos.
         precision: Keras' dtype policy.
         strategy: one device, or all GPUs of this machine, which split each batch (`mirrored`).
         jit_compile: whether XLA compiles the steps.
@@ -290,13 +293,19 @@ class TrainingSettings(Settings):
     clipnorm: Bound | None = None
     frame_sampling: Literal["all", "random", "window", "stride"] = "all"
     sampled_frames: Annotated[int, Field(ge=1, le=MAX_FRAMES)] = MAX_FRAMES
-    # YouTube-8M has six million videos; TensorFlow allocates the whole buffer at once.
-    shuffle_videos: Annotated[int, Field(gt=0, le=10_000_000)] = 1024
     precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"
     strategy: Literal["single", "mirrored"] = "single"
     jit_compile: bool = False
     checkpoint_minutes: Annotated[float, Field(gt=0, le=1e6)] = 10.0
     warm_start: bool | str = False
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_shuffle_videos(cls, content: Any) -> Any:
+        if not isinstance(content, Mapping) or "shuffle_videos" not in content:
+            return content
+        _warn_of_shuffle_videos()
+        return {name: value for name, value in content.items() if name != "shuffle_videos"}
 
     @field_validator("warm_start", mode="before")
     @classmethod
@@ -318,3 +327,9 @@ class TrainingSettings(Settings):
                 f"sampled_frames is {self.sampled_frames}, which needs frame_sampling: random, window or stride"
             )
         return self
+
+
+@cache
+def _warn_of_shuffle_videos() -> None:
+    """Says once that experiments and runs of version 0.2 have a setting that has gone."""
+    _logger.warning("training.shuffle_videos has no effect any more, leave it out: every epoch shuffles all videos")

@@ -10,12 +10,12 @@ from typing import Any
 
 import keras
 import keras_tuner
-import tensorflow as tf
 from keras_tuner.src.distribute.utils import has_chief_oracle, is_chief_oracle
 from keras_tuner.src.engine.base_tuner import BaseTuner
 from keras_tuner.src.engine.trial import Trial, TrialStatus
 
 from models.errors import InputError, plural
+from models.input.batches import Batches
 from models.metrics.scoring import score
 from models.settings import ModelSettings, TrainingSettings
 from models.training.log import TrainingLog
@@ -27,7 +27,7 @@ from tuner.oracles import build_oracle
 from tuner.search_folder import CHECKPOINT, FINISHED, TRIAL_LOG, read_logs
 from tuner.settings import TuneSettings
 
-Batches = tuple[Callable[[int], tf.data.Dataset], tf.data.Dataset]
+TrainingData = tuple[Callable[[int], Batches], Batches]
 
 _logger = logging.getLogger(__name__)
 
@@ -47,7 +47,7 @@ class Task:
     model: ModelSettings
     training: TrainingSettings
     build: Callable[[ModelSettings], keras.Model]
-    data: Callable[[ModelSettings, TrainingSettings], Batches]
+    data: Callable[[ModelSettings, TrainingSettings], TrainingData]
     seed: int
 
 

@@ -9,10 +9,11 @@ import apache_beam as beam
 from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
+from components.example_gen.indexed_records import IndexedRecords
 from components.example_gen.input_files import InputFile, InputFiles
 from components.example_gen.packing import InvalidRecord, PackedVideo, pack
 from components.example_gen.splits import SPLITS, Split, SplitPolicy
-from components.example_gen.tfrecord import Damage, read_records, write_record
+from components.example_gen.tfrecord import Damage, read_records
 from components.publishing import Attempt, write_whole
 from models.errors import InputError, quote
 from models.features import Level
@@ -79,7 +80,7 @@ class Summary:
         """Counts one written video."""
         self.videos[split] = self.videos.get(split, 0) + 1
         self.frames += video.frames
-        self.labels += video.labels
+        self.labels += len(video.labels)
         self.cut_to_max_frames += video.cut_frames
         self.repeated_labels += video.repeated_labels
         self.label_vectors += video.label_vector
@@ -187,7 +188,7 @@ def repeated(id_and_splits: tuple[Any, Iterable[str]]) -> Iterator[str]:
 
 
 class IngestShards(beam.PTransform):
-    """Shards -> `Split-<name>/` files under `examples`, `summary.json` and rejected records under `quarantine`.
+    """Shards -> files and indexes of the splits (`examples`), `summary.json` and rejected records (`quarantine`).
 
     Unfinished files lie under `scratch`. A record never leaves the function that reads it: memory does not grow with
     the data, and only ids are shuffled, to find the ones that occur twice.
@@ -241,6 +242,7 @@ class _IngestShard(beam.DoFn):
 
     def process(self, shard: Shard) -> Iterator[Any]:
         summary = Summary()
+        outputs: dict[str, IndexedRecords] = {}
         with Attempt(self.scratch) as attempt:
             for video in read_shard(shard.file, self.level, self.classes, self.kept_features):
                 if isinstance(video, RejectedRecord):
@@ -248,10 +250,14 @@ class _IngestShard(beam.DoFn):
                     attempt.open(f"{self.quarantine}/records-{shard.number:05d}.jsonl").write(video.line)
                     continue
                 split = shard.split or self.policy.of_id(video.id)
-                name = f"Split-{split}/data_tfrecord-{shard.number:05d}-of-{shard.of:05d}"
-                write_record(attempt.open(f"{self.examples}/{name}"), video.example)
+                if split not in outputs:
+                    name = f"Split-{split}/data_tfrecord-{shard.number:05d}-of-{shard.of:05d}"
+                    outputs[split] = IndexedRecords(attempt, f"{self.examples}/{name}")
+                outputs[split].write(video.example, video.starts, video.frames, video.labels)
                 summary.add(video, split, shard.file.path)
                 yield video.id, split
+            for output in outputs.values():
+                output.finish()
         yield beam.pvalue.TaggedOutput("summary", summary)
 
 

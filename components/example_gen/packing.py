@@ -9,6 +9,7 @@ from typing import Any
 from google.protobuf.message import DecodeError
 from tensorflow.core.example import example_pb2, feature_pb2
 
+from components.example_gen.serialization import serialize
 from models.errors import plural, quote
 from models.features import (
     AUDIO,
@@ -32,6 +33,9 @@ V1_ID = "video_id"
 # this limit is not a mean of such frames, and a few such values make a training diverge.
 LARGEST_MEAN = 2.5
 
+# Features whose values the index finds, by level.
+INDEXED = {"frame": (RGB, AUDIO), "video": (MEAN_RGB, MEAN_AUDIO)}
+
 _BYTES, _FLOATS, _NUMBERS = "bytes_list", "float_list", "int64_list"
 _KINDS = {_BYTES: "bytes", _FLOATS: "floats", _NUMBERS: "whole numbers"}
 
@@ -48,13 +52,17 @@ class PackedVideo:
     """A record as the pipeline keeps it, and what was changed in it.
 
     Attributes:
+        example: a serialized tf.Example.
+        starts: where in it the bytes of each stream, or of its mean, begin.
+        labels: ids, sorted, each once.
         label_vector: whether its labels seem to be a 0 or 1 for each class instead of ids.
         kept: kind and hashes of the values of each kept feature.
     """
 
     id: bytes
     example: bytes
-    labels: int
+    starts: Mapping[str, int]
+    labels: tuple[int, ...]
     frames: int
     cut_frames: bool
     repeated_labels: bool
@@ -94,12 +102,13 @@ def pack(record: bytes, level: Level, classes: int | None, kept_features: Sequen
         raise InvalidRecord(f"{actual}-level record in a {level}-level data set")
     context = sequence.context.feature
     video_id, v1 = _id(context)
-    labels = _labels(context, classes, v1)
+    listed = _labels(context, classes, v1)
+    labels = tuple(sorted(set(listed)))
     features: dict[str, feature_pb2.Feature] = {name: context[name] for name in kept_features if name in context}
     kept = {name: _kept(feature, name) for name, feature in features.items()}
     features |= {
         ID: feature_pb2.Feature(bytes_list=feature_pb2.BytesList(value=[video_id])),
-        LABELS: feature_pb2.Feature(int64_list=feature_pb2.Int64List(value=sorted(set(labels)))),
+        LABELS: feature_pb2.Feature(int64_list=feature_pb2.Int64List(value=labels)),
     }
     frames = 0
     if level == "video":
@@ -115,16 +124,17 @@ def pack(record: bytes, level: Level, classes: int | None, kept_features: Sequen
             packed = b"".join(values[:MAX_FRAMES])
             features[name] = feature_pb2.Feature(bytes_list=feature_pb2.BytesList(value=[packed]))
         features[NUM_FRAMES] = feature_pb2.Feature(int64_list=feature_pb2.Int64List(value=[frames]))
-    example = example_pb2.Example(features=feature_pb2.Features(feature=features))
+    example, starts = serialize(features, INDEXED[level])
     return PackedVideo(
         id=video_id,
-        example=example.SerializeToString(deterministic=True),
-        labels=len(set(labels)),
+        example=example,
+        starts=starts,
+        labels=labels,
         frames=frames,
         cut_frames=level == "frame" and len(rgb) > MAX_FRAMES,
-        repeated_labels=len(set(labels)) < len(labels),
+        repeated_labels=len(labels) < len(listed),
         # With two classes [0, 1] are both ids.
-        label_vector=classes is not None and len(labels) == classes > 2 and set(labels) <= {0, 1},
+        label_vector=classes is not None and len(listed) == classes > 2 and set(labels) <= {0, 1},
         kept=kept,
     )
 

@@ -25,7 +25,8 @@ LONGEST_RECORD = 2**26
 # cause any number of checks.
 MOST_WASTED_BYTES = 2**30
 
-_HEADER, _FOOTER = 12, 4
+# Bytes of a record before and after its payload.
+HEADER, FOOTER = 12, 4
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,11 @@ def write_record(file: BinaryIO, payload: bytes) -> None:
     file.write(struct.pack("<I", _masked_crc(payload)))
 
 
+def record_size(payload: bytes) -> int:
+    """How many bytes `write_record` writes."""
+    return HEADER + len(payload) + FOOTER
+
+
 def _masked_crc(payload: bytes) -> int:
     crc = google_crc32c.value(payload)
     return (((crc >> 15) | (crc << 17)) + 0xA282EAD8) & 0xFFFFFFFF
@@ -115,10 +121,10 @@ class _Source:
 
     def header(self, at: int = 0) -> int | None:
         """The length of the record that begins `at` bytes ahead; None where none begins there."""
-        if not self.need(at + _HEADER):
+        if not self.need(at + HEADER):
             return None
         start = self._at + at
-        length, crc = struct.unpack("<QI", self._data[start : start + _HEADER])
+        length, crc = struct.unpack("<QI", self._data[start : start + HEADER])
         return length if crc == _masked_crc(self._data[start : start + 8]) else None
 
     def read_payload(self) -> bytes | str:
@@ -127,19 +133,19 @@ class _Source:
         length = self.header()
         if length is None:
             left = len(self._data) - self._at
-            if left < _HEADER:
-                return f"the file ends inside a record header ({left} of {_HEADER} bytes)"
+            if left < HEADER:
+                return f"the file ends inside a record header ({left} of {HEADER} bytes)"
             return "the checksum of the record's length is wrong (CRC-32C)"
         if length > LONGEST_RECORD:
             return f"the record has {length:,} bytes, at most {LONGEST_RECORD:,} are read"
-        if not self.need(_HEADER + length + _FOOTER):
-            left = len(self._data) - self._at - _HEADER
-            return f"the file ends inside the record ({left} of {length + _FOOTER} bytes)"
+        if not self.need(HEADER + length + FOOTER):
+            left = len(self._data) - self._at - HEADER
+            return f"the file ends inside the record ({left} of {length + FOOTER} bytes)"
         payload = self._payload(length)
         if payload is None:
-            self.claimed = _HEADER + length + _FOOTER
+            self.claimed = HEADER + length + FOOTER
             return "the checksum of the record is wrong (CRC-32C)"
-        self._at += _HEADER + length + _FOOTER
+        self._at += HEADER + length + FOOTER
         return payload
 
     def skip_to_next(self) -> int:
@@ -149,10 +155,10 @@ class _Source:
             return self.claimed
         self._at += 1
         skipped = 1
-        while self.need(_HEADER + _FOOTER) and self._wasted_bytes <= MOST_WASTED_BYTES:
+        while self.need(HEADER + FOOTER) and self._wasted_bytes <= MOST_WASTED_BYTES:
             self.need(CHUNK)
             # Checking a place may read more: the new bytes are checked in the next round.
-            checked = len(self._data) - self._at - (_HEADER + _FOOTER - 1)
+            checked = len(self._data) - self._at - (HEADER + FOOTER - 1)
             for place in self._candidates():
                 if self._is_whole(int(place)):
                     self._at += int(place)
@@ -167,23 +173,23 @@ class _Source:
     def _candidates(self) -> np.ndarray:
         # Lengths below 2**32 with a checksum other than 0: a few of a million positions in frames.
         data = np.frombuffer(self._data, np.uint8)[self._at :]
-        last = len(data) - (_HEADER + _FOOTER) + 1
+        last = len(data) - (HEADER + FOOTER) + 1
         high = data[4 : last + 4] | data[5 : last + 5] | data[6 : last + 6] | data[7 : last + 7]
         crc = data[8 : last + 8] | data[9 : last + 9] | data[10 : last + 10] | data[11 : last + 11]
         return np.flatnonzero((high == 0) & (crc != 0))
 
     def _is_whole(self, at: int) -> bool:
         length = self.header(at)
-        if length is None or length > LONGEST_RECORD or not self.need(at + _HEADER + length + _FOOTER):
+        if length is None or length > LONGEST_RECORD or not self.need(at + HEADER + length + FOOTER):
             return False
         whole = self._payload(length, at) is not None
         self._wasted_bytes += 0 if whole else length
         return whole
 
     def _payload(self, length: int, at: int = 0) -> bytes | None:
-        start = self._at + at + _HEADER
+        start = self._at + at + HEADER
         payload = self._data[start : start + length]
-        [crc] = struct.unpack("<I", self._data[start + length : start + length + _FOOTER])
+        [crc] = struct.unpack("<I", self._data[start + length : start + length + FOOTER])
         return payload if crc == _masked_crc(payload) else None
 
 

@@ -11,7 +11,7 @@ import tensorflow_transform as tft
 from components.served_models import EXTRA, KERAS_FILE, LABELS_FILE, ModelCard
 from models.encoders.average import mean_of_frames
 from models.features import AUDIO, FRAMES, LABELS, MEAN, NUM_FRAMES, RGB, WIDTH
-from models.input.batches import packed_frames
+from models.input.decoding import packed_frames
 from models.input.raw_records import parse_raw_frames, parse_raw_means
 from models.slices import FRAME_BOUNDS, LABEL_BOUNDS, NUM_LABELS, range_names
 

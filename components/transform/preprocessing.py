@@ -18,7 +18,7 @@ from models.features import (
     NUM_FRAMES,
     RGB,
 )
-from models.input.batches import multi_hot, packed_frames
+from models.input.decoding import multi_hot, packed_frames
 from models.layers.quantization import dequantize
 
 

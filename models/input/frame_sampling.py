@@ -1,13 +1,13 @@
 """Sampling of the frames that a training step reads."""
 
-import tensorflow as tf
+import numpy as np
 
-from models.features import FRAMES, NUM_FRAMES
-from models.input.batches import Batch
 from models.settings import TrainingSettings
 
 
-def sample_frames(inputs: Batch, seed: tf.Tensor, settings: TrainingSettings) -> Batch:
+def draw_frames(
+    num_frames: np.ndarray, generator: np.random.Generator, settings: TrainingSettings
+) -> tuple[np.ndarray, np.ndarray]:
     """Draws up to S = `sampled_frames` frames of each video in a batch, independently for each video.
 
     `frame_sampling` selects the method, for a video of n frames:
@@ -15,45 +15,34 @@ def sample_frames(inputs: Batch, seed: tf.Tensor, settings: TrainingSettings) ->
     - `random`: S draws with replacement, index floor(U[0, 1) * n) (section 4.3 of the thesis).
     - `window`: min(n, S) consecutive frames from a random one on.
     - `stride`: every k-th frame, k = ceil(n / S), from a random one of the first k on.
-    - `all`: returns the batch as it is; the only method for inputs that are not frames.
 
     Args:
-        inputs: `frames` uint8 [B, F, 1152] and `num_frames` int [B], 1 .. F.
-        seed: int [2]; the same seed gives the same draws.
-        settings: `frame_sampling` and `sampled_frames`.
+        num_frames: int [B], at least 1.
+        generator: the same state gives the same draws.
+        settings: `frame_sampling`, one of the three, and `sampled_frames`.
 
     Returns:
-        `frames` uint8 [B, S, 1152], padded with zero bytes, and `num_frames` int32 [B].
+        Indices of frames, int64 [B, S], and how many of them each video uses, int64 [B]; the rest of a row has no
+        meaning.
 
     Example:
-        >>> inputs = {"frames": tf.ones((2, 30, 1152), tf.uint8), "num_frames": tf.constant([30, 3])}
         >>> settings = TrainingSettings(frame_sampling="stride", sampled_frames=5)
-        >>> sample_frames(inputs, tf.constant([0, 0]), settings)["num_frames"].numpy().tolist()
-        [5, 3]
+        >>> indices, drawn = draw_frames(np.array([30, 3]), np.random.default_rng(0), settings)
+        >>> drawn.tolist(), np.diff(indices[0]).tolist()
+        ([5, 3], [6, 6, 6, 6])
     """
-    method, count = settings.frame_sampling, settings.sampled_frames
-    if method == "all":
-        return inputs
-    frames, n = inputs[FRAMES], tf.cast(inputs[NUM_FRAMES], tf.int32)[:, None]
-    videos, places = tf.shape(frames)[0], tf.range(count)[None, :]
-    uniform = tf.random.stateless_uniform([videos, count if method == "random" else 1], seed)
-
-    def below(bound: tf.Tensor) -> tf.Tensor:
-        # U is at most 1 - 2^-23, and a product with a bound below 2^23 rounds to a float below the bound.
-        return tf.cast(uniform * tf.cast(bound, tf.float32), tf.int32)
-
-    if method == "random":
-        indices, drawn = below(n), tf.fill([videos, 1], count)
-    elif method == "window":
-        drawn = tf.minimum(n, count)
-        indices = below(n - drawn + 1) + places
+    count, n = settings.sampled_frames, num_frames.astype(np.int64)[:, None]
+    places = np.arange(count)[None, :]
+    if settings.frame_sampling == "random":
+        # U is below 1 by at least 2**-53, and n has 9 bits: the product rounds to a float below n.
+        indices = (generator.random((len(n), count)) * n).astype(np.int64)
+        return indices, np.full(len(n), count)
+    uniform = generator.random((len(n), 1))
+    if settings.frame_sampling == "window":
+        drawn = np.minimum(n, count)
+        first, step = (uniform * (n - drawn + 1)).astype(np.int64), np.ones_like(n)
     else:
         step = -(-n // count)
-        first = below(step)
+        first = (uniform * step).astype(np.int64)
         drawn = -(-(n - first) // step)
-        indices = first + step * places
-    # There is no frame -1, so gather_nd writes zeros there, without another pass over the bytes of the batch.
-    indices = tf.where(places < drawn, indices, -1)
-    rows = tf.broadcast_to(tf.range(videos)[:, None], tf.shape(indices))
-    sampled = tf.gather_nd(frames, tf.stack([rows, indices], axis=-1), bad_indices_policy="IGNORE")
-    return inputs | {FRAMES: tf.ensure_shape(sampled, [None, count, frames.shape[2]]), NUM_FRAMES: drawn[:, 0]}
+    return first + step * places, drawn[:, 0]

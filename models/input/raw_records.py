@@ -15,7 +15,7 @@ from models.features import (
     RGB,
     RGB_WIDTH,
 )
-from models.input.batches import packed_frames
+from models.input.decoding import packed_frames
 
 
 def parse_raw_frames(records: tf.Tensor) -> dict[str, tf.Tensor]:

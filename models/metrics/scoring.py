@@ -5,10 +5,11 @@ from functools import partial
 import keras
 import tensorflow as tf
 
+from models.input.batches import Batches
 from models.metrics.video_metrics import VideoMetrics
 
 
-def score(model: keras.Model, batches: tf.data.Dataset) -> VideoMetrics:
+def score(model: keras.Model, batches: Batches) -> VideoMetrics:
     """The metrics of a model's probabilities.
 
     Args:

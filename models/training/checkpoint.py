@@ -26,6 +26,7 @@ class Progress:
         step: training steps done in the current epoch.
         trained: training scores of the current epoch, once only its validation is left.
         seconds: wall time of the current epoch so far.
+        input_seconds: of them, waiting for batches.
         finished: whether the training has ended.
     """
 
@@ -33,6 +34,7 @@ class Progress:
     step: int = 0
     trained: dict[str, float] | None = None
     seconds: float = 0.0
+    input_seconds: float = 0.0
     finished: bool = False
 
 

@@ -20,6 +20,7 @@ class EpochLog:
         learning_rate: after the last step of the epoch.
         videos: training videos of the epoch; fewer if `max_hours` ended it.
         seconds: wall time of training and validation, without interruptions; ignored by ==.
+        input_seconds: of them, waiting for batches; ignored by ==.
     """
 
     epoch: int
@@ -30,6 +31,7 @@ class EpochLog:
     learning_rate: float
     videos: int
     seconds: float = field(compare=False)
+    input_seconds: float = field(default=0.0, compare=False)
 
 
 @dataclass

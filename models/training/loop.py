@@ -11,10 +11,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from models.errors import InputError
+from models.errors import InputError, plural
+from models.input.batches import Batches
 from models.settings import TrainingSettings
 from models.training.checkpoint import Checkpoint, Progress, values
 from models.training.log import EpochLog, TrainingLog
+from models.training.placement import PlacedBatches
 from models.training.stopping import StopRequest
 
 _logger = logging.getLogger(__name__)
@@ -35,8 +37,8 @@ class TrainingLoop:
         settings: TrainingSettings,
         checkpoint: Checkpoint,
         progress: Progress,
-        epoch_batches: Callable[[int], tf.data.Dataset],
-        validation: tf.data.Dataset,
+        epoch_batches: Callable[[int], Batches],
+        validation: Batches,
         stop: StopRequest,
         is_hopeless: Callable[[TrainingLog], bool],
         extendable: bool,
@@ -54,8 +56,8 @@ class TrainingLoop:
         self._extendable = extendable
         self._now = self._saved = time.monotonic()
         self._saved_place = "none was saved"
-        self._train_step = self._compiled(view.train_step, self._training_batches())
-        self._test_step = self._compiled(view.test_step, self._distributed(validation))
+        self._train_step = self._compiled(view.train_step, epoch_batches(self._epoch))
+        self._test_step = self._compiled(view.test_step, validation)
         self._build_metrics()
         self._restore()
 
@@ -64,6 +66,10 @@ class TrainingLoop:
         first_batch = next(iter(self._validation), None)
         if first_batch is None:
             raise InputError("validation data: no videos; early stopping needs at least one")
+        if (videos := len(first_batch[1])) < (replicas := self._strategy.num_replicas_in_sync):
+            raise InputError(
+                f"validation data: {plural(videos, 'video')} for {replicas} devices, at least one each is needed"
+            )
         self._strategy.run(self._view.test_step, args=(first_batch,))
 
     def _restore(self) -> None:
@@ -81,12 +87,13 @@ class TrainingLoop:
         if progress.step == 0:
             self._view.reset_metrics()
         bar = self._bar(progress.log.epochs[-1].videos if progress.log.epochs else 0)
-        for batch in self._training_batches():
+        batches = self._training_batches()
+        for batch in batches:
             if progress.step and self._out_of_hours():
                 break
             scores = self._train_step(batch)
             progress.step += 1
-            self._after_step(scores, bar, progress.step)
+            self._after_step(batches, scores, bar, progress.step)
         if progress.step == 0:
             missing = f"full batch of {self._settings.batch_size} videos" if self._replicated else "video"
             raise InputError(f"training data: no {missing} in epoch {self._epoch}")
@@ -99,8 +106,9 @@ class TrainingLoop:
         assert progress.trained is not None
         self._view.reset_metrics()
         bar = self._bar(log.validation_videos)
-        for step, batch in enumerate(self._distributed(self._validation), start=1):
-            self._after_step(self._test_step(batch), bar, step, "validation loss")
+        batches = PlacedBatches(self._validation, self._strategy)
+        for step, batch in enumerate(batches, start=1):
+            self._after_step(batches, self._test_step(batch), bar, step, "validation loss")
         scores = self._scores()
         log.validation_videos = int(scores["videos"])
         epoch = EpochLog(
@@ -112,11 +120,12 @@ class TrainingLoop:
             learning_rate=progress.trained["learning_rate"],
             videos=int(progress.trained["videos"]),
             seconds=progress.seconds,
+            input_seconds=progress.input_seconds,
         )
         log.epochs.append(epoch)
         _logger.info(
-            "epoch %d: loss %.4f, f1 %.4f, validation loss %.4f, f1 %.4f, %.1f s",
-            epoch.epoch + 1, epoch.loss, epoch.f1, epoch.val_loss, epoch.val_f1, epoch.seconds,
+            "epoch %d: loss %.4f, f1 %.4f, validation loss %.4f, f1 %.4f, %.1f s, %.1f s of them waiting for input",
+            epoch.epoch + 1, epoch.loss, epoch.f1, epoch.val_loss, epoch.val_f1, epoch.seconds, epoch.input_seconds,
         )  # fmt: skip
 
     def finish_epoch(self) -> None:
@@ -124,7 +133,7 @@ class TrainingLoop:
         progress, log = self._progress, self._progress.log
         newest = log.epochs[-1]
         log.best_epoch = best_epoch([epoch.val_loss for epoch in log.epochs], self._settings.min_delta)
-        progress.step, progress.trained, progress.seconds = 0, None, 0.0
+        progress.step, progress.trained, progress.seconds, progress.input_seconds = 0, None, 0.0, 0.0
         if self._out_of_hours():
             log.stopped_by = "max_hours"
         elif len(log.epochs) >= self._settings.max_epochs:
@@ -144,34 +153,34 @@ class TrainingLoop:
         seconds = self._progress.seconds + sum(epoch.seconds for epoch in self._progress.log.epochs)
         return seconds >= 3600 * self._settings.max_hours
 
-    def _training_batches(self) -> tf.data.Dataset | tf.distribute.DistributedDataset:
-        batches = self._epoch_batches(self._epoch)
-        if self._replicated:
-            # A smaller last batch could leave a replica without videos, whose moments would be NaN.
-            batches = batches.filter(lambda _, labels: tf.shape(labels)[0] == self._settings.batch_size)
-        return self._distributed(batches.skip(self._progress.step))
+    def _training_batches(self) -> PlacedBatches:
+        batches = self._epoch_batches(self._epoch).skip(self._progress.step)
+        # A smaller last batch could leave a replica without videos, whose moments would be NaN.
+        return PlacedBatches(batches, self._strategy, full=self._settings.batch_size if self._replicated else 0)
 
-    def _distributed(self, batches: tf.data.Dataset) -> tf.data.Dataset | tf.distribute.DistributedDataset:
-        return self._strategy.experimental_distribute_dataset(batches)
-
-    def _compiled(self, step: Callable[[Any], dict[str, Any]], batches: Any) -> Callable[[Any], dict[str, Any]]:
+    def _compiled(self, step: Callable[[Any], dict[str, Any]], batches: Batches) -> Callable[[Any], dict[str, Any]]:
         # One trace for batches of any size: one for the size of the first batch might give a resumed training other
-        # kernels than an uninterrupted one. The result is for display and for detecting a loss that is not finite;
-        # exact scores are read from the metrics' variables.
-        @tf.function(input_signature=[batches.element_spec], jit_compile=self._settings.jit_compile, autograph=False)
+        # kernels than an uninterrupted one. (Replicas train on full batches only.) The result is for display and for
+        # detecting a loss that is not finite; exact scores are read from the metrics' variables.
+        signature = None if self._replicated else [batches.element_spec]
+
+        @tf.function(input_signature=signature, jit_compile=self._settings.jit_compile, autograph=False)
         def compiled(batch: Any) -> dict[str, Any]:
             scores = self._strategy.run(step, args=(batch,))
             return {name: self._strategy.reduce("MEAN", score, axis=None) for name, score in scores.items()}
 
         return compiled
 
-    def _after_step(self, scores: dict[str, Any], bar: keras.utils.Progbar, step: int, name: str = "loss") -> None:
+    def _after_step(
+        self, batches: PlacedBatches, scores: dict[str, Any], bar: keras.utils.Progbar, step: int, name: str = "loss"
+    ) -> None:
         loss = float(scores["loss"])  # a mean over the epoch so far: it stays NaN or infinite once it is
         if not math.isfinite(loss):
             raise self._diverged(f"{name} is {loss}")
         bar.update(step, [("loss", loss), ("f1", float(scores["f1"]))])
         now = time.monotonic()
         self._progress.seconds += now - self._now
+        self._progress.input_seconds += batches.waited
         self._now = now
         if self._stop or now - self._saved >= 60 * self._settings.checkpoint_minutes:
             self._save()

@@ -8,6 +8,7 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
+from models.input.batches import Batches
 from models.settings import TrainingSettings
 from models.training.checkpoint import Checkpoint, Progress
 from models.training.log import EpochLog, TrainingLog
@@ -20,8 +21,8 @@ from models.video_classifier import training_view
 
 def train(
     build_model: Callable[[], keras.Model],
-    epoch_batches: Callable[[int], tf.data.Dataset],
-    validation: tf.data.Dataset,
+    epoch_batches: Callable[[int], Batches],
+    validation: Batches,
     settings: TrainingSettings,
     *,
     seed: int,
@@ -129,7 +130,7 @@ def _scalars(log_dir: Path) -> Iterator[Callable[[EpochLog], None]]:
 
     def write(epoch: EpochLog) -> None:
         with train.as_default(step=epoch.epoch):
-            for name in ("loss", "f1", "learning_rate", "seconds"):
+            for name in ("loss", "f1", "learning_rate", "seconds", "input_seconds"):
                 tf.summary.scalar(name, getattr(epoch, name))
         with validation.as_default(step=epoch.epoch):
             tf.summary.scalar("loss", epoch.val_loss)

@@ -5,12 +5,11 @@ from dataclasses import dataclass
 from itertools import islice
 
 import numpy as np
-from tensorflow.core.example.example_pb2 import Example
 
 from components.example_gen.ingest import RejectedRecord, read_shard
 from components.example_gen.input_files import InputFiles
 from components.example_gen.packing import PackedVideo
-from models.features import LABELS, Level
+from models.features import Level
 from models.metrics.video_metrics import VideoMetrics, best_labels
 from pipeline.prediction.pushed_model import PushedModel
 
@@ -100,7 +99,7 @@ class Prediction:
                 if isinstance(video, RejectedRecord):
                     self._reject(video)
                     continue
-                record = _Record(video, _labels(video) if self._metrics else [], file.path, number)
+                record = _Record(video, list(video.labels) if self._metrics else [], file.path, number)
                 unknown = [label for label in record.labels if not 0 <= label < classes]
                 if unknown:
                     reason = f"label {unknown[0]} is unknown to the model, expected 0 to {classes - 1}"
@@ -124,7 +123,3 @@ class Prediction:
         self.without_labels += int(np.count_nonzero(~labelled))
         ids = [record.video.id for record in batch if record.labels]
         metrics.update(probabilities[labelled], truth[labelled], ids)
-
-
-def _labels(video: PackedVideo) -> list[int]:
-    return list(Example.FromString(video.example).features.feature[LABELS].int64_list.value)

@@ -21,7 +21,7 @@ from models.features import (
     WIDTH,
     Level,
 )
-from models.input.batches import packed_frames
+from models.input.decoding import packed_frames
 
 # Of the packed records, see `pack`.
 _FEATURES = {

@@ -1,4 +1,4 @@
-"""Checks that every frame encoder must pass, and the small training of training_task.py."""
+"""Checks that every frame encoder must pass, the small training of training_task.py, and packed shards."""
 
 import importlib.util
 import json
@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,10 @@ import pytest
 import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from components.example_gen.indexed_records import IndexedRecords
+from components.example_gen.packing import pack
+from components.publishing import Attempt, scratch_folder
 
 LENGTHS = np.array([7, 1, 4])
 FRAMES = np.random.default_rng(0).normal(size=(3, 7, 8))
@@ -263,3 +268,50 @@ def uninterrupted(task: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
     )
     assert (log.best_epoch, len(log.epochs), log.stopped_by, log.resumed_from) == (2, 5, "patience", None)
     return model, log
+
+
+@dataclass(frozen=True)
+class Shards:
+    """Packed frame-level videos.
+
+    Attributes:
+        files: of records.
+        videos: frames uint8 [n, 1152] of each, in the order of the files.
+        labels: ids of each.
+    """
+
+    files: list[str]
+    videos: list[np.ndarray]
+    labels: list[list[int]]
+
+
+@pytest.fixture(scope="session")
+def write_shards(frame_record: Callable[..., bytes]) -> Callable[..., Shards]:
+    """`(folder, counts, longest=20, classes=10)` -> files with so many videos each, of random frames and labels."""
+
+    def write(folder: Path, counts: tuple[int, ...], longest: int = 20, classes: int = 10) -> Shards:
+        generator = np.random.default_rng(sum(counts))
+        shards = Shards([], [], [])
+        with scratch_folder(str(folder)) as scratch:
+            for number, count in enumerate(counts):
+                shards.files.append(f"{folder}/Split-train/data-{number:02d}")
+                with Attempt(scratch) as attempt:
+                    output = IndexedRecords(attempt, shards.files[-1])
+                    for _ in range(count):
+                        frames = generator.integers(0, 256, (generator.integers(1, longest + 1), 1152), np.uint8)
+                        labels = sorted(generator.choice(classes, generator.integers(1, 4), replace=False).tolist())
+                        record = frame_record("abcd", labels, rgb=frames[:, :1024], audio=frames[:, 1024:])
+                        video = pack(record, "frame", classes)
+                        output.write(video.example, video.starts, video.frames, video.labels)
+                        shards.videos.append(frames)
+                        shards.labels.append(labels)
+                    output.finish()
+        return shards
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def shards(write_shards: Callable[..., Shards], tmp_path_factory: pytest.TempPathFactory) -> Shards:
+    """53 videos of up to 20 frames in three files, of which the second is empty."""
+    return write_shards(tmp_path_factory.mktemp("shards"), (30, 0, 23))

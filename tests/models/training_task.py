@@ -13,11 +13,14 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from models.errors import InputError
 from models.settings import TrainingSettings
 from models.training.log import TrainingLog
 from models.training.train import train
 
 VIDEOS, VALIDATION_VIDEOS, FEATURES, CLASSES, BATCH = 44, 19, 6, 4, 8
+# The last batch has one video, so that one of two replicas has none.
+REPLICATED_VALIDATION_VIDEOS = 2 * BATCH + 1
 STEPS = 6  # of an epoch; the last batch has 4 videos
 
 # Overfits at once, so that early stopping ends it; a checkpoint after every step.
@@ -195,15 +198,20 @@ def mirrored(folder: Path) -> None:
 def interrupted(folder: Path) -> dict[str, Any]:
     """The logs of an uninterrupted and an interrupted training, and the scores of the former."""
     settings = RECIPE.model_copy(update={"strategy": "mirrored", "max_epochs": 2})
-    model, log = run(folder / "uninterrupted", settings)
+    features, labels = data = videos(REPLICATED_VALIDATION_VIDEOS, seed=2)
+    model, log = run(folder / "uninterrupted", settings, validation_data=data)
     try:
-        run(folder / "broken", settings, train_acts={(1, 3): interrupt})
+        run(folder / "broken", settings, train_acts={(1, 3): interrupt}, validation_data=data)
     except tf.errors.UnknownError:
-        resumed = run(folder / "broken", settings)[1]
-    features, labels = videos(VALIDATION_VIDEOS, seed=2)
+        resumed = run(folder / "broken", settings, validation_data=data)[1]
     probabilities = np.asarray(model(features), "float64")
     predicted = probabilities > 0.5
+    try:
+        run(folder / "too few", settings, validation_data=videos(1, seed=2))
+    except InputError as error:
+        refusal = str(error)
     return {
+        "refusal": refusal,
         "uninterrupted": log.to_json(),
         "resumed": resumed.to_json(),
         "loss": -np.mean(labels * np.log(probabilities) + (1 - labels) * np.log(1 - probabilities)),

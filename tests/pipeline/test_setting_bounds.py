@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.errors import InputError
+from models.settings import _warn_of_shuffle_videos
 from pipeline.experiments import Published, find_experiment
 from pipeline.kubeflow.compile.settings import ClusterSettings
 from pipeline.settings import RunSettings, resolve_settings
@@ -24,7 +25,6 @@ REFUSED = [
     "training.max_hours=1.0e308",
     "training.batch_size=0",
     "training.batch_size=2147483648",
-    "training.shuffle_videos=10000001",
     "training.patience=9223372036854775808",
     "training.warm_start=",
     "training.warm_start=''",
@@ -121,7 +121,7 @@ def test_every_number_has_a_smallest_and_a_largest_value(model):
         assert {"maximum", "exclusiveMaximum"} & number.keys(), place
 
 
-@given(st.sampled_from(["batch_size", "max_epochs", "patience", "decay_samples", "shuffle_videos"]), st.integers())
+@given(st.sampled_from(["batch_size", "max_epochs", "patience", "decay_samples"]), st.integers())
 def test_a_whole_number_is_kept_exactly_or_refused(key, value):
     experiment, options = find_experiment("netvlad-8"), {"data.pattern": "/x", f"training.{key}": value}
     try:
@@ -130,3 +130,15 @@ def test_a_whole_number_is_kept_exactly_or_refused(key, value):
         assert str(error).startswith(f"training.{key} is ") and (value < 1 or value > 10_000_000)
     else:
         assert getattr(settings.training, key) == value > 0
+
+
+def test_the_shuffle_buffer_of_older_experiments_is_ignored_with_a_warning(caplog):
+    _warn_of_shuffle_videos.cache_clear()
+    for _ in range(2):
+        settings = resolve_settings(
+            find_experiment("netvlad-8"), {"data.pattern": "/x", "training.shuffle_videos": 32768}
+        )
+    assert settings == resolve_settings(find_experiment("netvlad-8"), {"data.pattern": "/x"})
+    assert caplog.messages == [
+        "training.shuffle_videos has no effect any more, leave it out: every epoch shuffles all videos"
+    ]

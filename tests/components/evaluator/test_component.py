@@ -34,7 +34,8 @@ from components.evaluator.verdict import CANDIDATE, CHAMPION, Verdict, judge
 from components.example_gen.ingest import Summary
 from components.served_models import ModelCard
 from components.trainer.export import export
-from models.input.batches import parse_means
+from models.input.index import read_index
+from models.input.indexed_batches import IndexedBatches
 from models.settings import ModelSettings
 from models.video_classifier import build_video_classifier
 
@@ -152,8 +153,8 @@ def worse(good, mute, evaluate):
 def answers(transformed_means, good):
     """Labels, probabilities of `good` and channels of the test split."""
     files = [str(path) for path in Path(transformed_means.transformed.uri, "Split-test").glob("*")]
-    examples = next(iter(tf.data.TFRecordDataset(files).batch(100)))
-    inputs, labels = parse_means(examples, CLASSES)
+    examples = next(iter(tf.data.TFRecordDataset(sorted(files)).batch(100)))
+    [(inputs, labels)] = IndexedBatches(read_index(files), CLASSES, batch_size=100)
     ids = tf.io.parse_example(examples, {"id": tf.io.FixedLenFeature([], tf.string)})["id"].numpy()
     channels = np.array([(b"news", b"<i>", b"")[int(number) % 3] for number in ids])
     saved = keras.saving.load_model(f"{good.uri}/Format-Serving/assets.extra/model.keras")

@@ -4,11 +4,12 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pytest
 import tensorflow as tf
 import tensorflow_transform as tft
 
-from components.trainer.data import _parse_frames
-from models.input.batches import parse_means
+from models.input.index import read_index
+from models.input.indexed_batches import IndexedBatches
 from models.layers.quantization import dequantize
 
 
@@ -21,22 +22,43 @@ def features_of(examples, split="train"):
     return [tf.train.Example.FromString(record).features.feature for record in records_of(examples, split).numpy()]
 
 
-def test_the_graph_and_the_device_dequantize_to_the_same_bits(transformed_frames):
-    graph = transformed_frames.graph.uri
-    output = tft.TFTransformOutput(graph)
-    records = records_of(transformed_frames.examples)
-    features = output.transform_features_layer()(tf.io.parse_example(records, output.raw_feature_spec()))
-    inputs, labels = _parse_frames(graph)(records)
+def read(examples, classes):
+    """The inputs and labels of the training split as training reads them."""
+    files = [str(path) for path in Path(examples.uri, "Split-train").glob("*")]
+    [batch] = IndexedBatches(read_index(files), classes, batch_size=100)
+    return batch
+
+
+def graph_of(steps):
+    """What the Transform graph makes of the training split."""
+    output = tft.TFTransformOutput(steps.graph.uri)
+    raw = tf.io.parse_example(records_of(steps.examples), output.raw_feature_spec())
+    return output.transform_features_layer()(raw)
+
+
+def test_training_reads_the_bits_of_the_graph_which_the_device_dequantizes(transformed_frames):
+    features = graph_of(transformed_frames)
+    inputs, labels = read(transformed_frames.examples, transformed_frames.classes)
     assert inputs["frames"].dtype == tf.uint8
+    assert np.array_equal(features["num_frames"], inputs["num_frames"])
     real = np.arange(300)[None, :, None] < inputs["num_frames"].numpy()[:, None, None]
     on_device = np.where(real, dequantize(inputs["frames"]).numpy(), np.float32(0))
     assert features["frames"].numpy().tobytes() == on_device.tobytes()
-    assert np.array_equal(features["labels"], labels)
+    assert features["labels"].numpy().tobytes() == labels.numpy().tobytes()
+
+
+@pytest.mark.parametrize("level", ["frames", "means"])
+def test_training_reads_the_bits_of_the_means_of_the_graph(level, request):
+    steps = request.getfixturevalue(f"transformed_{level}")
+    features = graph_of(steps)
+    inputs, labels = read(steps.transformed, steps.classes)
+    assert features["mean"].numpy().tobytes() == inputs["mean"].numpy().tobytes()
+    assert features["labels"].numpy().tobytes() == labels.numpy().tobytes()
 
 
 def test_labels_are_multi_hot_and_means_are_over_the_real_frames(transformed_frames):
     classes = transformed_frames.classes
-    inputs, labels = parse_means(records_of(transformed_frames.transformed), classes)
+    inputs, labels = read(transformed_frames.transformed, classes)
     for row, features in enumerate(features_of(transformed_frames.examples)):
         expected = np.zeros(classes)
         expected[list(features["labels"].int64_list.value)] = 1
@@ -61,7 +83,7 @@ def test_only_small_features_are_stored_for_every_video_of_every_split(transform
 
 
 def test_the_video_level_keeps_its_means(transformed_means):
-    inputs, _ = parse_means(records_of(transformed_means.transformed), transformed_means.classes)
+    inputs, _ = read(transformed_means.transformed, transformed_means.classes)
     raw = features_of(transformed_means.examples)
     expected = [[*f["mean_rgb"].float_list.value, *f["mean_audio"].float_list.value] for f in raw]
     assert np.array_equal(inputs["mean"], np.array(expected, np.float32))

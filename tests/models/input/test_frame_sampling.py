@@ -1,39 +1,23 @@
-"""Sampling of frames: which are drawn, how they are packed, and what the draws depend on."""
+"""Sampling of frames: which are drawn, and what the draws depend on."""
 
 from typing import Any
 
 import numpy as np
 import pytest
-import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.features import FRAMES, MAX_FRAMES, NUM_FRAMES
-from models.input.frame_sampling import sample_frames
+from models.features import MAX_FRAMES
+from models.input.frame_sampling import draw_frames
 from models.settings import TrainingSettings
-
-WIDTH = 3
 
 
 def sample(num_frames: Any, method: str, count: int, seed: tuple[int, int] = (0, 0)) -> list[np.ndarray]:
-    """The places of each video's sampled frames, which the frames encode; fails if one is padding."""
-    n = np.asarray(num_frames, np.int32)
-    # Two digits of base 200 encode the place; the last byte is 1 in real frames.
-    places = np.broadcast_to(np.arange(MAX_FRAMES), (len(n), MAX_FRAMES))
-    real = places < n[:, None]
-    frames = np.where(real[..., None], np.stack([places // 200, places % 200, np.ones_like(places)], -1), 9)
+    """The places of each video's sampled frames."""
     recipe = TrainingSettings(frame_sampling=method, sampled_frames=count)
-    batch = {FRAMES: tf.constant(frames, tf.uint8), NUM_FRAMES: tf.constant(n)}
-    sampled = sample_frames(batch, tf.constant(seed, tf.int64), recipe)
-    assert sampled[FRAMES].shape == (len(n), count, WIDTH) and sampled[FRAMES].dtype == tf.uint8
-    assert sampled[NUM_FRAMES].shape == (len(n),) and sampled[NUM_FRAMES].dtype == tf.int32
-
-    results = []
-    for video, drawn in zip(sampled[FRAMES].numpy().astype(int), sampled[NUM_FRAMES].numpy(), strict=True):
-        assert not video[drawn:].any()
-        assert (video[:drawn, 2] == 1).all()
-        results.append(200 * video[:drawn, 0] + video[:drawn, 1])
-    return results
+    indices, drawn = draw_frames(np.array(num_frames, np.uint16), np.random.default_rng(seed), recipe)
+    assert indices.shape == (len(num_frames), count) and drawn.shape == (len(num_frames),)
+    return [places[:used] for places, used in zip(indices, drawn, strict=True)]
 
 
 lengths = st.lists(st.integers(1, MAX_FRAMES), min_size=1, max_size=4)
@@ -96,17 +80,3 @@ def test_draws_differ_between_videos_epochs_and_batches(method: str) -> None:
     for second in (draws(6, 0), draws(5, 1)):
         same = sum(before == after for before, after in zip(first, second, strict=True))
         assert same < 10  # a stride has 15 different draws
-
-
-def test_a_short_batch_can_be_sampled_to_more_frames_than_it_has() -> None:
-    frames = np.arange(2 * 4 * WIDTH, dtype=np.uint8).reshape(2, 4, WIDTH)
-    batch = {FRAMES: tf.constant(frames), NUM_FRAMES: tf.constant([4, 4])}
-    for method in ("window", "stride"):
-        sampled = sample_frames(batch, tf.constant([0, 0]), TrainingSettings(frame_sampling=method, sampled_frames=6))
-        np.testing.assert_array_equal(sampled[FRAMES], np.pad(frames, ((0, 0), (0, 2), (0, 0))))
-        np.testing.assert_array_equal(sampled[NUM_FRAMES], [4, 4])
-
-
-def test_all_does_not_change_a_batch() -> None:
-    batch = {"mean": tf.zeros((2, WIDTH))}
-    assert sample_frames(batch, tf.constant([0, 0]), TrainingSettings()) is batch

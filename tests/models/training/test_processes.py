@@ -37,8 +37,9 @@ def test_a_killed_training_resumes(task: Any, folder: Path, uninterrupted: Any) 
 def test_two_replicas_train_one_model_and_resume(task: Any, report: dict[str, Any]) -> None:
     uninterrupted, resumed = (TrainingLog.from_json(report[name]) for name in ("uninterrupted", "resumed"))
     assert report["replicas"] == 2
+    assert "validation data: 1 video for 2 devices" in report["refusal"]
     assert {epoch.videos for epoch in uninterrupted.epochs} == {task.VIDEOS - task.VIDEOS % task.BATCH}
-    assert uninterrupted.validation_videos == task.VALIDATION_VIDEOS
+    assert uninterrupted.validation_videos == task.REPLICATED_VALIDATION_VIDEOS
     # The validated model is the returned one: the replicas' moving moments were averaged before.
     assert uninterrupted.epochs[uninterrupted.best_epoch].val_loss == pytest.approx(report["loss"], rel=1e-5)
     assert uninterrupted.epochs[uninterrupted.best_epoch].val_f1 == pytest.approx(report["f1"], rel=1e-6)

@@ -2,20 +2,19 @@
 
 import os
 import signal
-from collections.abc import Iterator
-from functools import partial
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import keras
-import numpy as np
 import pytest
 import tensorflow as tf
 
 from models.errors import InputError
 from models.features import FRAMES, NUM_FRAMES
-from models.input.batches import batches, packed_frames
-from models.input.frame_sampling import sample_frames
+from models.input.batches import Batches
+from models.input.index import read_index
+from models.input.indexed_batches import IndexedBatches
 from models.settings import TrainingSettings
 from models.training.checkpoint import Checkpoint
 from models.training.train import train
@@ -54,66 +53,49 @@ def test_a_training_interrupted_long_after_its_checkpoint_ends_with_the_same_bit
     assert result[1].resumed_from == (3, 0)
 
 
-@pytest.fixture(scope="module")
-def packed_videos(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A shard of 44 packed videos of up to 20 frames."""
-    path = str(tmp_path_factory.mktemp("packed") / "0.tfrecord")
-    generator = np.random.default_rng(0)
-    with tf.io.TFRecordWriter(path) as writer:
-        for _ in range(44):
-            frames = generator.integers(1, 21)
-            streams = {name: generator.bytes(frames * width) for name, width in (("rgb", 1024), ("audio", 128))}
-            features = {
-                name: tf.train.Feature(bytes_list=tf.train.BytesList(value=[stream]))
-                for name, stream in streams.items()
-            }
-            example = tf.train.Example(features=tf.train.Features(feature=features))
-            writer.write(example.SerializeToString())
-    return path
+class BreakingBatches:
+    """Batches that end in an interruption before one of them."""
+
+    def __init__(self, batches: Batches, interrupt: Callable[[], object], step: int) -> None:
+        self._batches, self._interrupt, self._step = batches, interrupt, step
+        self.element_spec = batches.element_spec
+
+    def skip(self, count: int) -> "BreakingBatches":
+        return BreakingBatches(self._batches.skip(count), self._interrupt, self._step - count)
+
+    def __iter__(self) -> Iterator[Any]:
+        yield from self._batches.take(self._step)
+        self._interrupt()
 
 
 def test_an_interrupted_training_on_sampled_frames_ends_with_the_same_bits(
-    task: Any, tmp_path: Path, packed_videos: str
+    task: Any, tmp_path: Path, shards: Any
 ) -> None:
     settings = task.RECIPE.model_copy(
         update={"frame_sampling": "random", "sampled_frames": 5, "learning_rate": 0.01, "max_epochs": 2}
     )
-
-    def parse(examples: tf.Tensor) -> Any:
-        spec = {name: tf.io.FixedLenFeature([], tf.string) for name in ("rgb", "audio")}
-        parsed = tf.io.parse_example(examples, spec)
-        num_frames = tf.strings.length(parsed["rgb"]) // 1024
-        labels = tf.cast(num_frames[:, None] > [5, 10], tf.float32)
-        return {FRAMES: packed_frames(parsed["rgb"], parsed["audio"]), NUM_FRAMES: num_frames}, labels
+    index = read_index(shards.files)
 
     def build() -> keras.Model:
         frames = keras.Input((None, 1152), dtype="uint8", name=FRAMES)
         num_frames = keras.Input((), dtype="int32", name=NUM_FRAMES)
         mean = keras.layers.GlobalAveragePooling1D()(keras.layers.Rescaling(1 / 255)(frames))
-        labels = keras.layers.Dense(2, "sigmoid")(mean)
+        labels = keras.layers.Dense(10, "sigmoid")(mean)
         return keras.Model({FRAMES: frames, NUM_FRAMES: num_frames}, labels)
 
     def train_on(folder: Path, break_at: int | None = None, settings: TrainingSettings = settings) -> Any:
-        def epoch_batches(epoch: int) -> tf.data.Dataset:
-            sample = partial(sample_frames, settings=settings)
-            data = batches([packed_videos], parse, task.BATCH, shuffle_videos=9, seed=f"0-{epoch}", sample=sample)
-
-            def until_the_break() -> Iterator[Any]:
-                for step, batch in enumerate(data):
-                    if step == break_at:
-                        task.interrupt()
-                    yield batch
-
+        def epoch_batches(epoch: int) -> Batches:
+            data = IndexedBatches(index, 10, task.BATCH, seed=f"0-{epoch}", sampling=settings)
             if epoch == 0 or break_at is None:
                 return data
-            return tf.data.Dataset.from_generator(until_the_break, output_signature=data.element_spec)
+            return BreakingBatches(data, task.interrupt, break_at)
 
-        validation = batches([packed_videos], parse, task.BATCH)
+        validation = IndexedBatches(index, 10, task.BATCH)
         places = {"checkpoint_dir": folder / "checkpoints", "log_dir": folder / "logs"}
         return train(build, epoch_batches, validation, settings, seed=0, **places)
 
     uninterrupted = train_on(tmp_path / "uninterrupted")
-    with pytest.raises(tf.errors.UnknownError, match="Interruption"):
+    with pytest.raises(task.Interruption):
         train_on(tmp_path / "broken", break_at=3)
     resumed = train_on(tmp_path / "broken")
     assert resumed[1].resumed_from == (1, 3)

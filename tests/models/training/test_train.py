@@ -139,7 +139,11 @@ def test_tensorboard_gets_the_scores_of_both_splits(task: Any, tmp_path: Path) -
             for value in event.summary.value
         }
 
-    train_scores = {(e.epoch, n): getattr(e, n) for e in log.epochs for n in ("loss", "f1", "learning_rate", "seconds")}
+    train_scores = {
+        (e.epoch, n): getattr(e, n)
+        for e in log.epochs
+        for n in ("loss", "f1", "learning_rate", "seconds", "input_seconds")
+    }
     validation_scores = {(e.epoch, n): getattr(e, f"val_{n}") for e in log.epochs for n in ("loss", "f1")}
     assert scalars("train") == pytest.approx(train_scores)
     assert scalars("validation") == pytest.approx(validation_scores)

@@ -1,0 +1,186 @@
+"""Batches of videos in a global order, copied once from memory-mapped files into tensors."""
+
+import copy
+import hashlib
+import math
+import os
+import weakref
+from collections import defaultdict
+from collections.abc import Iterator
+from typing import Self
+
+import grain
+import numpy as np
+import tensorflow as tf
+
+from models.features import AUDIO, AUDIO_WIDTH, FRAMES, MAX_FRAMES, MEAN, NUM_FRAMES, RGB, RGB_WIDTH, WIDTH
+from models.input.batches import Batch
+from models.input.frame_sampling import draw_frames
+from models.input.index import VideoIndex
+from models.settings import TrainingSettings
+
+# Threads that fill batches, and batches that wait for a step: more would only take memory (44 MB a batch of 128 videos
+# with all frames). One thread fills 13,000 videos a second.
+READERS = min(os.cpu_count() or 1, 8)
+WAITING = 2
+
+# TensorFlow copies memory that begins elsewhere.
+_ALIGNMENT = 64
+
+_RGB_COLUMNS, _AUDIO_COLUMNS = slice(RGB_WIDTH), slice(RGB_WIDTH, WIDTH)
+
+
+class IndexedBatches:
+    """The batches of one epoch.
+
+    Which videos and frames a batch holds depends on the index, the seed and the batch's number alone: not on threads,
+    workers, or on the batches that are read before it.
+
+    Args:
+        index: of ExampleGen's records for `frames`, or of Transform's for `mean`.
+        classes: number of labels, C.
+        batch_size: videos in a batch of all workers together; the last one may hold fewer.
+        seed: of the order and of sampled frames; names the run and epoch. None: in the order of the files.
+        sampling: which frames are read; None: all.
+        share: the number of this worker and how many there are, which split each batch.
+        readers: threads.
+    """
+
+    def __init__(
+        self,
+        index: VideoIndex,
+        classes: int,
+        batch_size: int,
+        *,
+        seed: str | None = None,
+        sampling: TrainingSettings | None = None,
+        share: tuple[int, int] = (0, 1),
+        readers: int = READERS,
+    ) -> None:
+        self._index, self._classes, self._batch_size = index, classes, batch_size
+        self._sampling = sampling if sampling and sampling.frame_sampling != "all" else None
+        self._share, self._readers = share, readers
+        self._numbers = range(-(-len(index) // batch_size))
+        self._buffers = _Buffers(batch_size)
+        self._seed = int.from_bytes(hashlib.sha256((seed or "").encode()).digest()[:16], "big")
+        self._order = np.arange(len(index), dtype=np.int32)
+        if seed is not None:
+            np.random.default_rng(self._seed).shuffle(self._order)
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+    @property
+    def element_spec(self) -> tuple[dict[str, tf.TensorSpec], tf.TensorSpec]:
+        """Shapes and types of a batch, without its number of videos."""
+        labels = tf.TensorSpec([None, self._classes], tf.float32)
+        if MEAN in self._index.starts:
+            return {MEAN: tf.TensorSpec([None, WIDTH], tf.float32)}, labels
+        frames = tf.TensorSpec([None, self._frames_read, WIDTH], tf.uint8)
+        return {FRAMES: frames, NUM_FRAMES: tf.TensorSpec([None], tf.int32)}, labels
+
+    def skip(self, count: int) -> Self:
+        """The batches that are left after the first ones, which are not read."""
+        return self._only(self._numbers[count:])
+
+    def take(self, count: int) -> Self:
+        """The first batches; all of them for -1."""
+        return self._only(self._numbers[:count] if count >= 0 else self._numbers)
+
+    def _only(self, numbers: range) -> Self:
+        some = copy.copy(self)
+        some._numbers = numbers
+        return some
+
+    def __iter__(self) -> Iterator[tuple[Batch, tf.Tensor]]:
+        """Reads ahead in threads."""
+        numbers = grain.MapDataset.range(self._numbers.start, self._numbers.stop)
+        options = grain.ReadOptions(num_threads=self._readers, prefetch_buffer_size=self._readers + WAITING)
+        return iter(numbers.map(self.read).to_iter_dataset(options))
+
+    def read(self, number: int) -> tuple[Batch, tf.Tensor]:
+        """One batch; any thread may call it.
+
+        Args:
+            number: of the batch in the epoch.
+
+        Returns:
+            `mean` float32 [B, 1152], or `frames` uint8 [B, F, 1152], zeros after a video's last frame, and `num_frames`
+            int32 [B]; and multi-hot labels float32 [B, C].
+        """
+        batch = self._order[number * self._batch_size : (number + 1) * self._batch_size]
+        worker, workers = self._share
+        mine = slice(len(batch) * worker // workers, len(batch) * (worker + 1) // workers)
+        videos = batch[mine]
+        labels = self._buffers.take(len(videos), (self._classes,), np.float32)
+        labels[:] = 0.0
+        labels[self._index.labels_of(videos)] = 1.0
+        if MEAN in self._index.starts:
+            return {MEAN: _tensor(self._means(videos))}, _tensor(labels)
+        num_frames, indices = self._index.frames[batch], None
+        if self._sampling:
+            # Drawn for the videos of all workers, so that their number changes nothing.
+            indices, num_frames = draw_frames(num_frames, np.random.default_rng((self._seed, number)), self._sampling)
+        lengths = self._buffers.take(len(videos), (), np.int32)
+        lengths[:] = num_frames[mine]
+        frames = self._frames(videos, lengths, indices if indices is None else indices[mine])
+        return {FRAMES: _tensor(frames), NUM_FRAMES: _tensor(lengths)}, _tensor(labels)
+
+    @property
+    def _frames_read(self) -> int:
+        return self._sampling.sampled_frames if self._sampling else MAX_FRAMES
+
+    def _means(self, videos: np.ndarray) -> np.ndarray:
+        means = self._buffers.take(len(videos), (WIDTH,), np.float32)
+        # Slices of memoryviews take a third of the time of NumPy's.
+        target, size = memoryview(means).cast("B"), means.itemsize * WIDTH  # type: ignore[arg-type]
+        for row, (file, start) in enumerate(self._places(videos, MEAN)):
+            target[row * size : (row + 1) * size] = self._index.files.open(file)[start : start + size]
+        return means
+
+    def _frames(self, videos: np.ndarray, num_frames: np.ndarray, indices: np.ndarray | None) -> np.ndarray:
+        frames = self._buffers.take(len(videos), (self._frames_read, WIDTH), np.uint8)
+        stored = self._index.frames[videos].tolist()
+        rows = zip(frames, stored, num_frames.tolist(), self._places(videos, RGB, AUDIO), strict=True)
+        for row, (target, in_file, drawn, (file, rgb, audio)) in enumerate(rows):
+            content = self._index.files.open(file)
+            for start, width, columns in ((rgb, RGB_WIDTH, _RGB_COLUMNS), (audio, AUDIO_WIDTH, _AUDIO_COLUMNS)):
+                stream = np.frombuffer(content, np.uint8, in_file * width, start).reshape(in_file, width)
+                target[:drawn, columns] = stream if indices is None else stream[indices[row, :drawn]]
+            target[drawn:] = 0
+        return frames
+
+    def _places(self, videos: np.ndarray, *names: str) -> Iterator[tuple[int, ...]]:
+        """The file of each video, and in it the places of some features, as Python's numbers."""
+        columns = (self._index.file, *(self._index.starts[name] for name in names))
+        return zip(*(column[videos].tolist() for column in columns), strict=True)
+
+
+class _Buffers:
+    """Memory of batches, used again once TensorFlow has released it: new pages take a third of the time of a read.
+
+    Args:
+        rows: the most of an array.
+    """
+
+    def __init__(self, rows: int) -> None:
+        self._rows = rows
+        self._free: dict[int, list[np.ndarray]] = defaultdict(list)
+
+    def take(self, rows: int, shape: tuple[int, ...], dtype: type) -> np.ndarray:
+        """An array [rows, *shape] with any content."""
+        row = math.prod(shape) * np.dtype(dtype).itemsize
+        free = self._free[row]
+        try:
+            memory = free.pop()
+        except IndexError:
+            memory = np.empty(self._rows * row + _ALIGNMENT, np.uint8)
+        begin = -memory.ctypes.data % _ALIGNMENT
+        array: np.ndarray = memory[begin : begin + rows * row].view(dtype).reshape(rows, *shape)
+        weakref.finalize(array, free.append, memory).atexit = False
+        return array
+
+
+def _tensor(array: np.ndarray) -> tf.Tensor:
+    """A tensor in the memory of the array, which nobody else may write to."""
+    return tf.experimental.dlpack.from_dlpack(array.__dlpack__())
