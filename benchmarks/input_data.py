@@ -72,7 +72,7 @@ class InputData:
 
     @property
     def raw_files(self) -> list[str]:
-        """The raw shards."""
+        """The shards that the videos came from."""
         return sorted(map(str, Path(self.raw).glob("*.tfrecord")))
 
 
@@ -137,6 +137,7 @@ def _synthesize(folder: Path, level: Level, videos: int) -> Path:
     for copy in range(-(-videos // drawn)):
         for shard in (folder / "drawn").glob("*.tfrecord"):
             shutil.copy(shard, shards / f"{copy:04d}-{shard.name}")
+    shutil.rmtree(folder / "drawn")
     return shards
 
 

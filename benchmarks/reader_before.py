@@ -10,7 +10,7 @@ import tensorflow as tf
 import tensorflow_transform as tft
 
 from models.features import AUDIO, FRAMES, LABEL_IDS, LABELS, MEAN, NUM_FRAMES, RGB, WIDTH, YT8M_CLASSES
-from models.input.batches import multi_hot, packed_frames
+from models.input.decoding import multi_hot, packed_frames
 
 SHARDS_AT_ONCE = 16
 

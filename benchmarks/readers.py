@@ -1,6 +1,7 @@
 """Readers of the same files, from the least that reading can cost to what a beginner writes."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,9 @@ from models.features import (
     WIDTH,
     YT8M_CLASSES,
 )
+from models.input.index import read_index
+from models.input.indexed_batches import IndexedBatches
+from models.settings import TrainingSettings
 
 BATCH_SIZE = 128
 
@@ -37,6 +41,14 @@ def reader(data: InputData, name: str) -> Reader:
             return _same(tf.data.TFRecordDataset(files).batch(BATCH_SIZE).prefetch(tf.data.AUTOTUNE))
         case "memcpy":
             return _memcpy(files, data.train_videos)
+        case "all frames" | "means":
+            return _ours(files)
+        case "30 random frames":
+            return _ours(files, frame_sampling="random", sampled_frames=SAMPLED_FRAMES)
+        case "window of 30":
+            return _ours(files, frame_sampling="window", sampled_frames=SAMPLED_FRAMES)
+        case "stride to 30":
+            return _ours(files, frame_sampling="stride", sampled_frames=SAMPLED_FRAMES)
         case "before: all frames":
             return _same(frame_batches(files, data.graph, BATCH_SIZE, sampled_frames=None))
         case "before: 30 random frames":
@@ -62,6 +74,16 @@ def consume(batch: Any) -> None:
 
 def _same(batches: tf.data.Dataset) -> Reader:
     return lambda: batches
+
+
+def _ours(files: Sequence[str], **sampling: Any) -> Reader:
+    """The reader of training: shuffled, in another order in each round, as epochs are."""
+    index, settings, rounds = read_index(files), TrainingSettings(**sampling), count()
+
+    def batches() -> Iterable[Any]:
+        return IndexedBatches(index, YT8M_CLASSES, BATCH_SIZE, seed=f"0-{next(rounds)}", sampling=settings)
+
+    return batches
 
 
 def _memcpy(files: Sequence[str], videos: int) -> Reader:
