@@ -27,6 +27,11 @@ def quote(value: Any) -> str:
     return text if len(text) <= LONGEST_VALUE else text[: LONGEST_VALUE - 3] + "..."
 
 
+def reason(error: BaseException) -> str:
+    """The message of an exception of a library, on one line; its type where it has none."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
 def printable(value: Any) -> str:
     r"""A value without quotes if it is short text on one line, as most names from users are; else as `quote` shows it.
 

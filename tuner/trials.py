@@ -94,7 +94,7 @@ def read_search(folder: Path, settings: TuneSettings) -> SearchResult:
                 reason=trial.message or "",
                 epochs=len(log.epochs) if log else 0,
                 stopped_by=(log.stopped_by or "") if log else "",
-                seconds=sum(epoch.seconds for epoch in log.epochs) if log else 0.0,
+                seconds=log.seconds if log else 0.0,
                 parameters=log.parameters if log else 0,
             )
         )

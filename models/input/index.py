@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
-from models.errors import InputError, plural
-from models.input.mapped_files import MappedFiles
+from models.errors import InputError, plural, reason
+from models.input.mapped_files import MappedFiles, map_files
 
 # Beside the folders of the splits: whatever reads a split takes each file in its folder for records.
 INDEX_FOLDER = "index"
@@ -141,7 +141,7 @@ def read_index(files: Sequence[str]) -> VideoIndex:
     splits = np.zeros(sum(videos) + 1, np.int64)
     np.cumsum(joined("label_counts", np.uint32), out=splits[1:])
     return VideoIndex(
-        files=MappedFiles(files),
+        files=map_files(files, [int(part["size"]) for part in parts]),
         file=np.repeat(np.arange(len(files), dtype=np.int32), videos),
         starts={name.removeprefix(_STARTS): joined(name, np.int64) for name in names},
         frames=joined("frames", np.uint16),
@@ -159,8 +159,7 @@ def _read_file(records: str) -> dict[str, np.ndarray]:
     except tf.errors.NotFoundError:
         raise _unusable(f"{records} has no index ({path})") from None
     except Exception as error:  # a damaged zip file can raise nearly anything
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise _unusable(f"{path} cannot be read ({reason})") from error
+        raise _unusable(f"{path} cannot be read ({reason(error)})") from error
     if version != VERSION:
         raise _unusable(f"{path} is an index of version {version}, expected {VERSION}")
     if (actual := tf.io.gfile.stat(records).length) != size:

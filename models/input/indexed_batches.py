@@ -6,7 +6,7 @@ import math
 import os
 import weakref
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Self
 
 import grain
@@ -63,9 +63,19 @@ class IndexedBatches:
         self._numbers = range(-(-len(index) // batch_size))
         self._buffers = _Buffers(batch_size)
         self._seed = int.from_bytes(hashlib.sha256((seed or "").encode()).digest()[:16], "big")
-        self._order = np.arange(len(index), dtype=np.int32)
-        if seed is not None:
-            np.random.default_rng(self._seed).shuffle(self._order)
+        self._groups, self._order = self._in_order(shuffle=seed is not None)
+
+    def _in_order(self, shuffle: bool) -> tuple[list[Sequence[int]], np.ndarray]:
+        """Groups of files, each shuffled with all its videos, and the videos in the order in which they are read."""
+        file = self._index.file
+        if not shuffle:
+            return [[number] for number in np.unique(file).tolist()], np.arange(len(file), dtype=np.int32)
+        generator = np.random.default_rng(self._seed)
+        groups = self._index.files.groups(generator.permutation(np.unique(file)).tolist())
+        if len(groups) == 1:
+            return groups, generator.permutation(len(file)).astype(np.int32)
+        members = [np.flatnonzero(np.isin(file, group)).astype(np.int32) for group in groups]
+        return groups, np.concatenate([generator.permutation(videos) for videos in members])
 
     def __len__(self) -> int:
         return len(self._numbers)
@@ -94,9 +104,20 @@ class IndexedBatches:
 
     def __iter__(self) -> Iterator[tuple[Batch, tf.Tensor]]:
         """Reads ahead in threads."""
+        self._index.files.announce(self._groups)
         numbers = grain.MapDataset.range(self._numbers.start, self._numbers.stop)
         options = grain.ReadOptions(num_threads=self._readers, prefetch_buffer_size=self._readers + WAITING)
-        return iter(numbers.map(self.read).to_iter_dataset(options))
+        for batch in numbers.map(self._read_or_error).to_iter_dataset(options):
+            if isinstance(batch, Exception):
+                raise batch
+            yield batch
+
+    def _read_or_error(self, number: int) -> tuple[Batch, tf.Tensor] | Exception:
+        # Grain writes lines of its own into the message of an exception.
+        try:
+            return self.read(number)
+        except Exception as error:
+            return error
 
     def read(self, number: int) -> tuple[Batch, tf.Tensor]:
         """One batch; any thread may call it.

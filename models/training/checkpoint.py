@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import TypeAdapter
 from pydantic.dataclasses import dataclass
 
-from models.errors import InputError
+from models.errors import InputError, reason
 from models.training.log import TrainingLog
 
 Arrays = dict[str, np.ndarray]
@@ -144,9 +144,8 @@ class Checkpoint:
             raise self._unreadable(path, error) from error
 
     def _unreadable(self, path: Path, error: Exception) -> InputError:
-        reason = " ".join(str(error).split())
         return InputError(
-            f"checkpoint file {path} cannot be read ({reason}): delete folder {self.folder} to start again"
+            f"checkpoint file {path} cannot be read ({reason(error)}): delete folder {self.folder} to start again"
         )
 
 

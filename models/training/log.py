@@ -54,6 +54,16 @@ class TrainingLog:
     validation_videos: int = 0
     resumed_from: tuple[int, int] | None = field(default=None, compare=False)
 
+    @property
+    def seconds(self) -> float:
+        """Wall time of all epochs."""
+        return sum(epoch.seconds for epoch in self.epochs)
+
+    @property
+    def input_seconds(self) -> float:
+        """The part of `seconds` that steps waited for batches."""
+        return sum(epoch.input_seconds for epoch in self.epochs)
+
     def to_json(self) -> str:
         """The log as JSON, for `from_json`."""
         return TypeAdapter(TrainingLog).dump_json(self, indent=1).decode()

@@ -124,7 +124,7 @@ class TrainingLoop:
         )
         log.epochs.append(epoch)
         _logger.info(
-            "epoch %d: loss %.4f, f1 %.4f, validation loss %.4f, f1 %.4f, %.1f s, %.1f s of them waiting for input",
+            "epoch %d: loss %.4f, f1 %.4f, validation loss %.4f, f1 %.4f, %.1f s (%.1f s waiting for input)",
             epoch.epoch + 1, epoch.loss, epoch.f1, epoch.val_loss, epoch.val_f1, epoch.seconds, epoch.input_seconds,
         )  # fmt: skip
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -17,6 +18,11 @@ from models.training.micro_f1 import MicroF1
 from models.training.optimizer import build_optimizer
 from models.training.stopping import deferred_signals
 from models.video_classifier import training_view
+
+# Share of the time above which waiting for input is worth a word.
+MOST_WAITING = 0.05
+
+_logger = logging.getLogger(__name__)
 
 
 def train(
@@ -101,8 +107,19 @@ def train(
                 loop.validate()
                 write_scalars(progress.log.epochs[-1])
                 loop.finish_epoch()
+        _report_waiting(progress.log)
     checkpoint.assign({"model": view.variables}, checkpoint.load_best())
     return model, progress.log
+
+
+def _report_waiting(log: TrainingLog) -> None:
+    """Says what to do where the steps waited long for their batches."""
+    if log.input_seconds > max(MOST_WAITING * log.seconds, 1.0):  # a second is not worth a word
+        _logger.warning(
+            "training waited for input in %.0f %% of its time (%.1f of %.1f s): use more processor cores or a faster "
+            "disk, or read fewer frames (training.frame_sampling)",
+            100 * log.input_seconds / log.seconds, log.input_seconds, log.seconds,
+        )  # fmt: skip
 
 
 @functools.cache

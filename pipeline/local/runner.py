@@ -121,7 +121,10 @@ def _disable_cache(nodes: list[pipeline_pb2.PipelineNode], from_node: str) -> No
 
 
 class _PeakMemory:
-    """Samples the resident memory of this process and its children while a step runs."""
+    """Samples the memory of this process and its children while a step runs.
+
+    Pages of mapped files don't count: they are the system's cache, which it takes back when memory is short.
+    """
 
     def __init__(self) -> None:
         self.peak_mb = 0
@@ -139,10 +142,11 @@ class _PeakMemory:
     def _sample(self) -> None:
         process = psutil.Process()
         while True:
-            resident = 0
+            used = 0
             for member in (process, *process.children(recursive=True)):
                 with contextlib.suppress(psutil.NoSuchProcess):  # a child may end in the meantime
-                    resident += member.memory_info().rss
-            self.peak_mb = max(self.peak_mb, resident // 2**20)
+                    memory = member.memory_info()
+                    used += memory.rss - memory.shared
+            self.peak_mb = max(self.peak_mb, used // 2**20)
             if self._stop.wait(SAMPLE_SECONDS):
                 return

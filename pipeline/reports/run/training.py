@@ -28,7 +28,10 @@ def training(model_uri: str) -> dict[str, Any]:
         "Loss": {"training": [epoch.loss for epoch in epochs], "validation": [epoch.val_loss for epoch in epochs]},
         "F1": {"training": [epoch.f1 for epoch in epochs], "validation": [epoch.val_f1 for epoch in epochs]},
         "Learning rate": {"after the epoch": [epoch.learning_rate for epoch in epochs]},
-        "Seconds": {"training and validation": [epoch.seconds for epoch in epochs]},
+        "Seconds": {
+            "training and validation": [epoch.seconds for epoch in epochs],
+            "waiting for input": [epoch.input_seconds for epoch in epochs],
+        },
     }
     numbers = [epoch.epoch + 1 for epoch in epochs]
     best = numbers[log.best_epoch]

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from models.input.index import VideoIndex, read_index
 from models.input.indexed_batches import IndexedBatches
-from models.input.mapped_files import MappedFiles
+from models.input.mapped_files import LocalFiles
 from models.settings import TrainingSettings
 
 RANDOM = TrainingSettings(frame_sampling="random", sampled_frames=7)
@@ -91,7 +91,7 @@ def test_the_order_spreads_the_videos_of_a_file_over_the_whole_epoch(number_of: 
     generator = np.random.default_rng(0)
     places = []
     for _ in range(200):
-        index = VideoIndex(MappedFiles([]), np.zeros(50, np.int32), {}, *[np.zeros(51, int)] * 3)
+        index = VideoIndex(LocalFiles([]), np.zeros(50, np.int32), {}, *[np.zeros(51, int)] * 3)
         batches = IndexedBatches(index, 1, 1, seed=str(generator.integers(2**60)))
         places.append(np.flatnonzero(batches._order == 0)[0])
     # Uniform on 0 ... 49: mean 24.5 with a standard deviation of 14.4 / sqrt(200) = 1.02.
