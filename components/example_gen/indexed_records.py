@@ -16,7 +16,7 @@ class IndexedRecords:
     """
 
     def __init__(self, attempt: Attempt, path: str) -> None:
-        self._file, self._index_file = attempt.open(path), attempt.open(index_path(path))
+        self._attempt, self._path, self._file = attempt, path, attempt.open(path)
         self._index, self._size = IndexBuilder(), 0
 
     def write(self, example: bytes, starts: Mapping[str, int], frames: int, labels: Sequence[int]) -> None:
@@ -34,4 +34,5 @@ class IndexedRecords:
 
     def finish(self) -> None:
         """Writes the index; the last call."""
-        self._index_file.write(self._index.to_bytes(self._size))
+        # Opened only now: S3 fails to close an empty file, as it would be after an error.
+        self._attempt.open(index_path(self._path)).write(self._index.to_bytes(self._size))

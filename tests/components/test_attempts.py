@@ -16,6 +16,7 @@ from components.transform.component import _Materialize
 
 VIDEOS = 30
 WHOLE = "Split-train/data_tfrecord-00000-of-00001"
+INDEX = f"index/{WHOLE}.npz"
 
 
 @pytest.fixture(params=["disk", "object store"])
@@ -72,19 +73,19 @@ def test_a_cancelled_attempt_replaces_nothing(attempt, written):
     late = attempt()
     some(late)
     late.close()
-    [(name, content)] = written().items()
-    assert name == WHOLE and records(content) == VIDEOS
+    files = written()
+    assert files.keys() == {WHOLE, INDEX} and records(files[WHOLE]) == VIDEOS
 
 
 def test_concurrent_and_repeated_attempts_publish_the_same(attempt, written):
     first, second = attempt(), attempt()
     some(first)
     list(second)
-    whole = written()[WHOLE]
-    assert records(whole) == VIDEOS
+    files = {name: written()[name] for name in (WHOLE, INDEX)}  # not what the first is writing
+    assert records(files[WHOLE]) == VIDEOS
     list(first)
     list(attempt())
-    assert written() == {WHOLE: whole}
+    assert written() == files
 
 
 def test_an_attempt_that_raises_replaces_nothing(root, written):
@@ -105,8 +106,8 @@ def test_the_next_attempt_completes_a_rename_that_failed_halfway(attempt, writte
         patch.setattr(FileSystems, "rename", copied_then_cut_off)
         list(attempt())
     list(attempt())
-    [(name, content)] = written().items()
-    assert name == WHOLE and records(content) == VIDEOS
+    files = written()
+    assert files.keys() == {WHOLE, INDEX} and records(files[WHOLE]) == VIDEOS
 
 
 def copied_then_cut_off(sources, targets):
