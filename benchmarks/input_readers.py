@@ -84,7 +84,7 @@ class Cost:
     @property
     def row(self) -> list[str]:
         """The cells of a line of the table."""
-        times = (f"{self.cpu:.4f}", f"{self.wall:.4f}")
+        times = (f"{self.cpu:.3g}", f"{self.wall:.3g}")
         return [
             self.level,
             self.reader,

@@ -22,8 +22,8 @@ def test_a_cost_is_the_median_of_rounds_with_their_range():
     assert measured.row == [
         "frame",
         "all frames",
-        "3.0000 (2.0000-4.0000)",
-        "1.5000 (1.0000-2.0000)",
+        "3 (2-4)",
+        "1.5 (1-2)",
         "0.75",
         "0.75",
         "40",
