@@ -1,6 +1,7 @@
 """Batches from the index: their content, their order, and what the order does not depend on."""
 
 import gc
+import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -8,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 import tensorflow as tf
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.input.index import VideoIndex, read_index
+from models.input.index import IndexBuilder, VideoIndex, index_path, read_index
 from models.input.indexed_batches import IndexedBatches
 from models.input.mapped_files import LocalFiles
 from models.settings import TrainingSettings
@@ -117,14 +118,17 @@ def test_an_epoch_resumes_at_any_batch_without_reading_the_ones_before(
     assert len(list(batches.skip(2).take(3))) == 3 and len(list(batches.take(-1))) == 7
 
 
+@settings(max_examples=25)
 @given(workers=st.integers(1, 9), size=st.integers(1, 60), sampled=st.booleans())
 def test_workers_together_read_each_batch_of_one_worker(
     index: VideoIndex, workers: int, size: int, sampled: bool
 ) -> None:
-    settings = {"seed": "0-0", "sampling": RANDOM if sampled else None}
-    shares = [list(arrays(IndexedBatches(index, 10, size, share=(n, workers), **settings))) for n in range(workers)]
+    order_and_frames = {"seed": "0-0", "sampling": RANDOM if sampled else None}
+    shares = [
+        list(arrays(IndexedBatches(index, 10, size, share=(n, workers), **order_and_frames))) for n in range(workers)
+    ]
     for parts, batch in zip(
-        zip(*shares, strict=True), arrays(IndexedBatches(index, 10, size, **settings)), strict=True
+        zip(*shares, strict=True), arrays(IndexedBatches(index, 10, size, **order_and_frames)), strict=True
     ):
         sizes = [len(part[0]) for part in parts]
         assert max(sizes) - min(sizes) <= 1
@@ -179,3 +183,21 @@ def test_more_files_than_a_process_may_open_are_read(
 def test_no_videos_make_no_batches() -> None:
     batches = IndexedBatches(read_index([]), 10, 8, seed="0-0")
     assert len(batches) == 0 and list(batches) == []
+
+
+def test_a_shuffle_of_a_million_videos_takes_less_than_100_megabytes(tmp_path: Path) -> None:
+    builder = IndexBuilder()
+    for number in range(10_000):
+        builder.add({"rgb": number, "audio": number}, 300, [1, 2, 3] + [4] * (number % 5 > 2))  # 3.4 labels a video
+    content = builder.to_bytes(size=1)
+    files = [str(tmp_path / "Split-train" / f"data-{number:03d}") for number in range(100)]
+    for file in files:
+        for path, written in ((Path(file), b"x"), (Path(index_path(file)), content)):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(written)
+    tracemalloc.start()
+    batches = IndexedBatches(read_index(files), 10, 128, seed="0-0")
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(batches) == 7813
+    assert peak < 100e6
