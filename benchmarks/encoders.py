@@ -4,136 +4,102 @@
 
 Forward, backward and Adam's update on 300 frames of 1152 float32 features, on the CPU. Each implementation runs in its
 own process, and they take turns; the ratio is the median over turns (above 1: ours is faster). The batch is halved
-until a straightforward step takes less than 10 s. `from bytes` is ours on packed frames as training reads them,
-dequantization included, which the other two leave out.
+until a straightforward step takes less than 10 s. step.py measures the steps of whole models.
 """
 
 import argparse
-import os
+import json
 import resource
 import statistics
-import subprocess
-import sys
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any
+
+from measuring import Worker, answer, count, in_turns, line, table
+
+from components.readable_log import import_tensorflow
 
 FRAMES, WIDTH = 300, 1152
 LONGEST_STEP = 10.0
 ENCODERS = ("dbof", "netvlad", "netfv", "nextvlad", "transformer", "lstm", "gru")
-IMPLEMENTATIONS = ("straightforward", "ours", "from bytes")
+IMPLEMENTATIONS = ("straightforward", "ours")
+COLUMNS = ("encoder", "batch", "straightforward s", "ours s", "ratio", "straightforward MB", "ours MB")
 
 
 def main() -> None:
     """Prints a line for each encoder."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--encoders", nargs="+", choices=ENCODERS, default=ENCODERS)
-    parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--batch", type=int, default=128)
-    parser.add_argument("--worker", nargs=2, help=argparse.SUPPRESS)
+    parser.add_argument("--rounds", type=count, default=15)
+    parser.add_argument("--batch", type=count, default=128)
+    parser.add_argument("--worker", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.worker:
-        encoder, implementation = arguments.worker
-        work(encoder, implementation, arguments.batch)
-        return
-    print("| encoder | batch | straightforward s | ours s | ratio | from bytes | MB | ours MB | from bytes MB |")
-    print("|---|---|---|---|---|---|---|---|---|")
+        return work(*json.loads(arguments.worker))
+    print(table(COLUMNS, []), flush=True)
     for encoder in arguments.encoders:
         batch = arguments.batch
-        while batch > 1 and _Worker(encoder, "straightforward", batch).first_step > LONGEST_STEP:
+        while batch > 1 and first_step(encoder, batch) > LONGEST_STEP:
             batch //= 2
-        print(f"| {encoder} | {batch} | {' | '.join(measure(encoder, batch, arguments.rounds))} |", flush=True)
+        print(line([encoder, batch, *measure(encoder, batch, arguments.rounds)]), flush=True)
+
+
+def worker(encoder: str, implementation: str, batch: int) -> Worker:
+    """A process with one implementation that has traced its step."""
+    started = Worker(
+        [__file__, "--worker", json.dumps([encoder, implementation, batch])], {"CUDA_VISIBLE_DEVICES": "-1"}
+    )
+    started.ask("step")
+    return started
+
+
+def first_step(encoder: str, batch: int) -> float:
+    """Seconds of a straightforward step."""
+    with worker(encoder, "straightforward", batch) as plain:
+        return plain.ask("step")
 
 
 def measure(encoder: str, batch: int, rounds: int) -> list[str]:
     """The cells of an encoder's line after name and batch."""
-    workers = {name: _Worker(encoder, name, batch) for name in IMPLEMENTATIONS}
-    seconds: dict[str, list[float]] = {name: [] for name in workers}
-    for turn in range(rounds):
-        order = list(workers) if turn % 2 else list(workers)[::-1]
-        for name in order:
-            seconds[name].append(workers[name].step())
-    plain = seconds["straightforward"]
-    ratios = [
-        statistics.median(theirs / ours for theirs, ours in zip(plain, seconds[name], strict=True))
-        for name in ("ours", "from bytes")
-    ]
-    medians = [statistics.median(seconds[name]) for name in ("straightforward", "ours")]
-    memory = [worker.close() for worker in workers.values()]
-    return [*(f"{m:.3f}" for m in medians), *(f"{ratio:.2f}" for ratio in ratios), *(f"{mb:,}" for mb in memory)]
-
-
-class _Worker:
-    """A process with one implementation, which does a step on request."""
-
-    def __init__(self, encoder: str, implementation: str, batch: int) -> None:
-        command = [sys.executable, __file__, "--worker", encoder, implementation, "--batch", str(batch)]
-        environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
-        self._process = subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-            env=environment,
-        )
-        self.step()  # traces
-        self.first_step = self.step()
-
-    def step(self) -> float:
-        """Seconds of a step."""
-        return float(self._ask("step"))
-
-    def close(self) -> int:
-        """Peak resident memory of the process in MB."""
-        return int(self._ask("memory"))
-
-    def __del__(self) -> None:
-        self._process.kill()
-        self._process.wait()
-
-    def _ask(self, question: str) -> str:
-        assert self._process.stdin and self._process.stdout
-        print(question, file=self._process.stdin, flush=True)
-        return self._process.stdout.readline()
+    with ExitStack() as stack:
+        workers = {name: stack.enter_context(worker(encoder, name, batch)) for name in IMPLEMENTATIONS}
+        seconds = in_turns(workers, "step", rounds)
+        memory = [one.ask("memory") for one in workers.values()]
+    ratio = statistics.median(plain / ours for plain, ours in zip(*seconds.values(), strict=True))
+    medians = (statistics.median(times) for times in seconds.values())
+    return [*(f"{median:.3f}" for median in medians), f"{ratio:.2f}", *(f"{mb:,}" for mb in memory)]
 
 
 def work(encoder: str, implementation: str, batch: int) -> None:
-    """Answers the parent's questions, one line each."""
+    """Answers the parent's questions: seconds of a `step`, and the peak resident `memory` in MB."""
     step = training_step(encoder, implementation, batch)
-    for line in sys.stdin:
-        if line.strip() == "memory":
-            print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024, flush=True)
-            continue
+
+    def seconds() -> float:
         started = time.perf_counter()
         step()
-        print(time.perf_counter() - started, flush=True)
+        return time.perf_counter() - started
+
+    answer({"step": seconds, "memory": lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024})
 
 
 def training_step(encoder: str, implementation: str, batch: int) -> Callable[[], Any]:
     """A compiled step on random videos of 150 to 300 frames."""
+    import_tensorflow()
     import keras
     import numpy as np
     import tensorflow as tf
 
     from models.layers.quantization import dequantize
-    from models.video_classifier import FrameDecoder
 
     keras.utils.set_random_seed(0)
     generator = np.random.default_rng(0)
     num_frames = generator.integers(FRAMES // 2, FRAMES + 1, batch)
     codes = generator.integers(0, 256, (batch, FRAMES, WIDTH), np.uint8)
     mask = tf.constant(np.arange(FRAMES) < num_frames[:, None])
+    features = tf.constant(dequantize(codes))
     layer = build(encoder, straightforward=implementation == "straightforward")
-    if implementation == "from bytes":
-        decoder, frames = FrameDecoder(), tf.constant(codes)
-        read = lambda: decoder(frames, tf.constant(num_frames, tf.int32))  # noqa: E731
-    else:
-        features = tf.constant(dequantize(codes))
-        read = lambda: (features, mask)  # noqa: E731
-
-    layer(features[:2] if implementation != "from bytes" else dequantize(codes[:2]), mask[:2])
-    towards = tf.constant(generator.normal(size=layer(*read()).shape), tf.float32)
+    towards = tf.constant(generator.normal(size=layer(features, mask).shape), tf.float32)
     optimizer = keras.optimizers.Adam()
     optimizer.build(layer.trainable_variables)
     training = {"training": True} if encoder == "nextvlad" or implementation != "straightforward" else {}
@@ -141,7 +107,7 @@ def training_step(encoder: str, implementation: str, batch: int) -> Callable[[],
     @tf.function
     def step() -> Any:
         with tf.GradientTape() as tape:
-            loss = tf.reduce_mean(tf.square(layer(*read(), **training) - towards))
+            loss = tf.reduce_mean(tf.square(layer(features, mask, **training) - towards))
         gradients = tape.gradient(loss, [variable.value for variable in layer.trainable_variables])
         optimizer.apply(gradients, layer.trainable_variables)
         return loss

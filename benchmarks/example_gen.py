@@ -7,32 +7,17 @@ a line for each set and the ratios of the largest to the smallest.
 """
 
 import argparse
-import json
+import resource
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
-INGEST = """
-import json, os, resource, sys, time
-from tfx import v1 as tfx
-from tfx.dsl.components.base.base_beam_executor import BaseBeamExecutor
-from components.example_gen.component import ExampleGenDriver, ExampleGenExecutor, Quarantine
+from input_data import ingest
+from measuring import Worker, answer
 
-data, out, labels = sys.argv[1:]
-examples, quarantine = tfx.types.standard_artifacts.Examples(), Quarantine()
-examples.uri, quarantine.uri = f"{out}/examples", f"{out}/quarantine"
-os.makedirs(examples.uri)
-properties = ExampleGenDriver(None).resolve({}, {
-    "data": data, "test_data": "", "split": "file:80/10/10", "seed": 0, "level": "frame", "classes": int(labels),
-    "kept_features": "[]", "quarantine_limit": 0.0, "sources": "", "spans": 1,
-})
-before, started = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.monotonic()
-context = BaseBeamExecutor.Context(beam_pipeline_args=["--runner=FnApiRunner"], tmp_dir=out, unique_id="1")
-ExampleGenExecutor(context).Do({}, {"examples": [examples], "quarantine": [quarantine]}, properties)
-seconds, after = time.monotonic() - started, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-print(json.dumps({"seconds": seconds, "imported_mb": before / 1024, "peak_mb": after / 1024}))
-"""
+from components.readable_log import import_tensorflow
 
 
 def measure(videos: int, labels: int) -> dict[str, float]:
@@ -42,9 +27,27 @@ def measure(videos: int, labels: int) -> dict[str, float]:
         yt8m = Path(sys.executable).with_name("yt8m")
         synth = [yt8m, "synth", "--level", "frame", "--videos", videos, "--labels", labels, "--seed", 1, data]
         subprocess.run([str(part) for part in synth], check=True, stdout=subprocess.DEVNULL)
-        command = [sys.executable, "-c", INGEST, str(data), str(out), str(labels)]
-        process = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-        return json.loads(process.stdout.splitlines()[-1])
+        with Worker([__file__, "--worker", data, out, labels]) as worker:
+            return worker.ask("ingest")
+
+
+def work(data: str, out: str, labels: str) -> None:
+    """Answers the parent's question `ingest`."""
+    import_tensorflow()
+    from tfx import v1 as tfx  # noqa: F401
+
+    from components.example_gen.component import ExampleGenExecutor  # noqa: F401
+
+    def measured() -> dict[str, float]:
+        before, started = _peak_mb(), time.monotonic()
+        ingest(Path(data), Path(out), "frame", int(labels), split="file:80/10/10")
+        return {"seconds": time.monotonic() - started, "imported_mb": before, "peak_mb": _peak_mb()}
+
+    answer({"ingest": measured})
+
+
+def _peak_mb() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def main() -> None:
@@ -52,7 +55,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Measure ExampleGen.")
     parser.add_argument("--videos", type=int, nargs="+", default=[2000, 8000])
     parser.add_argument("--labels", type=int, default=100)
+    parser.add_argument("--worker", nargs=3, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
+    if arguments.worker:
+        return work(*arguments.worker)
     results = {videos: measure(videos, arguments.labels) for videos in sorted(arguments.videos)}
     for videos, result in results.items():
         print(
