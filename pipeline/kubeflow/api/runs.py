@@ -6,7 +6,8 @@ from typing import Any
 
 from kfp_server_api import V2beta1PipelineVersionReference, V2beta1RecurringRun, V2beta1Run, V2beta1RuntimeConfig
 
-from pipeline.kubeflow.api.client import PAGE_SIZE, ApiError, Connection
+from pipeline.kubeflow.api.client import PAGE_SIZE, Connection
+from pipeline.kubeflow.api.errors import ApiError
 from pipeline.kubeflow.api.logs import is_gone
 from pipeline.kubeflow.api.package import Package
 from pipeline.kubeflow.api.workflow import read_workflow

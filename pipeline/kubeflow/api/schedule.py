@@ -14,7 +14,8 @@ from kfp_server_api import (
 )
 
 from models.errors import InputError
-from pipeline.kubeflow.api.client import ApiError, Connection, filter_by_name
+from pipeline.kubeflow.api.client import Connection, filter_by_name
+from pipeline.kubeflow.api.errors import ApiError
 from pipeline.kubeflow.api.runs import run_parameters
 
 

@@ -7,7 +7,8 @@ from typing import Any
 
 from models.errors import InputError
 from models.metrics.video_metrics import SCORES as SCORE_NAMES
-from pipeline.kubeflow.api.client import ApiError, Connection
+from pipeline.kubeflow.api.client import Connection
+from pipeline.kubeflow.api.errors import ApiError
 from pipeline.kubeflow.api.logs import read_log, read_object
 from pipeline.kubeflow.api.workflow import Workflow
 from pipeline.kubeflow.log_lines import RESULT, SCORES, find_line

@@ -8,12 +8,12 @@ from typing import Any
 
 from kfp_server_api import V2beta1Run
 
-from models.errors import InputError
-from pipeline.kubeflow.api.client import ApiError, Connection
+from pipeline.kubeflow.api.client import Connection
+from pipeline.kubeflow.api.errors import ApiError
 from pipeline.kubeflow.api.logs import is_gone, last_lines, read_log
 from pipeline.kubeflow.api.runs import ENDED, run_parameters
 from pipeline.kubeflow.api.scores import read_scores
-from pipeline.kubeflow.api.workflow import Workflow, WorkflowStep, read_workflow
+from pipeline.kubeflow.api.workflow import Workflow, WorkflowStep, no_such_run, read_workflow
 
 # follow() gives up after this many failures in a row.
 MAX_FAILURES = 10
@@ -64,6 +64,7 @@ class Status:
         error: why it failed.
         link: address of its page in the UI, or empty.
         steps: its steps.
+        no_steps: why they cannot be read; empty if they can.
         scores: those of all test videos; empty until its Evaluator has succeeded.
         scores_source: where they are from, or why there are none.
     """
@@ -79,6 +80,7 @@ class Status:
     error: str
     link: str
     steps: tuple[StepStatus, ...]
+    no_steps: str
     scores: dict[str, float]
     scores_source: str
 
@@ -103,7 +105,7 @@ def read_status(connection: Connection, run_id: str) -> Status:
         run = connection.call("read the run", connection.client.runs.run_service_get_run, run_id)
     except ApiError as error:
         if error.status == 404:
-            raise InputError(f"RUN is {run_id!r}: {connection.endpoint} has no such run, see `yt8m status`") from None
+            raise no_such_run(connection, run_id) from None
         raise
     workflow = read_workflow(connection, run_id)
     steps = tuple(_step(connection, workflow, step) for step in workflow.steps)
@@ -122,6 +124,7 @@ def read_status(connection: Connection, run_id: str) -> Status:
         error=GONE if gone else _error(run, steps, workflow.message),
         link=connection.link(run.run_id),
         steps=steps,
+        no_steps=workflow.no_steps,
         scores=scores.values,
         scores_source=scores.source,
     )

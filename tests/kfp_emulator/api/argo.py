@@ -78,8 +78,8 @@ def set_step(
         del nodes[key]
     phase = PHASES.get(state, "Omitted")
     if phase == "Omitted":
-        for display in (f"{name}-driver", name):
-            node = _node(workflow, f"root.{display}", "Skipped", EXECUTOR, phase, now, boundary=root["id"])
+        for display, template in ((f"{name}-driver", DRIVER), (name, EXECUTOR)):
+            node = _node(workflow, f"root.{display}", "Skipped", template, phase, now, boundary=root["id"])
             nodes[node["id"]] = node | {"message": "omitted: depends condition not met"}
         return []
     driver = _node(workflow, f"root.{name}-driver", "Pod", DRIVER, "Succeeded", now, boundary=root["id"])

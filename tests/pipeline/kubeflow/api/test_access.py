@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from kfp_emulator.api.server import SERVICE
-from pipeline.kubeflow.api import client
+from pipeline.kubeflow.api import client, credentials
 
 
 @pytest.mark.parametrize(
@@ -40,7 +40,7 @@ def test_an_unreachable_host_is_one_line_without_delay(yt8m, monkeypatch, caplog
 def test_a_login_page_is_not_mistaken_for_the_api(kfp, api_server, answer):
     api_server.healthz = answer
     code, _, err = kfp("status")
-    assert code == 2 and "answers 200: not its health, perhaps a login page" in err
+    assert code == 2 and "answers 200: not an answer of Kubeflow Pipelines, perhaps a login page" in err
 
 
 def test_an_older_backend_is_a_warning(kfp, api_server, package):
@@ -128,7 +128,7 @@ def test_a_pod_of_the_cluster_needs_no_options(yt8m, api_server, package, tmp_pa
     (tmp_path / "token").write_text("mounted")
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
     monkeypatch.setattr(client, "IN_CLUSTER", api_server.url)
-    monkeypatch.setattr(client, "MOUNTED_TOKEN", tmp_path / "token")
+    monkeypatch.setattr(credentials, "MOUNTED_TOKEN", tmp_path / "token")
     code, out, err = yt8m("submit", "--package", package, "--namespace", "mine")
     assert code == 0 and "link" not in out, err  # the API's address is not the UI's
     assert {experiment.get("namespace") for experiment in api_server.state.experiments.values()} == {None, "mine"}

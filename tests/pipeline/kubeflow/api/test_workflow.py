@@ -60,5 +60,5 @@ def test_the_tenth_attempt_comes_after_the_second():
 
 def test_a_step_whose_driver_is_running_is_pending():
     driver = {"id": "w-3", "displayName": "Trainer-driver", "type": "Pod", "boundaryID": "w-1", "phase": "Running"}
-    [trainer] = workflow(driver).steps
+    [trainer] = workflow(driver | {"templateName": "system-container-driver"}).steps
     assert (trainer.state, trainer.started, trainer.last_pod) == ("PENDING", None, None)
