@@ -42,7 +42,7 @@ def status(
     from pipeline.kubeflow.api.client import connect
     from pipeline.kubeflow.api.kfp_experiments import find_kfp_experiment
     from pipeline.kubeflow.api.runs import list_runs
-    from pipeline.kubeflow.api.status import read_status
+    from pipeline.kubeflow.api.status import read_status, read_statuses
 
     if open_ and not run:
         raise click.UsageError("--open needs RUN")
@@ -59,7 +59,7 @@ def status(
         return
     experiment_id = find_kfp_experiment(connection, group) if group else None
     listed_runs = islice(list_runs(connection, experiment_id), last)
-    statuses = [read_status(connection, listed.run_id) for listed in listed_runs]
+    statuses = read_statuses(connection, (listed.run_id for listed in listed_runs))
     if as_json:
         click.echo(json.dumps([status.as_json() for status in statuses], indent=1))
         return

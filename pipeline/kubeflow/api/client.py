@@ -14,7 +14,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import kfp
-from google.auth.exceptions import GoogleAuthError
 from kfp_server_api import (
     ApiException,
     V2beta1Experiment,
@@ -264,11 +263,7 @@ class _Client(kfp.Client):
             raise InputError(f"{self._LOCAL_KFP_CONTEXT}: not a context of kfp's client, delete it") from None
 
     def _load_config(self, *arguments: Any) -> Any:
-        try:
-            config = super()._load_config(*arguments)
-        except GoogleAuthError as error:  # of an address below googleusercontent.com
-            reason = " ".join(str(error).split())
-            raise InputError(f"--endpoint is an address of Google's, and there are no credentials: {reason}") from None
+        config = super()._load_config(*arguments)
         logging.getLogger("urllib3").setLevel(logging.ERROR)  # it warns at each retry; a Configuration lowers the level
         host, refresh = config.host, config.refresh_api_key_hook
         if refresh:

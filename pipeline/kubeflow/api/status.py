@@ -1,13 +1,14 @@
 """The state, steps and scores of runs."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from kfp_server_api import V2beta1Run
 
+from models.errors import InputError
 from pipeline.kubeflow.api.client import Connection
 from pipeline.kubeflow.api.errors import ApiError
 from pipeline.kubeflow.api.logs import is_gone, last_lines, read_log
@@ -114,7 +115,7 @@ def read_status(connection: Connection, run_id: str) -> Status:
     scores = read_scores(connection, workflow)
     return Status(
         run_id=run.run_id,
-        name=run.display_name,
+        name=run.display_name or "",
         experiment=str(parameters.get("experiment", "")).partition(":")[0],
         data=str(parameters.get("data", "")),
         state=run.state or "PENDING",
@@ -130,6 +131,23 @@ def read_status(connection: Connection, run_id: str) -> Status:
     )
 
 
+def read_statuses(connection: Connection, run_ids: Iterable[str]) -> list[Status]:
+    """Reads several runs; those that were deleted meanwhile are left out.
+
+    Raises:
+        ApiError: the API rejects a request, or cannot be reached.
+    """
+    statuses = []
+    for run_id in run_ids:
+        try:
+            statuses.append(read_status(connection, run_id))
+        except ApiError:
+            raise
+        except InputError:
+            continue
+    return statuses
+
+
 def follow(connection: Connection, run_id: str, report: Callable[[str], object], interval: float = 10.0) -> Status:
     """Waits until a run ends, or its workflow is gone.
 
@@ -140,10 +158,11 @@ def follow(connection: Connection, run_id: str, report: Callable[[str], object],
         interval: seconds between two requests.
 
     Raises:
+        InputError: there is no such run, or it was deleted.
         ApiError: the API rejects the token, or MAX_FAILURES requests in a row have failed.
     """
     reported: dict[str, tuple[str, int]] = {}
-    failures = 0
+    failures, known = 0, False
     while True:
         try:
             status = read_status(connection, run_id)
@@ -152,8 +171,12 @@ def follow(connection: Connection, run_id: str, report: Callable[[str], object],
             if error.status in (401, 403) or failures == MAX_FAILURES:
                 raise
             report(f"{error}; retrying")
+        except InputError:
+            if known:
+                raise InputError(f"run {run_id} was deleted before it ended") from None
+            raise
         else:
-            failures = 0
+            failures, known = 0, True
             for step in status.steps:
                 if reported.get(step.name) != (step.state, step.attempts):
                     reported[step.name] = step.state, step.attempts

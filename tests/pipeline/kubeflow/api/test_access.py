@@ -66,9 +66,38 @@ def test_a_token_from_a_file_or_a_variable_is_used_and_never_shown(kfp, api_serv
     assert not any(b"secret" in path.read_bytes() for path in written)
 
 
-def test_a_missing_token_file_is_named(kfp, tmp_path):
-    code, _, err = kfp("status", "--token-file", tmp_path / "none")
-    assert code == 2 and "--token-file is" in err and "No such file" in err
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "No such file"),
+        (b"", "which is empty, expected a bearer token"),
+        (b" \n", "which is empty, expected a bearer token"),
+        (b"\xff\xfe", "expected a file with a bearer token"),
+        (b"secret: of a\nsecret: file\n", "which is no bearer token: it has spaces, several lines"),
+        ("sécret".encode(), "which is no bearer token"),
+    ],
+)
+def test_a_file_without_a_token_is_named_and_not_shown(kfp, api_server, tmp_path, content, message):
+    if content is not None:
+        (tmp_path / "token").write_bytes(content)
+    code, _, err = kfp("status", "--token-file", tmp_path / "token")
+    assert code == 2 and err.startswith(f"error: --token-file is '{tmp_path}/token'") and message in err
+    assert err.count("\n") == 1 and "cret" not in err and api_server.requests == []
+
+
+def test_a_variable_without_a_token_is_named_and_not_shown(kfp, api_server, monkeypatch):
+    monkeypatch.setenv("KF_PIPELINES_TOKEN", "secret\nX-Header: secret")
+    code, _, err = kfp("status")
+    assert code == 2 and err.startswith("error: KF_PIPELINES_TOKEN is set to what is no bearer token")
+    assert "secret" not in err and api_server.requests == []
+
+
+@pytest.mark.parametrize("context", ["{", "[]", "{}"])
+def test_a_broken_context_of_kfps_client_is_named(kfp, tmp_path, monkeypatch, context):
+    monkeypatch.setattr("kfp.Client._LOCAL_KFP_CONTEXT", str(tmp_path / "context.json"))
+    (tmp_path / "context.json").write_text(context)
+    code, _, err = kfp("status")
+    assert (code, err) == (2, f"error: {tmp_path}/context.json: not a context of kfp's client, delete it\n")
 
 
 @pytest.fixture
@@ -121,6 +150,23 @@ def test_kubectls_token_is_refreshed(yt8m, api_server, kubectl, tmp_path):
         assert code == 0, err
     tokens = [request.headers["authorization"].split()[1] for request in api_server.requests]
     assert len(tokens) >= 4 and tokens == sorted(set(tokens), key=int)
+
+
+@pytest.mark.parametrize(
+    ("script", "reason"),
+    [
+        ("", "exec: failed to decode process output"),
+        ("echo no login >&2; exit 3", "exec: process returned 3. no login"),
+        ('echo \'{"apiVersion": "v", "kind": "k", "status": {}}\'', "exec: missing token or client"),
+    ],
+)
+def test_a_plugin_of_kubectl_without_credentials_is_the_reason(yt8m, api_server, kubectl, tmp_path, script, reason):
+    (tmp_path / "plugin").write_text(f"#!/bin/sh\n{script}\n")
+    (tmp_path / "plugin").chmod(0o755)
+    kubectl({"exec": {"apiVersion": "v", "command": str(tmp_path / "plugin"), "interactiveMode": "Never"}})
+    code, out, err = yt8m("status")
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert err.startswith(f"error: kubectl's credentials cannot be read: {reason}") and api_server.requests == []
 
 
 def test_a_pod_of_the_cluster_needs_no_options(yt8m, api_server, package, tmp_path, monkeypatch):

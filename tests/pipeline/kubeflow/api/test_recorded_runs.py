@@ -116,6 +116,28 @@ def test_scores_of_a_cached_evaluator_are_read_where_the_pusher_found_its_blessi
     assert json.loads(asked["providerInfo"])["Params"]["secretName"] == "mlpipeline-minio-artifact"
 
 
+def test_compressed_nodes_are_read_like_others(replay, kfp, api_server):
+    run = replay("failed_after_retries")
+    plain = kfp("status", run, "--json")
+    argo.compress(api_server.workflows[run])
+    assert kfp("status", run, "--json") == plain
+    api_server.workflows[run]["status"]["compressedNodes"] = "bm90IGd6aXA="
+    code, _, err = kfp("status", run)
+    assert code == 2 and err.startswith("error: cannot read the workflow of the run: http")
+
+
+def test_nodes_in_argos_database_are_said(replay, kfp, api_server, submit):
+    submit()
+    run = replay("succeeded")
+    argo.offload(api_server.workflows[run])
+    code, out, _ = kfp("status", run)
+    assert code == 0 and "SUCCEEDED" in out and "\nno steps: Argo keeps them in a database of its own" in out
+    code, _, err = kfp("logs", run, "Trainer")
+    assert code == 2 and f"the steps of run {run} cannot be read: Argo keeps them" in err
+    api_server.state.runs[run]["experiment_id"] = list(api_server.state.experiments)[-1]
+    assert kfp("report", "--kfp-experiment", "yt8m")[0] == 2
+
+
 def test_runs_that_failed_are_left_out_of_a_report(replay, kfp, api_server, submit):
     submit()
     run = api_server.state.runs[replay("failed")]
