@@ -48,7 +48,7 @@ def test_a_manifest_that_is_not_restricted_gives_the_reason():
 
 
 def test_the_containers_of_steps_are_restricted():
-    """KFP 2.17's template of a step, as recorded, with the user of a package (extendPodSpecPatch of v2/driver/k8s.go)."""
+    """KFP 2.17's template of a step, as recorded; its driver adds the user of a package (v2/driver/k8s.go)."""
     template = json.loads((ROOT / "tests" / "kfp_emulator" / "api" / "recorded" / "step_template.json").read_text())
     container = template["container"]
     pod = {**template, "containers": [container]}
