@@ -6,6 +6,7 @@ import pytest
 
 from kfp_emulator.api import argo
 from kfp_emulator.api.server import RECORDED
+from tests.docs.code_blocks import ROOT, blocks, commands
 
 FAILED_LOG = (RECORDED / "log_failed.txt").read_text()
 REASON = "which holds no file: the step that wrote it must run again"
@@ -144,6 +145,18 @@ def test_runs_that_failed_are_left_out_of_a_report(replay, kfp, api_server, subm
     run["experiment_id"] = list(api_server.state.experiments)[-1]
     code, _, err = kfp("report", "--kfp-experiment", "yt8m")
     assert code == 2 and "no run of it has finished" in err
+
+
+def test_every_documented_command_works_on_a_recorded_run(replay, kfp, api_server, package, open_browser):
+    run = replay("succeeded")
+    replaced = {"RUN": run, "package.yaml": str(package)}
+    documented = [words for block in blocks(ROOT / "docs" / "kubeflow.md") for words in commands(block.text)]
+    wanted = [words[1:] for words in documented if words[0] == "yt8m" and "--cluster" not in words]  # else it compiles
+    wanted = [[replaced.get(word, word) for word in words] for words in wanted if words[0] not in ("compile", "lint")]
+    assert {words[0] for words in wanted} == {"submit", "status", "logs", "schedule"} and len(wanted) > 10
+    for words in wanted:
+        code, _, err = kfp(*words)
+        assert code == (2 if "--open" in words and not api_server.as_ui else 0), (words, err)
 
 
 def test_several_users_need_their_namespace(replay, kfp, api_server, package):
