@@ -142,7 +142,7 @@ def parse_workflow(run_id: str, manifest: _Node) -> Workflow:
     Raises:
         ValueError, TypeError, AttributeError, LookupError: the manifest is no workflow of Argo.
     """
-    metadata = manifest.get("metadata", {})
+    metadata = manifest.get("metadata") or {}
     status = manifest.get("status") or {}
     nodes = list((status.get("nodes") or _decompressed(status.get("compressedNodes"))).values())
     root = next((node for node in nodes if node["displayName"] == "root" and node["type"] == "DAG"), None)
@@ -151,7 +151,7 @@ def parse_workflow(run_id: str, manifest: _Node) -> Workflow:
     own = {node["displayName"]: node for node in inner if not _is_driver(node)}
     launches = {name: _executor_input(driver) for name, driver in drivers.items()}
     inputs = [artifact for launch in launches.values() for artifact in _artifacts(launch, "inputs")]
-    v1_names = metadata.get("annotations", {}).get("workflows.argoproj.io/pod-name-format") == "v1"
+    v1_names = (metadata.get("annotations") or {}).get("workflows.argoproj.io/pod-name-format") == "v1"
     steps = [
         _step(
             name,
@@ -167,11 +167,17 @@ def parse_workflow(run_id: str, manifest: _Node) -> Workflow:
     return Workflow(
         run_id=run_id,
         namespace=metadata.get("namespace", ""),
-        message=status.get("message") or "",
+        message="; ".join(filter(None, [status.get("message"), *(() if root else _messages_of_pods(nodes))])),
         steps=tuple(sorted(steps, key=_order)),
         no_steps=_OFFLOADED if not nodes and status.get("offloadNodeStatusVersion") else "",
         provider=next(filter(None, providers), ""),
     )
+
+
+def _messages_of_pods(nodes: list[_Node]) -> list[str]:
+    """Why pods failed, such as that of the driver that runs before all steps."""
+    failed = [node for node in nodes if node["type"] == "Pod" and _state(node) == "FAILED"]
+    return [f"{node['displayName']}: {node.get('message') or 'failed'}" for node in failed]
 
 
 def _decompressed(nodes: str | None) -> dict[str, _Node]:
