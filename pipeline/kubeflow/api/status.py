@@ -115,7 +115,7 @@ def read_status(connection: Connection, run_id: str) -> Status:
     scores = read_scores(connection, workflow)
     return Status(
         run_id=run.run_id,
-        name=run.display_name or "",
+        name=str(run.display_name or ""),
         experiment=str(parameters.get("experiment", "")).partition(":")[0],
         data=str(parameters.get("data", "")),
         state=run.state or "PENDING",
