@@ -207,14 +207,8 @@ def connect(endpoint: str | None = None, token_file: Path | None = None, namespa
     """
     if not endpoint and "KUBERNETES_SERVICE_HOST" in os.environ:
         endpoint = IN_CLUSTER
-    if endpoint and "://" not in endpoint:
-        endpoint = f"https://{endpoint}"
-    try:
-        valid = not endpoint or (urlsplit(endpoint).hostname and urlsplit(endpoint).port != 0)
-    except ValueError:
-        valid = False
-    if not valid:  # the message leaves it out, as it may have a password
-        raise InputError("--endpoint is not a valid address, expected one such as http://localhost:8080")
+    endpoint = _address("--endpoint", endpoint) if endpoint else None
+    ui = _address(UI_ENDPOINT, os.environ[UI_ENDPOINT]) if os.environ.get(UI_ENDPOINT) else ""
     credentials = token_credentials(token_file)
     server = _without_password(endpoint or kubectl_cluster())
     shown = server if endpoint else f"Kubeflow Pipelines through {server}"
@@ -223,7 +217,7 @@ def connect(endpoint: str | None = None, token_file: Path | None = None, namespa
         client = _Client(host=endpoint, **credentials)
         client.get_kfp_healthz()
     through_ui = "frontendTagName" in client.health
-    ui = os.environ.get(UI_ENDPOINT) or (shown if through_ui else "")
+    ui = ui or (shown if through_ui else "")
     outdated = not through_ui and client.health.get("pipeline_store") is None
     return Connection(client, shown, through_ui, _without_password(ui), namespace, outdated)
 
@@ -282,6 +276,22 @@ def _require_id(resource: Any) -> None:
     """Raises TypeError if a resource has no id; other objects have none."""
     if (name := _IDS.get(type(resource))) and not getattr(resource, name):
         raise TypeError
+
+
+def _address(source: str, text: str) -> str:
+    """An address with a scheme, and without the page of the UI that a browser shows.
+
+    Raises:
+        InputError: it is none; the message leaves it out, as it may have a password.
+    """
+    address = text if "://" in text else f"https://{text}"
+    try:
+        parts = urlsplit(address)
+        if parts.hostname and parts.port != 0:
+            return parts._replace(query="", fragment="").geturl().rstrip("/")
+    except ValueError:
+        pass
+    raise InputError(f"{source} is not a valid address, expected one such as http://localhost:8080")
 
 
 def _without_password(url: str) -> str:

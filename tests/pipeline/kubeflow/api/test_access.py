@@ -9,6 +9,7 @@ import yaml
 
 from kfp_emulator.api.server import SERVICE
 from pipeline.kubeflow.api import client, credentials
+from pipeline.kubeflow.api.client import UI_ENDPOINT
 
 
 @pytest.mark.parametrize(
@@ -183,6 +184,14 @@ def test_a_pod_of_the_cluster_needs_no_options(yt8m, api_server, package, tmp_pa
 @pytest.mark.parametrize(
     "endpoint", ["http://u:secret@[bad", "http://u:secret@host:80x", "http://u:sec/ret@h", "http://"]
 )
-def test_an_invalid_address_is_refused_without_its_password(yt8m, endpoint):
-    message = "error: --endpoint is not a valid address, expected one such as http://localhost:8080\n"
-    assert yt8m("status", "--endpoint", endpoint) == (2, "", message)
+def test_an_invalid_address_is_refused_without_its_password(yt8m, api_server, monkeypatch, endpoint):
+    message = "is not a valid address, expected one such as http://localhost:8080\n"
+    assert yt8m("status", "--endpoint", endpoint) == (2, "", f"error: --endpoint {message}")
+    monkeypatch.setenv(UI_ENDPOINT, endpoint)
+    assert yt8m("status", "--endpoint", api_server.url) == (2, "", f"error: {UI_ENDPOINT} {message}")
+
+
+def test_the_address_of_a_page_of_the_ui_is_that_of_the_ui(yt8m, api_server, package):
+    api_server.as_ui = True
+    code, out, err = yt8m("submit", "--package", package, "--endpoint", f"{api_server.url}/?ns=a#/runs")
+    assert code == 0 and f"link: {api_server.url}/#/runs/details/" in out, err
