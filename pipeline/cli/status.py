@@ -103,6 +103,9 @@ def show(status: "Status") -> None:
     print_columns(rows)
     if status.no_steps:
         click.echo(f"no steps: {status.no_steps}")
+    for step in status.steps:
+        if step.waiting:
+            click.echo(f"{step.name} waits: {step.message}")
     failed = [step for step in status.steps if step.state == "FAILED"]
     for step in failed:
         click.echo(f"{step.name} failed: {step.message or 'no reason given'}")

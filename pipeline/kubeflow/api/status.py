@@ -34,7 +34,8 @@ class StepStatus:
         attempts: number of its pods.
         pod: the pod of the last attempt, empty if none ran, as for a cached step.
         cached: whether it was found in KFP's cache.
-        message: why it, or an attempt, failed.
+        waiting: whether its pod waits, as for a node or an image.
+        message: why it, or an attempt, failed, or what the pod waits for.
         log: the last lines of its log, if it failed, or why there is no log.
     """
 
@@ -45,6 +46,7 @@ class StepStatus:
     attempts: int
     pod: str
     cached: bool
+    waiting: bool
     message: str
     log: tuple[str, ...]
 
@@ -154,14 +156,15 @@ def follow(connection: Connection, run_id: str, report: Callable[[str], object],
     Args:
         connection: connection to the API; it may break for a while.
         run_id: id of the run.
-        report: called with one line for each step that starts, is tried again or ends, and for each failed request.
+        report: called with one line for each step that starts, waits, is tried again or ends, and for each failed
+            request.
         interval: seconds between two requests.
 
     Raises:
         InputError: there is no such run, or it was deleted.
         ApiError: the API rejects the token, or MAX_FAILURES requests in a row have failed.
     """
-    reported: dict[str, tuple[str, int]] = {}
+    reported: dict[str, tuple[str, int, bool]] = {}
     failures, known = 0, False
     while True:
         try:
@@ -178,8 +181,8 @@ def follow(connection: Connection, run_id: str, report: Callable[[str], object],
         else:
             failures, known = 0, True
             for step in status.steps:
-                if reported.get(step.name) != (step.state, step.attempts):
-                    reported[step.name] = step.state, step.attempts
+                if reported.get(step.name) != (step.state, step.attempts, step.waiting):
+                    reported[step.name] = step.state, step.attempts, step.waiting
                     report(f"{_time(datetime.now(UTC))}  {step.name}: {_progress(step)}")
             if status.ended:
                 return status
@@ -191,7 +194,7 @@ def _progress(step: StepStatus) -> str:
     if step.attempts > 1:
         details.append(f"attempt {step.attempts}")
     if step.message:
-        details.append(step.message)
+        details.append(f"waits: {step.message}" if step.waiting else step.message)
     return step.state + (f" ({', '.join(details)})" if details else "")
 
 
@@ -205,6 +208,7 @@ def _step(connection: Connection, workflow: Workflow, step: WorkflowStep) -> Ste
         attempts=len(step.pods),
         pod=pod.name if pod else "",
         cached=step.cached,
+        waiting=bool(step.message and pod and pod.waiting),
         message=step.message,
         log=_end_of_log(connection, workflow, step) if step.state == "FAILED" and pod else (),
     )

@@ -38,11 +38,12 @@ _Node = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Pod:
-    """A pod of a step: one attempt; `message` is Argo's, mostly of a failure."""
+    """A pod of a step: one attempt; `message` is Argo's, of a failure or of what a waiting pod waits for."""
 
     name: str
     attempt: int
     running: bool
+    waiting: bool
     message: str
 
 
@@ -58,7 +59,7 @@ class WorkflowStep:
         cached: whether its artifacts were found in KFP's cache.
         pods: one for each attempt.
         driver: the pod that failed before the step could start.
-        message: why the step, or its last attempt, failed.
+        message: why the step, or its last attempt, failed, or what its pod waits for.
         folder: URI of the folder of its artifacts in the object store; empty if unknown.
     """
 
@@ -234,7 +235,8 @@ def _pod(node: _Node, v1_names: bool) -> Pod:
     prefix = f"{workflow}-{node['templateName']}"[:_MAX_PREFIX]
     name = node["id"] if v1_names else f"{prefix}-{number}"
     attempt = _ATTEMPT.fullmatch(node["displayName"])
-    return Pod(name, int(attempt[1]) if attempt else 0, node["phase"] == "Running", node.get("message") or "")
+    message, phase = node.get("message") or "", node["phase"]
+    return Pod(name, int(attempt[1]) if attempt else 0, phase == "Running", phase == "Pending", message)
 
 
 def _parameter(node: _Node, name: str) -> str:

@@ -115,6 +115,11 @@ def set_step(
     return pods
 
 
+def nodes(workflow: Json) -> list[Json]:
+    """The nodes, to read or change."""
+    return list(workflow["status"]["nodes"].values())
+
+
 def compress(workflow: Json) -> None:
     """Writes the nodes as for a workflow above 1 MiB: compressWorkflow of Argo 4.0.7's workflow/packer/packer.go."""
     nodes = json.dumps(workflow["status"].pop("nodes")).encode()
