@@ -25,7 +25,7 @@ from kfp_server_api import (
 )
 
 from models.errors import InputError
-from pipeline.kubeflow.api.credentials import kubectl_cluster, token_credentials
+from pipeline.kubeflow.api.credentials import kubectl_cluster, token_credentials, trim_tokens
 from pipeline.kubeflow.api.errors import NOT_KFP, ApiError, api_errors
 
 # Environment variables of kfp.
@@ -258,12 +258,14 @@ class _Client(kfp.Client):
 
     def _load_config(self, *arguments: Any) -> Any:
         config = super()._load_config(*arguments)
+        trim_tokens(config)
         logging.getLogger("urllib3").setLevel(logging.ERROR)  # it warns at each retry; a Configuration lowers the level
         host, refresh = config.host, config.refresh_api_key_hook
         if refresh:
 
             def refresh_token(config: Any) -> None:
                 refresh(config)
+                trim_tokens(config)
                 # kubectl's hook sets the host to Kubernetes' own API, and itself again as the hook
                 # (_set_config of kubernetes 26.1.0's config/kube_config.py).
                 config.host, config.refresh_api_key_hook = host, refresh_token

@@ -66,6 +66,11 @@ def kubectl_cluster() -> str:
     return str(configuration.host)
 
 
+def trim_tokens(configuration: Any) -> None:
+    """Removes the line end of a token's file, as kubectl does; a header of HTTP cannot hold it."""
+    configuration.api_key = {name: value.strip() for name, value in configuration.api_key.items()}
+
+
 def _require_token(token: str, source: str) -> None:
     if not _BEARER_TOKEN.fullmatch(token):
         raise InputError(f"{source} is no bearer token: it has spaces, several lines or characters beyond ASCII")

@@ -116,11 +116,11 @@ def read_status(connection: Connection, run_id: str) -> Status:
     gone = run.state not in ENDED and is_gone(connection, workflow)
     scores = read_scores(connection, workflow)
     return Status(
-        run_id=run.run_id,
+        run_id=str(run.run_id),
         name=str(run.display_name or ""),
         experiment=str(parameters.get("experiment", "")).partition(":")[0],
         data=str(parameters.get("data", "")),
-        state=run.state or "PENDING",
+        state=str(run.state or "PENDING"),
         workflow_gone=gone,
         created=_time(run.created_at),
         seconds=_seconds(run.created_at, run.finished_at),

@@ -124,7 +124,7 @@ def test_without_an_endpoint_and_without_kubectl_nothing_is_reached(yt8m, kubect
 
 @pytest.mark.parametrize(
     ("user", "header"),
-    [({"token": "of-kubectl"}, "Bearer of-kubectl"), ({"username": "me", "password": "pw"}, "Basic bWU6cHc=")],
+    [({"token": "of-kubectl\n"}, "Bearer of-kubectl"), ({"username": "me", "password": "pw"}, "Basic bWU6cHc=")],
 )
 def test_kubectls_credentials_are_used_for_every_request(yt8m, api_server, package, kubectl, user, header):
     kubectl(user)

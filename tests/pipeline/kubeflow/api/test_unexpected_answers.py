@@ -1,13 +1,11 @@
 """Answers that are not Kubeflow Pipelines', as proxies, login pages and other servers give them: one line each."""
 
 import json
-from pathlib import Path
 
 import pytest
 
 from pipeline.kubeflow.api import logs
 
-PACKAGE = Path(__file__).parents[1] / "netvlad-8.yaml"
 AFTER_CONNECTING = "^(?!.*(healthz|login))"
 NOT_KFP = "answers 200: not an answer of Kubeflow Pipelines, perhaps a login page"
 PAGE = {"headers": {"Content-Type": "text/html; charset=utf-8"}, "body": b"<!doctype html><title>Sign in</title>"}
@@ -32,14 +30,14 @@ ANSWERS = {
 
 
 @pytest.mark.parametrize("answer", ANSWERS)
-def test_an_unexpected_answer_is_one_line(kfp, api_server, evaluated, answer):
+def test_an_unexpected_answer_is_one_line(kfp, api_server, package, evaluated, answer):
     injected, message = ANSWERS[answer]
     api_server.inject_error("", AFTER_CONNECTING, **injected, times=99)
     for command in (
         ["status"],
         ["status", evaluated],
         ["logs", evaluated, "Evaluator"],
-        ["submit", "--package", PACKAGE],
+        ["submit", "--package", package],
         ["schedule", "list"],
         ["report", "--kfp-experiment", "yt8m"],
     ):
@@ -77,9 +75,9 @@ def test_a_run_that_does_not_exist_is_named(kfp, run):
         assert code == 2 and f"error: RUN is {run!r}: http" in err and "has no such run" in err
 
 
-def test_a_run_that_is_deleted_while_it_is_watched_is_said(kfp, api_server, evaluated):
+def test_a_run_that_is_deleted_while_it_is_watched_is_said(kfp, api_server, package, evaluated):
     api_server.inject_error("GET", f"/v2beta1/runs/{evaluated}", status=404, skip=1)
-    code, _, err = kfp("submit", "--package", PACKAGE, "--wait", "--interval", 0)
+    code, _, err = kfp("submit", "--package", package, "--wait", "--interval", 0)
     assert code == 2 and err.endswith(f"error: run {evaluated} was deleted before it ended\n")
 
 
