@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 # Scores in the table; --json has all of them.
 SHOWN = ("f1", "gap")
 
+# Characters in which the last line of a failed step is found, before those of KFP's launcher.
+END_OF_LOG = 1 << 14
+
 
 @click.command()
 @click.argument("run", required=False)
@@ -39,7 +42,7 @@ def status(
     from pipeline.kubeflow.api.client import connect
     from pipeline.kubeflow.api.kfp_experiments import find_kfp_experiment
     from pipeline.kubeflow.api.runs import list_runs
-    from pipeline.kubeflow.api.status import read_status
+    from pipeline.kubeflow.api.status import read_status, read_statuses
 
     if open_ and not run:
         raise click.UsageError("--open needs RUN")
@@ -56,7 +59,7 @@ def status(
         return
     experiment_id = find_kfp_experiment(connection, group) if group else None
     listed_runs = islice(list_runs(connection, experiment_id), last)
-    statuses = [read_status(connection, listed.run_id) for listed in listed_runs]
+    statuses = read_statuses(connection, (listed.run_id for listed in listed_runs))
     if as_json:
         click.echo(json.dumps([status.as_json() for status in statuses], indent=1))
         return
@@ -75,12 +78,19 @@ def status(
 def logs(run: str, step: str, endpoint: str | None, token_file: Path | None, namespace: str | None) -> None:
     """Print the log of a STEP (Trainer, Evaluator, ...) of RUN (an id), of its last attempt."""
     from pipeline.kubeflow.api.client import connect
-    from pipeline.kubeflow.api.logs import read_log
+    from pipeline.kubeflow.api.logs import last_lines, stream_log
     from pipeline.kubeflow.api.workflow import read_workflow
 
     connection = connect(endpoint, token_file, namespace)
     workflow = read_workflow(connection, run)
-    click.echo(read_log(connection, workflow, workflow.step(step)), nl=False)
+    shown = workflow.step(step)
+    end = ""
+    for piece in stream_log(connection, workflow, shown):
+        click.echo(piece, nl=False)
+        end = (end + piece)[-END_OF_LOG:]
+    if shown.state == "FAILED":  # lines of KFP's launcher follow the reason
+        reason = "; ".join([shown.message or "no reason given", *last_lines(end, 1)])
+        click.echo(f"{step} failed: {reason}", err=True)
 
 
 def show(status: "Status") -> None:
@@ -91,6 +101,11 @@ def show(status: "Status") -> None:
         attempts = "cached" if step.cached else str(step.attempts)
         rows.append((step.name, step.state, step.started, _duration(step.seconds), attempts))
     print_columns(rows)
+    if status.no_steps:
+        click.echo(f"no steps: {status.no_steps}")
+    for step in status.steps:
+        if step.waiting:
+            click.echo(f"{step.name} waits: {step.message}")
     failed = [step for step in status.steps if step.state == "FAILED"]
     for step in failed:
         click.echo(f"{step.name} failed: {step.message or 'no reason given'}")

@@ -16,5 +16,9 @@ def log_line(name: str, content: Mapping[str, Any]) -> str:
 
 def find_line(name: str, log: str) -> dict[str, Any]:
     """The content of the last such line of a log; empty if there is none."""
-    contents = re.findall(rf"\b{name} (\{{.*\}})", log)
-    return json.loads(contents[-1]) if contents else {}
+    for content in reversed(re.findall(rf"\b{name} (\{{.*\}})", log)):
+        try:
+            return dict(json.loads(content))
+        except ValueError:  # a line of another pipeline
+            continue
+    return {}

@@ -1,12 +1,15 @@
 """Pods meet Kubernetes' "restricted" standard, and accounts have only the permissions that they need."""
 
+import json
 import shutil
 from pathlib import Path
 
 import pytest
+import yaml
 from kubernetes.utils.quantity import parse_quantity
 
-K8S = Path(__file__).parents[2] / "k8s"
+ROOT = Path(__file__).parents[2]
+K8S = ROOT / "k8s"
 # The comment at the top of the manifest gives the reason.
 EXCEPTIONS = {"nvidia-device-plugin": {"a volume of type hostPath", "not runAsNonRoot"}}
 VOLUMES = {"configMap", "emptyDir", "persistentVolumeClaim", "projected", "secret", "downwardAPI", "ephemeral", "csi"}
@@ -42,6 +45,18 @@ def test_pods_are_restricted(pods):
 
 def test_a_manifest_that_is_not_restricted_gives_the_reason():
     assert 'Not "restricted": ' in (K8S / "overlays" / "gpu" / "device-plugin.yaml").read_text()
+
+
+def test_the_containers_of_steps_are_restricted():
+    """KFP 2.17's template of a step, as recorded; its driver adds the user of a package (v2/driver/k8s.go)."""
+    template = json.loads((ROOT / "tests" / "kfp_emulator" / "api" / "recorded" / "step_template.json").read_text())
+    container = template["container"]
+    pod = {**template, "containers": [container]}
+    assert "not runAsNonRoot" in violations(pod)
+    _, platform = yaml.safe_load_all((ROOT / "tests" / "pipeline" / "kubeflow" / "netvlad-8.yaml").read_text())
+    for config in platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"].values():
+        secure = {**container["securityContext"], **config["securityContext"]}
+        assert violations({**pod, "containers": [{"securityContext": secure}]}) == {"a writable root file system"}
 
 
 def test_pods_have_no_token_of_kubernetes(pods):

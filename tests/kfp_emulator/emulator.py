@@ -252,7 +252,7 @@ class Emulator:
         try:
             volumes_and_environment(package.kubernetes(task.name), pod, run.parameters, self.claims, self.secrets)
             outputs = self._launcher.execute(
-                package.component(task.name), container, task.executor_input, run.root, pod, fault
+                package.component(task.name), container, task.executor_input, run.root, pod, task.attempts - 1, fault
             )
             task.outputs, task.parameters = outputs.artifacts, outputs.parameters
             task.state, task.error = "SUCCEEDED", ""

@@ -28,6 +28,7 @@ def refusals(config: dict[str, Any], container: dict[str, Any]) -> Iterator[str]
         config: the executor's KubernetesExecutorConfig, as JSON.
         container: the executor's container, as JSON.
     """
+    yield from _image(container.get("image", "image"))
     yield from _volumes(config)
     yield from _resources(container.get("resources", {}))
     for variable in container.get("env", []):
@@ -45,6 +46,15 @@ def refusals(config: dict[str, Any], container: dict[str, Any]) -> Iterator[str]
         yield from _value("labels", value)
     for toleration in config.get("tolerations", []):
         yield from _toleration(toleration)
+
+
+def _image(image: str) -> Iterator[str]:
+    """The kubelet's InvalidImageName, by the grammar of distribution/reference (regexp.go)."""
+    path = r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*"
+    domain = r"(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9])"
+    name = rf"(?:{domain}(?:\.{domain})*(?::[0-9]+)?/)?{path}(?:/{path})*"
+    if not re.fullmatch(rf"{name}(?::\w[\w.-]{{0,127}})?(?:@sha256:[0-9a-f]{{64}})?", image, re.ASCII):
+        yield f"couldn't parse image name {image!r}: invalid reference format"
 
 
 def _volumes(config: dict[str, Any]) -> Iterator[str]:

@@ -51,9 +51,13 @@ class Launcher:
         executor_input: dict[str, Any],
         root: str,
         pod: Pod,
+        attempt: int,
         fault: Fault | None,
     ) -> Outputs:
         """Execute: download, run, upload.
+
+        The log of each attempt becomes `executor-logs-ATTEMPT`, also that of one that fails, but not of one that is
+        killed (uploads in api/recorded/log_failed.txt).
 
         Args:
             component: The component's spec.
@@ -61,12 +65,15 @@ class Launcher:
             executor_input: From the driver; not changed.
             root: The run's folder in the object store; outputs must lie in it.
             pod: A new pod.
+            attempt: Its number, from 0: KFP_RETRY_INDEX.
             fault: When and how to kill the pod.
 
         Raises:
             LauncherError: The attempt has failed.
         """
         executor_input = json.loads(json.dumps(executor_input))
+        logs = executor_input["outputs"]["artifacts"]["executor-logs"]["artifacts"][0]
+        logs["uri"] += f"-{attempt}"
         for artifact in _artifacts(executor_input.get("inputs", {})):
             if path := _path(artifact):
                 self.store.download(artifact["uri"], pod.inside(path))
@@ -75,10 +82,10 @@ class Launcher:
         status, killed = self.server.run(pod, [_expand(word, pod.environment) for word in command], fault)
         if killed:
             raise LauncherError(f"the pod was killed ({fault.signal.name})")
-        if status:
-            raise LauncherError(f"the container ended with exit status {status}")
-        logs = executor_input["outputs"]["artifacts"]["executor-logs"]["artifacts"][0]
         pod.inside(local_path(logs["uri"])).write_bytes(pod.log.read_bytes())
+        if status:
+            self._upload("executor-logs", pod.inside(local_path(logs["uri"])), logs["uri"], pod.log)
+            raise LauncherError(f"the container ended with exit status {status}")
         output = _read_output_file(pod.inside(executor_input["outputs"]["outputFile"]))
         parameters = _collect_parameters(executor_input, output, component, pod)
         artifacts = self._collect(executor_input["outputs"]["artifacts"], output.get("artifacts", {}), root, pod)

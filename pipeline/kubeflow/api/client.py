@@ -1,50 +1,55 @@
-"""A connection to the API of Kubeflow Pipelines: endpoint, credentials and error messages."""
+"""A connection to the API of Kubeflow Pipelines."""
 
+import codecs
 import json
 import logging
 import os
-import re
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import kfp
-import kubernetes
-from kfp.client.set_volume_credentials import ServiceAccountTokenVolumeCredentials
-from kfp_server_api import ApiException, V2beta1GetHealthzResponse
-from urllib3.exceptions import HTTPError
+from kfp_server_api import (
+    ApiException,
+    V2beta1Experiment,
+    V2beta1GetHealthzResponse,
+    V2beta1Pipeline,
+    V2beta1PipelineVersion,
+    V2beta1RecurringRun,
+    V2beta1Run,
+)
 
 from models.errors import InputError
+from pipeline.kubeflow.api.credentials import kubectl_cluster, token_credentials, trim_tokens
+from pipeline.kubeflow.api.errors import NOT_KFP, ApiError, api_errors
 
-# Environment variables: the token's is ours, the others are kfp's.
+# Environment variables of kfp.
 ENDPOINT, UI_ENDPOINT = "KF_PIPELINES_ENDPOINT", "KF_PIPELINES_UI_ENDPOINT"
-TOKEN, TOKEN_FILE = "KF_PIPELINES_TOKEN", "KF_PIPELINES_SA_TOKEN_PATH"
 
-# Where Kubernetes mounts a token for Kubeflow Pipelines, and the API's address in the cluster.
-MOUNTED_TOKEN = Path("/var/run/secrets/kubeflow/pipelines/token")
+# The API's address in the cluster.
 IN_CLUSTER = "http://ml-pipeline.kubeflow:8888"
 
 # Seconds to connect, and to wait for a response.
 TIMEOUT = (3.0, 60.0)
 PAGE_SIZE = 100
-# Characters of a plain text that may be a reason.
-MAX_REASON = 500
-# What urllib3 prepends to the cause of an error.
-_PREFIX = re.compile(r"((<.*>|\w+\(.*\)): )?(Failed to establish a new connection: )?(\[Errno -?\d+\] )?")
+# Bytes of a text that are read at once.
+PIECE = 1 << 16
 # Attempts to create a resource, and the seconds between them.
 ATTEMPTS, PAUSE_SECONDS = 3, 1.0
 
-
-class ApiError(InputError):
-    """A failed request to the API; `status` is the HTTP status, 0 if there was no response."""
-
-    def __init__(self, message: str, status: int) -> None:
-        super().__init__(message)
-        self.status = status
+# What every resource of a kind has.
+_IDS = {
+    V2beta1Run: "run_id",
+    V2beta1RecurringRun: "recurring_run_id",
+    V2beta1Experiment: "experiment_id",
+    V2beta1Pipeline: "pipeline_id",
+    V2beta1PipelineVersion: "pipeline_version_id",
+}
 
 
 @dataclass(frozen=True)
@@ -79,30 +84,35 @@ class Connection:
         Raises:
             ApiError: the API rejects the request, or cannot be reached.
         """
-        return _call(self.endpoint, purpose, lambda: method(*path, **arguments, _request_timeout=TIMEOUT))
+        with api_errors(self.endpoint, purpose):
+            answer = method(*path, **arguments, _request_timeout=TIMEOUT)
+            # The generated API reads any other text as a resource without values.
+            if not isinstance(json.loads(self.client.runs.api_client.last_response.data), dict):
+                raise TypeError
+            _require_id(answer)
+        return answer
 
-    def read(
-        self,
-        purpose: str,
-        path: str,
-        query: Mapping[str, str] | None = None,
-        host: str | None = None,
-        limit: int | None = None,
-    ) -> str:
-        """Reads a text that the generated APIs don't have.
+    def read(self, purpose: str, path: str, query: Mapping[str, str] | None = None, host: str | None = None) -> str:
+        """Reads a text that the generated APIs don't have; see `stream`."""
+        return "".join(self.stream(purpose, path, query, host))
+
+    def stream(
+        self, purpose: str, path: str, query: Mapping[str, str] | None = None, host: str | None = None
+    ) -> Iterator[str]:
+        """Reads such a text piece by piece, as it may be long.
 
         Args:
             purpose: see `call`.
             path: path of the address, such as `/k8s/pod/logs`.
             query: parameters of the request.
             host: another address, such as `ui`.
-            limit: read no more bytes than these.
 
         Raises:
-            ApiError: the server rejects the request, or cannot be reached.
+            ApiError: at the first piece: the server rejects the request, answers with a page, or cannot be reached.
+                Later: the connection broke.
         """
-
-        def request() -> str:
+        decode = codecs.getincrementaldecoder("utf-8")("replace").decode
+        with api_errors(host or self.endpoint, purpose):
             response = self.client.runs.api_client.call_api(
                 path,
                 "GET",
@@ -113,12 +123,12 @@ class Connection:
                 _request_timeout=TIMEOUT,
                 _host=host,
             )
-            content = response.data if limit is None else response.read(limit)
-            if limit is not None:
-                response.close()
-            return str(content.decode("utf-8", "replace"))
-
-        return str(_call(host or self.endpoint, purpose, request))
+            with closing(response):
+                # No text is a page, except that of a login, and the UI's for an address that its server does not know.
+                if "text/html" in response.headers.get("content-type", ""):
+                    raise ValueError
+                while content := response.read(PIECE):
+                    yield decode(content)
 
     def list_all(
         self, purpose: str, method: Callable[..., Any], field: str, *path: str, **arguments: Any
@@ -135,7 +145,10 @@ class Connection:
         token = ""
         while True:
             response = self.call(purpose, method, *path, page_size=PAGE_SIZE, page_token=token, **arguments)
-            yield from getattr(response, field) or ()
+            for resource in getattr(response, field) or ():
+                with api_errors(self.endpoint, purpose):
+                    _require_id(resource)
+                yield resource
             token = response.next_page_token
             if not token:
                 return
@@ -189,26 +202,22 @@ def connect(endpoint: str | None = None, token_file: Path | None = None, namespa
         namespace: the user's namespace.
 
     Raises:
-        InputError: the file has no token, or there is no endpoint.
+        InputError: there is no token where one is expected, or there is no endpoint.
         ApiError: the API cannot be reached, or rejects the token.
     """
     if not endpoint and "KUBERNETES_SERVICE_HOST" in os.environ:
         endpoint = IN_CLUSTER
-    if endpoint and "://" not in endpoint:
-        endpoint = f"https://{endpoint}"
-    try:
-        valid = not endpoint or (urlsplit(endpoint).hostname and urlsplit(endpoint).port != 0)
-    except ValueError:
-        valid = False
-    if not valid:  # the message leaves it out, as it may have a password
-        raise InputError("--endpoint is not a valid address, expected one such as http://localhost:8080")
-    shown = _without_password(endpoint) if endpoint else _kubectl_cluster()
-    with warnings.catch_warnings():
+    endpoint = _address("--endpoint", endpoint) if endpoint else None
+    ui = _address(UI_ENDPOINT, os.environ[UI_ENDPOINT]) if os.environ.get(UI_ENDPOINT) else ""
+    credentials = token_credentials(token_file)
+    server = _without_password(endpoint or kubectl_cluster())
+    shown = server if endpoint else f"Kubeflow Pipelines through {server}"
+    with warnings.catch_warnings(), api_errors(shown, "connect"):
         warnings.simplefilter("ignore")
-        client = _call(shown, "connect", lambda: _Client(host=endpoint, **_credentials(token_file)))
-        _call(shown, "connect", client.get_kfp_healthz)
+        client = _Client(host=endpoint, **credentials)
+        client.get_kfp_healthz()
     through_ui = "frontendTagName" in client.health
-    ui = os.environ.get(UI_ENDPOINT) or (shown if through_ui else "")
+    ui = ui or (shown if through_ui else "")
     outdated = not through_ui and client.health.get("pipeline_store") is None
     return Connection(client, shown, through_ui, _without_password(ui), namespace, outdated)
 
@@ -237,18 +246,26 @@ class _Client(kfp.Client):
         except ValueError:
             self.health = {}
         if not isinstance(self.health, dict) or not {"multi_user", "frontendTagName"} & self.health.keys():
-            reason = "perhaps a login page: this is not the API of Kubeflow Pipelines"
-            raise ApiException(response.status, f"not its health, {reason}")
+            raise ApiException(response.status, NOT_KFP)
         return V2beta1GetHealthzResponse(multi_user=self.health.get("multi_user"))
+
+    def _load_context_setting_or_default(self) -> None:
+        try:
+            super()._load_context_setting_or_default()
+            self._context_setting["namespace"]
+        except (ValueError, TypeError, LookupError):
+            raise InputError(f"{self._LOCAL_KFP_CONTEXT}: not a context of kfp's client, delete it") from None
 
     def _load_config(self, *arguments: Any) -> Any:
         config = super()._load_config(*arguments)
+        trim_tokens(config)
         logging.getLogger("urllib3").setLevel(logging.ERROR)  # it warns at each retry; a Configuration lowers the level
         host, refresh = config.host, config.refresh_api_key_hook
         if refresh:
 
             def refresh_token(config: Any) -> None:
                 refresh(config)
+                trim_tokens(config)
                 # kubectl's hook sets the host to Kubernetes' own API, and itself again as the hook
                 # (_set_config of kubernetes 26.1.0's config/kube_config.py).
                 config.host, config.refresh_api_key_hook = host, refresh_token
@@ -257,76 +274,28 @@ class _Client(kfp.Client):
         return config
 
 
-def _credentials(token_file: Path | None) -> dict[str, Any]:
-    file = token_file or (MOUNTED_TOKEN if MOUNTED_TOKEN.exists() else None)
-    if token_file is None and (token := os.environ.get(TOKEN)):
-        return {"existing_token": token}
-    if file is None:
-        return {}
-    try:
-        token = file.read_text("utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"--token-file is {str(file)!r}: {error}, expected a file with a bearer token") from None
-    if not token:
-        raise InputError(f"--token-file is {str(file)!r}, which is empty, expected a bearer token")
-    return {"credentials": ServiceAccountTokenVolumeCredentials(str(file))}
+def _require_id(resource: Any) -> None:
+    """Raises TypeError if a resource has no id; other objects have none."""
+    if (name := _IDS.get(type(resource))) and not getattr(resource, name):
+        raise TypeError
 
 
-def _kubectl_cluster() -> str:
-    configuration = kubernetes.client.Configuration()
+def _address(source: str, text: str) -> str:
+    """An address with a scheme, and without the page of the UI that a browser shows.
+
+    Raises:
+        InputError: it is none; the message leaves it out, as it may have a password.
+    """
+    address = text if "://" in text else f"https://{text}"
     try:
-        kubernetes.config.load_kube_config(client_configuration=configuration)
-    except Exception as error:
-        reason = next(iter(str(error).splitlines()), type(error).__name__)
-        raise InputError(
-            f"no --endpoint, no {ENDPOINT}, and kubectl's configuration names no cluster ({reason}): "
-            "give the address of Kubeflow Pipelines, such as http://localhost:8080"
-        ) from None
-    return f"Kubeflow Pipelines through {_without_password(configuration.host)}"
+        parts = urlsplit(address)
+        if parts.hostname and parts.port != 0:
+            return parts._replace(query="", fragment="").geturl().rstrip("/")
+    except ValueError:
+        pass
+    raise InputError(f"{source} is not a valid address, expected one such as http://localhost:8080")
 
 
 def _without_password(url: str) -> str:
     parts = urlsplit(url)
     return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl().rstrip("/")
-
-
-def _call(endpoint: str, purpose: str, request: Callable[[], Any]) -> Any:
-    try:
-        return request()
-    except ApiException as error:
-        status, reason = error.status or 0, _reason(error)
-    except HTTPError as error:
-        status, reason = 0, _innermost(error)
-    match status:
-        case 0:
-            message = f"cannot {purpose}: {endpoint} cannot be reached: {reason}"
-        case 401:
-            message = f"cannot {purpose}: {endpoint} rejects the token (401): {reason}; give --token-file or {TOKEN}"
-        case 403:
-            message = f"cannot {purpose}: {endpoint} does not permit it with this token (403): {reason}"
-        case 400 if "empty namespace" in reason:
-            message = f"cannot {purpose}: {endpoint} has several users (400: {reason}); give --namespace"
-        case _:
-            message = f"cannot {purpose}: {endpoint} answers {status}: {reason}"
-    raise ApiError(message, status) from None
-
-
-def _reason(error: ApiException) -> str:
-    """The reason in the API's two forms of errors, as the UI's plain text, or HTTP's; one line."""
-    content = error.body or b""
-    try:
-        body = json.loads(content)
-        text = body.get("error_message") or body.get("message") or body.get("error") or ""
-    except (ValueError, AttributeError):
-        text = content.decode("utf-8", "replace") if isinstance(content, bytes) else content
-        if text.lstrip().startswith("<") or len(text) > MAX_REASON:  # a page
-            text = ""
-    return " ".join(str(text or error.reason or "no reason given").split())
-
-
-def _innermost(error: BaseException) -> str:
-    """The innermost cause without urllib3's prefix, such as "Connection refused"."""
-    cause = getattr(error, "reason", None)
-    if isinstance(cause, BaseException):
-        return _innermost(cause)
-    return _PREFIX.sub("", str(error), count=1) or type(error).__name__

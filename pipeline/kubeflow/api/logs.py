@@ -3,10 +3,14 @@
 import json
 import re
 import time
+from collections import deque
+from collections.abc import Iterator
+from itertools import chain
 from urllib.parse import urlencode, urlsplit
 
 from models.errors import InputError
-from pipeline.kubeflow.api.client import ApiError, Connection
+from pipeline.kubeflow.api.client import Connection
+from pipeline.kubeflow.api.errors import ApiError
 from pipeline.kubeflow.api.workflow import Pod, Workflow, WorkflowStep, read_workflow
 
 # Where the UI's server reads an object (frontend/server/app.ts), and its names of the stores.
@@ -22,33 +26,46 @@ _LAUNCHER_LINE = re.compile(r"[IWEF]\d{4} [\d:.]+ +\d+ \w+\.go:\d+\] ")
 # What servers write of a pod, or of a log in Argo's archive, that does not exist.
 _MISSING = re.compile(r"not found|NotFound|NoSuchKey", re.IGNORECASE)
 
-# Bytes of a log that show whether there is one: more than an error message has.
-_START = 1 << 14
+# Characters at the end of a log that are kept to be searched.
+LONGEST_END = 1 << 23
 
 # The persistence agent may report the end of a pod a few seconds late.
 CONFIRM_SECONDS = 3.0
 
 
-def read_log(connection: Connection, workflow: Workflow, step: WorkflowStep) -> str:
-    """The log of a step's last attempt: of the pod, else as the launcher uploaded it.
+def stream_log(connection: Connection, workflow: Workflow, step: WorkflowStep) -> Iterator[str]:
+    """The log of a step's last attempt, piece by piece: of the pod, else as the launcher uploaded it.
 
     Raises:
         InputError: the step has not run a pod.
-        ApiError: the log is gone, or the API rejects the request or cannot be reached.
+        ApiError: the log is gone, or the API rejects the request or cannot be reached; with a piece: the connection
+            broke.
     """
     pod = step.last_pod
     if pod is None:
         why = "it was cached" if step.cached else "it has not started a pod"
         raise InputError(f"STEP is {step.name!r}, which is {step.state} and has no log: {why}")
     try:
-        return _pod_log(connection, workflow, step.name, pod)
+        return _stream_pod_log(connection, workflow, step.name, pod)
     except ApiError as error:
         if error.status in (0, 401, 403) or not (connection.ui and step.folder):
             raise
         try:
-            return read_object(connection, workflow, f"{step.folder}/{_UPLOADED_LOG}-{pod.attempt}")
+            return _started(_stream_object(connection, workflow, f"{step.folder}/{_UPLOADED_LOG}-{pod.attempt}"))
         except ApiError as of_the_store:
             raise ApiError(f"{error}; {of_the_store}", error.status) from None
+
+
+def read_log(connection: Connection, workflow: Workflow, step: WorkflowStep) -> str:
+    """The end of that log: all of it, unless it is longer than LONGEST_END."""
+    kept: deque[str] = deque()
+    length = 0
+    for piece in stream_log(connection, workflow, step):
+        kept.append(piece)
+        length += len(piece)
+        while length - len(kept[0]) >= LONGEST_END:
+            length -= len(kept.popleft())
+    return "".join(kept)
 
 
 def read_object(connection: Connection, workflow: Workflow, uri: str) -> str:
@@ -57,10 +74,7 @@ def read_object(connection: Connection, workflow: Workflow, uri: str) -> str:
     Raises:
         ApiError: the UI's server cannot read it, or cannot be reached.
     """
-    query = _object_query(workflow, uri)
-    if workflow.provider:
-        query["providerInfo"] = workflow.provider
-    return connection.read(f"read {uri}", _UI_OBJECT, query, host=connection.ui)
+    return "".join(_stream_object(connection, workflow, uri))
 
 
 def object_link(connection: Connection, workflow: Workflow, uri: str) -> str:
@@ -95,24 +109,45 @@ def _is_missing(connection: Connection, workflow: Workflow, pod: Pod) -> bool:
         if connection.through_ui:
             connection.read("read the pod", "/k8s/pod", {"podname": pod.name, "podnamespace": workflow.namespace})
         else:  # the API server shows pods by their logs alone
-            _pod_log(connection, workflow, "a pod", pod, limit=_START)
+            _stream_pod_log(connection, workflow, "a pod", pod)
     except ApiError as error:
         return bool(_MISSING.search(str(error)))
     return False
 
 
-def _pod_log(connection: Connection, workflow: Workflow, step: str, pod: Pod, limit: int | None = None) -> str:
+def _stream_pod_log(connection: Connection, workflow: Workflow, step: str, pod: Pod) -> Iterator[str]:
     purpose = f"read the log of {step}"
     if connection.through_ui:  # its server passes on neither v1alpha1 nor, in every release, the log of v2beta1
         query = {"podname": pod.name, "runid": workflow.run_id, "podnamespace": workflow.namespace}
-        log = connection.read(purpose, "/k8s/pod/logs", query, limit=limit)
-    else:
-        log = connection.read(purpose, f"/apis/v1alpha1/runs/{workflow.run_id}/nodes/{pod.name}/log", limit=limit)
-    # A log that cannot be read is HTTP 200 with an error as its body.
-    if log.startswith('{"error_message"'):
-        reason = json.loads(log)["error_message"]
+        return _started(connection.stream(purpose, "/k8s/pod/logs", query))
+    path = f"/apis/v1alpha1/runs/{workflow.run_id}/nodes/{pod.name}/log"
+    pieces = connection.stream(purpose, path)
+    beginning = next(pieces, "")
+    if reason := _error_message(beginning):
         raise ApiError(f"cannot {purpose}: {connection.endpoint} cannot read it: {reason}", 404)
-    return log
+    return chain([beginning], pieces)
+
+
+def _error_message(log: str) -> str:
+    """Why a log cannot be read, which comes as HTTP 200; empty for a log."""
+    if not log.startswith('{"error_message"'):
+        return ""
+    try:
+        return str(json.loads(log)["error_message"])
+    except (ValueError, LookupError):  # a log whose first line is such JSON
+        return ""
+
+
+def _stream_object(connection: Connection, workflow: Workflow, uri: str) -> Iterator[str]:
+    query = _object_query(workflow, uri)
+    if workflow.provider:
+        query["providerInfo"] = workflow.provider
+    return connection.stream(f"read {uri}", _UI_OBJECT, query, host=connection.ui)
+
+
+def _started(pieces: Iterator[str]) -> Iterator[str]:
+    """The same pieces, of a request that has been sent: if it fails, here."""
+    return chain([next(pieces, "")], pieces)
 
 
 def _object_query(workflow: Workflow, uri: str) -> dict[str, str]:

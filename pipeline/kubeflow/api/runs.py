@@ -6,7 +6,9 @@ from typing import Any
 
 from kfp_server_api import V2beta1PipelineVersionReference, V2beta1RecurringRun, V2beta1Run, V2beta1RuntimeConfig
 
-from pipeline.kubeflow.api.client import PAGE_SIZE, ApiError, Connection
+from models.errors import InputError
+from pipeline.kubeflow.api.client import PAGE_SIZE, Connection
+from pipeline.kubeflow.api.errors import ApiError
 from pipeline.kubeflow.api.logs import is_gone
 from pipeline.kubeflow.api.package import Package
 from pipeline.kubeflow.api.workflow import read_workflow
@@ -22,7 +24,7 @@ CANCELING = "CANCELING"
 def is_under_way(connection: Connection, run: V2beta1Run) -> bool:
     """Whether a run is running or waiting.
 
-    False if it is being cancelled, as its work will not be finished, or if its workflow is gone.
+    False if it is being cancelled, as its work will not be finished, if its workflow is gone, or if it was deleted.
     """
     if run.state in (*ENDED, CANCELING):
         return False
@@ -30,6 +32,8 @@ def is_under_way(connection: Connection, run: V2beta1Run) -> bool:
         return not is_gone(connection, read_workflow(connection, run.run_id))
     except ApiError:
         return True  # as its state says
+    except InputError:
+        return False
 
 
 def start_run(

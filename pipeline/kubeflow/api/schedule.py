@@ -14,7 +14,8 @@ from kfp_server_api import (
 )
 
 from models.errors import InputError
-from pipeline.kubeflow.api.client import ApiError, Connection, filter_by_name
+from pipeline.kubeflow.api.client import Connection, filter_by_name
+from pipeline.kubeflow.api.errors import ApiError
 from pipeline.kubeflow.api.runs import run_parameters
 
 
@@ -102,9 +103,8 @@ def create_schedule(connection: Connection, wanted: Schedule) -> tuple[Schedule,
     )
     if not schedule.has_same_definition(wanted):
         raise InputError(
-            f"schedule {wanted.name} exists with another cron, package, pipeline root or parameters (cron "
-            f"{schedule.cron}): "
-            "use `yt8m schedule replace`"
+            f"schedule {wanted.name} exists with another cron, package, pipeline root or parameters "
+            f"(cron {schedule.cron}): use `yt8m schedule replace`"
         )
     return schedule, new
 

@@ -7,7 +7,8 @@ from typing import Any
 
 from models.errors import InputError
 from models.metrics.video_metrics import SCORES as SCORE_NAMES
-from pipeline.kubeflow.api.client import ApiError, Connection
+from pipeline.kubeflow.api.client import Connection
+from pipeline.kubeflow.api.errors import ApiError
 from pipeline.kubeflow.api.logs import read_log, read_object
 from pipeline.kubeflow.api.workflow import Workflow
 from pipeline.kubeflow.log_lines import RESULT, SCORES, find_line
@@ -42,10 +43,12 @@ def read_scores(connection: Connection, workflow: Workflow) -> Scores:
     if connection.ui and step.folder:
         try:
             return Scores(_of_verdict(read_object(connection, workflow, f"{step.folder}/{_VERDICT}")), "object store")
-        except (ApiError, ValueError, LookupError) as error:
+        except ApiError as error:
             failures.append(str(error))
+        except (ValueError, TypeError, LookupError):
+            failures.append(f"{_VERDICT} in the object store is no verdict")
     try:
-        if values := find_line(SCORES, read_log(connection, workflow, step)):
+        if values := _finite(find_line(SCORES, read_log(connection, workflow, step))):
             return Scores(values, "log of the Evaluator")
         failures.append("the log of the Evaluator has no scores")
     except InputError as error:  # ApiError too
@@ -64,18 +67,28 @@ def read_result(connection: Connection, workflow: Workflow) -> tuple[dict[str, A
     Raises:
         ApiError: the API cannot be reached.
     """
+    step = next((step for step in workflow.steps if step.name == Step.EVALUATOR), None)
+    if step is None:
+        return {}, workflow.no_steps or "has no Evaluator"
+    if step.cached:  # another run has this result
+        return {}, "has no log of its Evaluator: it was cached"
     try:
-        result = find_line(RESULT, read_log(connection, workflow, workflow.step(Step.EVALUATOR)))
+        result = find_line(RESULT, read_log(connection, workflow, step))
     except ApiError as error:
         if error.status == 0:  # no response
             raise
         hint = "" if connection.ui else ": with the UI's address, its copy in the object store is read"
         return {}, f"has no log of its Evaluator (any more){hint}"
-    except InputError:  # another run has this result
-        return {}, "has no log of its Evaluator: it was cached"
+    except InputError as error:
+        return {}, str(error)
     return result, "" if result else "has no result in the log of its Evaluator"
 
 
 def _of_verdict(text: str) -> dict[str, float]:
-    scores = json.loads(text)["slices"][0]["scores"]
-    return {name: float(scores[name]) for name in SCORE_NAMES if name in scores and math.isfinite(scores[name])}
+    return _finite(json.loads(text)["slices"][0]["scores"])
+
+
+def _finite(scores: dict[str, Any]) -> dict[str, float]:
+    """The scores that we know and that are numbers: another pipeline may have a step of that name."""
+    values = {name: scores[name] for name in SCORE_NAMES if isinstance(scores.get(name), int | float)}
+    return {name: float(value) for name, value in values.items() if math.isfinite(value)}

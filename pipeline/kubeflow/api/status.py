@@ -1,7 +1,7 @@
 """The state, steps and scores of runs."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -9,11 +9,12 @@ from typing import Any
 from kfp_server_api import V2beta1Run
 
 from models.errors import InputError
-from pipeline.kubeflow.api.client import ApiError, Connection
+from pipeline.kubeflow.api.client import Connection
+from pipeline.kubeflow.api.errors import ApiError
 from pipeline.kubeflow.api.logs import is_gone, last_lines, read_log
 from pipeline.kubeflow.api.runs import ENDED, run_parameters
 from pipeline.kubeflow.api.scores import read_scores
-from pipeline.kubeflow.api.workflow import Workflow, WorkflowStep, read_workflow
+from pipeline.kubeflow.api.workflow import Workflow, WorkflowStep, no_such_run, read_workflow
 
 # follow() gives up after this many failures in a row.
 MAX_FAILURES = 10
@@ -33,7 +34,8 @@ class StepStatus:
         attempts: number of its pods.
         pod: the pod of the last attempt, empty if none ran, as for a cached step.
         cached: whether it was found in KFP's cache.
-        message: why it, or an attempt, failed.
+        waiting: whether its pod waits, as for a node or an image.
+        message: why it, or an attempt, failed, or what the pod waits for.
         log: the last lines of its log, if it failed, or why there is no log.
     """
 
@@ -44,6 +46,7 @@ class StepStatus:
     attempts: int
     pod: str
     cached: bool
+    waiting: bool
     message: str
     log: tuple[str, ...]
 
@@ -64,6 +67,7 @@ class Status:
         error: why it failed.
         link: address of its page in the UI, or empty.
         steps: its steps.
+        no_steps: why they cannot be read; empty if they can.
         scores: those of all test videos; empty until its Evaluator has succeeded.
         scores_source: where they are from, or why there are none.
     """
@@ -79,6 +83,7 @@ class Status:
     error: str
     link: str
     steps: tuple[StepStatus, ...]
+    no_steps: str
     scores: dict[str, float]
     scores_source: str
 
@@ -103,7 +108,7 @@ def read_status(connection: Connection, run_id: str) -> Status:
         run = connection.call("read the run", connection.client.runs.run_service_get_run, run_id)
     except ApiError as error:
         if error.status == 404:
-            raise InputError(f"RUN is {run_id!r}: {connection.endpoint} has no such run, see `yt8m status`") from None
+            raise no_such_run(connection, run_id) from None
         raise
     workflow = read_workflow(connection, run_id)
     steps = tuple(_step(connection, workflow, step) for step in workflow.steps)
@@ -111,20 +116,38 @@ def read_status(connection: Connection, run_id: str) -> Status:
     gone = run.state not in ENDED and is_gone(connection, workflow)
     scores = read_scores(connection, workflow)
     return Status(
-        run_id=run.run_id,
-        name=run.display_name,
+        run_id=str(run.run_id),
+        name=str(run.display_name or ""),
         experiment=str(parameters.get("experiment", "")).partition(":")[0],
         data=str(parameters.get("data", "")),
-        state=run.state or "PENDING",
+        state=str(run.state or "PENDING"),
         workflow_gone=gone,
         created=_time(run.created_at),
         seconds=_seconds(run.created_at, run.finished_at),
         error=GONE if gone else _error(run, steps, workflow.message),
         link=connection.link(run.run_id),
         steps=steps,
+        no_steps=workflow.no_steps,
         scores=scores.values,
         scores_source=scores.source,
     )
+
+
+def read_statuses(connection: Connection, run_ids: Iterable[str]) -> list[Status]:
+    """Reads several runs; those that were deleted meanwhile are left out.
+
+    Raises:
+        ApiError: the API rejects a request, or cannot be reached.
+    """
+    statuses = []
+    for run_id in run_ids:
+        try:
+            statuses.append(read_status(connection, run_id))
+        except ApiError:
+            raise
+        except InputError:
+            continue
+    return statuses
 
 
 def follow(connection: Connection, run_id: str, report: Callable[[str], object], interval: float = 10.0) -> Status:
@@ -133,14 +156,16 @@ def follow(connection: Connection, run_id: str, report: Callable[[str], object],
     Args:
         connection: connection to the API; it may break for a while.
         run_id: id of the run.
-        report: called with one line for each step that starts, is tried again or ends, and for each failed request.
+        report: called with one line for each step that starts, waits, is tried again or ends, and for each failed
+            request.
         interval: seconds between two requests.
 
     Raises:
+        InputError: there is no such run, or it was deleted.
         ApiError: the API rejects the token, or MAX_FAILURES requests in a row have failed.
     """
-    reported: dict[str, tuple[str, int]] = {}
-    failures = 0
+    reported: dict[str, tuple[str, int, bool]] = {}
+    failures, known = 0, False
     while True:
         try:
             status = read_status(connection, run_id)
@@ -149,11 +174,15 @@ def follow(connection: Connection, run_id: str, report: Callable[[str], object],
             if error.status in (401, 403) or failures == MAX_FAILURES:
                 raise
             report(f"{error}; retrying")
+        except InputError:
+            if known:
+                raise InputError(f"run {run_id} was deleted before it ended") from None
+            raise
         else:
-            failures = 0
+            failures, known = 0, True
             for step in status.steps:
-                if reported.get(step.name) != (step.state, step.attempts):
-                    reported[step.name] = step.state, step.attempts
+                if reported.get(step.name) != (step.state, step.attempts, step.waiting):
+                    reported[step.name] = step.state, step.attempts, step.waiting
                     report(f"{_time(datetime.now(UTC))}  {step.name}: {_progress(step)}")
             if status.ended:
                 return status
@@ -165,7 +194,7 @@ def _progress(step: StepStatus) -> str:
     if step.attempts > 1:
         details.append(f"attempt {step.attempts}")
     if step.message:
-        details.append(step.message)
+        details.append(f"waits: {step.message}" if step.waiting else step.message)
     return step.state + (f" ({', '.join(details)})" if details else "")
 
 
@@ -179,6 +208,7 @@ def _step(connection: Connection, workflow: Workflow, step: WorkflowStep) -> Ste
         attempts=len(step.pods),
         pod=pod.name if pod else "",
         cached=step.cached,
+        waiting=bool(step.message and pod and pod.waiting),
         message=step.message,
         log=_end_of_log(connection, workflow, step) if step.state == "FAILED" and pod else (),
     )

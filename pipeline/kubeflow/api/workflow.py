@@ -4,21 +4,30 @@ The v2beta1 API has no pods of steps (KFP 2.17 leaves `pod_name` out of task det
 workflow as Argo wrote it.
 """
 
+import base64
+import gzip
 import json
 import re
+import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from urllib.parse import quote
 
 from models.errors import InputError
-from pipeline.kubeflow.api.client import ApiError, Connection
+from pipeline.kubeflow.api.client import Connection
+from pipeline.kubeflow.api.errors import ApiError, api_errors
+
+_OFFLOADED = "Argo keeps them in a database of its own (nodeStatusOffLoad), which Kubeflow Pipelines does not read"
 
 # Argo's phases in the words of KFP's API. A step is omitted if one that it needs failed.
 _STATES = {"Error": "FAILED"}
 OMITTED = "OMITTED"
 
+# Argo's name of a driver is that of its step and this; of its template, one of KFP's.
 _DRIVER = "-driver"
+_DRIVER_TEMPLATES = ("system-container-driver", "system-dag-driver")
 _ATTEMPT = re.compile(r"executor\((\d+)\)")
 
 # Longest name of a pod before its hash (ensurePodNamePrefixLength of Argo's workflow/util/pod_name.go).
@@ -29,11 +38,12 @@ _Node = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Pod:
-    """A pod of a step: one attempt; `message` is Argo's, mostly of a failure."""
+    """A pod of a step: one attempt; `message` is Argo's, of a failure or of what a waiting pod waits for."""
 
     name: str
     attempt: int
     running: bool
+    waiting: bool
     message: str
 
 
@@ -49,7 +59,7 @@ class WorkflowStep:
         cached: whether its artifacts were found in KFP's cache.
         pods: one for each attempt.
         driver: the pod that failed before the step could start.
-        message: why the step, or its last attempt, failed.
+        message: why the step, or its last attempt, failed, or what its pod waits for.
         folder: URI of the folder of its artifacts in the object store; empty if unknown.
     """
 
@@ -78,6 +88,7 @@ class Workflow:
         namespace: where its pods are.
         message: why it failed as a whole, such as an invalid package or a user who stopped it.
         steps: in the order of their start; those that have not started come last.
+        no_steps: why it has none, unless none has started yet.
         provider: how the launcher reaches the object store, JSON, for the UI's server; empty if unknown.
     """
 
@@ -85,6 +96,7 @@ class Workflow:
     namespace: str
     message: str
     steps: tuple[WorkflowStep, ...]
+    no_steps: str
     provider: str
 
     def step(self, name: str) -> WorkflowStep:
@@ -96,6 +108,8 @@ class Workflow:
         for step in self.steps:
             if step.name == name:
                 return step
+        if self.no_steps:
+            raise InputError(f"STEP is {name!r}, but the steps of run {self.run_id} cannot be read: {self.no_steps}")
         raise InputError(f"STEP is {name!r}, allowed: {', '.join(step.name for step in self.steps) or 'none yet'}")
 
 
@@ -106,29 +120,39 @@ def read_workflow(connection: Connection, run_id: str) -> Workflow:
         InputError: there is no such run.
         ApiError: the API rejects the request, or cannot be reached.
     """
+    purpose = "read the workflow of the run"
     try:
-        run = json.loads(connection.read("read the workflow of the run", f"/apis/v1beta1/runs/{run_id}"))
+        with api_errors(connection.endpoint, purpose):
+            answer = json.loads(connection.read(purpose, f"/apis/v1beta1/runs/{quote(run_id, safe='')}"))
+            manifest = (answer.get("pipeline_runtime") or {}).get("workflow_manifest") or "{}"
+            return parse_workflow(answer["run"]["id"], json.loads(manifest))
     except ApiError as error:
         if error.status == 404:
-            raise InputError(f"RUN is {run_id!r}: {connection.endpoint} has no such run, see `yt8m status`") from None
+            raise no_such_run(connection, run_id) from None
         raise
-    except ValueError:
-        raise ApiError(f"cannot read the workflow of the run: {connection.endpoint} answers no JSON", 200) from None
-    manifest = json.loads(run.get("pipeline_runtime", {}).get("workflow_manifest") or "{}")
-    return parse_workflow(run_id, manifest)
+
+
+def no_such_run(connection: Connection, run_id: str) -> InputError:
+    """The refusal of a run's id that is not known."""
+    return InputError(f"RUN is {run_id!r}: {connection.endpoint} has no such run, see `yt8m status`")
 
 
 def parse_workflow(run_id: str, manifest: _Node) -> Workflow:
-    """The workflow of a run from its manifest, which has no nodes before its first step."""
-    metadata = manifest.get("metadata", {})
-    nodes = list((manifest.get("status", {}).get("nodes") or {}).values())
+    """The workflow of a run from its manifest, which has no nodes before its first step.
+
+    Raises:
+        ValueError, TypeError, AttributeError, LookupError: the manifest is no workflow of Argo.
+    """
+    metadata = manifest.get("metadata") or {}
+    status = manifest.get("status") or {}
+    nodes = list((status.get("nodes") or _decompressed(status.get("compressedNodes"))).values())
     root = next((node for node in nodes if node["displayName"] == "root" and node["type"] == "DAG"), None)
     inner = [node for node in nodes if root and node.get("boundaryID") == root["id"]]
     drivers = {node["displayName"].removesuffix(_DRIVER): node for node in inner if _is_driver(node)}
     own = {node["displayName"]: node for node in inner if not _is_driver(node)}
     launches = {name: _executor_input(driver) for name, driver in drivers.items()}
     inputs = [artifact for launch in launches.values() for artifact in _artifacts(launch, "inputs")]
-    v1_names = metadata.get("annotations", {}).get("workflows.argoproj.io/pod-name-format") == "v1"
+    v1_names = (metadata.get("annotations") or {}).get("workflows.argoproj.io/pod-name-format") == "v1"
     steps = [
         _step(
             name,
@@ -144,10 +168,25 @@ def parse_workflow(run_id: str, manifest: _Node) -> Workflow:
     return Workflow(
         run_id=run_id,
         namespace=metadata.get("namespace", ""),
-        message=manifest.get("status", {}).get("message") or "",
+        message="; ".join(filter(None, [status.get("message"), *(() if root else _messages_of_pods(nodes))])),
         steps=tuple(sorted(steps, key=_order)),
+        no_steps=_OFFLOADED if not nodes and status.get("offloadNodeStatusVersion") else "",
         provider=next(filter(None, providers), ""),
     )
+
+
+def _messages_of_pods(nodes: list[_Node]) -> list[str]:
+    """Why pods failed, such as that of the driver that runs before all steps."""
+    failed = [node for node in nodes if node["type"] == "Pod" and _state(node) == "FAILED"]
+    return [f"{node['displayName']}: {node.get('message') or 'failed'}" for node in failed]
+
+
+def _decompressed(nodes: str | None) -> dict[str, _Node]:
+    """The nodes of a workflow above 1 MiB, which Argo writes as gzip in base64 (workflow/packer/packer.go of 4.0.7)."""
+    try:
+        return dict(json.loads(gzip.decompress(base64.b64decode(nodes)))) if nodes else {}
+    except (OSError, EOFError, zlib.error) as error:
+        raise ValueError(f"compressedNodes: {error}") from None
 
 
 def _step(name: str, node: _Node, driver: _Node, below: list[_Node], folder: str, v1_names: bool) -> WorkflowStep:
@@ -178,7 +217,7 @@ def _order(step: WorkflowStep) -> tuple[bool, datetime]:
 
 
 def _is_driver(node: _Node) -> bool:
-    return str(node["displayName"]).endswith(_DRIVER)
+    return node.get("templateName") in _DRIVER_TEMPLATES and str(node["displayName"]).endswith(_DRIVER)
 
 
 def _before_step(driver: _Node) -> str:
@@ -196,7 +235,8 @@ def _pod(node: _Node, v1_names: bool) -> Pod:
     prefix = f"{workflow}-{node['templateName']}"[:_MAX_PREFIX]
     name = node["id"] if v1_names else f"{prefix}-{number}"
     attempt = _ATTEMPT.fullmatch(node["displayName"])
-    return Pod(name, int(attempt[1]) if attempt else 0, node["phase"] == "Running", node.get("message") or "")
+    message, phase = node.get("message") or "", node["phase"]
+    return Pod(name, int(attempt[1]) if attempt else 0, phase == "Running", phase == "Pending", message)
 
 
 def _parameter(node: _Node, name: str) -> str:

@@ -28,7 +28,7 @@ HOST_PATH = re.compile(r"(?<![^\s\"'=,\[])(?:file://)?(/[^\s\"',\]]+)")
 @dataclass(frozen=True)
 class _Package:
     spec: PipelineSpec
-    executors: Mapping[str, Any]
+    executors: Mapping[str, PipelineDeploymentConfig.ExecutorSpec]
     platform: Mapping[str, KubernetesExecutorConfig]
 
     def mounts(self, executor: str) -> list[str]:
@@ -43,7 +43,7 @@ def lint(text: str) -> list[str]:
     """
     try:
         package = _parse(text)
-    except (json_format.ParseError, ValueError) as error:
+    except (json_format.Error, ValueError, OverflowError) as error:
         return [f"not a package of a pipeline spec and a platform spec: {' '.join(str(error).split())}"]
     return [problem for rule in _RULES for problem in sorted(rule(package))]
 
@@ -54,11 +54,11 @@ def _parse(text: str) -> _Package:
         raise ValueError(f"has {plural(len(documents), 'document')}, expected 2")
     spec = json_format.ParseDict(documents[0], PipelineSpec())
     platform = json_format.ParseDict(documents[1], PlatformSpec())
-    json_format.ParseDict(documents[0].get("deploymentSpec", {}), PipelineDeploymentConfig())
+    deployment = json_format.ParseDict(documents[0].get("deploymentSpec") or {}, PipelineDeploymentConfig())
     configs = json_format.MessageToDict(platform.platforms["kubernetes"].deployment_spec).get("executors", {})
     return _Package(
         spec,
-        documents[0].get("deploymentSpec", {}).get("executors", {}),
+        deployment.executors,
         {name: json_format.ParseDict(config, KubernetesExecutorConfig()) for name, config in configs.items()},
     )
 
@@ -71,6 +71,8 @@ def _schema(package: _Package) -> Iterator[str]:
 
 
 def _names(package: _Package) -> Iterator[str]:
+    if not package.spec.root.dag.tasks:
+        yield "root has no tasks"
     for name, task in package.spec.root.dag.tasks.items():
         if not TASK_NAME.fullmatch(name):
             yield f"task {name}: not a name for Argo, allowed: letters, digits and -, which is not first"
@@ -80,13 +82,16 @@ def _names(package: _Package) -> Iterator[str]:
 
 def _executors(package: _Package) -> Iterator[str]:
     for name, executor in package.executors.items():
-        container = executor.get("container", {})
-        if not executor.keys() & {"container", "importer"}:
-            yield f"executor {name}: is a {', '.join(executor)}, open-source KFP runs only containers and importers"
-        if "lifecycle" in container:
+        kind, container = executor.WhichOneof("spec"), executor.container
+        if kind not in ("container", "importer"):
+            yield f"executor {name}: is a {kind}, open-source KFP runs only containers and importers"
+        if container.HasField("lifecycle"):
             yield f"executor {name}: has a lifecycle hook, which open-source KFP never runs"
-        if container and not is_pinned(container.get("image", "")):
-            yield f"executor {name}: image {container.get('image')!r} has neither a tag other than latest nor a digest"
+        if kind == "container" and not is_pinned(container.image):
+            yield (
+                f"executor {name}: image is {container.image!r}, expected a name in lowercase, with a tag other than "
+                "latest or a digest"
+            )
     for name in package.platform:
         if name not in package.executors:
             yield f"platform spec: {name} is not an executor, so its settings have no effect"
@@ -143,8 +148,7 @@ def _volumes(package: _Package) -> Iterator[str]:
 
 def _host_paths(package: _Package) -> Iterator[str]:
     for name, executor in package.executors.items():
-        container = executor.get("container", {})
-        texts = [*container.get("args", []), *(variable.get("value", "") for variable in container.get("env", []))]
+        texts = [*executor.container.args, *(variable.value for variable in executor.container.env)]
         for path in _paths(texts, package.mounts(name)):
             yield f"executor {name}: {path} is not on a volume that it mounts"
     all_mounts = [mount for name in package.platform for mount in package.mounts(name)]
@@ -168,7 +172,8 @@ def _outputs(package: _Package, task: str) -> Any:
 
 def _is_container(package: _Package, task: str) -> bool:
     component = package.spec.components.get(package.spec.root.dag.tasks[task].component_ref.name)
-    return component is not None and "container" in package.executors.get(component.executor_label, {})
+    label = component.executor_label if component is not None else ""
+    return label in package.executors and package.executors[label].WhichOneof("spec") == "container"
 
 
 def _reached_by(spec: PipelineSpec, task: str) -> set[str]:

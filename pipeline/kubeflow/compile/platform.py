@@ -1,4 +1,4 @@
-"""Kubernetes settings of a step: resources, nodes, volumes, secrets, labels, a time limit."""
+"""Kubernetes settings of a step: resources, nodes, volumes, secrets, labels, its user, a time limit."""
 
 from kfp.kubernetes.kubernetes_executor_config_pb2 import KubernetesExecutorConfig
 from kfp.pipeline_spec.pipeline_spec_pb2 import PipelineDeploymentConfig
@@ -44,6 +44,8 @@ def executor_config(cluster: ClusterSettings, step: str) -> KubernetesExecutorCo
             volume_name=SHARED_MEMORY, mount_path="/dev/shm", medium="Memory", size_limit=node.shared_memory
         )
     config.pod_metadata.labels.update({"app.kubernetes.io/part-of": "yt8m", **cluster.labels})
+    # The image names its user by number. KFP 2.17 adds the rest of the "restricted" standard; 2.15 ignores this.
+    config.security_context.run_as_non_root = True
     if node.timeout_seconds:
         config.active_deadline_seconds = node.timeout_seconds
     return config

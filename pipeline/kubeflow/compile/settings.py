@@ -37,7 +37,14 @@ GPU_STEPS = frozenset(step for step, traits in TRAITS.items() if traits.gpu)
 
 # Paths of artifacts, of KFP's launcher and of the system, where no volume may be mounted.
 RESERVED = re.compile(r"/(minio|s3|gcs|oci|kfp[^/]*|var/run|proc|sys|dev)?(/.*)?")
-PINNED = re.compile(r"[^\s@]+(:(?!latest$)[\w][\w.-]*|@sha256:[0-9a-f]{64})")
+# An image as the kubelet reads it, [REGISTRY/]NAME, with a tag other than latest, a digest or both.
+_DOMAIN = r"[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?"
+_NAME = r"[a-z0-9]+(([._]|__|-+)[a-z0-9]+)*"
+PINNED = re.compile(
+    rf"({_DOMAIN}(\.{_DOMAIN})*(:[0-9]+)?/)?{_NAME}(/{_NAME})*"
+    r"(:(?!latest$)\w[\w.-]{0,127}|(:\w[\w.-]{0,127})?@sha256:[0-9a-f]{64})",
+    re.ASCII,
+)
 
 # Volumes that every step has: Argo's, KFP's, and ours for shared memory. A claim of that name would replace one.
 SHARED_MEMORY = "shared-memory"
@@ -285,11 +292,12 @@ def read_cluster(file: Path, overrides: Sequence[str] = ()) -> ClusterSettings:
 
 
 def is_pinned(image: str) -> bool:
-    """Whether an image's name has a tag other than latest, or a digest."""
+    """Whether it names an image, with a tag other than latest or a digest."""
     return bool(PINNED.fullmatch(image))
 
 
 def require_pinned(image: str) -> None:
-    """Raises ValueError unless the image has a tag other than latest, or a digest."""
+    """Raises ValueError unless it names an image, with a tag other than latest or a digest."""
     if not is_pinned(image):
-        raise ValueError(f"image is {quote(image)}, expected a tag other than latest or a digest (@sha256:...)")
+        expected = "a name in lowercase, with a tag other than latest or a digest (@sha256:...)"
+        raise ValueError(f"image is {quote(image)}, expected {expected}")

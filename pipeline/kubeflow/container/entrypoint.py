@@ -33,7 +33,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except InputError as error:
         return _report(options.step, str(error), USER_MISTAKE)
     except SystemExit as stop:
-        return _report(options.step, "stopped by SIGTERM; progress is saved", int(stop.code or FAILURE))
+        code = stop.code if isinstance(stop.code, int) else FAILURE
+        return _report(options.step, "stopped by SIGTERM; progress is saved", code or FAILURE)
     except Exception as error:
         traceback.print_exc()
         return _report(options.step, f"{type(error).__name__}: {next(iter(str(error).splitlines()), '')}", FAILURE)

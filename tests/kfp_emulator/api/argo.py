@@ -1,5 +1,7 @@
 """Argo workflows as the API server returns them (`pipeline_runtime.workflow_manifest`); recorded/ has real ones."""
 
+import base64
+import gzip
 import json
 import uuid
 from collections.abc import Iterable
@@ -58,6 +60,7 @@ def set_step(
     cached: bool = False,
     outputs: Iterable[str] = (),
     message: str = "",
+    executor_input: Json | None = None,
 ) -> list[Json]:
     """Sets the nodes of a step, and returns those of its pods, the driver's first.
 
@@ -70,6 +73,7 @@ def set_step(
         cached: Whether its driver found it in the cache.
         outputs: Names of its artifacts.
         message: Argo's message of the pod in that state; by default that of a failed container.
+        executor_input: What its driver told the launcher; by default the uris of `outputs`.
     """
     nodes = workflow["status"]["nodes"]
     root = _node(workflow, "root", "DAG", "root", "Running", now, boundary=workflow["metadata"]["name"])
@@ -78,13 +82,16 @@ def set_step(
         del nodes[key]
     phase = PHASES.get(state, "Omitted")
     if phase == "Omitted":
-        for display in (f"{name}-driver", name):
-            node = _node(workflow, f"root.{display}", "Skipped", EXECUTOR, phase, now, boundary=root["id"])
+        for display, template in ((f"{name}-driver", DRIVER), (name, EXECUTOR)):
+            node = _node(workflow, f"root.{display}", "Skipped", template, phase, now, boundary=root["id"])
             nodes[node["id"]] = node | {"message": "omitted: depends condition not met"}
         return []
     driver = _node(workflow, f"root.{name}-driver", "Pod", DRIVER, "Succeeded", now, boundary=root["id"])
     step = _node(workflow, f"root.{name}", "DAG", f"metadata-0-2-retry-{EXECUTOR}", phase, now, boundary=root["id"])
-    decided = {"pod-spec-patch": "" if cached else _pod_spec(workflow, name, outputs), "condition": "nil"}
+    decided = {
+        "pod-spec-patch": "" if cached else _pod_spec(workflow, name, outputs, executor_input),
+        "condition": "nil",
+    }
     decided["cached-decision"] = str(cached).lower()
     driver["outputs"] = {"parameters": [{"name": key, "value": value} for key, value in decided.items()]}
     all_pods = f"root.{name}.executor"
@@ -106,6 +113,23 @@ def set_step(
     for node in (step, *executors, *pods):
         nodes[node["id"]] = node
     return pods
+
+
+def nodes(workflow: Json) -> list[Json]:
+    """The nodes, to read or change."""
+    return list(workflow["status"]["nodes"].values())
+
+
+def compress(workflow: Json) -> None:
+    """Writes the nodes as for a workflow above 1 MiB: compressWorkflow of Argo 4.0.7's workflow/packer/packer.go."""
+    nodes = json.dumps(workflow["status"].pop("nodes")).encode()
+    workflow["status"]["compressedNodes"] = base64.b64encode(gzip.compress(nodes)).decode()
+
+
+def offload(workflow: Json) -> None:
+    """Removes the nodes as nodeStatusOffLoad does: Dehydrate of Argo 4.0.7's workflow/hydrator/hydrator.go."""
+    del workflow["status"]["nodes"]
+    workflow["status"]["offloadNodeStatusVersion"] = "fnv:1234567890"
 
 
 def task_details(workflow: Json, run_id: str) -> list[Json]:
@@ -153,9 +177,9 @@ def _node(workflow: Json, path: str, kind: str, template: str, phase: str, now: 
     }
 
 
-def _pod_spec(workflow: Json, step: str, outputs: Iterable[str]) -> str:
+def _pod_spec(workflow: Json, step: str, outputs: Iterable[str], executor_input: Json | None) -> str:
     uris = {key: artifact_uri(workflow, step, key) for key in ("executor-logs", *outputs)}
     artifacts = {key: {"artifacts": [{"name": key, "uri": uri}]} for key, uri in uris.items()}
-    executor_input = json.dumps({"inputs": {}, "outputs": {"artifacts": artifacts}})
-    command = ["/kfp-launcher/launch", "--executor_type", "container", "--executor_input", executor_input]
+    passed = json.dumps(executor_input or {"inputs": {}, "outputs": {"artifacts": artifacts}})
+    command = ["/kfp-launcher/launch", "--executor_type", "container", "--executor_input", passed]
     return json.dumps({"containers": [{"name": "main", "command": command}]})

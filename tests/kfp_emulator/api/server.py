@@ -28,8 +28,9 @@ from urllib.parse import unquote
 
 from kfp_emulator.api import argo, ui
 from kfp_emulator.api.state import ApiError, Json, State, delete, get, listed, require_namespace
-from kfp_emulator.api.transport import Handler, InjectedError, Request, uploaded
+from kfp_emulator.api.transport import Handler, InjectedError, Request, as_bytes, uploaded
 from kfp_emulator.emulator import Emulator, Run
+from kfp_emulator.object_store import ObjectStore
 
 ENDED = {"SUCCEEDED", "FAILED", "CANCELED", "SKIPPED"}
 RECORDED = Path(__file__).parent / "recorded"
@@ -51,8 +52,9 @@ class ApiServer:
         state: All resources by id.
         workflows: Argo workflow of each run, by the run's id.
         requests: All requests in order.
-        logs: Pod -> its log, as long as the pod or Argo's archive has it.
-        objects: URI -> content of the object store.
+        logs: Pod -> its log, as long as the pod or Argo's archive has it; bytes where they are not UTF-8.
+        objects: URI -> content of the object store, besides what `execute` has written to `store`.
+        store: The object store of the emulator that executed runs.
     """
 
     token: str = ""
@@ -63,8 +65,9 @@ class ApiServer:
     state: State = field(default_factory=State)
     workflows: dict[str, Json] = field(default_factory=dict)
     requests: list[Request] = field(default_factory=list)
-    logs: dict[str, str] = field(default_factory=dict)
+    logs: dict[str, str | bytes] = field(default_factory=dict)
     objects: dict[str, bytes] = field(default_factory=dict)
+    store: ObjectStore | None = None
 
     def __enter__(self) -> Self:
         self._injected_errors: list[InjectedError] = []
@@ -88,27 +91,9 @@ class ApiServer:
         """Paths of all requests other than GET."""
         return [request.path for request in self.requests if request.method != "GET"]
 
-    def inject_error(
-        self,
-        method: str = "",
-        path: str = "",
-        *,
-        status: int = 0,
-        message: str = "broken on purpose",
-        drop: str = "",
-        times: int = 1,
-    ) -> None:
-        """Fails the next `times` requests that match.
-
-        Args:
-            method: HTTP method; any if empty.
-            path: A regular expression that is searched in the path.
-            status: HTTP status of the answer; the request has no effect.
-            message: Message of that answer.
-            drop: `request`: the connection breaks before the request has an effect; `response`: after it.
-            times: Number of requests.
-        """
-        self._injected_errors.append(InjectedError(method, path, status, message, drop, times))
+    def inject_error(self, method: str = "", path: str = "", **answer: Any) -> None:
+        """Changes the answer to the next requests that match; the arguments are those of InjectedError."""
+        self._injected_errors.append(InjectedError(method, path, **answer))
 
     def advance(self, run_id: str, state: str, tasks: Mapping[str, str] | None = None, **step: Any) -> list[str]:
         """Sets the state of a run.
@@ -180,13 +165,14 @@ class ApiServer:
             cluster: The emulator.
             options: Options of Emulator.run.
         """
-        run = self.state.runs[run_id]
+        run, self.store = self.state.runs[run_id], cluster.store
         package = cluster.folder / f"{run_id}.yaml"
         package.parent.mkdir(parents=True, exist_ok=True)
         package.write_text(self.state.package(run))
         ended = cluster.run(package, run.get("runtime_config", {}).get("parameters") or {}, **options)
         for task in ended.tasks.values():
-            pods = self.advance(run_id, "RUNNING", {task.name: task.state}, retries=max(task.attempts - 1, 0))
+            step = {"retries": max(task.attempts - 1, 0), "executor_input": task.executor_input}
+            pods = self.advance(run_id, "RUNNING", {task.name: task.state}, **step)
             for pod, log in zip(pods, task.logs, strict=False):
                 self.logs[pod] = log.read_text(errors="replace")
         self.advance(run_id, ended.state)
@@ -325,4 +311,4 @@ class ApiServer:
         """The log; where pod and archive lack it, HTTP 200 with the error as body (recorded/log_missing_pod.json)."""
         if pod not in self.logs:
             return (RECORDED / "log_missing_pod.json").read_text().replace("no-such-pod", pod).encode()
-        return self.logs[pod].encode()
+        return as_bytes(self.logs[pod])

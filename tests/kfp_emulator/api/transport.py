@@ -5,7 +5,7 @@ import re
 import socket
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from email.parser import BytesParser
 from http.server import BaseHTTPRequestHandler
 from typing import Any
@@ -27,14 +27,30 @@ class Request:
 
 @dataclass
 class InjectedError:
-    """An error for the next `times` requests that match `method` and `path`; see ApiServer.inject_error."""
+    """What the next `times` matching requests get instead of their answer.
 
-    method: str
-    path: str
-    status: int
-    message: str
-    drop: str
-    times: int
+    Attributes:
+        method: HTTP method; any if empty.
+        path: A regular expression that is searched in the path.
+        status: HTTP status of the answer; the request has no effect.
+        message: Message of that answer.
+        body: The answer as a proxy or another server would send it, instead of the message.
+        headers: Headers of that answer.
+        drop: `request`: the connection breaks before the request has an effect; `response`: after it; `body`: within
+            the body.
+        times: Number of requests.
+        skip: Number of matching requests before them, which get their answer.
+    """
+
+    method: str = ""
+    path: str = ""
+    status: int = 0
+    message: str = "broken on purpose"
+    body: bytes | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    drop: str = ""
+    times: int = 1
+    skip: int = 0
 
 
 def uploaded(request: Request) -> str:
@@ -44,6 +60,10 @@ def uploaded(request: Request) -> str:
         if part.get_param("name", header="content-disposition") == "uploadfile":
             return part.get_payload(decode=True).decode()
     raise UploadError(400, "Failed to read pipeline from file")
+
+
+def as_bytes(log: str | bytes) -> bytes:
+    return log if isinstance(log, bytes) else log.encode()
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -72,17 +92,25 @@ class Handler(BaseHTTPRequestHandler):
             return self._drop_connection()
         if error and error.status:
             self.requests.append(request)
-            answer = json.dumps(ApiError(error.status, error.message).body()).encode()
-            return self._reply(error.status, "application/json", answer)
+            answer = error.body
+            if answer is None:
+                answer = json.dumps(ApiError(error.status, error.message).body()).encode()
+            return self._reply(error.status, "application/json", answer, error.headers)
         with self.lock:
             status, kind, content = type(self).answer(request)
         if error and error.drop == "response":
+            return self._drop_connection()
+        if error and error.drop == "body":
+            self._reply(status, kind, content + b"\n", send=content)
             return self._drop_connection()
         return self._reply(status, kind, content)
 
     def _injected_error(self, request: Request) -> InjectedError | None:
         for error in self.injected_errors:
             if error.times and error.method in ("", request.method) and re.search(error.path, request.path):
+                if error.skip:
+                    error.skip -= 1
+                    continue
                 error.times -= 1
                 return error
         return None
@@ -91,9 +119,16 @@ class Handler(BaseHTTPRequestHandler):
         self.close_connection = True
         self.connection.shutdown(socket.SHUT_RDWR)
 
-    def _reply(self, status: int, kind: str, content: bytes) -> None:
+    def _reply(
+        self,
+        status: int,
+        kind: str,
+        content: bytes,
+        headers: Mapping[str, str] | None = None,
+        send: bytes | None = None,
+    ) -> None:
         self.send_response(status)
-        self.send_header("Content-Type", kind)
-        self.send_header("Content-Length", str(len(content)))
+        for name, value in ({"Content-Type": kind, "Content-Length": str(len(content))} | dict(headers or {})).items():
+            self.send_header(name, value)
         self.end_headers()
-        self.wfile.write(content)
+        self.wfile.write(content if send is None else send)

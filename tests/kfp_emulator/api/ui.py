@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from kfp_emulator.api.state import ApiError, Json
-from kfp_emulator.api.transport import Request
+from kfp_emulator.api.transport import Request, as_bytes
 
 if TYPE_CHECKING:
     from kfp_emulator.api.server import ApiServer
@@ -44,7 +44,7 @@ def _log(server: "ApiServer", request: Request) -> bytes:
     if request.query["podname"] not in server.logs:
         reason = "Error: Unable to retrieve workflow status: Error: HTTP request failed."
         raise UiError(500, f"Could not get main container logs: {reason}")
-    return server.logs[request.query["podname"]].encode()
+    return as_bytes(server.logs[request.query["podname"]])
 
 
 def _pod(server: "ApiServer", request: Request) -> Json:
@@ -60,6 +60,8 @@ def _object(server: "ApiServer", request: Request) -> bytes:
     if server.multi_user and "namespace" not in request.query:
         raise UiError(400, "Namespace parameter is required when authentication is enabled")
     uri = "{source}://{bucket}/{key}".format(**request.query).replace("gcs://", "gs://")
-    if uri not in server.objects:
-        raise UiError(500, "Failed to get object in bucket: NoSuchKey: The specified key does not exist.")
-    return server.objects[uri]
+    if uri in server.objects:
+        return server.objects[uri]
+    if server.store and (file := server.store.path(uri)).is_file():
+        return file.read_bytes()
+    raise UiError(500, "Failed to get object in bucket: NoSuchKey: The specified key does not exist.")

@@ -8,7 +8,8 @@ import pytest
 
 from pipeline.cli import main
 from pipeline.kubeflow.api import client, logs
-from pipeline.kubeflow.api.client import ENDPOINT, TOKEN, TOKEN_FILE, UI_ENDPOINT
+from pipeline.kubeflow.api.client import ENDPOINT, UI_ENDPOINT
+from pipeline.kubeflow.api.credentials import TOKEN, TOKEN_FILE
 from pipeline.kubeflow.log_lines import SCORES, log_line
 
 

@@ -8,7 +8,8 @@ import pytest
 import yaml
 
 from kfp_emulator.api.server import SERVICE
-from pipeline.kubeflow.api import client
+from pipeline.kubeflow.api import client, credentials
+from pipeline.kubeflow.api.client import UI_ENDPOINT
 
 
 @pytest.mark.parametrize(
@@ -40,7 +41,7 @@ def test_an_unreachable_host_is_one_line_without_delay(yt8m, monkeypatch, caplog
 def test_a_login_page_is_not_mistaken_for_the_api(kfp, api_server, answer):
     api_server.healthz = answer
     code, _, err = kfp("status")
-    assert code == 2 and "answers 200: not its health, perhaps a login page" in err
+    assert code == 2 and "answers 200: not an answer of Kubeflow Pipelines, perhaps a login page" in err
 
 
 def test_an_older_backend_is_a_warning(kfp, api_server, package):
@@ -66,9 +67,38 @@ def test_a_token_from_a_file_or_a_variable_is_used_and_never_shown(kfp, api_serv
     assert not any(b"secret" in path.read_bytes() for path in written)
 
 
-def test_a_missing_token_file_is_named(kfp, tmp_path):
-    code, _, err = kfp("status", "--token-file", tmp_path / "none")
-    assert code == 2 and "--token-file is" in err and "No such file" in err
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "No such file"),
+        (b"", "which is empty, expected a bearer token"),
+        (b" \n", "which is empty, expected a bearer token"),
+        (b"\xff\xfe", "expected a file with a bearer token"),
+        (b"secret: of a\nsecret: file\n", "which is no bearer token: it has spaces, several lines"),
+        ("sécret".encode(), "which is no bearer token"),
+    ],
+)
+def test_a_file_without_a_token_is_named_and_not_shown(kfp, api_server, tmp_path, content, message):
+    if content is not None:
+        (tmp_path / "token").write_bytes(content)
+    code, _, err = kfp("status", "--token-file", tmp_path / "token")
+    assert code == 2 and err.startswith(f"error: --token-file is '{tmp_path}/token'") and message in err
+    assert err.count("\n") == 1 and "cret" not in err and api_server.requests == []
+
+
+def test_a_variable_without_a_token_is_named_and_not_shown(kfp, api_server, monkeypatch):
+    monkeypatch.setenv("KF_PIPELINES_TOKEN", "secret\nX-Header: secret")
+    code, _, err = kfp("status")
+    assert code == 2 and err.startswith("error: KF_PIPELINES_TOKEN is set to what is no bearer token")
+    assert "secret" not in err and api_server.requests == []
+
+
+@pytest.mark.parametrize("context", ["{", "[]", "{}"])
+def test_a_broken_context_of_kfps_client_is_named(kfp, tmp_path, monkeypatch, context):
+    monkeypatch.setattr("kfp.Client._LOCAL_KFP_CONTEXT", str(tmp_path / "context.json"))
+    (tmp_path / "context.json").write_text(context)
+    code, _, err = kfp("status")
+    assert (code, err) == (2, f"error: {tmp_path}/context.json: not a context of kfp's client, delete it\n")
 
 
 @pytest.fixture
@@ -94,7 +124,7 @@ def test_without_an_endpoint_and_without_kubectl_nothing_is_reached(yt8m, kubect
 
 @pytest.mark.parametrize(
     ("user", "header"),
-    [({"token": "of-kubectl"}, "Bearer of-kubectl"), ({"username": "me", "password": "pw"}, "Basic bWU6cHc=")],
+    [({"token": "of-kubectl\n"}, "Bearer of-kubectl"), ({"username": "me", "password": "pw"}, "Basic bWU6cHc=")],
 )
 def test_kubectls_credentials_are_used_for_every_request(yt8m, api_server, package, kubectl, user, header):
     kubectl(user)
@@ -123,12 +153,29 @@ def test_kubectls_token_is_refreshed(yt8m, api_server, kubectl, tmp_path):
     assert len(tokens) >= 4 and tokens == sorted(set(tokens), key=int)
 
 
+@pytest.mark.parametrize(
+    ("script", "reason"),
+    [
+        ("", "exec: failed to decode process output"),
+        ("echo no login >&2; exit 3", "exec: process returned 3. no login"),
+        ('echo \'{"apiVersion": "v", "kind": "k", "status": {}}\'', "exec: missing token or client"),
+    ],
+)
+def test_a_plugin_of_kubectl_without_credentials_is_the_reason(yt8m, api_server, kubectl, tmp_path, script, reason):
+    (tmp_path / "plugin").write_text(f"#!/bin/sh\n{script}\n")
+    (tmp_path / "plugin").chmod(0o755)
+    kubectl({"exec": {"apiVersion": "v", "command": str(tmp_path / "plugin"), "interactiveMode": "Never"}})
+    code, out, err = yt8m("status")
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert err.startswith(f"error: kubectl's credentials cannot be read: {reason}") and api_server.requests == []
+
+
 def test_a_pod_of_the_cluster_needs_no_options(yt8m, api_server, package, tmp_path, monkeypatch):
     api_server.token = "mounted"
     (tmp_path / "token").write_text("mounted")
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
     monkeypatch.setattr(client, "IN_CLUSTER", api_server.url)
-    monkeypatch.setattr(client, "MOUNTED_TOKEN", tmp_path / "token")
+    monkeypatch.setattr(credentials, "MOUNTED_TOKEN", tmp_path / "token")
     code, out, err = yt8m("submit", "--package", package, "--namespace", "mine")
     assert code == 0 and "link" not in out, err  # the API's address is not the UI's
     assert {experiment.get("namespace") for experiment in api_server.state.experiments.values()} == {None, "mine"}
@@ -137,6 +184,14 @@ def test_a_pod_of_the_cluster_needs_no_options(yt8m, api_server, package, tmp_pa
 @pytest.mark.parametrize(
     "endpoint", ["http://u:secret@[bad", "http://u:secret@host:80x", "http://u:sec/ret@h", "http://"]
 )
-def test_an_invalid_address_is_refused_without_its_password(yt8m, endpoint):
-    message = "error: --endpoint is not a valid address, expected one such as http://localhost:8080\n"
-    assert yt8m("status", "--endpoint", endpoint) == (2, "", message)
+def test_an_invalid_address_is_refused_without_its_password(yt8m, api_server, monkeypatch, endpoint):
+    message = "is not a valid address, expected one such as http://localhost:8080\n"
+    assert yt8m("status", "--endpoint", endpoint) == (2, "", f"error: --endpoint {message}")
+    monkeypatch.setenv(UI_ENDPOINT, endpoint)
+    assert yt8m("status", "--endpoint", api_server.url) == (2, "", f"error: {UI_ENDPOINT} {message}")
+
+
+def test_the_address_of_a_page_of_the_ui_is_that_of_the_ui(yt8m, api_server, package):
+    api_server.as_ui = True
+    code, out, err = yt8m("submit", "--package", package, "--endpoint", f"{api_server.url}/?ns=a#/runs")
+    assert code == 0 and f"link: {api_server.url}/#/runs/details/" in out, err

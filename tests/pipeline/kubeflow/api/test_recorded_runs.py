@@ -6,6 +6,7 @@ import pytest
 
 from kfp_emulator.api import argo
 from kfp_emulator.api.server import RECORDED
+from tests.docs.code_blocks import ROOT, blocks, commands
 
 FAILED_LOG = (RECORDED / "log_failed.txt").read_text()
 REASON = "which holds no file: the step that wrote it must run again"
@@ -116,12 +117,46 @@ def test_scores_of_a_cached_evaluator_are_read_where_the_pusher_found_its_blessi
     assert json.loads(asked["providerInfo"])["Params"]["secretName"] == "mlpipeline-minio-artifact"
 
 
+def test_compressed_nodes_are_read_like_others(replay, kfp, api_server):
+    run = replay("failed_after_retries")
+    plain = kfp("status", run, "--json")
+    argo.compress(api_server.workflows[run])
+    assert kfp("status", run, "--json") == plain
+    api_server.workflows[run]["status"]["compressedNodes"] = "bm90IGd6aXA="
+    code, _, err = kfp("status", run)
+    assert code == 2 and err.startswith("error: cannot read the workflow of the run: http")
+
+
+def test_nodes_in_argos_database_are_said(replay, kfp, api_server, submit):
+    submit()
+    run = replay("succeeded")
+    argo.offload(api_server.workflows[run])
+    code, out, _ = kfp("status", run)
+    assert code == 0 and "SUCCEEDED" in out and "\nno steps: Argo keeps them in a database of its own" in out
+    code, _, err = kfp("logs", run, "Trainer")
+    assert code == 2 and f"the steps of run {run} cannot be read: Argo keeps them" in err
+    api_server.state.runs[run]["experiment_id"] = list(api_server.state.experiments)[-1]
+    assert kfp("report", "--kfp-experiment", "yt8m")[0] == 2
+
+
 def test_runs_that_failed_are_left_out_of_a_report(replay, kfp, api_server, submit):
     submit()
     run = api_server.state.runs[replay("failed")]
     run["experiment_id"] = list(api_server.state.experiments)[-1]
     code, _, err = kfp("report", "--kfp-experiment", "yt8m")
     assert code == 2 and "no run of it has finished" in err
+
+
+def test_every_documented_command_works_on_a_recorded_run(replay, kfp, api_server, package, open_browser):
+    run = replay("succeeded")
+    replaced = {"RUN": run, "package.yaml": str(package)}
+    documented = [words for block in blocks(ROOT / "docs" / "kubeflow.md") for words in commands(block.text)]
+    wanted = [words[1:] for words in documented if words[0] == "yt8m" and "--cluster" not in words]  # else it compiles
+    wanted = [[replaced.get(word, word) for word in words] for words in wanted if words[0] not in ("compile", "lint")]
+    assert {words[0] for words in wanted} == {"submit", "status", "logs", "schedule"} and len(wanted) > 10
+    for words in wanted:
+        code, _, err = kfp(*words)
+        assert code == (2 if "--open" in words and not api_server.as_ui else 0), (words, err)
 
 
 def test_several_users_need_their_namespace(replay, kfp, api_server, package):

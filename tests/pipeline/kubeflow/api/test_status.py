@@ -109,11 +109,29 @@ def test_a_workflow_that_failed_without_a_step_shows_its_message(kfp, api_server
     assert "Stopped with strategy 'Terminate'\n" in out and "Trainer  PENDING" in out
 
 
+def test_what_a_pod_waits_for_is_shown(kfp, api_server, submit):
+    run = submit()["run_id"]
+    api_server.advance(run, "RUNNING", {"Trainer": "RUNNING"}, retries=1)
+    [pod] = [node for node in argo.nodes(api_server.workflows[run]) if node["displayName"] == "executor(1)"]
+    # assessNodeStatus and getPendingReason of Argo 4.0.7's workflow/controller/operator.go
+    reason = "Unschedulable: 0/3 nodes are available: 3 Insufficient nvidia.com/gpu."
+    running = kfp("status", run)[1]
+    pod |= {"phase": "Pending", "message": reason}
+    assert "waits" not in running and f"\nTrainer waits: {reason}\n" in kfp("status", run)[1]
+    lines = []
+
+    def report(line):
+        lines.append(line)
+        api_server.advance(run, "SUCCEEDED", {"Trainer": "SUCCEEDED"}, retries=1)
+
+    follow(connect(api_server.url), run, report, interval=0)
+    assert lines[0].endswith(f"  Trainer: RUNNING (attempt 2, waits: {reason})") and len(lines) == 2
+
+
 def test_a_driver_that_failed_is_the_reason_of_its_step(kfp, api_server, submit):
     run = submit()["run_id"]
     api_server.advance(run, "FAILED", {"Trainer": "OMITTED", "Evaluator": "PENDING"})
-    nodes = api_server.workflows[run]["status"]["nodes"].values()
-    [driver] = [node for node in nodes if node["displayName"] == "Trainer-driver"]
+    [driver] = [node for node in argo.nodes(api_server.workflows[run]) if node["displayName"] == "Trainer-driver"]
     driver |= {"type": "Pod", "phase": "Error", "message": "pod deleted"}
     api_server.logs[argo.pod(driver)] = "KFP driver: driver.Container failed: rpc error\n"
     out = kfp("status", run)[1]

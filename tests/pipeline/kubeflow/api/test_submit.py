@@ -138,6 +138,15 @@ def test_waiting_for_a_failed_run_ends_with_its_error_and_exit_code_1(kfp, api_s
     assert err.endswith(f"error: run {evaluated} is FAILED: Pusher: OOMKilled (exit code 137)\n")
 
 
+def test_waiting_for_a_failed_run_shows_the_end_of_the_log_of_its_step(kfp, api_server, package, evaluated):
+    [pod] = api_server.advance(evaluated, "RUNNING", {"Pusher": "RUNNING"})
+    api_server.logs[pod] = "pushing\nerror: Pusher: no space was left on the disk\n"
+    api_server.advance_when_read(evaluated, "FAILED", {"Pusher": "FAILED"})
+    code, out, _ = kfp("submit", "--package", package, "--wait", "--interval", 0)
+    assert code == 1
+    assert "Pusher failed: main: Error (exit code 1)\n    pushing\n    error: Pusher: no space was left on the" in out
+
+
 def test_wait_reports_each_attempt_and_its_reason(kfp, api_server, package, evaluated):
     api_server.advance(evaluated, "RUNNING", {"Pusher": "RUNNING"}, retries=1)
     api_server.advance_when_read(evaluated, "SUCCEEDED", {"Pusher": "SUCCEEDED"}, retries=1)

@@ -60,5 +60,14 @@ def test_the_tenth_attempt_comes_after_the_second():
 
 def test_a_step_whose_driver_is_running_is_pending():
     driver = {"id": "w-3", "displayName": "Trainer-driver", "type": "Pod", "boundaryID": "w-1", "phase": "Running"}
-    [trainer] = workflow(driver).steps
+    [trainer] = workflow(driver | {"templateName": "system-container-driver"}).steps
     assert (trainer.state, trainer.started, trainer.last_pod) == ("PENDING", None, None)
+
+
+def test_a_run_whose_first_driver_failed_has_its_message():
+    # system-dag-driver of KFP's argocompiler/dag.go; its log has more, such as an ML Metadata that cannot be reached
+    driver = {"id": "w-2", "displayName": "root-driver", "type": "Pod", "phase": "Failed", "boundaryID": "w"}
+    driver |= {"templateName": "system-dag-driver", "message": "main: Error (exit code 1)"}
+    nodes = {"w": {"id": "w", "displayName": "w", "type": "DAG", "phase": "Failed"}, "w-2": driver}
+    read = parse_workflow("run", {"status": {"message": "child 'w-2' failed", "nodes": nodes}})
+    assert (read.steps, read.message) == ((), "child 'w-2' failed; root-driver: main: Error (exit code 1)")

@@ -9,6 +9,7 @@ from pydantic import TypeAdapter, ValidationError
 from kfp_emulator.kubernetes_rules import refusals
 from pipeline.kubeflow.compile import kubernetes_values
 from pipeline.kubeflow.compile.kubernetes_values import parse_quantity
+from pipeline.kubeflow.compile.settings import is_pinned
 
 NUMBERS = st.from_regex(r"\A([0-9]{1,9}\.?[0-9]{0,9}|\.[0-9]{1,9})\Z")
 SUFFIXES = st.sampled_from(["", "n", "u", "m", "k", "M", "G", "T", "P", "E", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei"])
@@ -74,3 +75,11 @@ def test_a_name_is_allowed_where_kubernetes_allows_it(kind, name):
     refused = [*refusals(NAMES[kind](name), {})]
     assert not (allowed and refused)
     assert allowed or refused or kind in STRICTER
+
+
+@given(name=st.text("aA0-._/:@", max_size=8), pin=st.sampled_from(["", ":1", ":latest", "@sha256:" + "0" * 64]))
+def test_an_image_is_pinned_where_the_kubelet_can_pull_it_and_it_cannot_move(name, pin):
+    refused = [*refusals({}, {"image": name + pin})]
+    assert not (is_pinned(name + pin) and refused)
+    if pin not in ("", ":latest"):
+        assert is_pinned(name + pin) or refused

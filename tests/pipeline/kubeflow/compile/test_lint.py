@@ -134,7 +134,7 @@ def claim_with_a_dot(spec, platform):
         (other_name_in_task_info, "task Pusher: taskInfo.name is 'Publisher', expected the task's name"),
         (resolver, "executor exec-ChampionResolver: is a resolver, open-source KFP runs only containers and importers"),
         (lifecycle_hook, "executor exec-ExampleGen: has a lifecycle hook, which open-source KFP never runs"),
-        (unpinned_image, "executor exec-Trainer: image 'registry.example/yt8m:latest' has neither a tag other than"),
+        (unpinned_image, "executor exec-Trainer: image is 'registry.example/yt8m:latest', expected a name in lower"),
         (platform_config_of_a_task, "platform spec: Trainer is not an executor, so its settings have no effect"),
         (missing_upstream_task, "task Pusher: depends on Evaluator_task, which does not exist"),
         (missing_output_artifact, "task Pusher: reads model from Trainer.modle, which does not exist"),
@@ -170,6 +170,32 @@ def test_a_compiled_package_has_no_problems(broken):
 def test_a_text_without_a_package_is_one_problem(text):
     [problem] = lint(text)
     assert problem.startswith("not a package of a pipeline spec and a platform spec: ") and "\n" not in problem
+
+
+@pytest.mark.parametrize("value", [None, [], float("inf"), {"a": None}])
+@pytest.mark.parametrize(
+    "place",
+    [
+        (0, "root", "dag"),
+        (0, "deploymentSpec"),
+        (0, "deploymentSpec", "executors"),
+        (0, "deploymentSpec", "executors", "exec-Trainer"),
+        (0, "deploymentSpec", "executors", "exec-Trainer", "container"),
+        (0, "deploymentSpec", "executors", "exec-Trainer", "container", "args"),
+        (0, "deploymentSpec", "executors", "exec-Trainer", "container", "image"),
+        (0, "components", "comp-Trainer", "inputDefinitions", "parameters", "settings", "parameterType"),
+        (1, "platforms", "kubernetes", "deploymentSpec", "executors", "exec-Trainer"),
+    ],
+)
+def test_a_value_of_another_type_is_a_problem(text, place, value):
+    documents = list(yaml.load_all(text, yaml.CSafeLoader))
+    *above, key = place
+    inner = documents
+    for name in above:
+        inner = inner[name]
+    inner[key] = value
+    problems = lint(yaml.dump_all(documents, Dumper=yaml.CSafeDumper))
+    assert problems or place[-1] in ("args", "parameterType") or "platforms" in place
 
 
 def test_the_command_prints_every_problem_on_a_line(text, tmp_path, capsys):

@@ -28,8 +28,10 @@ def read(tmp_path):
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("cluster.image=registry.example/yt8m", "cluster.image: image is 'registry.example/yt8m', expected a tag"),
-        ("cluster.image=registry.example:5000/yt8m:latest", "expected a tag other than latest or a digest"),
+        ("cluster.image=registry.example/yt8m", "cluster.image: image is 'registry.example/yt8m', expected a name"),
+        ("cluster.image=registry.example:5000/yt8m:latest", "with a tag other than latest or a digest"),
+        ("cluster.image=registry.example/Team/yt8m:1", "expected a name in lowercase, with a tag"),
+        ("cluster.image=registry.example//yt8m:1", "expected a name in lowercase, with a tag"),
         ("cluster.cpu.image=yt8m:latest", "cluster.cpu.image: image is 'yt8m:latest'"),
         ("cluster.pipeline_root=/mnt/yt8m/root", "cluster.pipeline_root is '/mnt/yt8m/root'"),
         ("cluster.push_directory=s3://bucket/serving", "allowed: gs:// or a folder in /mnt/yt8m"),
