@@ -20,8 +20,8 @@ SMALL = [
 ]
 FILE = """
 average: {base: frame-average-2304-1152-gated, model: {hidden_units: [16]}}
-netvlad: {base: netvlad-8, model: {hidden_units: [16]}}
-diverging: {base: netvlad-8, model: {hidden_units: [16]}, training: {learning_rate: 1.0e+38, decay_rate: 1.0}}
+netvlad: {base: netvlad-8, model: {encoder: {clusters: 4}, hidden_units: [16]}}
+diverging: {base: netvlad, training: {learning_rate: 1.0e+38, decay_rate: 1.0}}
 """
 BEFORE_THE_TRAINER = (
     "ExampleGen",
@@ -88,12 +88,13 @@ def test_a_frame_level_average_model_reads_records_of_both_levels(several, frame
 
 
 @pytest.mark.no_cover
-def test_an_ensemble_of_pushed_models_is_one_model(several, folder, frames):
+def test_an_ensemble_of_pushed_models_is_one_model(several, frames):
     members = [several / "average", several / "netvlad"]
-    out = folder / "ensemble"
+    out = several  # has the same data, ingested
     chosen = f"model.encoder.members=[{members[0]}, {members[1]}/serving]"
     run("--data", frames, "--experiment", "ensemble", "--out", out, "--set", chosen)
 
+    assert {name: steps(out)[name] for name in BEFORE_THE_TRAINER} == dict.fromkeys(BEFORE_THE_TRAINER, "cached")
     resolved = yaml.safe_load((out / "settings.yaml").read_text())["model"]["encoder"]["members"]
     versions = [next((member / "serving").iterdir()) for member in members]
     assert resolved == [str(version) for version in versions]

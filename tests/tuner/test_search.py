@@ -163,17 +163,20 @@ def test_a_killed_search_resumes_without_repeating_ended_trials(tmp_path):
     assert first.stat().st_mtime_ns == written
 
 
-def test_workers_share_one_oracle(tmp_path):
+def test_workers_share_one_oracle(tmp_path, monkeypatch):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
-    where = {"KERASTUNER_ORACLE_IP": "127.0.0.1", "KERASTUNER_ORACLE_PORT": port}
+    monkeypatch.setenv("KERASTUNER_ORACLE_IP", "127.0.0.1")
+    monkeypatch.setenv("KERASTUNER_ORACLE_PORT", port)
     command = [sys.executable, __file__, "together", tmp_path]
-    processes = [
-        subprocess.Popen(command, env={**os.environ, **where, "KERASTUNER_TUNER_ID": name}, stdout=subprocess.DEVNULL)
-        for name in ("chief", *WORKERS)
-    ]
-    assert [process.wait(timeout=600) for process in processes] == [0, 0, 0]
+    chief, other = (
+        subprocess.Popen(command, env={**os.environ, "KERASTUNER_TUNER_ID": name}, stdout=subprocess.DEVNULL)
+        for name in ("chief", WORKERS[1])
+    )
+    monkeypatch.setenv("KERASTUNER_TUNER_ID", WORKERS[0])
+    together(tmp_path)
+    assert (chief.wait(timeout=600), other.wait(timeout=600)) == (0, 0)
     result = read_search(tmp_path / "search", settings(RATES_OF_WORKERS))
     assert sorted(trial.values["training.learning_rate"] for trial in result.trials) == sorted(
         RATES_OF_WORKERS["training.learning_rate"]["values"]

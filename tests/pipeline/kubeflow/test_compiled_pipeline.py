@@ -212,8 +212,11 @@ def error_lines(task):
     [
         ({"data": f"{VOLUME}/nothing"}, "data: no file matches '/mnt/yt8m/nothing'"),
         ({"experiment": "netvlad-9"}, "experiment is 'netvlad-9', allowed: netvlad-8"),
-        ({"experiment": "average-2304-1152"}, "holds frame-level records, the experiment reads video-level ones"),
-        ({"experiment": "frame-average-2304-1152"}, "compile a package with this experiment"),
+        (
+            {"experiment": "average-2304-1152", "overrides": "[]"},
+            "holds frame-level records, the experiment reads video-level ones",
+        ),
+        ({"experiment": "frame-average-2304-1152", "overrides": "[]"}, "compile a package with this experiment"),
         ({"overrides": '["training.max_epoch=3"]'}, "allowed: max_epochs"),
     ],
 )
