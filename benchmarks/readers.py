@@ -78,12 +78,9 @@ def _same(batches: tf.data.Dataset) -> Reader:
 
 def _ours(files: Sequence[str], **sampling: Any) -> Reader:
     """The reader of training: shuffled, in another order in each round, as epochs are."""
-    index, settings, rounds = read_index(files), TrainingSettings(**sampling), count()
-
-    def batches() -> Iterable[Any]:
-        return IndexedBatches(index, YT8M_CLASSES, BATCH_SIZE, seed=f"0-{next(rounds)}", sampling=settings)
-
-    return batches
+    batches = IndexedBatches(read_index(files), YT8M_CLASSES, BATCH_SIZE, sampling=TrainingSettings(**sampling))
+    rounds = count()
+    return lambda: batches.shuffled(f"0-{next(rounds)}")
 
 
 def _memcpy(files: Sequence[str], videos: int) -> Reader:

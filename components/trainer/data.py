@@ -34,11 +34,8 @@ def training_data(
     validation = read_index(_files(fn_args.eval_files))
     # The members of an ensemble were trained on the training split.
     train = validation if isinstance(model.encoder, EnsembleSettings) else read_index(_files(fn_args.train_files))
-
-    def epoch_batches(epoch: int) -> Batches:
-        return IndexedBatches(train, classes, batch_size, seed=f"{task.seed}-{epoch}", sampling=training)
-
-    return epoch_batches, IndexedBatches(validation, classes, batch_size)
+    batches = IndexedBatches(train, classes, batch_size, sampling=training)
+    return lambda epoch: batches.shuffled(f"{task.seed}-{epoch}"), IndexedBatches(validation, classes, batch_size)
 
 
 def state_folder(fn_args: tfx.components.FnArgs, task: TrainingTask) -> Path:

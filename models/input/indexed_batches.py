@@ -31,7 +31,7 @@ _RGB_COLUMNS, _AUDIO_COLUMNS = slice(RGB_WIDTH), slice(RGB_WIDTH, WIDTH)
 
 
 class IndexedBatches:
-    """The batches of one epoch.
+    """The batches of a data set, in the order of its files or of an epoch.
 
     Which videos and frames a batch holds depends on the index, the seed and the batch's number alone: not on threads,
     workers, or on the batches that are read before it.
@@ -40,7 +40,6 @@ class IndexedBatches:
         index: of ExampleGen's records for `frames`, or of Transform's for `mean`.
         classes: number of labels, C.
         batch_size: videos in a batch of all workers together; the last one may hold fewer.
-        seed: of the order and of sampled frames; names the run and epoch. None: in the order of the files.
         sampling: which frames are read; None: all.
         share: the number of this worker and how many there are, which split each batch.
         readers: threads.
@@ -52,7 +51,6 @@ class IndexedBatches:
         classes: int,
         batch_size: int,
         *,
-        seed: str | None = None,
         sampling: TrainingSettings | None = None,
         share: tuple[int, int] = (0, 1),
         readers: int = READERS,
@@ -61,21 +59,26 @@ class IndexedBatches:
         self._sampling = sampling if sampling and sampling.frame_sampling != "all" else None
         self._share, self._readers = share, readers
         self._numbers = range(-(-len(index) // batch_size))
-        self._buffers = _Buffers(batch_size)
-        self._seed = int.from_bytes(hashlib.sha256((seed or "").encode()).digest()[:16], "big")
-        self._groups, self._order = self._in_order(shuffle=seed is not None)
+        self._buffers, self._seed = _Buffers(batch_size), 0
+        self._groups: list[Sequence[int]] = [[number] for number in np.unique(index.file).tolist()]
+        self._order = np.arange(len(index), dtype=np.int32)
 
-    def _in_order(self, shuffle: bool) -> tuple[list[Sequence[int]], np.ndarray]:
-        """Groups of files, each shuffled with all its videos, and the videos in the order in which they are read."""
-        file = self._index.file
-        if not shuffle:
-            return [[number] for number in np.unique(file).tolist()], np.arange(len(file), dtype=np.int32)
-        generator = np.random.default_rng(self._seed)
-        groups = self._index.files.groups(generator.permutation(np.unique(file)).tolist())
-        if len(groups) == 1:
-            return groups, generator.permutation(len(file)).astype(np.int32)
-        members = [np.flatnonzero(np.isin(file, group)).astype(np.int32) for group in groups]
-        return groups, np.concatenate([generator.permutation(videos) for videos in members])
+    def shuffled(self, seed: str) -> Self:
+        """All batches in an order of their own, in the same memory.
+
+        Args:
+            seed: of the order and of sampled frames; names the run and epoch.
+        """
+        epoch = copy.copy(self)
+        epoch._seed = int.from_bytes(hashlib.sha256(seed.encode()).digest()[:16], "big")
+        generator, file = np.random.default_rng(epoch._seed), self._index.file
+        epoch._groups = self._index.files.groups(generator.permutation(np.unique(file)).tolist())
+        if len(epoch._groups) == 1:
+            epoch._order = generator.permutation(len(file)).astype(np.int32)
+        else:
+            members = [np.flatnonzero(np.isin(file, group)).astype(np.int32) for group in epoch._groups]
+            epoch._order = np.concatenate([generator.permutation(videos) for videos in members])
+        return epoch
 
     def __len__(self) -> int:
         return len(self._numbers)

@@ -92,7 +92,7 @@ def test_draws_depend_on_the_seed_and_the_number_of_the_batch_alone(
     monkeypatch.setattr("models.input.indexed_batches.draw_frames", draw)
     results = []
     for seed, numbers in (("0-0", (0, 1, 2)), ("0-0", (2, 1, 0)), ("0-1", (0, 1, 2))):
-        batches, drawn = IndexedBatches(index, 10, 8, seed=seed, sampling=RANDOM), []
+        batches, drawn = IndexedBatches(index, 10, 8, sampling=RANDOM).shuffled(seed), []
         for number in numbers:
             batches.read(number)
         results.append(drawn)
@@ -101,10 +101,10 @@ def test_draws_depend_on_the_seed_and_the_number_of_the_batch_alone(
 
 
 def test_every_epoch_has_each_video_once_in_another_order(index: VideoIndex, number_of: Any) -> None:
-    first, second = (order(IndexedBatches(index, 10, 8, seed=seed), number_of) for seed in ("0-0", "0-1"))
+    first, second = (order(IndexedBatches(index, 10, 8).shuffled(seed), number_of) for seed in ("0-0", "0-1"))
     assert sorted(first) == sorted(second) == list(range(53))
     assert first != second and list(range(53)) not in (first, second)
-    assert order(IndexedBatches(index, 10, 8, seed="0-0"), number_of) == first
+    assert order(IndexedBatches(index, 10, 8).shuffled("0-0"), number_of) == first
     assert order(IndexedBatches(index, 10, 8), number_of) == list(range(53))
 
 
@@ -113,7 +113,7 @@ def test_the_order_spreads_the_videos_of_a_file_over_the_whole_epoch(number_of: 
     places = []
     for _ in range(200):
         index = VideoIndex(LocalFiles([]), np.zeros(50, np.int32), {}, *[np.zeros(51, int)] * 3)
-        batches = IndexedBatches(index, 1, 1, seed=str(generator.integers(2**60)))
+        batches = IndexedBatches(index, 1, 1).shuffled(str(generator.integers(2**60)))
         places.append(np.flatnonzero(batches._order == 0)[0])
     # Uniform on 0 ... 49: mean 24.5 with a standard deviation of 14.4 / sqrt(200) = 1.02.
     assert abs(np.mean(places) - 24.5) < 5 * 1.02
@@ -123,7 +123,7 @@ def test_the_order_spreads_the_videos_of_a_file_over_the_whole_epoch(number_of: 
 def test_an_epoch_resumes_at_any_batch_without_reading_the_ones_before(
     index: VideoIndex, sampling: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    batches = IndexedBatches(index, 10, 8, seed="0-0", sampling=sampling)
+    batches = IndexedBatches(index, 10, 8, sampling=sampling).shuffled("0-0")
     whole = list(arrays(batches))
     read = []
     original = IndexedBatches.read
@@ -143,13 +143,11 @@ def test_an_epoch_resumes_at_any_batch_without_reading_the_ones_before(
 def test_workers_together_read_each_batch_of_one_worker(
     index: VideoIndex, workers: int, size: int, sampled: bool
 ) -> None:
-    order_and_frames = {"seed": "0-0", "sampling": RANDOM if sampled else None}
-    shares = [
-        list(arrays(IndexedBatches(index, 10, size, share=(n, workers), **order_and_frames))) for n in range(workers)
-    ]
-    for parts, batch in zip(
-        zip(*shares, strict=True), arrays(IndexedBatches(index, 10, size, **order_and_frames)), strict=True
-    ):
+    def batches(**share: Any) -> Any:
+        return arrays(IndexedBatches(index, 10, size, sampling=RANDOM if sampled else None, **share).shuffled("0-0"))
+
+    shares = [batches(share=(number, workers)) for number in range(workers)]
+    for parts, batch in zip(zip(*shares, strict=True), batches(), strict=True):
         sizes = [len(part[0]) for part in parts]
         assert max(sizes) - min(sizes) <= 1
         for joined, whole in zip(zip(*parts, strict=True), batch, strict=True):
@@ -157,7 +155,7 @@ def test_workers_together_read_each_batch_of_one_worker(
 
 
 def test_the_number_of_readers_changes_nothing(index: VideoIndex) -> None:
-    one, many = (list(arrays(IndexedBatches(index, 10, 4, seed="7", sampling=RANDOM, readers=n))) for n in (1, 9))
+    one, many = (list(arrays(IndexedBatches(index, 10, 4, sampling=RANDOM, readers=n).shuffled("7"))) for n in (1, 9))
     for batch, other in zip(one, many, strict=True):
         assert all(np.array_equal(a, b) for a, b in zip(batch, other, strict=True))
 
@@ -201,7 +199,7 @@ def test_more_files_than_a_process_may_open_are_read(
 
 
 def test_no_videos_make_no_batches() -> None:
-    batches = IndexedBatches(read_index([]), 10, 8, seed="0-0")
+    batches = IndexedBatches(read_index([]), 10, 8).shuffled("0-0")
     assert len(batches) == 0 and list(batches) == []
 
 
@@ -216,7 +214,7 @@ def test_a_shuffle_of_a_million_videos_takes_less_than_100_megabytes(tmp_path: P
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(written)
     tracemalloc.start()
-    batches = IndexedBatches(read_index(files), 10, 128, seed="0-0")
+    batches = IndexedBatches(read_index(files), 10, 128).shuffled("0-0")
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert len(batches) == 7813

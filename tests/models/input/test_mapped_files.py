@@ -60,7 +60,7 @@ def limited(stored: Any, limit: int) -> Any:
 def test_a_store_is_read_once_where_the_disk_has_room(stored: Any, copied: list[str]) -> None:
     index = limited(stored, 10**9)
     expected = sorted(video.tobytes() for video in stored.videos)
-    first, second = (frames_of(IndexedBatches(index, 10, 5, seed=seed)) for seed in ("0", "1"))
+    first, second = (frames_of(IndexedBatches(index, 10, 5).shuffled(seed)) for seed in ("0", "1"))
     assert sorted(first) == sorted(second) == expected and first != second
     assert sorted(copied) == [f"data-{number:02d}" for number in range(6)]
 
@@ -71,7 +71,7 @@ def test_more_than_the_disk_holds_is_shuffled_in_groups_of_files(stored: Any, co
     expected = sorted(video.tobytes() for video in stored.videos)
     orders = []
     for seed in ("0", "1"):
-        batches = IndexedBatches(index, 10, 2, seed=seed, readers=1)  # which reads less than a group ahead
+        batches = IndexedBatches(index, 10, 2, readers=1).shuffled(seed)  # which reads less than a group ahead
         orders.append(frames_of(batches))
         assert sorted(orders[-1]) == expected
         assert sum(index.files._sizes[number] for number in index.files._copies) <= index.files._limit
@@ -112,5 +112,5 @@ def test_copies_leave_nothing_on_the_disk(stored: Any, tmp_path: Path, monkeypat
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
     (tmp_path / "temporary").mkdir()
     index = read_index(stored.files)
-    np.testing.assert_equal(len(frames_of(IndexedBatches(index, 10, 5, seed="0"))), len(stored.videos))
+    np.testing.assert_equal(len(frames_of(IndexedBatches(index, 10, 5).shuffled("0"))), len(stored.videos))
     assert list((tmp_path / "temporary").iterdir()) == []

@@ -85,7 +85,7 @@ def test_an_interrupted_training_on_sampled_frames_ends_with_the_same_bits(
 
     def train_on(folder: Path, break_at: int | None = None, settings: TrainingSettings = settings) -> Any:
         def epoch_batches(epoch: int) -> Batches:
-            data = IndexedBatches(index, 10, task.BATCH, seed=f"0-{epoch}", sampling=settings)
+            data = IndexedBatches(index, 10, task.BATCH, sampling=settings).shuffled(f"0-{epoch}")
             if epoch == 0 or break_at is None:
                 return data
             return BreakingBatches(data, task.interrupt, break_at)
