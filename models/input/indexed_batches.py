@@ -156,10 +156,11 @@ class IndexedBatches:
 
     def _means(self, videos: np.ndarray) -> np.ndarray:
         means = self._buffers.take(len(videos), (WIDTH,), np.float32)
-        # Slices of memoryviews take a third of the time of NumPy's.
-        target, size = memoryview(means).cast("B"), means.itemsize * WIDTH  # type: ignore[arg-type]
-        for row, (file, start) in enumerate(self._places(videos, MEAN)):
-            target[row * size : (row + 1) * size] = self._index.files.open(file)[start : start + size]
+        # Slices of memoryviews take less time than NumPy's.
+        target, size, end = memoryview(means).cast("B"), means.itemsize * WIDTH, 0  # type: ignore[arg-type]
+        for file, start in self._places(videos, MEAN):
+            begin, end = end, end + size
+            target[begin:end] = self._index.files.open(file)[start : start + size]
         return means
 
     def _frames(self, videos: np.ndarray, num_frames: np.ndarray, indices: np.ndarray | None) -> np.ndarray:
