@@ -6,19 +6,20 @@ TFMA's own metrics binarize by class, which is slow with thousands of classes.
 import gzip
 import io
 import pickle
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import apache_beam as beam
 import numpy as np
 import tensorflow_model_analysis as tfma
-from tensorflow_model_analysis.metrics import metric_types, metric_util
-from tensorflow_model_analysis.proto import config_pb2
+from tensorflow_model_analysis.metrics import metric_types
+from tensorflow_model_analysis.utils.util import StandardExtracts
 
 from components.evaluator.details import Details
 from models.features import ID
 from models.metrics.bootstrap import REPLICATES
 from models.metrics.findings import Findings
+from models.metrics.summary import Summary
 from models.metrics.video_metrics import SCORES, VideoMetrics
 
 # Videos counted at once; TFMA passes them one by one. With more, NumPy's products start threads, which take longer than
@@ -34,11 +35,11 @@ class Accumulator:
     def __init__(self, classes: int) -> None:
         self._counts: tuple[VideoMetrics, Findings] | None = VideoMetrics(classes, REPLICATES), Findings()
         self._packed = b""
-        self._waiting: list[tuple[np.ndarray, np.ndarray, bytes]] = []
+        self._waiting: list[Summary] = []
 
-    def add(self, probabilities: np.ndarray, labels: np.ndarray, video_id: bytes) -> None:
-        """Counts a video: probabilities and labels, [C] each."""
-        self._waiting.append((probabilities, labels, video_id))
+    def add(self, video: Summary) -> None:
+        """Counts a video."""
+        self._waiting.append(video)
         if len(self._waiting) == BATCH:
             self._count_waiting()
 
@@ -69,10 +70,9 @@ class Accumulator:
         if self._counts is None:
             self._counts, self._packed = _unpack(self._packed), b""
         if self._waiting:
-            probabilities, labels, ids = zip(*self._waiting, strict=True)
-            batch = np.stack(probabilities), np.stack(labels), ids
+            summary = Summary.join(self._waiting)
             for counts in self._counts:
-                counts.update(*batch)
+                counts.count(summary)
             self._waiting = []
         return self._counts
 
@@ -82,6 +82,20 @@ def _unpack(content: bytes) -> tuple[VideoMetrics, Findings]:
         return pickle.load(file)
 
 
+class _Summarize(metric_types.Preprocessor):
+    """Summarizes each video before TFMA passes it to its slices."""
+
+    def __init__(self, model: str) -> None:
+        super().__init__(name=f"summary/{model}")
+        self.model = model
+
+    def process(self, extracts: dict[str, Any]) -> Iterator[Summary]:
+        video = StandardExtracts(extracts)
+        labels, probabilities = video.get_labels(self.model), video.get_predictions(self.model)
+        [video_id] = video.get_features()[ID].ravel()
+        yield Summary.of(np.reshape(probabilities, (1, -1)), np.reshape(labels, (1, -1)), [video_id])
+
+
 class _CountVideos(beam.CombineFn):
     def __init__(
         self,
@@ -89,26 +103,14 @@ class _CountVideos(beam.CombineFn):
         threshold: float,
         groups: Mapping[str, Sequence[int]],
         keys: Mapping[str, metric_types.MetricKey],
-        eval_config: config_pb2.EvalConfig | None,
     ):
-        self.classes, self.threshold, self.groups = classes, threshold, groups
-        self.keys, self.eval_config = keys, eval_config
+        self.classes, self.threshold, self.groups, self.keys = classes, threshold, groups, keys
 
     def create_accumulator(self) -> Accumulator:
         return Accumulator(self.classes)
 
-    def add_input(self, accumulator: Accumulator, inputs: metric_types.StandardMetricInputs) -> Accumulator:
-        key = self.keys[DETAILS]
-        [video_id] = inputs.features[ID].ravel()
-        for labels, probabilities, _ in metric_util.to_label_prediction_example_weight(
-            inputs,
-            eval_config=self.eval_config,
-            model_name=key.model_name,
-            output_name=key.output_name,
-            flatten=False,
-            squeeze=False,
-        ):
-            accumulator.add(np.ravel(probabilities), np.ravel(labels), video_id)
+    def add_input(self, accumulator: Accumulator, video: Summary) -> Accumulator:
+        accumulator.add(video)
         return accumulator
 
     def merge_accumulators(self, accumulators: Iterable[Accumulator]) -> Accumulator:
@@ -144,9 +146,7 @@ class VideoScores(tfma.metrics.Metric):
     ):
         groups = dict(groups or {})
 
-        def computations(
-            eval_config: config_pb2.EvalConfig | None = None, model_names: Sequence[str] = ("",), **_: Any
-        ) -> metric_types.MetricComputations:
+        def computations(model_names: Sequence[str] = ("",), **_: Any) -> metric_types.MetricComputations:
             computed = []
             for model in model_names:
                 keys = {
@@ -154,9 +154,8 @@ class VideoScores(tfma.metrics.Metric):
                     key: metric_types.MetricKey(name=key, model_name=model, example_weighted=None)
                     for key in (*SCORES, *(f"f1/{group}" for group in groups), DETAILS)
                 }
-                combiner = _CountVideos(classes, threshold, groups, keys, eval_config)
-                inputs = [metric_types.FeaturePreprocessor(feature_keys=[ID])]
-                computed.append(metric_types.MetricComputation(list(keys.values()), inputs, combiner))
+                combiner = _CountVideos(classes, threshold, groups, keys)
+                computed.append(metric_types.MetricComputation(list(keys.values()), [_Summarize(model)], combiner))
             return computed
 
         super().__init__(computations, name=name or "video_scores", classes=classes, threshold=threshold, groups=groups)

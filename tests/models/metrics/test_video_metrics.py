@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.metrics.video_metrics import SCORES, THRESHOLD, VideoMetrics, best_labels
+from models.metrics.summary import THRESHOLD, best_labels
+from models.metrics.video_metrics import SCORES, VideoMetrics
 
 Predictions = tuple[np.ndarray, np.ndarray]
 
