@@ -6,20 +6,19 @@ TFMA's own metrics binarize by class, which is slow with thousands of classes.
 import gzip
 import io
 import pickle
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import apache_beam as beam
 import numpy as np
 import tensorflow_model_analysis as tfma
 from tensorflow_model_analysis.metrics import metric_types
-from tensorflow_model_analysis.utils.util import StandardExtracts
 
 from components.evaluator.details import Details
-from models.features import ID
+from components.evaluator.outcomes import OutcomesOf
 from models.metrics.bootstrap import REPLICATES
 from models.metrics.findings import Findings
-from models.metrics.summary import Summary
+from models.metrics.outcomes import Outcomes
 from models.metrics.video_metrics import SCORES, VideoMetrics
 
 # Videos counted at once; TFMA passes them one by one. With more, NumPy's products start threads, which take longer than
@@ -35,9 +34,9 @@ class Accumulator:
     def __init__(self, classes: int) -> None:
         self._counts: tuple[VideoMetrics, Findings] | None = VideoMetrics(classes, REPLICATES), Findings()
         self._packed = b""
-        self._waiting: list[Summary] = []
+        self._waiting: list[Outcomes] = []
 
-    def add(self, video: Summary) -> None:
+    def add(self, video: Outcomes) -> None:
         """Counts a video."""
         self._waiting.append(video)
         if len(self._waiting) == BATCH:
@@ -70,9 +69,9 @@ class Accumulator:
         if self._counts is None:
             self._counts, self._packed = _unpack(self._packed), b""
         if self._waiting:
-            summary = Summary.join(self._waiting)
+            outcomes = Outcomes.join(self._waiting)
             for counts in self._counts:
-                counts.count(summary)
+                counts.count(outcomes)
             self._waiting = []
         return self._counts
 
@@ -80,20 +79,6 @@ class Accumulator:
 def _unpack(content: bytes) -> tuple[VideoMetrics, Findings]:
     with gzip.GzipFile(fileobj=io.BytesIO(content)) as file:
         return pickle.load(file)
-
-
-class _Summarize(metric_types.Preprocessor):
-    """Summarizes each video before TFMA passes it to its slices."""
-
-    def __init__(self, model: str) -> None:
-        super().__init__(name=f"summary/{model}")
-        self.model = model
-
-    def process(self, extracts: dict[str, Any]) -> Iterator[Summary]:
-        video = StandardExtracts(extracts)
-        labels, probabilities = video.get_labels(self.model), video.get_predictions(self.model)
-        [video_id] = video.get_features()[ID].ravel()
-        yield Summary.of(np.reshape(probabilities, (1, -1)), np.reshape(labels, (1, -1)), [video_id])
 
 
 class _CountVideos(beam.CombineFn):
@@ -109,7 +94,7 @@ class _CountVideos(beam.CombineFn):
     def create_accumulator(self) -> Accumulator:
         return Accumulator(self.classes)
 
-    def add_input(self, accumulator: Accumulator, video: Summary) -> Accumulator:
+    def add_input(self, accumulator: Accumulator, video: Outcomes) -> Accumulator:
         accumulator.add(video)
         return accumulator
 
@@ -155,7 +140,7 @@ class VideoScores(tfma.metrics.Metric):
                     for key in (*SCORES, *(f"f1/{group}" for group in groups), DETAILS)
                 }
                 combiner = _CountVideos(classes, threshold, groups, keys)
-                computed.append(metric_types.MetricComputation(list(keys.values()), [_Summarize(model)], combiner))
+                computed.append(metric_types.MetricComputation(list(keys.values()), [OutcomesOf(model)], combiner))
             return computed
 
         super().__init__(computations, name=name or "video_scores", classes=classes, threshold=threshold, groups=groups)

@@ -10,7 +10,7 @@ from typing import Self
 
 import numpy as np
 
-from models.metrics.summary import THRESHOLD, Summary
+from models.metrics.outcomes import THRESHOLD, Outcomes
 
 # Videos kept in the sample and among the worst, and predictions shown for each.
 SHOWN, PREDICTIONS = 12, 5
@@ -62,13 +62,13 @@ class Findings:
             labels: 0 or 1, same shape.
             ids: of the videos.
         """
-        self.count(Summary.of(probabilities, labels, ids))
+        self.count(Outcomes.of(probabilities, labels, ids))
 
-    def count(self, summary: Summary) -> None:
-        """Adds the videos of a summary, which has their ids."""
-        actual = iter(zip(summary.actual.tolist(), summary.actual_scores.tolist(), strict=True))
-        best = (array[:, :PREDICTIONS].tolist() for array in (summary.best, summary.scores, summary.right))
-        videos = zip(summary.ids, summary.numbers[:, 2].tolist(), summary.errors.tolist(), *best, strict=True)
+    def count(self, outcomes: Outcomes) -> None:
+        """Adds videos by the outcomes of their predictions, which has their ids."""
+        actual = iter(zip(outcomes.actual.tolist(), outcomes.actual_scores.tolist(), strict=True))
+        best = (array[:, :PREDICTIONS].tolist() for array in (outcomes.best, outcomes.scores, outcomes.right))
+        videos = zip(outcomes.ids, outcomes.numbers[:, 2].tolist(), outcomes.errors.tolist(), *best, strict=True)
         for video_id, count, error, best_labels, scores, right in videos:
             labels = tuple(islice(actual, count))
             missed = [label for label, score in labels if score <= THRESHOLD]

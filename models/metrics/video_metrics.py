@@ -6,8 +6,8 @@ from typing import Self
 import numpy as np
 
 from models.metrics.bootstrap import poisson_weights
+from models.metrics.outcomes import CELLS, Outcomes
 from models.metrics.ranked_predictions import HIGHEST, LOWEST, RankedPredictions, clipped_logits
-from models.metrics.summary import CELLS, Summary
 
 # Bins of equal width, for the calibration error.
 CALIBRATION_BINS = 20
@@ -75,26 +75,26 @@ class VideoMetrics:
             labels: 0 or 1, same shape.
             ids: video ids; only the bootstrap needs them.
         """
-        self.count(Summary.of(probabilities, labels, ids))
+        self.count(Outcomes.of(probabilities, labels, ids))
 
-    def count(self, summary: Summary) -> None:
-        """Counts the videos of a summary."""
-        self.nans += summary.nans
-        self.videos += len(summary.numbers)
-        self.pairs[: summary.pairs.size] += summary.pairs
-        self.probabilities[: summary.pairs.size] += summary.probabilities
-        self.positives += np.bincount(summary.cells_of_labels(), minlength=CELLS)
+    def count(self, outcomes: Outcomes) -> None:
+        """Counts videos by the outcomes of their predictions."""
+        self.nans += int(outcomes.nans.sum())
+        self.videos += len(outcomes.numbers)
+        self.pairs += np.bincount(outcomes.cells, outcomes.pairs, minlength=CELLS).astype(np.int64)
+        self.probabilities += np.bincount(outcomes.cells, outcomes.probabilities, minlength=CELLS)
+        self.positives += np.bincount(outcomes.cells_of_labels(), minlength=CELLS)
         for total, labels in (
-            (self.true_positives, summary.hits),
-            (self.predicted, summary.predicted),
-            (self.actual, summary.actual),
+            (self.true_positives, outcomes.hits),
+            (self.predicted, outcomes.predicted),
+            (self.actual, outcomes.actual),
         ):
             total += np.bincount(labels, minlength=self.classes)
-        self.first_is_right += int(np.count_nonzero(summary.right[:, 0]))
-        self.perr_sum += float(_ratio(summary.in_time, summary.numbers[:, 2]).sum())
-        self.ranked.add(summary.scores, summary.right, summary.best)
+        self.first_is_right += int(np.count_nonzero(outcomes.right[:, 0]))
+        self.perr_sum += float(_ratio(outcomes.in_time, outcomes.numbers[:, 2]).sum())
+        self.ranked.add(outcomes.scores, outcomes.right, outcomes.best)
         if self.replicate_counts.size:
-            self._count_replicates(summary)
+            self._count_replicates(outcomes)
 
     def merge(self, other: Self) -> None:
         """Adds the counts of another accumulator: all attributes but `classes`."""
@@ -184,13 +184,13 @@ class VideoMetrics:
             "hit_at_1": _ratio(first_is_right, videos),
         }
 
-    def _count_replicates(self, summary: Summary) -> None:
-        videos, hits = len(summary.numbers), summary.right
-        weights = poisson_weights(summary.ids, len(self.replicate_counts))
-        counts = np.column_stack([summary.numbers, np.ones(videos), hits[:, 0]])
+    def _count_replicates(self, outcomes: Outcomes) -> None:
+        videos, hits = len(outcomes.numbers), outcomes.right
+        weights = poisson_weights(outcomes.ids, len(self.replicate_counts))
+        counts = np.column_stack([outcomes.numbers[:, :3], np.ones(videos), hits[:, 0]])
         self.replicate_counts += weights.T @ counts
         places = np.minimum(
-            ((clipped_logits(summary.scores) - LOWEST) / _REPLICATE_STEP).astype(np.int64), _REPLICATE_PLACES - 1
+            ((clipped_logits(outcomes.scores) - LOWEST) / _REPLICATE_STEP).astype(np.int64), _REPLICATE_PLACES - 1
         )
         used, place = np.unique(places, return_inverse=True)
         cells = place.reshape(places.shape) * videos + np.arange(videos)[:, None]

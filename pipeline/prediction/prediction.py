@@ -11,7 +11,7 @@ from components.example_gen.ingest import RejectedRecord, read_shard
 from components.example_gen.input_files import InputFiles
 from components.example_gen.packing import PackedVideo
 from models.features import LABELS, Level
-from models.metrics.summary import best_labels
+from models.metrics.outcomes import best_labels
 from models.metrics.video_metrics import VideoMetrics
 from pipeline.prediction.pushed_model import PushedModel
 
