@@ -65,7 +65,7 @@ class Findings:
         self.count(Outcomes.of(probabilities, labels, ids))
 
     def count(self, outcomes: Outcomes) -> None:
-        """Adds videos by the outcomes of their predictions, which has their ids."""
+        """Adds videos by the outcomes of their predictions; the outcomes have the ids of the videos."""
         actual = iter(zip(outcomes.actual.tolist(), outcomes.actual_scores.tolist(), strict=True))
         best = (array[:, :PREDICTIONS].tolist() for array in (outcomes.best, outcomes.scores, outcomes.right))
         videos = zip(outcomes.ids, outcomes.numbers[:, 2].tolist(), outcomes.errors.tolist(), *best, strict=True)
