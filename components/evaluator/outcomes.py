@@ -40,11 +40,7 @@ def add_outcomes(extracts: Extracts) -> Extracts:
 
 def _outcomes(probabilities: np.ndarray, labels: np.ndarray, ids: list[bytes]) -> np.ndarray:
     """The outcomes of each video, object [videos]."""
-    # Assigned one by one: NumPy would make columns of their attributes.
-    outcomes = np.empty(len(ids), object)
-    for place, video in enumerate(Outcomes.of(probabilities, labels, ids).split()):
-        outcomes[place] = video
-    return outcomes
+    return np.array(Outcomes.of(probabilities, labels, ids).split(), object)
 
 
 class OutcomesOf(metric_types.Preprocessor):

@@ -1,8 +1,9 @@
 """What came of predictions: all that the metrics need of some videos, less than a probability for each label."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from itertools import chain
-from typing import NamedTuple, Self
+from typing import Self
 
 import numpy as np
 
@@ -20,7 +21,8 @@ CELLS = 1000
 _GROUPS = 4
 
 
-class Outcomes(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Outcomes:
     """Counts, labels and best predictions of V videos: computed once, however many accumulators count them.
 
     Where a video has several values in a flat array, they are adjacent, and videos are in the order of their ids.
@@ -120,11 +122,12 @@ class Outcomes(NamedTuple):
     @classmethod
     def join(cls, parts: Iterable[Self]) -> Self:
         """The outcomes of the videos of one or more parts, in their order."""
-        ids, *arrays = zip(*parts, strict=True)
+        ids, *arrays = zip(*(vars(part).values() for part in parts), strict=True)
         return cls(tuple(chain.from_iterable(ids)), *map(np.concatenate, arrays))
 
     def split(self) -> list[Self]:
         """The outcomes of each video; they share no memory with those of others."""
+        _, *attributes = vars(self).values()
         ends = np.cumsum(self.numbers, axis=0)
         starts = ends - self.numbers
         split = []
@@ -132,7 +135,7 @@ class Outcomes(NamedTuple):
             one, hits, predicted, actual, cells = map(slice, (video, *start), (video + 1, *end))
             # As the attributes are ordered.
             places = (one, hits, predicted, actual, actual, cells, cells, cells, one, one, one, one, one, one)
-            arrays = (array[place].copy() for array, place in zip(self[1:], places, strict=True))
+            arrays = (array[place].copy() for array, place in zip(attributes, places, strict=True))
             split.append(type(self)(self.ids[one], *arrays))
         return split
 

@@ -1,6 +1,7 @@
 """The cost of an evaluation: the same for the last of many videos as for the first, and little for a further slice."""
 
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -28,7 +29,7 @@ def videos(batch):
     """Outcomes of videos with different ids and scores."""
     outcomes, rng = Outcomes.of(*batch).split(), np.random.default_rng(1)
     return [
-        outcomes[number % 32]._replace(ids=(b"%05d" % number,), scores=rng.random((1, 20), np.float32))
+        replace(outcomes[number % 32], ids=(b"%05d" % number,), scores=rng.random((1, 20), np.float32))
         for number in range(VIDEOS)
     ]
 
