@@ -10,6 +10,7 @@ import tensorflow_model_analysis as tfma  # isort: skip
 from google.protobuf import json_format
 from tfx_bsl.tfxio import tf_example_record
 
+from components.evaluator.outcomes import with_outcomes
 from components.evaluator.requirements import Requirement, tfma_thresholds
 from components.evaluator.verdict import CANDIDATE, CHAMPION
 from models.features import Level
@@ -39,6 +40,7 @@ def analyze(
         )
         for spec in config.model_specs
     ]
+    models_of_tfma = shared if len(shared) > 1 else shared[0]
     source = tf_example_record.TFExampleRecord(
         list(patterns), raw_record_column_name=tfma.ARROW_INPUT_COLUMN, telemetry_descriptors=["Evaluator"]
     )
@@ -47,7 +49,10 @@ def analyze(
         | "ReadExamples" >> source.BeamSource(BATCH)
         | "ExtractEvaluateAndWriteResults"
         >> tfma.ExtractEvaluateAndWriteResults(
-            eval_shared_model=shared if len(shared) > 1 else shared[0], eval_config=config, output_path=output
+            eval_shared_model=models_of_tfma,
+            eval_config=config,
+            extractors=with_outcomes(tfma.default_extractors(models_of_tfma, config)),
+            output_path=output,
         )
     )
 

@@ -22,7 +22,7 @@ from components.evaluator.requirements import Requirement
 from components.evaluator.verdict import CANDIDATE, CHAMPION, Verdict, judge
 from components.example_gen.splits import SPLITS
 from components.served_models import ModelCard
-from models.metrics.video_metrics import THRESHOLD
+from models.metrics.outcomes import THRESHOLD
 
 PAGE = "evaluation.html"
 

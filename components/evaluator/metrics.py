@@ -12,13 +12,13 @@ from typing import Any
 import apache_beam as beam
 import numpy as np
 import tensorflow_model_analysis as tfma
-from tensorflow_model_analysis.metrics import metric_types, metric_util
-from tensorflow_model_analysis.proto import config_pb2
+from tensorflow_model_analysis.metrics import metric_types
 
 from components.evaluator.details import Details
-from models.features import ID
+from components.evaluator.outcomes import OutcomesOf
 from models.metrics.bootstrap import REPLICATES
 from models.metrics.findings import Findings
+from models.metrics.outcomes import Outcomes
 from models.metrics.video_metrics import SCORES, VideoMetrics
 
 # Videos counted at once; TFMA passes them one by one. With more, NumPy's products start threads, which take longer than
@@ -34,11 +34,11 @@ class Accumulator:
     def __init__(self, classes: int) -> None:
         self._counts: tuple[VideoMetrics, Findings] | None = VideoMetrics(classes, REPLICATES), Findings()
         self._packed = b""
-        self._waiting: list[tuple[np.ndarray, np.ndarray, bytes]] = []
+        self._waiting: list[Outcomes] = []
 
-    def add(self, probabilities: np.ndarray, labels: np.ndarray, video_id: bytes) -> None:
-        """Counts a video: probabilities and labels, [C] each."""
-        self._waiting.append((probabilities, labels, video_id))
+    def add(self, video: Outcomes) -> None:
+        """Counts a video."""
+        self._waiting.append(video)
         if len(self._waiting) == BATCH:
             self._count_waiting()
 
@@ -69,10 +69,9 @@ class Accumulator:
         if self._counts is None:
             self._counts, self._packed = _unpack(self._packed), b""
         if self._waiting:
-            probabilities, labels, ids = zip(*self._waiting, strict=True)
-            batch = np.stack(probabilities), np.stack(labels), ids
+            outcomes = Outcomes.join(self._waiting)
             for counts in self._counts:
-                counts.update(*batch)
+                counts.count(outcomes)
             self._waiting = []
         return self._counts
 
@@ -89,26 +88,14 @@ class _CountVideos(beam.CombineFn):
         threshold: float,
         groups: Mapping[str, Sequence[int]],
         keys: Mapping[str, metric_types.MetricKey],
-        eval_config: config_pb2.EvalConfig | None,
     ):
-        self.classes, self.threshold, self.groups = classes, threshold, groups
-        self.keys, self.eval_config = keys, eval_config
+        self.classes, self.threshold, self.groups, self.keys = classes, threshold, groups, keys
 
     def create_accumulator(self) -> Accumulator:
         return Accumulator(self.classes)
 
-    def add_input(self, accumulator: Accumulator, inputs: metric_types.StandardMetricInputs) -> Accumulator:
-        key = self.keys[DETAILS]
-        [video_id] = inputs.features[ID].ravel()
-        for labels, probabilities, _ in metric_util.to_label_prediction_example_weight(
-            inputs,
-            eval_config=self.eval_config,
-            model_name=key.model_name,
-            output_name=key.output_name,
-            flatten=False,
-            squeeze=False,
-        ):
-            accumulator.add(np.ravel(probabilities), np.ravel(labels), video_id)
+    def add_input(self, accumulator: Accumulator, video: Outcomes) -> Accumulator:
+        accumulator.add(video)
         return accumulator
 
     def merge_accumulators(self, accumulators: Iterable[Accumulator]) -> Accumulator:
@@ -144,9 +131,7 @@ class VideoScores(tfma.metrics.Metric):
     ):
         groups = dict(groups or {})
 
-        def computations(
-            eval_config: config_pb2.EvalConfig | None = None, model_names: Sequence[str] = ("",), **_: Any
-        ) -> metric_types.MetricComputations:
+        def computations(model_names: Sequence[str] = ("",), **_: Any) -> metric_types.MetricComputations:
             computed = []
             for model in model_names:
                 keys = {
@@ -154,9 +139,8 @@ class VideoScores(tfma.metrics.Metric):
                     key: metric_types.MetricKey(name=key, model_name=model, example_weighted=None)
                     for key in (*SCORES, *(f"f1/{group}" for group in groups), DETAILS)
                 }
-                combiner = _CountVideos(classes, threshold, groups, keys, eval_config)
-                inputs = [metric_types.FeaturePreprocessor(feature_keys=[ID])]
-                computed.append(metric_types.MetricComputation(list(keys.values()), inputs, combiner))
+                combiner = _CountVideos(classes, threshold, groups, keys)
+                computed.append(metric_types.MetricComputation(list(keys.values()), [OutcomesOf(model)], combiner))
             return computed
 
         super().__init__(computations, name=name or "video_scores", classes=classes, threshold=threshold, groups=groups)

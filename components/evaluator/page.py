@@ -14,7 +14,7 @@ from components.evaluator.verdict import Slice, Verdict
 from components.pages import page_templates
 from components.pages.svg import COLOURS, TEXT, svg_plot
 from models.features import NUM_FRAMES
-from models.metrics.video_metrics import CELLS, THRESHOLD, TOP
+from models.metrics.outcomes import CELLS, THRESHOLD, TOP
 from models.slices import NUM_LABELS
 
 TITLES = {NUM_LABELS: "By number of labels", NUM_FRAMES: "By number of frames"}

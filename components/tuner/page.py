@@ -16,7 +16,7 @@ from components.example_gen.synthetic import SyntheticData
 from components.pages import page_templates
 from components.pages.svg import COLOURS, TEXT, fit_text, svg_plot
 from models.errors import plural
-from models.metrics.video_metrics import TOP
+from models.metrics.outcomes import TOP
 from tuner.trials import SearchResult, TrialResult
 
 SCORES = {"val_gap": f"GAP@{TOP}", "val_f1": "F1", "val_loss": "loss"}

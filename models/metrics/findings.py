@@ -5,12 +5,12 @@ import heapq
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import product
+from itertools import islice, product
 from typing import Self
 
 import numpy as np
 
-from models.metrics.video_metrics import THRESHOLD, best_labels
+from models.metrics.outcomes import THRESHOLD, Outcomes
 
 # Videos kept in the sample and among the worst, and predictions shown for each.
 SHOWN, PREDICTIONS = 12, 5
@@ -62,21 +62,26 @@ class Findings:
             labels: 0 or 1, same shape.
             ids: of the videos.
         """
-        truth, chosen = np.asarray(labels) > 0, probabilities > THRESHOLD
-        errors = np.abs(truth - np.asarray(probabilities, np.float64)).sum(axis=1)
-        best = best_labels(probabilities, PREDICTIONS)
-        for place, video_id in enumerate(ids):
-            missed = np.flatnonzero(truth[place] & ~chosen[place]).tolist()
-            wrong = best[place][chosen[place, best[place]] & ~truth[place, best[place]]].tolist()
+        self.count(Outcomes.of(probabilities, labels, ids))
+
+    def count(self, outcomes: Outcomes) -> None:
+        """Adds videos by the outcomes of their predictions; the outcomes have the ids of the videos."""
+        actual = iter(zip(outcomes.actual.tolist(), outcomes.actual_scores.tolist(), strict=True))
+        best = (array[:, :PREDICTIONS].tolist() for array in (outcomes.best, outcomes.scores, outcomes.right))
+        videos = zip(outcomes.ids, outcomes.numbers[:, 2].tolist(), outcomes.errors.tolist(), *best, strict=True)
+        for video_id, count, error, best_labels, scores, right in videos:
+            labels = tuple(islice(actual, count))
+            missed = [label for label, score in labels if score <= THRESHOLD]
+            wrong = [
+                label
+                for label, score, hit in zip(best_labels, scores, right, strict=True)
+                if score > THRESHOLD and not hit
+            ]
             self._pairs.update(product(missed, wrong))
             name = video_id.decode("utf-8", "backslashreplace")
             sampled = len(self._sample) < SHOWN or _draw(name) < _draw(self._sample[-1].id)
-            if sampled or len(self._worst) < SHOWN or errors[place] > self._worst[-1].error:
-                actual, predicted = (
-                    tuple((int(label), float(probabilities[place, label])) for label in label_ids)
-                    for label_ids in (np.flatnonzero(truth[place]), best[place])
-                )
-                self._keep([Video(float(errors[place]), name, actual, predicted)])
+            if sampled or len(self._worst) < SHOWN or error > self._worst[-1].error:
+                self._keep([Video(error, name, labels, tuple(zip(best_labels, scores, strict=True)))])
         self._drop_rare_pairs()
 
     def merge(self, other: Self) -> None:

@@ -6,16 +6,8 @@ from typing import Self
 import numpy as np
 
 from models.metrics.bootstrap import poisson_weights
+from models.metrics.outcomes import CELLS, Outcomes
 from models.metrics.ranked_predictions import HIGHEST, LOWEST, RankedPredictions, clipped_logits
-
-# A label is predicted strictly above it, as in the thesis (section 3.5) and Keras.
-THRESHOLD = 0.5
-
-# GAP and mAP use the 20 best predictions of a video, as the YouTube-8M challenges did.
-TOP = 20
-
-# Thresholds are multiples of 1/1000.
-CELLS = 1000
 
 # Bins of equal width, for the calibration error.
 CALIBRATION_BINS = 20
@@ -83,17 +75,26 @@ class VideoMetrics:
             labels: 0 or 1, same shape.
             ids: video ids; only the bootstrap needs them.
         """
-        probabilities = np.asarray(probabilities, np.float32)
-        missing = np.isnan(probabilities)
-        if missing.any():
-            self.nans += int(missing.sum())
-            return
-        truth = np.asarray(labels) > 0
-        self.videos += len(truth)
-        decisions = self._count_decisions(probabilities, truth)
-        ranks = self._count_ranks(probabilities, truth, decisions[:, 2])
+        self.count(Outcomes.of(probabilities, labels, ids))
+
+    def count(self, outcomes: Outcomes) -> None:
+        """Counts videos by the outcomes of their predictions."""
+        self.nans += int(outcomes.nans.sum())
+        self.videos += len(outcomes.numbers)
+        self.pairs += np.bincount(outcomes.cells, outcomes.pairs, minlength=CELLS).astype(np.int64)
+        self.probabilities += np.bincount(outcomes.cells, outcomes.probabilities, minlength=CELLS)
+        self.positives += np.bincount(outcomes.cells_of_labels(), minlength=CELLS)
+        for total, labels in (
+            (self.true_positives, outcomes.hits),
+            (self.predicted, outcomes.predicted),
+            (self.actual, outcomes.actual),
+        ):
+            total += np.bincount(labels, minlength=self.classes)
+        self.first_is_right += int(np.count_nonzero(outcomes.right[:, 0]))
+        self.perr_sum += float(_ratio(outcomes.in_time, outcomes.numbers[:, 2]).sum())
+        self.ranked.add(outcomes.scores, outcomes.right, outcomes.best)
         if self.replicate_counts.size:
-            self._count_replicates(poisson_weights(ids, len(self.replicate_counts)), decisions, *ranks)
+            self._count_replicates(outcomes)
 
     def merge(self, other: Self) -> None:
         """Adds the counts of another accumulator: all attributes but `classes`."""
@@ -183,86 +184,24 @@ class VideoMetrics:
             "hit_at_1": _ratio(first_is_right, videos),
         }
 
-    def _count_decisions(self, probabilities: np.ndarray, truth: np.ndarray) -> np.ndarray:
-        """Counts pairs; returns the numbers of hits, predictions and labels of each video, [videos, 3]."""
-        # Nearly all pairs are in cell 0, whose count is the rest.
-        above = np.flatnonzero(probabilities >= np.float32(1 / CELLS))
-        values = probabilities.ravel()[above].astype(np.float64)
-        right = truth.ravel()[above]
-        cells = np.minimum(np.ceil(values * CELLS).astype(np.int64) - 1, CELLS - 1)
-        chosen, actual = values > THRESHOLD, np.flatnonzero(truth)
-
-        counts = (np.bincount(cells, minlength=CELLS), np.bincount(cells[right], minlength=CELLS))
-        counts[0][0] += truth.size - cells.size
-        counts[1][0] += actual.size - np.count_nonzero(right)
-        sums = np.bincount(cells, values, minlength=CELLS).astype(np.float64)  # NumPy's sum of nothing is an integer
-        sums[0] += probabilities.sum(dtype=np.float64) - values.sum()
-        self.pairs += counts[0]
-        self.positives += counts[1]
-        self.probabilities += sums
-
-        by_video = []
-        totals = (self.true_positives, self.predicted, self.actual)
-        for total, pairs in zip(totals, (above[chosen & right], above[chosen], actual), strict=True):
-            total += np.bincount(pairs % self.classes, minlength=self.classes)
-            by_video.append(np.bincount(pairs // self.classes, minlength=len(truth)))
-        return np.stack(by_video, axis=1)
-
-    def _count_ranks(
-        self, probabilities: np.ndarray, truth: np.ndarray, actual: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Ranks predictions; returns probabilities and hits of each video's best, [videos, 20]."""
-        best = best_labels(probabilities, max(TOP, int(actual.max(initial=0))))
-        hits = np.take_along_axis(truth, best, axis=1)
-        self.first_is_right += int(np.count_nonzero(hits[:, 0]))
-        in_time = hits & (np.arange(hits.shape[1]) < actual[:, None])
-        self.perr_sum += float(_ratio(np.count_nonzero(in_time, axis=1), actual).sum())
-        best, hits = best[:, :TOP], hits[:, :TOP]
-        values = np.take_along_axis(probabilities, best, axis=1)
-        self.ranked.add(values, hits, best)
-        return values, hits
-
-    def _count_replicates(
-        self, weights: np.ndarray, decisions: np.ndarray, values: np.ndarray, hits: np.ndarray
-    ) -> None:
-        counts = np.column_stack([decisions, np.ones(len(decisions)), hits[:, 0]])
+    def _count_replicates(self, outcomes: Outcomes) -> None:
+        videos, hits = len(outcomes.numbers), outcomes.right
+        weights = poisson_weights(outcomes.ids, len(self.replicate_counts))
+        counts = np.column_stack([outcomes.numbers[:, :3], np.ones(videos), hits[:, 0]])
         self.replicate_counts += weights.T @ counts
         places = np.minimum(
-            ((clipped_logits(values) - LOWEST) / _REPLICATE_STEP).astype(np.int64), _REPLICATE_PLACES - 1
+            ((clipped_logits(outcomes.scores) - LOWEST) / _REPLICATE_STEP).astype(np.int64), _REPLICATE_PLACES - 1
         )
         used, place = np.unique(places, return_inverse=True)
-        cells = place.reshape(places.shape) * len(values) + np.arange(len(values))[:, None]
+        cells = place.reshape(places.shape) * videos + np.arange(videos)[:, None]
         for total, of in zip(self.replicate_ranks, (None, hits), strict=True):
-            counted = np.bincount(cells.ravel(), None if of is None else of.ravel(), used.size * len(values))
-            total[used] += counted.reshape(used.size, len(values)).astype(np.float32) @ weights
+            counted = np.bincount(cells.ravel(), None if of is None else of.ravel(), used.size * videos)
+            total[used] += counted.reshape(used.size, videos).astype(np.float32) @ weights
 
     def _calibration_error(self) -> float:
         bins = (CALIBRATION_BINS, CELLS // CALIBRATION_BINS)
         gaps = np.abs((self.positives - self.probabilities).reshape(bins).sum(axis=1))
         return float(_ratio(gaps.sum(), self.pairs.sum()))
-
-
-def best_labels(probabilities: np.ndarray, count: int) -> np.ndarray:
-    """The labels with the highest probabilities, best first; equal probabilities by label id.
-
-    Args:
-        probabilities: float32, [videos, classes]; in 0 ... 1.
-        count: how many; all if there are fewer labels.
-
-    Returns:
-        int64, [videos, min(count, classes)].
-
-    Example:
-        >>> best_labels(np.array([[0.2, 0.9, 0.9]]), 2).tolist()
-        [[1, 2]]
-    """
-    classes = probabilities.shape[1]
-    # Positive floats compare like their bits; the id in the low bits breaks ties.
-    bits = np.ascontiguousarray(probabilities, np.float32).view(np.int32).astype(np.int64)
-    keys = -(bits << 32) + np.arange(classes)
-    if count < classes:
-        keys = np.partition(keys, count - 1, axis=1)[:, :count]
-    return np.sort(keys, axis=1) & (2**32 - 1)
 
 
 def _ratio(part: np.ndarray | float, whole: np.ndarray | float) -> np.ndarray:

@@ -10,7 +10,8 @@ from components.example_gen.ingest import RejectedRecord, read_shard
 from components.example_gen.input_files import InputFiles
 from components.example_gen.packing import PackedVideo
 from models.features import Level
-from models.metrics.video_metrics import VideoMetrics, best_labels
+from models.metrics.outcomes import best_labels
+from models.metrics.video_metrics import VideoMetrics
 from pipeline.prediction.pushed_model import PushedModel
 
 

@@ -25,6 +25,8 @@ MAIN = {
     "models.ensemble.build_ensemble",
     "models.metrics.bootstrap.interval",
     "models.metrics.findings.Findings",
+    "models.metrics.outcomes.Outcomes.of",
+    "models.metrics.outcomes.best_labels",
     "models.metrics.scoring.score",
     "models.metrics.video_metrics.VideoMetrics",
     "models.settings.ModelSettings",

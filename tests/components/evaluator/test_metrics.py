@@ -10,33 +10,35 @@ from tfx import v1 as tfx  # noqa: F401  (tfma.EvalConfig exists only after this
 
 import tensorflow_model_analysis as tfma  # isort: skip
 from google.protobuf import text_format
+from tensorflow_model_analysis.extractors.unbatch_extractor import UNBATCH_EXTRACTOR_STAGE_NAME
 from tensorflow_model_analysis.metrics import metric_types
 from tensorflow_model_analysis.proto import config_pb2
+from tensorflow_model_analysis.utils.util import split_extracts
 
 from components.evaluator.details import Details
 from components.evaluator.metrics import Accumulator, VideoScores
+from components.evaluator.outcomes import OutcomesOf, add_outcomes, with_outcomes
+from models.metrics.outcomes import Outcomes
 from models.metrics.video_metrics import VideoMetrics
 
+CONFIG = text_format.Parse("model_specs { label_key: 'labels' }", tfma.EvalConfig())
 GROUPS = {"head": [0, 1, 2], "label:a & b": [7]}
 
 
+def extracts(labels, scores, first):
+    """The extracts of a batch of videos as TFMA makes them."""
+    ids = np.array([f"{first + row:04d}".encode() for row in range(len(labels))], object)
+    return {"labels": labels, "predictions": scores, "features": {"id": ids}}
+
+
 def evaluate(labels, scores, merge_every=3):
-    """Feeds single videos through the metric's own combiner in several accumulators, as Beam does."""
-    config = text_format.Parse("model_specs { label_key: 'labels' }", tfma.EvalConfig())
-    metric = VideoScores(classes=labels.shape[1], threshold=0.25, groups=GROUPS)
-    [computation] = metric.computations(eval_config=config, model_names=[""])
-    combiner = computation.combiner
+    """Feeds videos through the metric's own steps: batches of 7, then single videos in several accumulators."""
+    [computation] = VideoScores(labels.shape[1], 0.25, GROUPS).computations(model_names=[""])
+    [preprocessor], combiner = computation.preprocessors, computation.combiner
+    batches = [add_outcomes(extracts(labels[row : row + 7], scores[row : row + 7], row)) for row in range(0, 50, 7)]
     accumulators = [combiner.create_accumulator()]
-    for row, (truth, score) in enumerate(zip(labels, scores, strict=True)):
-        inputs = tfma.metrics.StandardMetricInputs(
-            {
-                "labels": truth[None],
-                "predictions": score[None],
-                "example_weights": np.array([1.0]),
-                "features": {"id": np.array([f"{row:04d}".encode()])},
-            }
-        )
-        accumulators[-1] = combiner.add_input(accumulators[-1], inputs)
+    for row, video in enumerate(video for batch in batches for video in split_extracts(batch)):
+        accumulators[-1] = combiner.add_inputs(accumulators[-1], list(preprocessor.process(video)))
         if row % merge_every == 0:
             accumulators.append(combiner.compact(combiner.create_accumulator()))
     merged = combiner.extract_output(combiner.merge_accumulators(accumulators))
@@ -62,6 +64,21 @@ def test_scores_equal_those_of_all_videos_at_once(predictions):
     assert computed["f1/label:a & b"] == expected.f1_of(np.array([7]))
 
 
+def test_each_model_has_outcomes_of_its_own(predictions):
+    labels, scores = predictions
+    batch = add_outcomes({**extracts(labels, scores, 0), "predictions": {"candidate": scores, "champion": 1 - scores}})
+    for model, probabilities in batch["predictions"].items():
+        [video] = OutcomesOf(model).process(split_extracts(batch)[3])
+        assert video.ids == (b"0003",)
+        assert video.scores[0, 0] == probabilities[3].max()
+
+
+def test_outcomes_are_computed_in_batches_after_the_predictions():
+    names = [extractor.stage_name for extractor in with_outcomes(tfma.default_extractors(eval_config=CONFIG))]
+    assert names[names.index("ExtractOutcomes") + 1] == UNBATCH_EXTRACTOR_STAGE_NAME
+    assert names.index("ExtractOutcomes") > max(place for place, name in enumerate(names) if "Predict" in name)
+
+
 def test_counts_are_pickled_whole_and_in_few_bytes():
     accumulator = Accumulator(300)
     add_videos(accumulator, 0, 500)
@@ -77,7 +94,8 @@ def test_counts_are_pickled_whole_and_in_few_bytes():
 def add_videos(accumulator, first, last):
     for number in range(first, last):
         rng = np.random.default_rng(number)
-        accumulator.add(rng.random(300).astype(np.float32) ** 8, rng.random(300) < 0.02, b"%d" % number)
+        probabilities, labels = rng.random((1, 300), np.float32) ** 8, rng.random((1, 300)) < 0.02
+        accumulator.add(Outcomes.of(probabilities, labels, [b"%d" % number]))
 
 
 def test_an_accumulator_can_be_packed_at_any_time():

@@ -172,17 +172,21 @@ def test_a_batch_that_is_kept_is_not_overwritten(index: VideoIndex) -> None:
 
 def test_tensors_take_over_the_memory_of_a_batch_and_return_it(index: VideoIndex) -> None:
     batches = IndexedBatches(index, 10, 8)
-    taken = []
-    take = batches._buffers.take
-    batches._buffers.take = lambda *arguments: taken.append(take(*arguments)) or taken[-1]  # type: ignore[method-assign]
+    taken: list[np.ndarray] = []
+    take = batches._buffers._take
+    batches._buffers._take = lambda *arguments: taken.append(take(*arguments)) or taken[-1]  # type: ignore
     for _ in range(20):
         batch = batches.read(1)
         addresses = {np.from_dlpack(tensor).ctypes.data for tensor in tf.nest.flatten(batch)}
-        assert addresses == {array.ctypes.data for array in taken}
+        assert addresses == {whole.ctypes.data for whole, _ in taken}
         taken.clear()
         del batch
         gc.collect()
-    assert [len(free) for free in batches._buffers._free.values()] == [1, 1, 1]  # labels, numbers of frames, frames
+    assert {name: len(free) for name, free in batches._buffers._free.items()} == {
+        "labels": 1,
+        "num_frames": 1,
+        "frames": 1,
+    }
 
 
 def test_more_files_than_a_process_may_open_are_read(

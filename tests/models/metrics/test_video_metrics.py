@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.metrics.video_metrics import SCORES, THRESHOLD, VideoMetrics, best_labels
+from models.metrics.outcomes import THRESHOLD
+from models.metrics.video_metrics import SCORES, VideoMetrics
 
 Predictions = tuple[np.ndarray, np.ndarray]
 
@@ -98,11 +99,3 @@ def test_perr_uses_more_than_twenty_predictions_and_gap_does_not() -> None:
     scores = counted(np.linspace(0.9, 0.6, 30, dtype=np.float32)[None], labels).scores()
     assert scores["perr"] == 1.0
     assert scores["gap"] == pytest.approx(20 / 30)
-
-
-@given(st.lists(st.integers(0, 5), min_size=1, max_size=40), st.integers(1, 50))
-def test_equal_probabilities_are_ordered_by_label_id(values: list[int], count: int) -> None:
-    probabilities = np.array([values], np.float32) / 5
-    np.testing.assert_array_equal(
-        best_labels(probabilities, count), np.argsort(-probabilities, kind="stable")[:, :count]
-    )
