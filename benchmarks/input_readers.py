@@ -37,7 +37,7 @@ from components.readable_log import import_tensorflow
 from models.features import Level
 
 # Enough for epochs of many batches: the first ones cost more, as their memory is new.
-VIDEOS: dict[Level, int] = {"frame": 4000, "video": 20_000}
+VIDEOS: dict[Level, int] = {"frame": 4000, "video": 60_000}
 
 RAW = "raw read"
 

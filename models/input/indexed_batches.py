@@ -19,8 +19,8 @@ from models.input.frame_sampling import draw_frames
 from models.input.index import VideoIndex
 from models.settings import TrainingSettings
 
-# Threads that fill batches with all frames, and batches that wait for a step: more would only take memory, 44 MB for 128
-# videos. One thread fills 20,000 videos a second.
+# Threads that fill batches with all frames, and batches that wait for a step: more would only take memory, 44 MB for
+# 128 videos. One thread fills 20,000 videos a second.
 READERS = min(os.cpu_count() or 1, 8)
 WAITING = 2
 
