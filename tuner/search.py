@@ -65,6 +65,7 @@ class Search(BaseTuner):
 
     Example:
         >>> import tempfile
+        >>> import tensorflow as tf
         >>> from models.video_classifier import build_video_classifier
         >>> batches = tf.data.Dataset.from_tensors(({"mean": tf.ones((8, 1152))}, tf.ones((8, 2))))
         >>> task = Task(

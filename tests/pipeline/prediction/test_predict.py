@@ -227,8 +227,7 @@ from pipeline.cli import main
 try:
     main()
 finally:
-    loaded = {name.partition(".")[0] for name in sys.modules}
-    print(loaded & {"tfx", "tensorflow_model_analysis", "tensorflow_transform", "ml_metadata"}, file=sys.stderr)
+    print(set(sys.modules) & {"tfx", "tensorflow_model_analysis", "tensorflow_transform", "ml_metadata"}, file=sys.stderr)
 """
     command = [sys.executable, "-c", program, "predict", runs / "average", "--data", data]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:

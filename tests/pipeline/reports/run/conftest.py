@@ -184,7 +184,17 @@ def count_videos(level: Level) -> dict[str, SplitCounts]:
 
 def training_log() -> TrainingLog:
     epochs = [
-        EpochLog(epoch, 0.5 / (epoch + 1), 0.31 + epoch / 10, val_loss, 0.41 + epoch / 10, 1e-3 * 0.9**epoch, 4, 2.5)
+        EpochLog(
+            epoch,
+            0.5 / (epoch + 1),
+            0.31 + epoch / 10,
+            val_loss,
+            0.41 + epoch / 10,
+            1e-3 * 0.9**epoch,
+            4,
+            2.5,
+            0.1 * epoch,
+        )
         for epoch, val_loss in enumerate((0.4, 0.3, 0.35))
     ]
     return TrainingLog(1_234_567, epochs, 1, "patience", 2, (1, 17))
