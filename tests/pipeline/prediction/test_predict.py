@@ -227,7 +227,8 @@ from pipeline.cli import main
 try:
     main()
 finally:
-    print(set(sys.modules) & {"tfx", "tensorflow_model_analysis", "tensorflow_transform", "ml_metadata"}, file=sys.stderr)
+    heavy = {"tfx", "tensorflow_model_analysis", "tensorflow_transform", "ml_metadata"}
+    print(set(sys.modules) & heavy, file=sys.stderr)
 """
     command = [sys.executable, "-c", program, "predict", runs / "average", "--data", data]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:

@@ -36,7 +36,8 @@ def test_the_training_page_has_four_curves_with_the_best_epoch_in_the_colour_of_
         "Loss by epoch: training from 0.5 to 0.1667; validation from 0.4 to 0.35; the best epoch is 2",
         "F1 by epoch: training from 0.31 to 0.51; validation from 0.41 to 0.61; the best epoch is 2",
         "Learning rate by epoch: after the epoch from 0.001 to 0.00081; the best epoch is 2",
-        "Seconds by epoch: training and validation from 2.5 to 2.5; waiting for input from 0 to 0.2; the best epoch is 2",
+        "Seconds by epoch: training and validation from 2.5 to 2.5; waiting for input from 0 to 0.2; "
+        "the best epoch is 2",
     ]
     for _, svg in plots:
         assert "best epoch (2)" in svg
