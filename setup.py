@@ -20,7 +20,6 @@ setup(
         "apache-beam[aws,gcp]",  # s3:// and gs:// patterns
         "click>=8.1",
         "google-crc32c>=1.6",
-        "grain>=0.2.18",
         "jinja2>=3.1",
         "keras>=3.13",
         "keras-tuner>=1.4.8",

@@ -5,11 +5,11 @@ import hashlib
 import math
 import os
 import weakref
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Self
 
-import grain
 import numpy as np
 import tensorflow as tf
 
@@ -110,19 +110,14 @@ class IndexedBatches:
     def __iter__(self) -> Iterator[tuple[Batch, tf.Tensor]]:
         """Reads ahead in threads."""
         self._index.files.announce(self._groups)
-        numbers = grain.MapDataset.range(self._numbers.start, self._numbers.stop)
-        options = grain.ReadOptions(num_threads=self._readers, prefetch_buffer_size=self._readers + WAITING)
-        for batch in numbers.map(self._read_or_error).to_iter_dataset(options):
-            if isinstance(batch, Exception):
-                raise batch
-            yield batch
-
-    def _read_or_error(self, number: int) -> tuple[Batch, tf.Tensor] | Exception:
-        # Grain writes lines of its own into the message of an exception.
-        try:
-            return self.read(number)
-        except Exception as error:
-            return error
+        with ThreadPoolExecutor(self._readers) as threads:
+            ahead: deque[Future[tuple[Batch, tf.Tensor]]] = deque()
+            for number in self._numbers:
+                ahead.append(threads.submit(self.read, number))
+                if len(ahead) > self._readers + WAITING:
+                    yield ahead.popleft().result()
+            while ahead:
+                yield ahead.popleft().result()
 
     def read(self, number: int) -> tuple[Batch, tf.Tensor]:
         """One batch; any thread may call it.
