@@ -20,8 +20,8 @@ from models.input.index import VideoIndex
 from models.settings import TrainingSettings
 
 # Threads that fill batches with all frames, and batches that wait for a step: more would only take memory, 44 MB for
-# 128 videos. One thread fills 20,000 videos a second.
-READERS = min(os.cpu_count() or 1, 8)
+# 128 videos. One thread fills 20,000 videos a second; half of the processor is left to the step.
+READERS = min(max((os.cpu_count() or 1) // 2, 1), 8)
 WAITING = 2
 
 # TensorFlow copies memory that begins elsewhere.
@@ -153,9 +153,10 @@ class IndexedBatches:
         means = self._buffers.take(MEAN, len(videos), (WIDTH,), np.float32)
         # Slices of memoryviews take less time than NumPy's.
         target, size, end = memoryview(means).cast("B"), means.itemsize * WIDTH, 0  # type: ignore[arg-type]
+        content = self._index.files.open
         for file, start in self._places(videos, MEAN):
             begin, end = end, end + size
-            target[begin:end] = self._index.files.open(file)[start : start + size]
+            target[begin:end] = content(file)[start : start + size]
         return means
 
     def _frames(self, videos: np.ndarray, num_frames: np.ndarray, indices: np.ndarray | None) -> np.ndarray:
