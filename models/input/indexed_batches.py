@@ -9,6 +9,7 @@ from collections import defaultdict, deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Self
+from weakref import WeakValueDictionary
 
 import numpy as np
 import tensorflow as tf
@@ -61,7 +62,7 @@ class IndexedBatches:
         self._share = share
         self._readers = readers or (1 if self._sampling or MEAN in index.starts else READERS)
         self._numbers = range(-(-len(index) // batch_size))
-        self._buffers, self._seed = _Buffers(batch_size), 0
+        self._buffers, self._seed = _buffers.setdefault(batch_size, _Buffers(batch_size)), 0
         self._groups: list[Sequence[int]] = [[number] for number in np.unique(index.file).tolist()]
         self._order = np.arange(len(index), dtype=np.int32)
 
@@ -186,13 +187,13 @@ class _Buffers:
 
     def __init__(self, rows: int) -> None:
         self._rows = rows
-        self._free: dict[str, list[tuple[np.ndarray, Any]]] = defaultdict(list)
+        self._free: dict[tuple[str, tuple[int, ...]], list[tuple[np.ndarray, Any]]] = defaultdict(list)
 
     def take(self, name: str, rows: int, shape: tuple[int, ...], dtype: type) -> np.ndarray:
-        """An array [rows, *shape] with any content; those of a name have one shape and type."""
+        """An array [rows, *shape] with any content; those of a name have one type."""
         whole, _ = self._take(name, shape, dtype)
         array = whole[:rows]
-        weakref.finalize(array, self._free[name].append, (whole, None)).atexit = False
+        weakref.finalize(array, self._free[name, shape].append, (whole, None)).atexit = False
         return array
 
     def multi_hot(self, rows: int, classes: int, ones: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
@@ -204,17 +205,21 @@ class _Buffers:
             whole[before] = 0.0
         array = whole[:rows]
         array[ones] = 1.0
-        weakref.finalize(array, self._free[LABELS].append, (whole, ones)).atexit = False
+        weakref.finalize(array, self._free[LABELS, (classes,)].append, (whole, ones)).atexit = False
         return array
 
     def _take(self, name: str, shape: tuple[int, ...], dtype: type) -> tuple[np.ndarray, Any]:
         try:
-            return self._free[name].pop()
+            return self._free[name, shape].pop()
         except IndexError:
             size = self._rows * math.prod(shape) * np.dtype(dtype).itemsize
             memory = np.empty(size + _ALIGNMENT, np.uint8)
             begin = -memory.ctypes.data % _ALIGNMENT
             return memory[begin : begin + size].view(dtype).reshape(self._rows, *shape), None
+
+
+# By the size of a batch: training and validation, which take turns, share it.
+_buffers: WeakValueDictionary[int, _Buffers] = WeakValueDictionary()
 
 
 def _tensor(array: np.ndarray) -> tf.Tensor:
