@@ -171,7 +171,7 @@ def test_a_batch_that_is_kept_is_not_overwritten(index: VideoIndex) -> None:
 
 
 def test_tensors_take_over_the_memory_of_a_batch_and_return_it(index: VideoIndex) -> None:
-    batches = IndexedBatches(index, 10, 8)
+    batches = IndexedBatches(index, 10, 11)
     taken: list[np.ndarray] = []
     take = batches._buffers._take
     batches._buffers._take = lambda *arguments: taken.append(take(*arguments)) or taken[-1]  # type: ignore
@@ -182,11 +182,9 @@ def test_tensors_take_over_the_memory_of_a_batch_and_return_it(index: VideoIndex
         taken.clear()
         del batch
         gc.collect()
-    assert {name: len(free) for name, free in batches._buffers._free.items()} == {
-        "labels": 1,
-        "num_frames": 1,
-        "frames": 1,
-    }
+    free = {name: len(memory) for (name, _), memory in batches._buffers._free.items()}
+    assert free == {"labels": 1, "num_frames": 1, "frames": 1}
+    assert IndexedBatches(index, 10, 11)._buffers is batches._buffers is not IndexedBatches(index, 10, 12)._buffers
 
 
 def test_more_files_than_a_process_may_open_are_read(
