@@ -96,9 +96,10 @@ def test_the_next_group_is_copied_while_one_is_read(stored: Any, copied: list[st
 
 
 def test_validation_reads_a_store_in_the_order_of_its_files(stored: Any, copied: list[str]) -> None:
-    index = limited(stored, 0)  # two files are kept in any case
+    index = limited(stored, 0)  # two groups, here files, are kept in any case
     assert frames_of(IndexedBatches(index, 10, 5, readers=1)) == [video.tobytes() for video in stored.videos]
-    assert copied == sorted(copied)
+    assert len(copied) == 6  # each once; a file and the next are copied together
+    assert all(abs(place - int(name[-2:])) <= 1 for place, name in enumerate(copied))
 
 
 def test_a_file_that_cannot_be_copied_is_named(stored: Any) -> None:
