@@ -271,7 +271,8 @@ def test_an_unreadable_input_fails_its_step_and_nothing_is_pushed(
     run = cluster.run(package, {"overrides": other}, before={"Evaluator": lambda task: damage(model_of(task, cluster))})
     assert run.tasks["Evaluator"].state == "FAILED" and run.tasks["Pusher"].state == "SKIPPED", run.summary()
     assert run.tasks["Evaluator"].outputs == {}
-    assert not cluster.store.path(f"{run.root}/Evaluator").exists()
+    stored = [path for path in cluster.store.path(f"{run.root}/Evaluator").rglob("*") if path.is_file()]
+    assert stored and all(path.name.startswith("executor-logs-") for path in stored)  # logs of its attempts alone
     assert message in error_lines(run.tasks["Evaluator"])[-1]
     assert versions(str(volume / "serving")) == before
 
