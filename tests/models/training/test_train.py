@@ -9,8 +9,8 @@ import pytest
 import tensorflow as tf
 
 from models.settings import ModelSettings
-from models.training.log import TrainingLog
-from models.training.train import train
+from models.training.log import EpochLog, TrainingLog
+from models.training.train import _report_waiting, train
 from models.video_classifier import build_video_classifier
 
 
@@ -169,3 +169,23 @@ def test_a_video_classifier_is_trained_through_its_logits_or_its_gated_probabili
     probabilities = model.predict(dataset, verbose=0).astype("float64")
     loss = -np.mean(labels * np.log(probabilities) + (1 - labels) * np.log(1 - probabilities))
     np.testing.assert_allclose(log.epochs[log.best_epoch].val_loss, loss, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("waited", "message"),
+    [
+        (7.0, "training waited for input in 7 % of its time (7.0 of 100.0 s): use more processor cores or a faster"),
+        (4.9, ""),  # at most 5 %
+    ],
+)
+def test_a_training_that_waited_long_for_input_says_so(
+    waited: float, message: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    epochs = [EpochLog(number, 1.0, 0.0, 1.0, 0.0, 1e-3, 4, 50.0, waited / 2) for number in range(2)]
+    _report_waiting(TrainingLog(1, epochs))
+    assert caplog.text.count("waited for input") == bool(message) and message in caplog.text
+
+
+def test_less_than_a_second_of_waiting_is_not_worth_a_word(caplog: pytest.LogCaptureFixture) -> None:
+    _report_waiting(TrainingLog(1, [EpochLog(0, 1.0, 0.0, 1.0, 0.0, 1e-3, 4, 2.0, 0.9)]))
+    assert not caplog.text
