@@ -31,7 +31,7 @@ Hours = Annotated[float, Field(gt=0, le=1e6)]
 # Values whose squares are normal float32 numbers.
 Bound = Annotated[float, Field(ge=1e-10, le=1e10)]
 
-_logger = logging.getLogger(__name__)
+_warn_once = cache(logging.getLogger(__name__).warning)
 
 
 class Settings(BaseModel):
@@ -302,10 +302,11 @@ class TrainingSettings(Settings):
     @model_validator(mode="before")
     @classmethod
     def _without_shuffle_videos(cls, content: Any) -> Any:
-        if not isinstance(content, Mapping) or "shuffle_videos" not in content:
-            return content
-        _warn_of_shuffle_videos()
-        return {name: value for name, value in content.items() if name != "shuffle_videos"}
+        if isinstance(content, Mapping) and "shuffle_videos" in content:
+            # Experiments and runs of version 0.2 have it.
+            _warn_once("training.shuffle_videos has no effect any more, leave it out: every epoch shuffles all videos")
+            return {name: value for name, value in content.items() if name != "shuffle_videos"}
+        return content
 
     @field_validator("warm_start", mode="before")
     @classmethod
@@ -323,13 +324,6 @@ class TrainingSettings(Settings):
     @model_validator(mode="after")
     def _sampled_frames_need_sampling(self) -> "TrainingSettings":
         if self.frame_sampling == "all" and self.sampled_frames != MAX_FRAMES:
-            raise ValueError(
-                f"sampled_frames is {self.sampled_frames}, which needs frame_sampling: random, window or stride"
-            )
+            found = f"sampled_frames is {self.sampled_frames}"
+            raise ValueError(f"{found}, which needs frame_sampling: random, window or stride")
         return self
-
-
-@cache
-def _warn_of_shuffle_videos() -> None:
-    """Says once that experiments and runs of version 0.2 have a setting that has gone."""
-    _logger.warning("training.shuffle_videos has no effect any more, leave it out: every epoch shuffles all videos")

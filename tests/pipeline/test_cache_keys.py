@@ -1,4 +1,4 @@
-"""A step's cache key changes with the files that the step reads, and with no others."""
+"""A step's cache key changes only with the files that the step reads."""
 
 import shutil
 import subprocess

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.errors import InputError
-from models.settings import _warn_of_shuffle_videos
+from models.settings import _warn_once
 from pipeline.experiments import Published, find_experiment
 from pipeline.kubeflow.compile.settings import ClusterSettings
 from pipeline.settings import RunSettings, resolve_settings
@@ -133,7 +133,7 @@ def test_a_whole_number_is_kept_exactly_or_refused(key, value):
 
 
 def test_the_shuffle_buffer_of_older_experiments_is_ignored_with_a_warning(caplog):
-    _warn_of_shuffle_videos.cache_clear()
+    _warn_once.cache_clear()
     for _ in range(2):
         settings = resolve_settings(
             find_experiment("netvlad-8"), {"data.pattern": "/x", "training.shuffle_videos": 32768}

@@ -12,8 +12,6 @@ from models.training.placement import PlacedBatches
 class SlowBatches:
     """Two batches of three videos and one of one, each of which takes a tenth of a second."""
 
-    element_spec = None
-
     def __init__(self) -> None:
         self.read = 0
 
@@ -22,11 +20,6 @@ class SlowBatches:
             time.sleep(0.1)
             self.read += 1
             yield {"mean": tf.zeros((videos, 2))}, tf.zeros((videos, 4))
-
-    def skip(self, count: int) -> Any:
-        raise NotImplementedError
-
-    take = skip
 
 
 def test_the_wait_for_each_batch_is_measured() -> None:

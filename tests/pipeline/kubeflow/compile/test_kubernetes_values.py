@@ -57,7 +57,7 @@ NAMES = {
     "LabelValue": lambda value: {"nodeSelector": {"labels": {"a": value}}},
     "LabelNameOrNone": lambda key: {"tolerations": [{"key": key, "operator": "Exists"}]},
 }
-STRICTER = {"Variable": "shells read no others"}
+STRICTER = {"Variable": "shells read only these"}
 
 
 @pytest.mark.parametrize("kind", NAMES)
