@@ -158,8 +158,10 @@ def _read_file(records: str) -> dict[str, np.ndarray]:
         version, size = int(index["version"]), int(index["size"])
     except tf.errors.NotFoundError:
         raise _unusable(f"{records} has no index ({path})") from None
-    except Exception as error:  # a damaged zip file can raise nearly anything
+    except tf.errors.OpError as error:
         raise _unusable(f"{path} cannot be read ({reason(error)})") from error
+    except Exception as error:  # a damaged zip file can raise nearly anything, and NumPy advises to trust it
+        raise _unusable(f"{path} is damaged") from error
     if version != VERSION:
         raise _unusable(f"{path} is an index of version {version}, expected {VERSION}")
     if (actual := tf.io.gfile.stat(records).length) != size:

@@ -88,6 +88,7 @@ def test_a_damaged_index_is_refused_or_unchanged(shards: Any, tmp_path_factory: 
         index = read_index([file])
     except InputError as error:
         assert str(path) in str(error) or file in str(error)
+        assert str(error).endswith("the step that wrote it must run again") and "pickle" not in str(error)
         return
     finally:
         path.write_bytes(whole)
