@@ -74,7 +74,7 @@ def step_of(setting: Setting) -> Callable[[], float]:
     recipe = setting.recipe
     view, from_logits = training_view(build_video_classifier(recipe.model, YT8M_CLASSES, seed=0))
     view.compile(
-        optimizer=build_optimizer(recipe.training, replicas=1),
+        optimizer=build_optimizer(recipe.training, replicas=1, epoch_steps=1),
         loss=keras.losses.BinaryCrossentropy(from_logits=from_logits),
         metrics=[MicroF1(from_logits=from_logits)],
     )

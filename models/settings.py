@@ -209,6 +209,8 @@ class ModelSettings(Settings):
             then. Without, both streams are joined before the dense layers.
         dropout: rate of the dropout after each dense layer (section 5.2.2).
         experts: number of experts a label, see `MixtureOfExperts`; 0 for a logistic classifier.
+        output_bias: where the probabilities of an untrained model lie: near 0.5 (`zero`) or at the label's share of
+            the training videos (`prior`; initialization in section 3.3 of Lin et al., arXiv 1708.02002).
 
     Example:
         >>> encoder = {"name": "netvlad", "clusters": 64}
@@ -228,6 +230,7 @@ class ModelSettings(Settings):
     hidden_units_audio: tuple[Count, ...] = ()
     dropout: Share = 0.0
     experts: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
+    output_bias: Literal["zero", "prior"] = "zero"
 
     @property
     def streams(self) -> tuple[Stream, ...]:
@@ -258,8 +261,12 @@ class TrainingSettings(Settings):
 
     Attributes:
         learning_rate: Adam's, at the start.
-        decay_rate: factor of the learning rate after every `decay_samples` videos; 1 for none.
-        decay_samples: number of training videos between two decays.
+        schedule: how the learning rate falls: in steps (`staircase`, section 5.1.2), or along half a cosine to 0 at the
+            end of `max_epochs` (`cosine`; equation 5 of Loshchilov and Hutter, arXiv 1608.03983, without restarts).
+        decay_rate: of the staircase, the factor after every `decay_samples` videos; 1 for none.
+        decay_samples: of the staircase, the number of training videos between two decays.
+        epsilon: Adam's, with which it divides by small gradients more carefully. Gradients are of the mean over labels:
+            the same as 1e-7 / labels is 1e-7 with the sum, which the starter code of the challenges trains with.
         batch_size: videos in a step.
         max_epochs: ends the training after so many epochs.
         patience: ends the training after so many epochs without a better validation loss.
@@ -282,8 +289,10 @@ class TrainingSettings(Settings):
     """
 
     learning_rate: Annotated[float, Field(ge=1e-20, le=1e38)] = 1e-3
+    schedule: Literal["staircase", "cosine"] = "staircase"
     decay_rate: Annotated[float, Field(ge=1e-6, le=1)] = 0.95
     decay_samples: Count = 1_500_000
+    epsilon: Annotated[float, Field(ge=1e-20, le=1)] = 1e-7
     batch_size: Count = 128
     max_epochs: Count = 100
     patience: Count = 3

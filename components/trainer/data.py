@@ -5,13 +5,16 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import tensorflow as tf
 from tfx import v1 as tfx
 
 from components.trainer.task import TrainingTask
+from models.errors import InputError
 from models.input.batches import Batches
 from models.input.index import read_index
 from models.input.indexed_batches import IndexedBatches
+from models.output_bias import label_shares
 from models.settings import EnsembleSettings, ModelSettings, TrainingSettings
 
 
@@ -36,6 +39,14 @@ def training_data(
     train = validation if isinstance(model.encoder, EnsembleSettings) else read_index(_files(fn_args.train_files))
     batches = IndexedBatches(train, classes, batch_size, sampling=training)
     return lambda epoch: batches.shuffled(f"{task.seed}-{epoch}"), IndexedBatches(validation, classes, batch_size)
+
+
+def training_shares(fn_args: tfx.components.FnArgs, classes: int) -> np.ndarray:
+    """The share of the training videos that have each label, float64 [classes], see `label_shares`."""
+    index = read_index(_files(fn_args.train_files))
+    if not len(index):
+        raise InputError("training data: no videos")
+    return label_shares(index.labels, len(index), classes)
 
 
 def state_folder(fn_args: tfx.components.FnArgs, task: TrainingTask) -> Path:

@@ -11,14 +11,14 @@ from tfx import v1 as tfx
 from tfx.utils import path_utils
 
 from components.served_models import EXTRA, ArchitectureCard, ModelCard, load_keras_model
-from components.trainer.data import state_folder, training_data
+from components.trainer.data import state_folder, training_data, training_shares
 from components.trainer.export import export, hash_weights
 from components.trainer.task import TrainingTask
 from components.trainer.warm_start import load_weights, require_same_architecture
 from models.ensemble import build_ensemble
 from models.errors import InputError
-from models.features import Level
 from models.metrics.scoring import score
+from models.output_bias import predict_shares
 from models.settings import EnsembleSettings, ModelSettings, TrainingSettings
 from models.training.log import TrainingLog
 from models.training.train import train
@@ -53,7 +53,7 @@ def run_fn(fn_args: tfx.components.FnArgs) -> None:
         require_same_architecture(initial_model, model_settings, task.level, task.names)
     epoch_batches, validation = training_data(fn_args, task, model_settings, settings)
     model, log = train(
-        partial(_build, model_settings, task.level, len(task.names), task.seed, initial_model or ""),
+        partial(_build, fn_args, task, model_settings, initial_model or ""),
         epoch_batches,
         validation,
         settings,
@@ -90,12 +90,28 @@ def _apply_hyperparameters(
         raise InputError(f"hyperparameters {values}: {error}") from None
 
 
-def _build(settings: ModelSettings, level: Level, classes: int, seed: int, initial_model: str) -> keras.Model:
+def _build(
+    fn_args: tfx.components.FnArgs, task: TrainingTask, settings: ModelSettings, initial_model: str
+) -> keras.Model:
     if isinstance(settings.encoder, EnsembleSettings):
-        return build_ensemble([load_keras_model(member) for member in settings.encoder.members], level)
-    model = build_video_classifier(settings, classes, seed)
+        return build_ensemble([load_keras_model(member) for member in settings.encoder.members], task.level)
+    model = untrained_model(fn_args, task, settings)
     if initial_model:
         load_weights(model, initial_model)
+    return model
+
+
+def untrained_model(fn_args: tfx.components.FnArgs, task: TrainingTask, settings: ModelSettings) -> keras.Model:
+    """The network of an experiment with its initial weights.
+
+    Args:
+        fn_args: from TFX; `train_files` give the initial biases.
+        task: labels and seed.
+        settings: of the network, not an ensemble's.
+    """
+    model = build_video_classifier(settings, len(task.names), task.seed)
+    if settings.output_bias == "prior":
+        predict_shares(model, training_shares(fn_args, len(task.names)))
     return model
 
 

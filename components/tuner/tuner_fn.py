@@ -6,8 +6,8 @@ from tfx import v1 as tfx
 from tfx.v1.components import TunerFnResult
 
 from components.trainer.data import state_folder, training_data
+from components.trainer.trainer import untrained_model
 from components.tuner.task import SearchTask
-from models.video_classifier import build_video_classifier
 from tuner.search import Search, Task
 
 
@@ -24,7 +24,7 @@ def tuner_fn(fn_args: tfx.components.FnArgs) -> TunerFnResult:
     trials = Task(
         model=task.model,
         training=task.training,
-        build=lambda model: build_video_classifier(model, len(task.names), task.seed),
+        build=partial(untrained_model, fn_args, task),
         data=partial(training_data, fn_args, task),
         seed=task.seed,
     )

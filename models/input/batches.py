@@ -15,6 +15,9 @@ class Batches(Protocol):
     def element_spec(self) -> Any:
         """Shapes and types of a batch, without its number of videos."""
 
+    def __len__(self) -> int:
+        """Number of batches."""
+
     def skip(self, count: int) -> Self:
         """The batches that are left after the first ones."""
 

@@ -33,21 +33,23 @@ class MirroredLossScaleOptimizer(_WholeBatchGradients, keras.optimizers.LossScal
     """Scales the loss of float16 models; checks and unscales the gradients of the whole batch."""
 
 
-def build_optimizer(settings: TrainingSettings, replicas: int) -> keras.optimizers.Optimizer:
+def build_optimizer(settings: TrainingSettings, replicas: int, epoch_steps: int) -> keras.optimizers.Optimizer:
     """Builds Adam; under mixed_float16 with a scaled loss, whose gradients are unscaled before they are clipped.
 
     Sections 3.3.1, 5.1.2 (decay of the learning rate) and 5.2.4 (clipping) of the thesis.
 
     Args:
-        settings: learning rate and its decay, `clipvalue` or `clipnorm`, precision.
+        settings: learning rate and its schedule, `clipvalue` or `clipnorm`, epsilon, precision.
         replicas: number of replicas of the strategy in whose scope this is called.
+        epoch_steps: number of steps in an epoch.
     """
     scaled = settings.precision == "mixed_float16"
     clips = settings.clipvalue or settings.clipnorm
     joins = replicas > 1 and (scaled or clips)  # costs a second all-reduce
     adam = MirroredAdam if joins and not scaled else keras.optimizers.Adam
     optimizer = adam(
-        _learning_rate(settings),
+        _learning_rate(settings, epoch_steps),
+        epsilon=settings.epsilon,
         # The limit holds for the sum over replicas; what is clipped is their mean.
         clipvalue=settings.clipvalue and settings.clipvalue / replicas,
         clipnorm=settings.clipnorm and settings.clipnorm / replicas,
@@ -57,7 +59,11 @@ def build_optimizer(settings: TrainingSettings, replicas: int) -> keras.optimize
     return (MirroredLossScaleOptimizer if joins else keras.optimizers.LossScaleOptimizer)(optimizer)
 
 
-def _learning_rate(settings: TrainingSettings) -> float | keras.optimizers.schedules.LearningRateSchedule:
+def _learning_rate(
+    settings: TrainingSettings, epoch_steps: int
+) -> float | keras.optimizers.schedules.LearningRateSchedule:
+    if settings.schedule == "cosine":
+        return keras.optimizers.schedules.CosineDecay(settings.learning_rate, settings.max_epochs * max(epoch_steps, 1))
     if settings.decay_rate == 1:
         return settings.learning_rate
     return keras.optimizers.schedules.ExponentialDecay(

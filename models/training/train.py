@@ -86,7 +86,7 @@ def train(
         model = build_model()
         view, from_logits = training_view(model)
         view.compile(
-            optimizer=build_optimizer(settings, strategy.num_replicas_in_sync),
+            optimizer=build_optimizer(settings, strategy.num_replicas_in_sync, len(epoch_batches(0))),
             loss=keras.losses.BinaryCrossentropy(from_logits=from_logits),
             metrics=[MicroF1(from_logits=from_logits, name="f1")],
             jit_compile=settings.jit_compile,

@@ -2,6 +2,7 @@
 
 import functools
 import json
+import math
 import os
 import signal
 import sys
@@ -43,6 +44,8 @@ LINEAR_CASES: dict[str, tuple[dict[str, Any], float]] = {
     "clipvalue": ({"clipvalue": 0.01}, 0.0),
     "clipnorm": ({"clipnorm": 0.05}, 0.0),
     "regularized": ({}, 0.5),
+    "cosine": ({"schedule": "cosine"}, 0.0),
+    "epsilon": ({"epsilon": 0.01}, 0.0),
     "scaled-loss": ({"precision": "mixed_float16", "clipvalue": 0.01}, 0.0),
 }
 
@@ -96,7 +99,9 @@ def trained_by_formula(settings: TrainingSettings, data: Data, l2: float) -> lis
             first, second = moments[place]
             moments[place] = first, second = 0.9 * first + 0.1 * gradient, 0.999 * second + 0.001 * gradient**2
             rate = settings.learning_rate * np.sqrt(1 - 0.999**step) / (1 - 0.9**step)
-            weights[place] = weights[place] - rate * first / (np.sqrt(second) + 1e-7)
+            if settings.schedule == "cosine":
+                rate *= (1 + np.cos(np.pi * (step - 1) / (LINEAR_VIDEOS / BATCH))) / 2
+            weights[place] = weights[place] - rate * first / (np.sqrt(second) + settings.epsilon)
     return weights
 
 
@@ -128,7 +133,8 @@ def batches(data: Data, before: Callable[[int], None], order: np.ndarray) -> tf.
     # With prefetching, `before` would be called while earlier steps still run.
     options = tf.data.Options()
     options.experimental_optimization.inject_prefetch = False
-    return tf.data.Dataset.from_generator(generate, output_signature=spec).with_options(options)
+    dataset = tf.data.Dataset.from_generator(generate, output_signature=spec).with_options(options)
+    return dataset.apply(tf.data.experimental.assert_cardinality(math.ceil(len(order) / BATCH)))
 
 
 def run(

@@ -55,10 +55,25 @@ def test_the_learning_rate_falls_in_steps(task: Any, tmp_path: Path, decay_rate:
     np.testing.assert_allclose([epoch.learning_rate for epoch in log.epochs], expected, rtol=1e-6)
 
 
+def test_a_cosine_ends_with_the_last_epoch(task: Any, tmp_path: Path) -> None:
+    settings = task.RECIPE.model_copy(update={"schedule": "cosine", "max_epochs": 4, "patience": 9})
+    log = task.run(tmp_path, settings)[1]
+    expected = [0.2 * (1 + np.cos(np.pi * epoch / 4)) / 2 for epoch in (1, 2, 3, 4)]
+    np.testing.assert_allclose([epoch.learning_rate for epoch in log.epochs], expected, rtol=1e-5, atol=1e-7)
+
+
 # In float16 a scaled gradient has 11 bits, and Adam amplifies small ones.
 @pytest.mark.parametrize(
     ("case", "tolerance"),
-    [("plain", 1e-5), ("clipvalue", 1e-5), ("clipnorm", 1e-5), ("regularized", 1e-5), ("scaled-loss", 1e-3)],
+    [
+        ("plain", 1e-5),
+        ("clipvalue", 1e-5),
+        ("clipnorm", 1e-5),
+        ("regularized", 1e-5),
+        ("scaled-loss", 1e-3),
+        ("cosine", 1e-5),
+        ("epsilon", 1e-5),
+    ],
 )
 def test_a_step_is_adams_on_the_clipped_gradient_of_the_regularized_loss(
     task: Any, tmp_path: Path, case: str, tolerance: float
