@@ -26,7 +26,7 @@ from step_worker import POLICIES, Setting
 from models.cost import cost
 from models.errors import InputError
 from models.features import YT8M_CLASSES
-from models.settings import EnsembleSettings, RecurrentSettings
+from models.settings import RecurrentSettings, WholeModelSettings
 from pipeline.experiments import find_experiment
 
 # One of each encoder.
@@ -160,8 +160,8 @@ def check(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> Non
         parser.error(f"argument --input: {arguments.input} is not a file")
     for name in arguments.experiments:
         try:
-            if isinstance(find_experiment(name).model.encoder, EnsembleSettings):
-                parser.error(f"argument --experiments: {name} is an ensemble, whose members are trained instead")
+            if isinstance(find_experiment(name).model.encoder, WholeModelSettings):
+                parser.error(f"argument --experiments: {name} has no layers that are trained")
         except InputError as error:
             parser.error(f"argument --experiments: {error}")
 

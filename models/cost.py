@@ -7,7 +7,6 @@ from models.features import MAX_FRAMES, Stream
 from models.settings import (
     AverageSettings,
     DBoFSettings,
-    EnsembleSettings,
     FrameEncoderSettings,
     ModelSettings,
     NetFVSettings,
@@ -15,6 +14,7 @@ from models.settings import (
     NeXtVLADSettings,
     RecurrentSettings,
     TransformerSettings,
+    WholeModelSettings,
     for_stream,
 )
 
@@ -54,14 +54,15 @@ def cost(settings: ModelSettings, classes: int, frames: int = MAX_FRAMES) -> Cos
         frames: number of frames of the video.
 
     Returns:
-        The cost; None for an ensemble, whose cost depends on its members.
+        The cost; None for an ensemble, whose cost depends on its members, and for neighbours, whose cost depends on the
+        number of training videos.
 
     Example:
         >>> cost(ModelSettings.model_validate({"encoder": {"name": "average"}}), classes=10)
         Cost(parameters=11530, flops=23040)
     """
     encoder = settings.encoder
-    if isinstance(encoder, EnsembleSettings):
+    if isinstance(encoder, WholeModelSettings):
         return None
     pooled = [_encoder(encoder, stream, frames) for stream in settings.streams]
     total = sum((part for _, part in pooled), Cost())

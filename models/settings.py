@@ -182,6 +182,19 @@ def for_stream(settings: FrameEncoderSettings, stream: Stream) -> FrameEncoderSe
     assert_never(settings)
 
 
+class NeighboursSettings(Settings):
+    """The labels of the nearest training videos: `Neighbours`. It reads means.
+
+    Attributes:
+        neighbours: how many videos are asked for their labels.
+        videos: the most training videos that the model holds, 2.3 KB each; drawn at random where there are more.
+    """
+
+    name: Literal["neighbours"]
+    neighbours: Count = 60
+    videos: Count = 100_000
+
+
 class EnsembleSettings(Settings):
     """The weighted average of the probabilities of pushed models: `Ensemble`.
 
@@ -191,6 +204,10 @@ class EnsembleSettings(Settings):
 
     name: Literal["ensemble"]
     members: tuple[str, ...] = ()
+
+
+# Encoders that answer with probabilities, no layers follow.
+WholeModelSettings = NeighboursSettings | EnsembleSettings
 
 
 class ModelSettings(Settings):
@@ -219,7 +236,9 @@ class ModelSettings(Settings):
         ['rgb', 'audio']
     """
 
-    encoder: Annotated[AverageSettings | FrameEncoderSettings | EnsembleSettings, Field(discriminator="name")]
+    encoder: Annotated[
+        AverageSettings | NeighboursSettings | FrameEncoderSettings | EnsembleSettings, Field(discriminator="name")
+    ]
     two_stream: bool = False
     normalize_frames: bool = False
     context_gating: bool = False
@@ -250,9 +269,11 @@ class ModelSettings(Settings):
         return self
 
     @model_validator(mode="after")
-    def _an_ensemble_has_no_layers(self) -> "ModelSettings":
-        if isinstance(self.encoder, EnsembleSettings) and self.model_dump(exclude_defaults=True).keys() != {"encoder"}:
-            raise ValueError("an ensemble has members only, no layers of its own")
+    def _whole_models_have_no_layers(self) -> "ModelSettings":
+        if isinstance(self.encoder, WholeModelSettings) and self.model_dump(exclude_defaults=True).keys() != {
+            "encoder"
+        }:
+            raise ValueError(f"{self.encoder.name}: the model has no layers but the encoder's")
         return self
 
 

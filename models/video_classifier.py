@@ -16,7 +16,13 @@ from models.layers.mixture_of_experts import MixtureOfExperts
 from models.layers.normalization import l2_normalize
 from models.layers.quantization import dequantize
 from models.layers.squeeze_excitation import SqueezeExcitation
-from models.settings import AverageSettings, EnsembleSettings, ModelSettings, NeXtVLADSettings
+from models.settings import (
+    AverageSettings,
+    ModelSettings,
+    NeighboursSettings,
+    NeXtVLADSettings,
+    WholeModelSettings,
+)
 
 
 @keras.saving.register_keras_serializable("yt8m")
@@ -57,7 +63,7 @@ class FrameDecoder(keras.layers.Layer):
 
 def reads_frames(settings: ModelSettings, level: Level) -> bool:
     """Whether the model reads frames; if not, it reads the mean that `mean_of_frames` computes."""
-    return level == "frame" and not isinstance(settings.encoder, AverageSettings)
+    return level == "frame" and not isinstance(settings.encoder, AverageSettings | NeighboursSettings)
 
 
 def video_inputs(frames: bool) -> dict[str, KerasTensor]:
@@ -160,7 +166,7 @@ def _pool(settings: ModelSettings, seeds: Iterator[int]) -> tuple[dict[str, Kera
         features = l2_normalize(inputs[MEAN]) if settings.normalize_frames else inputs[MEAN]
         return inputs, [_columns(features, stream) for stream in settings.streams]
 
-    assert not isinstance(settings.encoder, EnsembleSettings), "ensembles are built by build_ensemble"
+    assert not isinstance(settings.encoder, WholeModelSettings), "built by build_neighbours or build_ensemble"
     inputs = video_inputs(frames=True)
     features, mask = FrameDecoder(settings.normalize_frames, name="decoder")(inputs[FRAMES], inputs[NUM_FRAMES])
     encoders = [(stream, build_encoder(settings.encoder, stream, next(seeds))) for stream in settings.streams]

@@ -16,12 +16,13 @@ from models.errors import InputError, printable, quote
 from models.features import Level
 from models.settings import (
     AverageSettings,
-    EnsembleSettings,
     ModelSettings,
+    NeighboursSettings,
     RecurrentSettings,
     Settings,
     Share,
     TrainingSettings,
+    WholeModelSettings,
 )
 from pipeline.files.yaml_text import load_yaml, read_yaml
 from pipeline.validation import closest, explain
@@ -62,25 +63,25 @@ class Recipe(Settings):
     @model_validator(mode="after")
     def _encoder_has_its_frames(self) -> Self:
         encoder = self.model.encoder
-        if self.level == "video" and not isinstance(encoder, AverageSettings | EnsembleSettings):
-            needs = "which needs level: frame; level video allows: average, ensemble"
+        if self.level == "video" and not isinstance(encoder, AverageSettings | WholeModelSettings):
+            needs = "which needs level: frame; level video allows: average, neighbours, ensemble"
             raise ValueError(f"model.encoder.name is {encoder.name!r}, {needs}")
         return self
 
     @model_validator(mode="after")
     def _frame_sampling_fits_the_encoder(self) -> Self:
         sampling, encoder = self.training.frame_sampling, self.model.encoder
-        if sampling != "all" and (self.level == "video" or isinstance(encoder, AverageSettings)):
+        if sampling != "all" and (self.level == "video" or isinstance(encoder, AverageSettings | NeighboursSettings)):
             raise ValueError(
                 f"training.frame_sampling is {sampling!r}, allowed with encoder {encoder.name}, which reads means: all"
             )
         return self
 
     @model_validator(mode="after")
-    def _an_ensemble_has_no_warm_start(self) -> Self:
-        if self.training.warm_start and isinstance(self.model.encoder, EnsembleSettings):
-            start = self.training.warm_start
-            raise ValueError(f"training.warm_start is {quote(start)}, allowed with encoder ensemble: false")
+    def _whole_models_have_no_warm_start(self) -> Self:
+        if self.training.warm_start and isinstance(self.model.encoder, WholeModelSettings):
+            start, name = self.training.warm_start, self.model.encoder.name
+            raise ValueError(f"training.warm_start is {quote(start)}, allowed with encoder {name}: false")
         return self
 
     @model_validator(mode="after")

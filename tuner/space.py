@@ -16,7 +16,7 @@ ALL = "all"
 
 
 def search_space(settings: TuneSettings, model: ModelSettings) -> Space:
-    """The space of the experiment, else that of its encoder in `spaces.yaml`; empty for an ensemble.
+    """The space of the experiment, else that of its encoder in `spaces.yaml`; empty for a model without layers.
 
     Example:
         >>> model = ModelSettings.model_validate({"encoder": {"name": "dbof", "clusters": 512}})

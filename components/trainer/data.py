@@ -11,11 +11,15 @@ from tfx import v1 as tfx
 
 from components.trainer.task import TrainingTask
 from models.errors import InputError
+from models.features import MEAN
 from models.input.batches import Batches
-from models.input.index import read_index
+from models.input.index import VideoIndex, read_index
 from models.input.indexed_batches import IndexedBatches
 from models.output_bias import label_shares
 from models.settings import EnsembleSettings, ModelSettings, TrainingSettings
+
+# Videos of a batch that is read for their means alone.
+READ_AT_ONCE = 1024
 
 
 def training_data(
@@ -43,10 +47,35 @@ def training_data(
 
 def training_shares(fn_args: tfx.components.FnArgs, classes: int) -> np.ndarray:
     """The share of the training videos that have each label, float64 [classes], see `label_shares`."""
+    index = _training_index(fn_args)
+    return label_shares(index.labels, len(index), classes)
+
+
+def training_means(fn_args: tfx.components.FnArgs, task: TrainingTask, most: int) -> tuple[np.ndarray, np.ndarray]:
+    """The means and labels of training videos, drawn at random where there are more than `most`.
+
+    Returns:
+        float32 [N, 1152]; int32 [N, most labels of a video]: ids, followed by the number of classes for none.
+    """
+    index, classes = _training_index(fn_args), len(task.names)
+    batches = IndexedBatches(index, classes, READ_AT_ONCE).shuffled(str(task.seed)).take(-(-most // READ_AT_ONCE))
+    # The memory of a batch is used again for a later one.
+    parts = [(np.array(inputs[MEAN]), *np.nonzero(labels)) for inputs, labels in batches]
+    means = np.concatenate([part[0] for part in parts])[:most]
+    labels = np.full((len(means), max(np.bincount(rows).max(initial=1) for _, rows, _ in parts)), classes, np.int32)
+    for place, (_, rows, ids) in enumerate(parts):
+        videos = rows + place * READ_AT_ONCE
+        within = np.arange(len(rows)) - np.searchsorted(rows, rows)
+        kept = videos < most
+        labels[videos[kept], within[kept]] = ids[kept]
+    return means, labels
+
+
+def _training_index(fn_args: tfx.components.FnArgs) -> VideoIndex:
     index = read_index(_files(fn_args.train_files))
     if not len(index):
         raise InputError("training data: no videos")
-    return label_shares(index.labels, len(index), classes)
+    return index
 
 
 def state_folder(fn_args: tfx.components.FnArgs, task: TrainingTask) -> Path:

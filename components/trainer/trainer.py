@@ -11,15 +11,16 @@ from tfx import v1 as tfx
 from tfx.utils import path_utils
 
 from components.served_models import EXTRA, ArchitectureCard, ModelCard, load_keras_model
-from components.trainer.data import state_folder, training_data, training_shares
+from components.trainer.data import state_folder, training_data, training_means, training_shares
 from components.trainer.export import export, hash_weights
 from components.trainer.task import TrainingTask
 from components.trainer.warm_start import load_weights, require_same_architecture
 from models.ensemble import build_ensemble
 from models.errors import InputError
 from models.metrics.scoring import score
+from models.neighbours import build_neighbours
 from models.output_bias import predict_shares
-from models.settings import EnsembleSettings, ModelSettings, TrainingSettings
+from models.settings import EnsembleSettings, ModelSettings, NeighboursSettings, TrainingSettings
 from models.training.log import TrainingLog
 from models.training.train import train
 from models.video_classifier import build_video_classifier
@@ -105,13 +106,17 @@ def untrained_model(fn_args: tfx.components.FnArgs, task: TrainingTask, settings
     """The network of an experiment with its initial weights.
 
     Args:
-        fn_args: from TFX; `train_files` give the initial biases.
+        fn_args: from TFX; `train_files` give initial biases, or the videos that the model holds.
         task: labels and seed.
         settings: of the network, not an ensemble's.
     """
-    model = build_video_classifier(settings, len(task.names), task.seed)
+    encoder, classes = settings.encoder, len(task.names)
+    if isinstance(encoder, NeighboursSettings):
+        means, labels = training_means(fn_args, task, encoder.videos)
+        return build_neighbours(means, labels, training_shares(fn_args, classes), encoder.neighbours)
+    model = build_video_classifier(settings, classes, task.seed)
     if settings.output_bias == "prior":
-        predict_shares(model, training_shares(fn_args, len(task.names)))
+        predict_shares(model, training_shares(fn_args, classes))
     return model
 
 

@@ -70,7 +70,7 @@ def test_a_cpu_takes_small_batches_in_float32():
     ("words", "message"),
     [
         (["--experiments", "netvlad-1000"], "argument --experiments: experiment is 'netvlad-1000', allowed: "),
-        (["--experiments", "ensemble"], "ensemble is an ensemble, whose members are trained instead"),
+        (["--experiments", "ensemble"], "ensemble has no layers that are trained"),
         (["--peak-tflops", "1", "2"], "argument --peak-tflops: expected as many numbers as --precisions has names"),
         (["--precisions", "int8"], "invalid choice: 'int8' (choose from 'float32', 'tf32', 'bfloat16')"),
         (["--input", "nowhere.json"], "argument --input: nowhere.json is not a file"),

@@ -44,6 +44,7 @@ ENCODERS = {
     "netvlad": "NetVLAD",
     "netfv": "NetFV",
     "nextvlad": "NeXtVLAD",
+    "neighbours": "nearest neighbours",
     "ensemble": "ensemble",
 }
 
