@@ -39,7 +39,7 @@ def shards(tmp_path_factory, write_shard, video_record):
 
 def test_every_video_is_counted_in_its_split(shards, tmp_path):
     statistics, printed = stats(shards, tmp_path, "--split", "id:50/25/25")
-    policy = SplitPolicy.parse("id:50/25/25", False)
+    policy = SplitPolicy.parse("id:50/25/25")
     ids = [f"{shard}{number:03d}".encode() for shard in range(6) for number in range(8)]
     assert {split: statistics.splits[split].videos for split in SPLITS} == Counter(map(policy.of_id, ids))
     frequency = [sum(split.label_frequency[label] for split in statistics.splits.values()) for label in range(6)]
@@ -112,7 +112,7 @@ def test_rejected_records_and_repeated_ids_are_counted_and_named(
     path.write_bytes(path.read_bytes()[:-9])  # cuts new1 off
     statistics, _ = stats(data, tmp_path / "out", "--split", "id:50/25/25")
     assert statistics.ingest.quarantined == 4 and sum(split.videos for split in statistics.splits.values()) == 49
-    home = SplitPolicy.parse("id:50/25/25", False).of_id(b"0000")
+    home = SplitPolicy.parse("id:50/25/25").of_id(b"0000")
     assert statistics.ingest.duplicates == {f"within {home}": 1}
     lines = (tmp_path / "out" / "bad_records.jsonl").read_text().splitlines()
     assert [(json.loads(line)["file"], json.loads(line)["record"]) for line in lines] == [
@@ -167,7 +167,7 @@ def test_real_shards_are_counted_as_plain_tensorflow_counts_them(real_data, tmp_
     statistics, _ = stats(
         real_data / "video" / "validate000[01].tfrecord", tmp_path / "out", "--split", "id:80/10/10", *vocabulary
     )
-    policy = SplitPolicy.parse("id:80/10/10", False)
+    policy = SplitPolicy.parse("id:80/10/10")
     videos, labels = Counter(), {split: Counter() for split in SPLITS}
     means = dict.fromkeys(SPLITS, 0.0)
     spec = {"id": tf.io.FixedLenFeature([], tf.string), "labels": tf.io.VarLenFeature(tf.int64)}
