@@ -44,7 +44,7 @@ SERVICE_ACCOUNT = click.option(
 )
 
 
-def refuse_empty(_: click.Context, option: click.Parameter, value: str | None) -> str | None:
+def _refuse_empty(_: click.Context, option: click.Parameter, value: str | None) -> str | None:
     """Refuses an option that is given as "", say by an unset variable, which would mean that it is left out."""
     if value == "":
         raise InputError(f"{option.opts[0]} is empty, expected a folder, a file or a glob")
@@ -54,14 +54,14 @@ def refuse_empty(_: click.Context, option: click.Parameter, value: str | None) -
 _SPLIT = (
     click.option(
         "--validation-data",
-        callback=refuse_empty,
-        help="Pattern of shards that all go to the validation split; --data are split into the others.",
+        callback=_refuse_empty,
+        help="Pattern of shards that all go to the validation split.",
     ),
-    click.option("--test-data", callback=refuse_empty, help="Pattern of shards that all go to the test split."),
+    click.option("--test-data", callback=_refuse_empty, help="Pattern of shards that all go to the test split."),
     click.option(
         "--split",
-        help="file:80/10/10 (default), id:80/10/10, thesis-video or thesis-frame; with data of its own, a split has no "
-        "share: file:90/10.",
+        help="How --data are split: file:80/10/10 (default), id:80/10/10, thesis-video or thesis-frame; a split with "
+        "data of its own has no share, say file:90/10.",
     ),
     click.option("--vocabulary", help="CSV with Index and Name (default: vocabulary.csv beside the shards)."),
 )
