@@ -20,13 +20,14 @@ import psutil
 COUNT = """
 import sys, time
 from components.dataset_statistics.raw_shards import count_shard
+from components.example_gen.data_files import find_data_files
 from components.example_gen.ingest import plan_shards
-from components.example_gen.input_files import detect_level, find_files
+from components.example_gen.input_files import detect_level
 from components.example_gen.splits import SplitPolicy
 from models.features import YT8M_CLASSES
-files, policy = find_files(sys.argv[1]), SplitPolicy.parse("id:80/10/10", False)
-level, videos, started = detect_level(files), 0, time.process_time()
-for shard in plan_shards(files, None, policy, 0):
+files, policy = find_data_files(sys.argv[1]), SplitPolicy.parse("id:80/10/10")
+level, videos, started = detect_level(files.data), 0, time.process_time()
+for shard in plan_shards(files, policy, 0):
     videos += sum(count_shard(shard, policy, level, YT8M_CLASSES).summary.videos.values())
 print(videos, videos / (time.process_time() - started))
 """

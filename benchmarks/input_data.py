@@ -82,7 +82,8 @@ def ingest(data: Path, out: Path, level: Level, labels: int, split: str = "id:98
 
     from components.example_gen.component import ExampleGenDriver, ExampleGenExecutor, Quarantine
 
-    properties = {"data": str(data), "test_data": "", "split": split, "seed": 0, "level": level, "classes": labels}
+    properties = {"data": str(data), "split": split, "seed": 0, "level": level, "classes": labels}
+    properties |= {"validation_data": "", "test_data": ""}
     properties |= {"kept_features": "[]", "quarantine_limit": 0.0, "sources": "", "spans": 1}
     outputs = {"examples": tfx.types.standard_artifacts.Examples(), "quarantine": Quarantine()}
     _execute(ExampleGenExecutor, {}, outputs, ExampleGenDriver(None).resolve({}, properties), out)

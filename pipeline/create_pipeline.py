@@ -90,6 +90,7 @@ def create_pipeline(
         split=settings.data.split,
         level=level,
         classes=len(names),
+        validation_data=settings.data.validation_data,
         test_data=settings.data.test_data,
         spans=settings.data.spans,
         seed=settings.seed,

@@ -8,7 +8,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from components.drift_detector.settings import DriftSettings
 from components.evaluator.requirements import Requirement, parse_requirements
-from components.example_gen.splits import SplitPolicy
+from components.example_gen.splits import SPLITS, Split, SplitPolicy, default_split
 from models.dotted_keys import set_key
 from models.errors import InputError, printable, quote
 from models.features import AUDIO, ID, LABELS, MEAN_AUDIO, MEAN_RGB, RGB, YT8M_CLASSES
@@ -35,6 +35,7 @@ class DataSettings(Settings):
     """
 
     pattern: str
+    validation_data: str = ""
     test_data: str = ""
     spans: Count = 1
     split: str = ""
@@ -48,11 +49,11 @@ class DataSettings(Settings):
     def _default_split(cls, content: Any) -> Any:
         if not isinstance(content, dict) or content.get("split"):
             return content
-        return content | {"split": "file:90/10" if content.get("test_data") else "file:80/10/10"}
+        return content | {"split": default_split(_splits_with_own_data(content))}
 
     @model_validator(mode="after")
     def _the_split_is_known(self) -> Self:
-        SplitPolicy.parse(self.split, bool(self.test_data))
+        SplitPolicy.parse(self.split, _splits_with_own_data(dict(self)))
         return self
 
     @model_validator(mode="after")
@@ -60,6 +61,10 @@ class DataSettings(Settings):
         if self.spans > 1 and "{SPAN" not in self.pattern:
             raise ValueError(f"spans is {self.spans}, allowed without {{SPAN}} in the pattern of the data: 1")
         return self
+
+
+def _splits_with_own_data(data: Mapping[str, Any]) -> list[Split]:
+    return [split for split in SPLITS[1:] if data.get(f"{split}_data")]
 
 
 class Threshold(Settings):

@@ -4,7 +4,6 @@ import json
 import logging
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import apache_beam as beam
@@ -15,8 +14,9 @@ from tfx.dsl.io import fileio
 from tfx.types import artifact_utils, component_spec
 from tfx.utils import io_utils
 
+from components.example_gen.data_files import DataFiles, find_data_files
 from components.example_gen.ingest import IngestShards, Summary, plan_shards
-from components.example_gen.input_files import InputFiles, detect_level, find_files
+from components.example_gen.input_files import detect_level
 from components.example_gen.splits import SPLITS, SplitPolicy
 from components.publishing import scratch_folder
 from components.resolving_driver import ResolvingDriver
@@ -43,6 +43,7 @@ class ExampleGenSpec(component_spec.ComponentSpec):
 
     PARAMETERS = {
         "data": component_spec.ExecutionParameter(type=str),
+        "validation_data": component_spec.ExecutionParameter(type=str),
         "test_data": component_spec.ExecutionParameter(type=str),
         "spans": component_spec.ExecutionParameter(type=int),
         "split": component_spec.ExecutionParameter(type=str),
@@ -65,14 +66,15 @@ class ExampleGenDriver(ResolvingDriver):
 
     def resolve(self, input_dict: dict[str, list[tfx.dsl.Artifact]], exec_properties: dict[str, Any]) -> dict[str, Any]:
         """Pins the data to the shards that are there now."""
-        keys = ("data", "test_data", "spans", "split", "seed", "level")
+        keys = ("data", "validation_data", "test_data", "spans", "split", "seed", "level")
         resolved = resolve_data(**{key: exec_properties[key] for key in keys})
         return {
             **exec_properties,
-            "data": resolved.pattern,
-            "test_data": resolved.test_pattern,
+            "data": resolved.data.pattern,
+            "validation_data": resolved.own_pattern("validation"),
+            "test_data": resolved.own_pattern("test"),
             "spans": 1,  # the patterns hold all spans
-            "span": resolved.shards.span,
+            "span": resolved.data.span,
             "fingerprint": resolved.fingerprint,
         }
 
@@ -94,9 +96,9 @@ class ExampleGenExecutor(base_beam_executor.BaseBeamExecutor):
         """
         examples = artifact_utils.get_single_instance(output_dict["examples"])
         quarantine = artifact_utils.get_single_instance(output_dict["quarantine"])
-        data, test_data = _find_shards(exec_properties["data"], exec_properties["test_data"], exec_properties["spans"])
-        policy = SplitPolicy.parse(exec_properties["split"], test_data is not None)
-        shards = plan_shards(data, test_data, policy, exec_properties["seed"])
+        files = find_data_files(*(exec_properties[key] for key in ("data", "validation_data", "test_data", "spans")))
+        policy = SplitPolicy.parse(exec_properties["split"], files.own)
+        shards = plan_shards(files, policy, exec_properties["seed"])
         level: Level = exec_properties["level"]
         kept_features = json.loads(exec_properties["kept_features"])
         size = sum(shard.file.size for shard in shards)
@@ -125,7 +127,7 @@ class ExampleGenExecutor(base_beam_executor.BaseBeamExecutor):
             raise InputError(f"{error}; all rejected records are in {_keep_lists(quarantine.uri)}") from None
         examples.split_names = artifact_utils.encode_split_names(list(SPLITS))
         examples.set_string_custom_property("payload_format", "FORMAT_TF_EXAMPLE")
-        examples.set_int_custom_property("span", exec_properties.get("span", data.span))
+        examples.set_int_custom_property("span", exec_properties.get("span", files.data.span))
         for split in SPLITS:
             examples.set_int_custom_property(f"{split}_videos", summary.videos[split])
 
@@ -138,7 +140,8 @@ class ExampleGen(base_beam_component.BaseBeamComponent):
         split: split policy, see SplitPolicy.
         level: what the records must hold.
         classes: size of the vocabulary.
-        test_data: pattern whose videos all go to the test split, or "".
+        validation_data: pattern whose videos all go to the validation split, or "".
+        test_data: the same for the test split.
         spans: how many of the newest spans are ingested together.
         seed: shuffles the files.
         kept_features: features of the records that are kept as they are, for slices.
@@ -157,6 +160,7 @@ class ExampleGen(base_beam_component.BaseBeamComponent):
         level: Level,
         classes: int,
         *,
+        validation_data: str = "",
         test_data: str = "",
         spans: int = 1,
         seed: int = 0,
@@ -166,6 +170,7 @@ class ExampleGen(base_beam_component.BaseBeamComponent):
     ):
         spec = ExampleGenSpec(
             data=data,
+            validation_data=validation_data,
             test_data=test_data,
             spans=spans,
             split=split,
@@ -181,45 +186,24 @@ class ExampleGen(base_beam_component.BaseBeamComponent):
         super().__init__(spec=spec)
 
 
-@dataclass(frozen=True)
-class ResolvedData:
-    """The shards that are there now; `test_shards` is None where there are no test data."""
-
-    shards: InputFiles
-    test_shards: InputFiles | None
-
-    @property
-    def pattern(self) -> str:
-        """The pattern of the data with its {SPAN} filled in."""
-        return self.shards.pattern
-
-    @property
-    def test_pattern(self) -> str:
-        """The pattern of the test data with its {SPAN} filled in, "" where there are none."""
-        return self.test_shards.pattern if self.test_shards else ""
-
-    @property
-    def fingerprint(self) -> str:
-        """Changes with the shards."""
-        return self.shards.fingerprint + (self.test_shards.fingerprint if self.test_shards else "")
-
-
-def resolve_data(data: str, test_data: str, *, spans: int, split: str, seed: int, level: Level) -> ResolvedData:
+def resolve_data(
+    data: str, validation_data: str, test_data: str, *, spans: int, split: str, seed: int, level: Level
+) -> DataFiles:
     """Lists and checks the shards, before TFX looks for a cached result; the arguments are ExampleGen's.
 
     Raises:
-        InputError: nothing matches, the records have another level than the experiment, or the split cannot be made.
+        InputError: nothing matches, a file is in two splits, the records have another level than the experiment, or the
+            split cannot be made.
     """
-    shards, test_shards = _find_shards(data, test_data, spans)
-    plan_shards(shards, test_shards, SplitPolicy.parse(split, test_shards is not None), seed)
-    for option, files in (("data", shards), ("test_data", test_shards)):
-        if files and (actual := detect_level(files)) != level:
-            raise InputError(
-                f"{option}: {files.files[0].path} holds {actual}-level records, the experiment reads {level}-level ones"
-            )
-    if len(shards.spans) < spans:
-        _logger.info("data.spans is %d, but there are fewer spans: %s", spans, shards.pattern)
-    return ResolvedData(shards, test_shards)
+    files = find_data_files(data, validation_data, test_data, spans)
+    plan_shards(files, SplitPolicy.parse(split, files.own), seed)
+    for option, shards in files.by_option.items():
+        if (actual := detect_level(shards)) != level:
+            path = shards.files[0].path
+            raise InputError(f"{option}: {path} holds {actual}-level records, the experiment reads {level}-level ones")
+    if len(files.data.spans) < spans:
+        _logger.info("data.spans is %d, but there are fewer spans: %s", spans, files.data.pattern)
+    return files
 
 
 def read_summary(quarantine_uri: str) -> Summary:
@@ -235,10 +219,6 @@ def _keep_lists(quarantine_uri: str) -> str:
         fileio.rmtree(kept)
     io_utils.copy_dir(quarantine_uri, kept)
     return kept
-
-
-def _find_shards(data: str, test_data: str, spans: int) -> tuple[InputFiles, InputFiles | None]:
-    return find_files(data, spans=spans), find_files(test_data, "test_data", spans) if test_data else None
 
 
 def _require_disk_space(uri: str, input_bytes: int, level: Level) -> None:

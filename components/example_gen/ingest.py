@@ -9,10 +9,11 @@ import apache_beam as beam
 from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
+from components.example_gen.data_files import DataFiles
 from components.example_gen.indexed_records import IndexedRecords
-from components.example_gen.input_files import InputFile, InputFiles
+from components.example_gen.input_files import InputFile
 from components.example_gen.packing import InvalidRecord, PackedVideo, pack
-from components.example_gen.splits import SPLITS, Split, SplitPolicy
+from components.example_gen.splits import Split, SplitPolicy
 from components.example_gen.tfrecord import Damage, read_records
 from components.publishing import Attempt, write_whole
 from models.errors import InputError, quote
@@ -146,8 +147,8 @@ class Shard:
     split: Split | None
 
 
-def plan_shards(data: InputFiles, test_data: InputFiles | None, policy: SplitPolicy, seed: int) -> list[Shard]:
-    """The files that the split policy uses, each with its split.
+def plan_shards(files: DataFiles, policy: SplitPolicy, seed: int) -> list[Shard]:
+    """The files that the split policy uses and those of splits with data of their own, each with its split.
 
     Each span is split by itself, independently of the other spans: a model that is trained on several spans is never
     tested on videos on which an earlier model was trained.
@@ -156,10 +157,11 @@ def plan_shards(data: InputFiles, test_data: InputFiles | None, policy: SplitPol
         InputError: the policy cannot split these files.
     """
     of_files: dict[str, Split | None] = {}
-    for files in data.spans:
-        of_files |= policy.of_files([file.path for file in files], seed)
-    chosen = [(file, of_files[file.path]) for file in data.files if file.path in of_files]
-    chosen += [(file, SPLITS[2]) for file in (test_data.files if test_data else ())]
+    for span in files.data.spans:
+        of_files |= policy.of_files([file.path for file in span], seed)
+    chosen = [(file, of_files[file.path]) for file in files.data.files if file.path in of_files]
+    for split, own in files.own.items():
+        chosen += [(file, split) for file in own.files]
     return [Shard(file, number, len(chosen), split) for number, (file, split) in enumerate(chosen)]
 
 

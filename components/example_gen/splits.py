@@ -3,6 +3,7 @@
 import hashlib
 import random
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Literal
@@ -12,43 +13,60 @@ from models.errors import InputError, quote
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 
-_ALLOWED = (
-    "file:80/10/10, id:80/10/10 (any shares below 1,000,000), thesis-video or thesis-frame; with test data two shares"
-)
+# Shares by the number of splits that the data are divided into.
+_DEFAULT_SHARES = {3: "80/10/10", 2: "90/10", 1: "100"}
+
+
+def default_split(own: Collection[Split]) -> str:
+    """The policy without `--split`, where these splits have data of their own."""
+    return f"file:{_DEFAULT_SHARES[len(SPLITS) - len(own)]}"
 
 
 @dataclass(frozen=True)
 class SplitPolicy:
-    """A parsed `--split`: the unit that is split and the shares of train, validation and test."""
+    """A parsed `--split`: the unit that is split and the shares of `splits`, those without data of their own."""
 
     kind: Literal["file", "id", "thesis-video", "thesis-frame"]
     shares: tuple[int, ...]
+    splits: tuple[Split, ...] = SPLITS
 
     @classmethod
-    def parse(cls, text: str, has_test_data: bool) -> "SplitPolicy":
+    def parse(cls, text: str, own: Collection[Split] = ()) -> "SplitPolicy":
         """Reads a policy such as `file:80/10/10`.
 
         Args:
             text: the policy; shares are positive whole numbers of any sum.
-            has_test_data: whether the test split has files of its own; then there are two shares.
+            own: the splits that have data of their own; each of the others has a share.
 
         Raises:
             InputError: an unknown policy, or another number of shares.
         """
+        splits = tuple(split for split in SPLITS if split not in own)
+        own_data = f"{' and '.join(split for split in SPLITS if split in own)} data"
         if text in ("thesis-video", "thesis-frame"):
-            if has_test_data:
-                raise InputError(f"split {text} chooses the test files itself: leave out the test data, or use file:")
-            return cls("thesis-video", (80, 20)) if text == "thesis-video" else cls("thesis-frame", (80, 10, 10))
+            if own:
+                raise InputError(
+                    f"split {text} chooses the files of all splits: leave out the {own_data}, or use file: or id:"
+                )
+            if text == "thesis-video":
+                return cls("thesis-video", (80, 20), SPLITS[:2])
+            return cls("thesis-frame", (80, 10, 10))
         match = re.fullmatch(r"(file|id):(\d{1,6}(?:/\d{1,6})*)", text)
         shares = tuple(int(share) for share in match[2].split("/")) if match else ()
-        if not match or 0 in shares or len(shares) != (2 if has_test_data else 3):
-            raise InputError(f"split is {quote(text)}, allowed: {_ALLOWED}")
-        return cls("file" if match[1] == "file" else "id", shares)
+        if not match or 0 in shares or len(shares) != len(splits):
+            example = _DEFAULT_SHARES[len(splits)]
+            allowed = (
+                f"allowed with {own_data}: file:{example} or id:{example} (any shares of {' and '.join(splits)})"
+                if own
+                else "allowed: file:80/10/10, id:80/10/10 (any shares below 1,000,000), thesis-video or thesis-frame"
+            )
+            raise InputError(f"split is {quote(text)}, {allowed}")
+        return cls("file" if match[1] == "file" else "id", shares, splits)
 
     def of_id(self, video_id: bytes) -> Split:
         """The split of a video by the hash of its id: the same on every machine and for every file layout."""
         place = int.from_bytes(hashlib.sha256(video_id).digest()[:8], "big") % sum(self.shares)
-        for split, share in zip(SPLITS, self.shares, strict=False):
+        for split, share in zip(self.splits, self.shares, strict=True):
             if place < share:
                 return split
             place -= share
@@ -85,8 +103,9 @@ class SplitPolicy:
 
     def _deal(self, files: list[str], seed: int) -> dict[str, Split | None]:
         if len(files) < len(self.shares):
+            shares = "/".join(map(str, self.shares if self.kind == "file" else (80, 10, 10)))
             raise InputError(
-                f"split by file needs at least {len(self.shares)} files, found {len(files)}: use id:80/10/10"
+                f"split by file needs at least {len(self.shares)} files, found {len(files)}: use id:{shares}"
             )
         shuffled = list(files)
         random.Random(seed).shuffle(shuffled)
@@ -97,7 +116,7 @@ class SplitPolicy:
             largest = counts.index(max(counts))
             counts[0], counts[largest] = counts[0] + 1, counts[largest] - 1
         dealt: dict[str, Split | None] = {}
-        for split, count in zip(SPLITS, counts, strict=False):
+        for split, count in zip(self.splits, counts, strict=True):
             for _ in range(count):
                 dealt[shuffled.pop()] = split
         return dealt

@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from models.errors import InputError
+
 Command = Callable[..., Any]
 Option = Callable[[Command], Command]
 
@@ -41,9 +43,26 @@ SERVICE_ACCOUNT = click.option(
     "--service-account", default="", help="Kubernetes service account of the steps (default: KFP's)."
 )
 
+
+def _refuse_empty(_: click.Context, option: click.Parameter, value: str | None) -> str | None:
+    """Refuses an option that is given as "", say by an unset variable, which would mean that it is left out."""
+    if value == "":
+        raise InputError(f"{option.opts[0]} is empty, expected a folder, a file or a glob")
+    return value
+
+
 _SPLIT = (
-    click.option("--test-data", help="Pattern of shards that all go to the test split."),
-    click.option("--split", help="file:80/10/10 (default), id:80/10/10, thesis-video or thesis-frame."),
+    click.option(
+        "--validation-data",
+        callback=_refuse_empty,
+        help="Pattern of shards that all go to the validation split.",
+    ),
+    click.option("--test-data", callback=_refuse_empty, help="Pattern of shards that all go to the test split."),
+    click.option(
+        "--split",
+        help="How --data are split: file:80/10/10 (default), id:80/10/10, thesis-video or thesis-frame; a split with "
+        "data of its own has no share, say file:90/10.",
+    ),
     click.option("--vocabulary", help="CSV with Index and Name (default: vocabulary.csv beside the shards)."),
 )
 
@@ -93,10 +112,13 @@ def with_access(command: Command) -> Command:
     return with_options(command, *_ACCESS)
 
 
-def data_settings(data: str, test_data: str | None, split: str | None, vocabulary: str | None) -> dict[str, str | None]:
+def data_settings(
+    data: str, validation_data: str | None, test_data: str | None, split: str | None, vocabulary: str | None
+) -> dict[str, str | None]:
     """Settings of data on this machine by dotted key, from `DATA` and `with_split`; None: not given."""
     return {
         "data.pattern": absolute(data),
+        "data.validation_data": absolute(validation_data),
         "data.test_data": absolute(test_data),
         "data.split": split,
         "data.vocabulary": absolute(vocabulary),

@@ -97,6 +97,7 @@ def _run_parameters(options: Mapping[str, Any]) -> dict[str, str]:
     from pipeline.experiments import catalogue, find_experiment
 
     settings = {
+        "data.validation_data": options["validation_data"],
         "data.test_data": options["test_data"],
         "data.split": options["split"],
         "seed": options["seed"],

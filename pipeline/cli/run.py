@@ -45,6 +45,7 @@ def run(
     experiment: str | None,
     table: int | None,
     experiment_file: Path | None,
+    validation_data: str | None,
     test_data: str | None,
     split: str | None,
     seed: int | None,
@@ -74,7 +75,7 @@ def run(
         raise InputError(f"{', '.join(f'{e.name} ({e.level})' for e in entries)}: expected experiments of one level")
     folder = out or (Path("runs") if several else Path("runs") / entries[0].name)
     options = {
-        **data_settings(data, test_data, split, vocabulary),
+        **data_settings(data, validation_data, test_data, split, vocabulary),
         "seed": seed,
         "search": tune or None,
         "hyperparameters": absolute(hyperparameters),

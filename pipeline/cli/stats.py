@@ -21,6 +21,7 @@ from pipeline.files.out_folder import make_folder
 @click.option("--json", "as_json", is_flag=True, help="Print the content of statistics.json.")
 def stats(
     data: str,
+    validation_data: str | None,
     test_data: str | None,
     split: str | None,
     seed: int,
@@ -34,7 +35,7 @@ def stats(
     """
     from pipeline.settings import resolve_data
 
-    settings = resolve_data(data_settings(data, test_data, split, vocabulary))
+    settings = resolve_data(data_settings(data, validation_data, test_data, split, vocabulary))
     make_folder(out)
     log = out / "stats.log"
     with stderr_to(log), failures_to(log):

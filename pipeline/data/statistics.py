@@ -12,8 +12,9 @@ from components.dataset_statistics.agreement import describe_agreement
 from components.dataset_statistics.page import table, write_page_and_figures
 from components.dataset_statistics.raw_shards import count_shards
 from components.dataset_statistics.statistics import Statistics, describe
+from components.example_gen.data_files import find_data_files
 from components.example_gen.ingest import plan_shards
-from components.example_gen.input_files import detect_level, find_files
+from components.example_gen.input_files import detect_level
 from components.example_gen.splits import SplitPolicy
 from models.errors import InputError
 from pipeline.data.ingest_findings import describe_ingest
@@ -34,14 +35,14 @@ def measure(data: DataSettings, seed: int, out: Path, progress: Callable[[int, i
     Raises:
         InputError: the data cannot be found or split, have two levels, or no record can be used.
     """
-    files = find_files(data.pattern, spans=data.spans)
-    test_files = find_files(data.test_data, "test_data", data.spans) if data.test_data else None
-    policy = SplitPolicy.parse(data.split, test_files is not None)
-    shards = plan_shards(files, test_files, policy, seed)
-    level = detect_level(files)
-    if test_files and (test_level := detect_level(test_files)) != level:
-        raise InputError(f"test_data: {test_files.pattern} holds {test_level}-level records, data {level}-level ones")
-    names = load_vocabulary(data.model_copy(update={"vocabulary": find_vocabulary(data, files)})).names
+    files = find_data_files(data.pattern, data.validation_data, data.test_data, data.spans)
+    policy = SplitPolicy.parse(data.split, files.own)
+    shards = plan_shards(files, policy, seed)
+    level = detect_level(files.data)
+    for split, own in files.own.items():
+        if (own_level := detect_level(own)) != level:
+            raise InputError(f"{split}_data: {own.pattern} holds {own_level}-level records, data {level}-level ones")
+    names = load_vocabulary(data.model_copy(update={"vocabulary": find_vocabulary(data, files.data)})).names
     total, done = sum(shard.file.size for shard in shards), 0
 
     def count(size: int) -> None:
@@ -58,7 +59,7 @@ def measure(data: DataSettings, seed: int, out: Path, progress: Callable[[int, i
         raise InputError(f"no usable record ({summary.records:,} read), first: {summary.first_quarantined[0]}")
     summary.require_usable()
     rejected_in = str(rejected) if summary.quarantined else ""
-    statistics = describe(counts, names, data.pattern, level, read_oracle_file(files), summary, rejected_in)
+    statistics = describe(counts, names, data.pattern, level, read_oracle_file(files.data), summary, rejected_in)
     statistics.write(str(out))
     write_page_and_figures(statistics, str(out))
     return statistics

@@ -157,20 +157,26 @@ def resolve_parameters(
     settings = read_parameters(data, experiment, overrides)
     resolved = resolve_data(
         settings.data.pattern,
+        settings.data.validation_data,
         settings.data.test_data,
         spans=settings.data.spans,
         split=settings.data.split,
         seed=settings.seed,
         level=settings.level,
     )
-    pinned = {"pattern": resolved.pattern, "test_data": resolved.test_pattern, "spans": 1}
+    pinned = {
+        "pattern": resolved.data.pattern,
+        "validation_data": resolved.own_pattern("validation"),
+        "test_data": resolved.own_pattern("test"),
+        "spans": 1,
+    }
     settings = settings.model_copy(update={"data": settings.data.model_copy(update=pinned)})
-    prepared = prepare(settings, places.push_directory, resolved.shards)
+    prepared = prepare(settings, places.push_directory, resolved.data)
     settings, vocabulary = prepared.settings, prepared.vocabulary
     _require_same_graph(edges(build_pipeline(settings, vocabulary, places)), graph, settings.experiment)
     return ResolvedSettings(
         settings=settings,
-        span=resolved.shards.span,
+        span=resolved.data.span,
         shards=resolved.fingerprint,
         vocabulary=_fingerprint(vocabulary),
         synthetic=prepared.synthetic,

@@ -55,6 +55,7 @@ class Steps:
         """Runs ExampleGen, driver included, and returns its Examples and quarantine artifacts."""
         settings = {
             "data": str(data),
+            "validation_data": "",
             "test_data": "",
             "spans": 1,
             "split": "id:60/20/20",

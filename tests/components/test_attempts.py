@@ -33,7 +33,7 @@ def attempt(root, tmp_path, write_shard, frame_record):
     """Starts to ingest a shard as a Beam worker does: an iterator that ends with the attempt."""
     path = write_shard(tmp_path / "train.tfrecord", [frame_record(f"{n:04d}", [1]) for n in range(VIDEOS)])
     shard = Shard(InputFile(str(path), path.stat().st_size, 0), 0, 1, "train")
-    policy = SplitPolicy.parse("id:60/20/20", False)
+    policy = SplitPolicy.parse("id:60/20/20")
     places = [f"{root}/{name}" for name in ("examples", "quarantine", "examples/writing")]
     return lambda: _IngestShard(*places, policy, "frame", 10, []).process(shard)
 

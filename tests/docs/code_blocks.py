@@ -123,7 +123,8 @@ def check_yt8m(words: Sequence[str], folder: Path) -> None:
     arguments = command.make_context("yt8m", words).params
     own = arguments.get("experiment_file")
     names = arguments.get("experiment") or (arguments.get("name") if command.name in ("tune", "show") else None) or ""
-    data = {"data.pattern": arguments.get("data") or "data/span-{SPAN}", "data.split": arguments.get("split")}
+    data = {f"data.{name}": arguments.get(name) for name in ("validation_data", "test_data", "split")}
+    data["data.pattern"] = arguments.get("data") or "data/span-{SPAN}"
     entries = [find_experiment(name, own and folder / own) for name in names.split(",") if name]
     overrides = [override for override in arguments.get("overrides", ()) if not override.startswith("cluster.")]
     for entry in entries:

@@ -114,7 +114,7 @@ def check(path: Path, level: Level) -> list[str]:
     [file] = find_files(str(path)).files
     ingested = list(read_shard(file, level, YT8M_CLASSES, ["channel"]))
     predicted = list(read_shard(file, level, None))
-    counted = count_shard(Shard(file, 0, 1, None), SplitPolicy.parse("id:80/10/10", False), level, YT8M_CLASSES)
+    counted = count_shard(Shard(file, 0, 1, None), SplitPolicy.parse("id:80/10/10"), level, YT8M_CLASSES)
     problems = []
     if counted.summary.records != len(ingested):
         problems.append(f"stats has {counted.summary.records} records, ingest {len(ingested)}")

@@ -74,3 +74,13 @@ def test_test_data_without_labels_are_named(run, shard, video_record, means, tmp
     test_data = shard("test", [video_record(f"t{number:03d}", [] if number % 2 else [1]) for number in range(10)])
     code, line = run(data, "--test-data", test_data, "--split", "id:90/10")
     assert code == 2 and line.startswith("error: 5 of ") and "record 1: has no labels" in line
+
+
+def test_validation_data_that_are_in_the_data_too_are_refused_before_the_ingest(run, shard, video_record, tmp_path):
+    data = shard("data", [video_record(f"v{number:03d}", [1]) for number in range(10)])
+    code, line = run(data, "--validation-data", data / "train.tfrecord", "--split", "id:90/10")
+    assert code == 2 and line == (
+        f"error: validation_data: '{data}/train.tfrecord' is in data too: a file belongs to one split, choose patterns "
+        "that share none"
+    )
+    assert not list((tmp_path / "out" / "pipeline_root").glob("ExampleGen/examples/*"))

@@ -50,6 +50,21 @@ def test_resolved_settings_resolve_to_themselves():
 
 
 @pytest.mark.parametrize(
+    ("own", "split"),
+    [
+        ((), "file:80/10/10"),
+        (("test",), "file:90/10"),
+        (("validation",), "file:90/10"),
+        (("validation", "test"), "file:100"),
+    ],
+)
+def test_the_default_split_has_a_share_for_each_split_without_data_of_its_own(own, split):
+    settings = resolve(**{"data.split": None}, **{f"data.{name}_data": "/held" for name in own})
+    assert settings.data.split == split
+    assert type(settings).model_validate(settings.model_dump(mode="json")) == settings
+
+
+@pytest.mark.parametrize(
     ("override", "message"),
     [
         ("training.max_epochs=0", "training.max_epochs is 0: input should be greater than 0"),
@@ -59,13 +74,18 @@ def test_resolved_settings_resolve_to_themselves():
         ("training.learning_rate=.inf", "training.learning_rate is inf: input should be a finite number"),
         ("training.max_epoch=3", "training.max_epoch is not a setting, allowed: max_epochs"),
         ("model.encoder.unit=3", "model.encoder.unit is not a setting, allowed: name"),
-        ("data.xyz=3", "data.xyz is not a setting, allowed: pattern, test_data, spans, split, vocabulary, "),
+        (
+            "data.xyz=3",
+            "data.xyz is not a setting, allowed: pattern, validation_data, test_data, spans, ",
+        ),
         ("training.precision=fp8", "training.precision is 'fp8': input should be 'float32', 'mixed_bfloat16' or"),
         ("model.encoder.name=lstn", "model.encoder.name is 'lstn', allowed: average, lstm, gru, transformer, dbof, "),
         ("model.encoder={units: 3}", "model.encoder.name is missing"),
         ("model.encoder=lstm", "model.encoder is 'lstm', expected keys with values"),
         ("model.encoder={name: lstm}", "model.encoder.units is missing"),
         ("model.hidden_units=[4, 0]", "model.hidden_units.1 is 0: input should be greater than 0"),
+        ("data.validation_data=/v", "split is 'file:80/10/10', allowed with validation data: file:90/10 or id:90/10"),
+        ("data.validation_data=3", "data.validation_data is 3: input should be a valid string"),
         ("data.spans=2", "data: spans is 2, allowed without {SPAN} in the pattern of the data: 1"),
         ("training=fast", "training is 'fast', expected keys with values"),
         ("model.dropout=" + "x" * 200, "model.dropout is '" + "x" * 76 + "...: input should be a valid number"),

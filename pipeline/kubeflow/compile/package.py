@@ -110,6 +110,7 @@ def _require_readable_paths(settings: RunSettings, cluster: ClusterSettings) -> 
     # Beam reads records and the vocabulary, TensorFlow pushed models, KFP's launcher imported artifacts.
     for option, paths, stores in (
         ("--data", [data.pattern], ("gs://", "s3://")),
+        ("data.validation_data", [data.validation_data], ("gs://", "s3://")),
         ("data.test_data", [data.test_data], ("gs://", "s3://")),
         ("data.vocabulary", [data.vocabulary], ("gs://", "s3://")),
         ("model.encoder.members", encoder.members if isinstance(encoder, EnsembleSettings) else [], ("gs://",)),

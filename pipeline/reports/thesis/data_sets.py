@@ -30,6 +30,7 @@ class DataSet:
     name: str
     level: Level
     pattern: str
+    validation_data: str
     test_data: str
     split: str
     synthetic: bool
@@ -64,10 +65,11 @@ class DataSet:
 
 def data_sets(runs: Iterable[Run]) -> dict[str, DataSet]:
     """The data set of each run, by the run's name; named in order: real before synthetic, more videos first."""
-    groups: dict[tuple[Level, str, str, str, bool], list[Run]] = {}
+    groups: dict[tuple[Level, str, str, str, str, bool], list[Run]] = {}
     for run in runs:
         data = run.settings.data
-        key = (run.settings.level, data.pattern, data.test_data, data.split, run.scores.synthetic)
+        patterns = (data.pattern, data.validation_data, data.test_data)
+        key = (run.settings.level, *patterns, data.split, run.scores.synthetic)
         groups.setdefault(key, []).append(run)
     entries = []
     for key, members in groups.items():

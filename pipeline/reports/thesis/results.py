@@ -114,6 +114,7 @@ class Result:
             "seed": self.run.settings.seed,
             "data": self.data.name,
             "data_pattern": self.data.pattern,
+            "validation_data": self.data.validation_data,
             "test_data": self.data.test_data,
             "split": self.data.split,
             "synthetic": self.data.synthetic,

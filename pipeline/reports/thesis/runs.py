@@ -26,6 +26,7 @@ class RecordedData(BaseModel):
     """Which records, and how they were split."""
 
     pattern: str
+    validation_data: str = ""
     test_data: str = ""
     split: str = ""
 

@@ -18,11 +18,12 @@ SHORT = ("seed", "f1_test_published", "f1_test", "f1_test_difference")
 def markdown(comparison: Comparison) -> str:
     """The data, the tables and how to read them, in Markdown."""
     blocks = ["# Runs and the thesis", "## Data", *(_escaped(remark) for remark in comparison.remarks)]
-    header = ["", "data", "test data", "level", "split", *SPLITS, "what it is"]
+    header = ["", "data", "validation data", "test data", "level", "split", *SPLITS, "what it is"]
     rows = []
     for data in comparison.data_sets:
         counts = [data.count(split) for split in SPLITS]
-        rows.append([data.name, data.pattern, data.test_data, data.level, data.split, *counts, data.words])
+        patterns = [data.pattern, data.validation_data, data.test_data]
+        rows.append([data.name, *patterns, data.level, data.split, *counts, data.words])
     blocks.append(_grid(header, rows, {number for number, name in enumerate(header) if name in SPLITS}))
     if comparison.left_out:
         blocks.append("Not finished, so not in the tables:")

@@ -10,6 +10,7 @@ import pytest
 from moto.s3.responses import S3Response
 
 from components.example_gen.component import read_summary
+from components.example_gen.data_files import find_data_files
 from components.example_gen.input_files import find_files
 from models.errors import InputError
 
@@ -105,6 +106,15 @@ def test_spans_that_are_folders(bucket):
         ["s3://bucket/span-3/deep/a.tfrecord"],
     ]
     assert find_files(files.pattern).spans == files.spans
+
+
+def test_an_object_is_in_one_split(bucket):
+    bucket["a/a.tfrecord"] = bucket["b/b.tfrecord"] = b"x"
+    assert find_data_files("s3://bucket/a", "s3://bucket/b").own_pattern("validation") == "s3://bucket/b"
+    with pytest.raises(
+        InputError, match=r"^validation_data: 's3://bucket/a/a.tfrecord' is in data too: a file belongs"
+    ):
+        find_data_files("s3://bucket/a", "s3://bucket/*")
 
 
 def test_an_object_rewritten_in_the_same_second_with_its_size_changes_the_fingerprint(bucket):

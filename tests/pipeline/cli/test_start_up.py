@@ -51,6 +51,12 @@ MISTAKES = [
     ("synth --level video --videos 20 --labels 1 out", "error: labels is 1, allowed are 2 to 100000"),
     ("download --level video --part train --shard 3/2 out", "error: --shard is '3/2', expected X/Y"),
     ("stats --data x --split half", "error: split is 'half', allowed: file:80/10/10"),
+    ("run --data x --validation-data= --experiment netvlad-8", "error: --validation-data is empty, expected a folder"),
+    ("run --data x --test-data= --experiment netvlad-8", "error: --test-data is empty, expected a folder"),
+    (
+        "run --data x --validation-data y --split thesis-frame --experiment netvlad-8",
+        "error: data: split thesis-frame chooses the files of all splits: leave out the validation data, or use file:",
+    ),
     ("report nowhere", "error: RUNS: 'nowhere': No such file or directory, expected a folder of runs"),
     ("predict x --data y --json", "--json needs --out: standard output holds the predictions"),
     ("compile --data x --experiment netvlad-8", "Missing option '--cluster'"),

@@ -39,7 +39,7 @@ def shards(tmp_path_factory, write_shard, video_record):
 
 def test_every_video_is_counted_in_its_split(shards, tmp_path):
     statistics, printed = stats(shards, tmp_path, "--split", "id:50/25/25")
-    policy = SplitPolicy.parse("id:50/25/25", False)
+    policy = SplitPolicy.parse("id:50/25/25")
     ids = [f"{shard}{number:03d}".encode() for shard in range(6) for number in range(8)]
     assert {split: statistics.splits[split].videos for split in SPLITS} == Counter(map(policy.of_id, ids))
     frequency = [sum(split.label_frequency[label] for split in statistics.splits.values()) for label in range(6)]
@@ -85,6 +85,16 @@ def test_test_data_are_the_test_split(tested):
     assert [tested[0].splits[split].videos for split in SPLITS] == [40, 8, 46]
 
 
+def test_with_validation_and_test_data_all_data_are_training_data(shards, tmp_path, write_shard, video_record):
+    for name, ids in {"validation": ("v0", "0000"), "test": ("t0", "t1", "v0")}.items():
+        write_shard(tmp_path / name / "a.tfrecord", [video_record(video, [1]) for video in ids])
+    own = ["--validation-data", f"{tmp_path}/validation", "--test-data", f"{tmp_path}/test"]
+    statistics, printed = stats(shards, tmp_path / "out", *own)
+    assert [statistics.splits[split].videos for split in SPLITS] == [48, 2, 3]
+    assert "1 id found more than once: train and validation" in printed
+    assert "1 id found more than once: test and validation" in printed
+
+
 def test_a_video_in_two_splits_is_reported(tested):
     assert tested[0].ingest.duplicates == {"test and train": 5, "test and validation": 1}
 
@@ -112,7 +122,7 @@ def test_rejected_records_and_repeated_ids_are_counted_and_named(
     path.write_bytes(path.read_bytes()[:-9])  # cuts new1 off
     statistics, _ = stats(data, tmp_path / "out", "--split", "id:50/25/25")
     assert statistics.ingest.quarantined == 4 and sum(split.videos for split in statistics.splits.values()) == 49
-    home = SplitPolicy.parse("id:50/25/25", False).of_id(b"0000")
+    home = SplitPolicy.parse("id:50/25/25").of_id(b"0000")
     assert statistics.ingest.duplicates == {f"within {home}": 1}
     lines = (tmp_path / "out" / "bad_records.jsonl").read_text().splitlines()
     assert [(json.loads(line)["file"], json.loads(line)["record"]) for line in lines] == [
@@ -141,7 +151,10 @@ def test_splits_without_videos_are_shown_as_empty_and_synthetic_data_are_called_
         (["--data", "data/train0000.tfrecord"], "split by file needs at least 3 files, found 1: use id:80/10/10"),
         (["--data", "data", "--split", "half"], "split is 'half', allowed: file:80/10/10"),
         (["--data", "data", "--vocabulary", "no.csv"], "vocabulary: cannot read"),
-        (["--data", "data", "--test-data", "frames"], "holds frame-level records, data video-level ones"),
+        (["--data", "data", "--test-data", "frames"], "test_data: {tmp}/frames holds frame-level records, data video-"),
+        (["--data", "data", "--validation-data", "frames"], "validation_data: {tmp}/frames holds frame-level records"),
+        (["--data", "data", "--validation-data", "none"], "validation_data: no file matches '{tmp}/none'"),
+        (["--data", "data", "--test-data", "data/*1.*"], "test_data: '{tmp}/data/train0001.tfrecord' is in data too"),
         (["--data", "bad", "--split", "id:1/1/1"], "no usable record (1 read), first: "),
         (["--data", "data", "--out", "data/vocabulary.csv"], "--out is 'data/vocabulary.csv': File exists, expected a"),
     ],
@@ -153,7 +166,11 @@ def test_a_mistake_is_one_line(yt8m, shards, tmp_path, monkeypatch, arguments, m
     monkeypatch.chdir(tmp_path)
     answer = yt8m("stats", *arguments)
     assert (answer.code, answer.out) == (2, "")
-    assert answer.err.startswith("error: ") and message in answer.err and answer.err.count("\n") == 1
+    assert (
+        answer.err.startswith("error: ")
+        and message.replace("{tmp}", str(tmp_path)) in answer.err
+        and answer.err.count("\n") == 1
+    )
 
 
 def test_a_split_that_does_not_exist_is_refused_before_anything_is_written(yt8m, tmp_path, monkeypatch):
@@ -167,7 +184,7 @@ def test_real_shards_are_counted_as_plain_tensorflow_counts_them(real_data, tmp_
     statistics, _ = stats(
         real_data / "video" / "validate000[01].tfrecord", tmp_path / "out", "--split", "id:80/10/10", *vocabulary
     )
-    policy = SplitPolicy.parse("id:80/10/10", False)
+    policy = SplitPolicy.parse("id:80/10/10")
     videos, labels = Counter(), {split: Counter() for split in SPLITS}
     means = dict.fromkeys(SPLITS, 0.0)
     spec = {"id": tf.io.FixedLenFeature([], tf.string), "labels": tf.io.VarLenFeature(tf.int64)}

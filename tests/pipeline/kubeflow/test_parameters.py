@@ -92,6 +92,23 @@ def test_the_first_step_resolves_several_spans_for_all_steps(shards):
     assert ResolvedSettings.model_validate_json(output.for_steps()[DATA_SETTINGS]).settings.data == output.settings.data
 
 
+def test_the_first_step_resolves_the_data_of_a_split_for_all_steps(shards, frame_record, write_shard):
+    def resolve():
+        overrides = {"data.validation_data": f"{shards}/held-{{SPAN}}", "data.test_data": f"{shards}/test"}
+        output = resolved(shards / "span-{SPAN}" / "*.tfrecord", overrides=json.dumps(overrides))
+        data = ResolvedSettings.model_validate_json(output.for_steps()[DATA_SETTINGS]).settings.data
+        assert (data.validation_data, data.test_data, data.split) == (f"{shards}/held-5", f"{shards}/test", "file:100")
+        return output
+
+    write_shard(shards / "held-5" / "a.tfrecord", [frame_record("h1")])
+    write_shard(shards / "test" / "a.tfrecord", [frame_record("t1")])
+    before = resolve()
+    pipeline = build_pipeline(before.settings, Vocabulary.of_ids(3), PLACES)
+    assert exec_properties(pipeline, "ExampleGen")["validation_data"] == f"{shards}/held-5"
+    write_shard(shards / "held-5" / "b.tfrecord", [frame_record("h2")])
+    assert resolve().shards != before.shards
+
+
 def test_the_first_step_resolves_the_model_of_a_warm_start(shards):
     def warm_start():
         places = Places(str(shards / "serving"), "/work")

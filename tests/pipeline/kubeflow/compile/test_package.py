@@ -193,6 +193,7 @@ def test_hyperparameters_are_imported_from_the_object_store(compiled):
         ("data/frame", [], {}, "--data is 'data/frame', allowed"),
         ("minio://bucket/frame", [], {}, "--data is 'minio://bucket/frame', allowed"),
         ("gs://b/f", ["data.vocabulary=/home/me/v.csv"], {}, "data.vocabulary is '/home/me/v.csv', allowed"),
+        ("gs://b/f", ["data.validation_data=v/*"], {}, "data.validation_data is 'v/*', allowed on a cluster: gs://"),
         ("gs://b/f", ["data.test_data=/home/me/*"], {}, "data.test_data is '/home/me/*', allowed"),
         ("gs://b/f", ["hyperparameters=/mnt/yt8m/found"], {}, "hyperparameters is '/mnt/yt8m/found', allowed"),
         (
@@ -245,7 +246,17 @@ def test_a_users_own_experiment_is_in_the_package(tmp_path, cluster_file):
 def test_the_command_writes_the_package_and_warns_that_nothing_resumes(tmp_path, cluster_file, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     required = ["compile", "--cluster", cluster_file().name, "--data", "/mnt/yt8m/frame", "--experiment", "netvlad-8"]
-    optional = ["--split", "id:80/10/10", "--seed", "3", "--tune", "--set", "cluster.image=yt8m:2"]
+    optional = [
+        "--validation-data",
+        "gs://b/held",
+        "--split",
+        "id:90/10",
+        "--seed",
+        "3",
+        "--tune",
+        "--set",
+        "cluster.image=yt8m:2",
+    ]
     yt8m.main([*required, *optional], standalone_mode=False)
     printed = capsys.readouterr()
     assert "no resume: cluster.work_directory is not set" in printed.err
@@ -255,7 +266,12 @@ def test_the_command_writes_the_package_and_warns_that_nothing_resumes(tmp_path,
     )
     spec, _ = yaml.safe_load_all(Path("package.yaml").read_text())
     default = spec["root"]["inputDefinitions"]["parameters"]["overrides"]["defaultValue"]
-    assert json.loads(default) == ['data.split="id:80/10/10"', "seed=3", "search=true"]
+    assert json.loads(default) == [
+        'data.validation_data="gs://b/held"',
+        'data.split="id:90/10"',
+        "seed=3",
+        "search=true",
+    ]
     assert "Tuner" in spec["root"]["dag"]["tasks"]
     assert spec["deploymentSpec"]["executors"]["exec-Tuner"]["container"]["image"] == "yt8m:2"
     yt8m.main([*required, "--set", "cluster.work_directory=/mnt/yt8m/work"], standalone_mode=False)

@@ -184,6 +184,18 @@ def test_runs_that_differ_in_more_than_the_seed_have_no_mean(run, compared, othe
     assert [line.kind for line in table.lines].count("mean") == 0
 
 
+def test_runs_with_other_validation_or_test_data_have_no_mean(run, compared):
+    for seed, own in enumerate(("validation_data=/v", "validation_data=/w", "test_data=/v")):
+        run(f"run-{seed}", "average-2304-1152", seed=seed, split="file:90/10", overrides=(f"data.{own}",))
+    comparison = compared()
+    assert [(data.validation_data, data.test_data) for data in comparison.data_sets] == [
+        ("", "/v"),
+        ("/v", ""),
+        ("/w", ""),
+    ]
+    assert [line.kind for line in comparison.tables[0].lines].count("mean") == 0
+
+
 def test_synthetic_data_and_samples_are_called_so(run, compared):
     run("a", "average-2304-1152")
     run("b", "netvlad-100", data="/data/demo", synthetic=True, videos=(960, 120, 120))
