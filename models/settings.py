@@ -210,13 +210,17 @@ class EnsembleSettings(Settings):
 WholeModelSettings = NeighboursSettings | EnsembleSettings
 
 
+Normalization = bool | Literal["streams"]
+
+
 class ModelSettings(Settings):
     """Encoder, streams and classifier of an experiment.
 
     Attributes:
         encoder: pools the frames of a stream.
         two_stream: whether rgb and audio have an encoder each, instead of one for both (section 5.2.3 of the thesis).
-        normalize_frames: whether each frame, or the mean that the average encoder reads, is scaled to length 1.
+        normalize_frames: whether each frame, or the mean that the average encoder reads, is scaled to length 1, or each
+            of its two streams is (`streams`).
         context_gating: whether pooled videos and probabilities are multiplied with gates (section 3.9).
         gate_batch_norm: whether the gates have batch normalization, instead of a bias.
         gate_without_diagonal: whether a feature does not affect its own gate.
@@ -240,7 +244,7 @@ class ModelSettings(Settings):
         AverageSettings | NeighboursSettings | FrameEncoderSettings | EnsembleSettings, Field(discriminator="name")
     ]
     two_stream: bool = False
-    normalize_frames: bool = False
+    normalize_frames: Normalization = False
     context_gating: bool = False
     gate_batch_norm: bool = False
     gate_without_diagonal: bool = False

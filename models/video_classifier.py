@@ -8,7 +8,17 @@ import keras
 from keras import KerasTensor, ops
 
 from models.encoders.streams import build_encoder
-from models.features import FRAMES, JOINED_STREAM, MEAN, NUM_FRAMES, WIDTH, Level, Stream
+from models.features import (
+    AUDIO_STREAM,
+    FRAMES,
+    JOINED_STREAM,
+    MEAN,
+    NUM_FRAMES,
+    RGB_STREAM,
+    WIDTH,
+    Level,
+    Stream,
+)
 from models.layers.context_gating import ContextGating
 from models.layers.dense_stack import dense_stack
 from models.layers.masking import frame_mask
@@ -21,6 +31,7 @@ from models.settings import (
     ModelSettings,
     NeighboursSettings,
     NeXtVLADSettings,
+    Normalization,
     WholeModelSettings,
 )
 
@@ -30,7 +41,7 @@ class FrameDecoder(keras.layers.Layer):
     """Turns packed frames into the inputs of an encoder: features and a mask.
 
     Args:
-        normalize: scales each joined frame to length 1, as YouTube-8M's reference code does.
+        normalize: scales each joined frame to length 1, as YouTube-8M's reference code does, or each of its `streams`.
 
     Call arguments:
         frames: uint8, [batch, frames, 1152]; padding may hold any values.
@@ -45,15 +56,13 @@ class FrameDecoder(keras.layers.Layer):
         (TensorShape([2, 5, 1152]), TensorShape([2, 5]))
     """
 
-    def __init__(self, normalize: bool = False, **kwargs: Any) -> None:
+    def __init__(self, normalize: Normalization = False, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.normalize = normalize
 
     def call(self, frames: KerasTensor, num_frames: KerasTensor) -> tuple[KerasTensor, KerasTensor]:
         """Dequantizes in float32, then rounds to the dtype of the layer."""
-        features = dequantize(frames)
-        if self.normalize:
-            features = l2_normalize(features)
+        features = _normalized(dequantize(frames), self.normalize)
         return ops.cast(features, self.compute_dtype), frame_mask(num_frames, frames)
 
     def get_config(self) -> dict[str, Any]:
@@ -163,7 +172,7 @@ def _pool(settings: ModelSettings, seeds: Iterator[int]) -> tuple[dict[str, Kera
     """The inputs of the model and one vector for each stream, [batch, width of the stream]."""
     if isinstance(settings.encoder, AverageSettings):
         inputs = video_inputs(frames=False)
-        features = l2_normalize(inputs[MEAN]) if settings.normalize_frames else inputs[MEAN]
+        features = _normalized(inputs[MEAN], settings.normalize_frames)
         return inputs, [_columns(features, stream) for stream in settings.streams]
 
     assert not isinstance(settings.encoder, WholeModelSettings), "built by build_neighbours or build_ensemble"
@@ -171,6 +180,13 @@ def _pool(settings: ModelSettings, seeds: Iterator[int]) -> tuple[dict[str, Kera
     features, mask = FrameDecoder(settings.normalize_frames, name="decoder")(inputs[FRAMES], inputs[NUM_FRAMES])
     encoders = [(stream, build_encoder(settings.encoder, stream, next(seeds))) for stream in settings.streams]
     return inputs, [encode(_columns(features, stream), mask) for stream, encode in encoders]
+
+
+def _normalized(features: KerasTensor, normalization: Normalization) -> KerasTensor:
+    if normalization == "streams":
+        streams = [l2_normalize(_columns(features, stream)) for stream in (RGB_STREAM, AUDIO_STREAM)]
+        return ops.concatenate(streams, axis=-1)
+    return l2_normalize(features) if normalization else features
 
 
 def _columns(features: KerasTensor, stream: Stream) -> KerasTensor:

@@ -130,6 +130,15 @@ def test_normalized_frames_are_scaled_to_length_1_before_they_are_split() -> Non
     np.testing.assert_allclose(frames, values / np.linalg.norm(values, axis=-1, keepdims=True), rtol=1e-5, atol=1e-7)
 
 
+def test_each_stream_can_be_scaled_to_length_1() -> None:
+    model = build(encoder=NETVLAD, normalize_frames="streams")
+    frames, _ = keras.Model(model.input, model.get_layer("decoder").output)(FRAMES)
+    values = FRAMES["frames"].astype(np.float64) * 4 / 255 + 4 / 512 - 2
+    for stream, scaled in zip(np.split(values, [1024], axis=-1), np.split(frames, [1024], axis=-1), strict=True):
+        expected = stream / np.linalg.norm(stream, axis=-1, keepdims=True)
+        np.testing.assert_allclose(scaled, expected, rtol=1e-5, atol=1e-7)
+
+
 def test_a_normalized_mean_has_no_scale() -> None:
     doubled = {"mean": 2 * MEANS["mean"]}
     normalized, plain = build(encoder=AVERAGE, normalize_frames=True), build(encoder=AVERAGE)
