@@ -30,7 +30,7 @@ from typing import Any
 
 import numpy as np
 import quality_models
-from measuring import count, folder, machine, table, write_json
+from measuring import QUIET, count, folder, machine, table, write_json
 from quality_models import BASELINES, PREDICTED, load
 from quality_scores import COMPARED, COSTS, SCORES, Cost, Row, Truth, draws, ensemble, fit_threshold
 
@@ -162,8 +162,9 @@ class Training:
 
 
 def work(*arguments: object) -> None:
-    """Runs quality_models.py."""
-    subprocess.run([sys.executable, quality_models.__file__, *map(str, arguments)], check=True)
+    """Runs quality_models.py in a process of its own."""
+    command = [sys.executable, quality_models.__file__, *map(str, arguments)]
+    subprocess.run(command, check=True, env={**os.environ, **QUIET})
 
 
 def find_model(run: Path) -> Path:
