@@ -80,8 +80,10 @@ class Data:
             links, arrays = self.links(split), self.folder / f"{split}.npz"
             links.mkdir(parents=True, exist_ok=True)
             for shard in shards:
-                if not (links / shard.name).exists():
-                    (links / shard.name).symlink_to(shard)
+                link = links / shard.name
+                if not link.exists():
+                    link.unlink(missing_ok=True)  # to a folder that has moved
+                    link.symlink_to(shard)
             if not arrays.exists():
                 unfinished = self.folder / "unfinished.npz"
                 work("read", links, unfinished)
@@ -105,15 +107,14 @@ class Training:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """All that its probabilities depend on."""
-        recipe = self.experiment.model_dump(mode="json", include={"model", "training"}) if self.experiment else None
-        return {
-            "row": self.row,
-            "seed": self.seed,
-            "max_epochs": self.max_epochs,
-            "recipe": recipe or asdict(BASELINES[self.row]),
-            "data": self.data.folder.name,
-        }
+        """All that its probabilities depend on, without settings of the catalogue that have their default."""
+        recipe = (
+            self.experiment.model_dump(mode="json", include={"model", "training"}, exclude_defaults=True)
+            if self.experiment
+            else asdict(BASELINES[self.row])
+        )
+        data = self.data.folder.name
+        return {"row": self.row, "seed": self.seed, "max_epochs": self.max_epochs, "recipe": recipe, "data": data}
 
     @property
     def folder(self) -> Path:
