@@ -9,7 +9,7 @@ UV_COMPILE = $(BIN)/uv pip compile --quiet --python $(BIN)/python --python-platf
 	--generate-hashes --no-header --no-annotate
 PYTEST = $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder --durations 20
 
-.PHONY: help setup demo test coverage test-cluster test-faults docs lint format lock sbom audit bench bench-input bench-check bench-step bench-learnability bench-retraining bench-search image-replay clean
+.PHONY: help setup demo test coverage test-cluster test-faults docs lint format lock sbom audit bench bench-input bench-check bench-step bench-quality bench-learnability bench-retraining bench-search image-replay clean
 
 help: ## Show this list.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -90,6 +90,9 @@ bench-check: setup ## Fail where the reader of training costs 20 % more than com
 
 bench-step: setup ## Measure a training step of each encoder on the GPU, else on the CPU; table and runs/bench-step.json (minutes).
 	@$(BIN)/python benchmarks/step.py --data data/bench-input --json runs/bench-step.json
+
+bench-quality: setup ## Train recipes of the catalogue and bare-Keras baselines on real videos, compare them; runs/bench-quality/ (hours).
+	@$(BIN)/python benchmarks/quality.py --out runs/bench-quality
 
 bench-learnability: setup ## Train a small model of every encoder on synthetic frames (long).
 	@$(BIN)/python benchmarks/learnability.py
