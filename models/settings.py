@@ -303,7 +303,7 @@ class TrainingSettings(Settings):
         sampled_frames: how many frames it reads, unless all.
         precision: Keras' dtype policy.
         strategy: one device, or all GPUs of this machine, which split each batch (`mirrored`).
-        jit_compile: whether XLA compiles the steps.
+        jit_compile: whether XLA compiles the steps, or `auto`, see `decide_xla`.
         checkpoint_minutes: the time between two checkpoints within an epoch.
         warm_start: true begins with the weights of the newest pushed model, a folder with those of the model in it; the
             optimizer is new.
@@ -329,7 +329,7 @@ class TrainingSettings(Settings):
     sampled_frames: Annotated[int, Field(ge=1, le=MAX_FRAMES)] = MAX_FRAMES
     precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"
     strategy: Literal["single", "mirrored"] = "single"
-    jit_compile: bool = False
+    jit_compile: bool | Literal["auto"] = False
     checkpoint_minutes: Annotated[float, Field(gt=0, le=1e6)] = 10.0
     warm_start: bool | str = False
 

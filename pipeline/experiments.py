@@ -86,7 +86,7 @@ class Recipe(Settings):
 
     @model_validator(mode="after")
     def _recurrent_layers_are_not_compiled(self) -> Self:
-        if self.training.jit_compile and isinstance(self.model.encoder, RecurrentSettings):
+        if self.training.jit_compile is True and isinstance(self.model.encoder, RecurrentSettings):
             # On a GPU they train with cuDNN, whose operation XLA cannot compile.
             name = self.model.encoder.name
             raise ValueError(f"training.jit_compile is true, allowed with encoder {name}: false")

@@ -20,6 +20,7 @@ from models.metrics.scoring import score
 from models.settings import ModelSettings, TrainingSettings
 from models.training.log import TrainingLog
 from models.training.train import train
+from models.training.xla import decide_xla
 from models.whole_files import write_file
 from tuner.hyperparameters import active_values, with_values
 from tuner.median_stopping import is_hopeless
@@ -160,7 +161,7 @@ class Search(BaseTuner):
         # Hyperband sets the number of epochs, and the trial whose training this one continues.
         self._move_checkpoint(hyperparameters.values.get("tuner/trial_id"), folder)
         epochs = hyperparameters.values.get("tuner/epochs", settings.max_epochs)
-        training = training.model_copy(update={"max_epochs": epochs})
+        training = decide_xla(training.model_copy(update={"max_epochs": epochs}), model_settings)
         epoch_batches, validation = task.data(model_settings, training)
         model, log = train(
             lambda: task.build(model_settings),

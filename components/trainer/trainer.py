@@ -23,6 +23,7 @@ from models.output_bias import predict_shares
 from models.settings import EnsembleSettings, ModelSettings, NeighboursSettings, TrainingSettings
 from models.training.log import TrainingLog
 from models.training.train import train
+from models.training.xla import decide_xla
 from models.video_classifier import build_video_classifier
 from tuner.hyperparameters import active_values, with_values
 
@@ -47,6 +48,7 @@ def run_fn(fn_args: tfx.components.FnArgs) -> None:
     model_settings, settings = task.model, task.training
     if fn_args.hyperparameters:
         model_settings, settings = _apply_hyperparameters(model_settings, settings, fn_args.hyperparameters)
+    settings = decide_xla(settings, model_settings)
     initial_model = settings.warm_start
     if initial_model:
         assert isinstance(initial_model, str), "warm_start is not a folder: the settings were not prepared"
