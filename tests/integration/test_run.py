@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -187,10 +188,29 @@ def test_a_killed_run_resumes_and_ends_with_the_same_scores(run, finished_run, u
     assert json.loads(model.read_text())["resumed_from"] is not None
 
 
+# A training that learns nothing.
+UNLEARNED = ("--set", "training.learning_rate=1.0e-9", "--set", "training.max_epochs=1")
+
+
+@pytest.mark.no_cover
+def test_a_first_model_that_learned_nothing_is_not_pushed(run, unbroken, frames, capsys):
+    out, _ = unbroken
+    serving = (out / "serving").rename(out / "serving-moved")
+    try:
+        scores = run(frames, out, *UNLEARNED)
+        assert not scores["blessed"] and scores["model_version"] is None and versions(str(out / "serving")) == []
+    finally:
+        shutil.rmtree(out / "serving", ignore_errors=True)
+        serving.rename(out / "serving")
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "not blessed" in shown and "nothing pushed: not blessed" in shown
+    assert re.search(r"gap 0\.\d{4} is not above 0\.\d{4}, that of the training split's label frequencies", shown)
+
+
 @pytest.mark.no_cover
 def test_a_worse_model_is_not_pushed_and_the_reason_is_printed(run, unbroken, frames, capsys):
     out, good = unbroken
-    scores = run(frames, out, "--set", "training.learning_rate=1.0e-9", "--set", "training.max_epochs=1")
+    scores = run(frames, out, *UNLEARNED)
     assert not scores["blessed"] and scores["model_version"] == good["model_version"]
     shown = capsys.readouterr().out
     assert "not blessed" in shown and "nothing pushed: not blessed" in shown
