@@ -197,7 +197,7 @@ def test_a_first_model_that_learned_nothing_is_not_pushed(run, unbroken, frames,
     out, _ = unbroken
     serving = (out / "serving").rename(out / "serving-moved")
     try:
-        scores = run(frames, out, *UNLEARNED)
+        scores = run(frames, out, *UNLEARNED, "--set", "evaluation.floor=true")
         assert not scores["blessed"] and scores["model_version"] is None and versions(str(out / "serving")) == []
     finally:
         shutil.rmtree(out / "serving", ignore_errors=True)
