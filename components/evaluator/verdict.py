@@ -113,9 +113,10 @@ def judge(
     constant = floor.scores(slices[0].videos, details.actual) if floor else {}
     above = {name: scores[name] > constant[name] for name in FLOOR if constant}
     for name, is_above in above.items():
+        relation = "is above" if is_above else "is not above"
         reasons.append(
-            f"{name} {scores[name]:.4f} is {'above' if is_above else 'not above'} {constant[name]:.4f}, that of the "
-            "training split's label frequencies predicted for every video"
+            f"{name} {scores[name]:.4f} {relation} {constant[name]:.4f}, that of the training split's label frequencies "
+            "predicted for every video"
         )
     return Verdict(
         blessed=tfma.load_validation_result(evaluation_uri).validation_ok and all(above.values()),
