@@ -115,8 +115,8 @@ def judge(
     for name, is_above in above.items():
         relation = "is above" if is_above else "is not above"
         reasons.append(
-            f"{name} {scores[name]:.4f} {relation} {constant[name]:.4f}, that of the training split's label frequencies "
-            "predicted for every video"
+            f"{name} {scores[name]:.4f} {relation} {constant[name]:.4f}, that of the training split's label "
+            "frequencies predicted for every video"
         )
     return Verdict(
         blessed=tfma.load_validation_result(evaluation_uri).validation_ok and all(above.values()),
