@@ -39,9 +39,9 @@ class Slice(Immutable):
     """Scores of the videos of one slice; `feature` and `name` are empty for all videos.
 
     Attributes:
-        intervals: of F1, GAP and Hit@1.
+        intervals: of F1, GAP, Hit@1 and `f1_at_threshold`.
         champion: the champion's scores on the same videos; empty without a champion.
-        changes: intervals of F1, GAP and Hit@1 minus the champion's.
+        changes: intervals of the same scores minus the champion's.
     """
 
     feature: str
