@@ -193,6 +193,7 @@ def create_pipeline(
         champion=champion_resolver.outputs["champion"],
         statistics=statistics,
         requirements=settings.evaluation.requirements(),
+        floor=settings.evaluation.floor,
         slices=settings.evaluation.slices,
         verticals=vocabulary.verticals,
         sources=_sources(Step.EVALUATOR),

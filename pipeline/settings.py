@@ -84,11 +84,12 @@ class Threshold(Settings):
 class EvaluationSettings(Settings):
     """What a model must reach on the test split to be pushed, by `METRIC` or, for a slice, `METRIC@FEATURE:VALUE`.
 
-    A model with an F1 below the champion's is not blessed unless `f1` has another `min_change`. `slices` names further
-    features of the records to slice by.
+    A model with an F1 below the champion's is not blessed unless `f1` has another `min_change`. With `floor`, a first
+    model must score higher than the constant prediction. `slices` names further features of the records to slice by.
     """
 
     thresholds: Annotated[dict[str, Threshold], Field(validate_default=True)] = {}
+    floor: bool = True
     slices: tuple[Annotated[str, Field(min_length=1)], ...] = ()
 
     @field_validator("slices")

@@ -16,6 +16,7 @@ from components.champion import VERSION
 from components.dataset_statistics.artifact import DataStatistics
 from components.dataset_statistics.statistics import Statistics
 from components.evaluator.analysis import analyze, eval_config
+from components.evaluator.constant_prediction import ConstantPrediction
 from components.evaluator.label_groups import label_groups
 from components.evaluator.page import evaluation_page
 from components.evaluator.requirements import Requirement
@@ -33,6 +34,7 @@ class EvaluatorSpec(component_spec.ComponentSpec):
     PARAMETERS = {
         "example_splits": component_spec.ExecutionParameter(type=str),
         "requirements": component_spec.ExecutionParameter(type=str),
+        "floor": component_spec.ExecutionParameter(type=int),
         "slices": component_spec.ExecutionParameter(type=str),
         "verticals": component_spec.ExecutionParameter(type=str),
         "sources": component_spec.ExecutionParameter(type=str),
@@ -86,7 +88,8 @@ class EvaluatorExecutor(base_beam_executor.BaseBeamExecutor):
         evaluation = artifact_utils.get_single_uri(output_dict["evaluation"])
         with self._make_beam_pipeline() as pipeline:
             analyze(pipeline, patterns, folders, config, evaluation)
-        verdict = judge(evaluation, requirements, slices, version)
+        floor = ConstantPrediction.of(statistics) if exec_properties["floor"] and not version else None
+        verdict = judge(evaluation, requirements, slices, version, floor)
         verdict.write(evaluation)
         page = evaluation_page(
             verdict,
@@ -119,6 +122,7 @@ class Evaluator(base_beam_component.BaseBeamComponent):
         champion: ChampionResolver's model, which may be empty.
         statistics: DatasetStatistics', with names and frequencies of the labels.
         requirements: what it must reach.
+        floor: whether a first model must score higher than the constant prediction.
         slices: features of the examples whose values make slices, beside the numbers of labels and of frames.
         verticals: the top-level vertical of each label; empty if there are none.
         sources: fingerprint of the code, so that an edit runs the step again.
@@ -134,6 +138,7 @@ class Evaluator(base_beam_component.BaseBeamComponent):
         champion: tfx.types.BaseChannel,
         statistics: tfx.types.BaseChannel,
         requirements: Sequence[Requirement],
+        floor: bool,
         slices: Sequence[str],
         verticals: Sequence[str],
         sources: str,
@@ -145,6 +150,7 @@ class Evaluator(base_beam_component.BaseBeamComponent):
             statistics=statistics,
             example_splits=json.dumps([SPLITS[2]]),
             requirements=json.dumps([asdict(requirement) for requirement in requirements]),
+            floor=int(floor),
             slices=json.dumps(list(slices)),
             verticals=json.dumps(list(verticals)),
             sources=sources,

@@ -17,7 +17,8 @@ class Details(BaseModel):
     """Counts of one model on the videos of a slice.
 
     Attributes:
-        replicates: F1, GAP and Hit@1 of each bootstrap replicate; the replicates of two models draw the same videos.
+        replicates: F1, GAP, Hit@1 and `f1_at_threshold` of each bootstrap replicate; those of two models draw the same
+            videos.
         true_positives, predicted, actual: videos by label id, predicted above 0.5.
         hits_above, predicted_above: correct and all predicted (video, label) pairs by threshold k / 1000.
         confidence, accuracy, pairs: mean probability, share of correct pairs and number of pairs in each of 20 bins.

@@ -31,8 +31,8 @@ DETAILS = "details"
 class Accumulator:
     """Counts of one model on the videos of a slice; compressed unless videos are being added."""
 
-    def __init__(self, classes: int) -> None:
-        self._counts: tuple[VideoMetrics, Findings] | None = VideoMetrics(classes, REPLICATES), Findings()
+    def __init__(self, classes: int, threshold: float) -> None:
+        self._counts: tuple[VideoMetrics, Findings] | None = VideoMetrics(classes, REPLICATES, threshold), Findings()
         self._packed = b""
         self._waiting: list[Outcomes] = []
 
@@ -92,7 +92,7 @@ class _CountVideos(beam.CombineFn):
         self.classes, self.threshold, self.groups, self.keys = classes, threshold, groups, keys
 
     def create_accumulator(self) -> Accumulator:
-        return Accumulator(self.classes)
+        return Accumulator(self.classes, self.threshold)
 
     def add_input(self, accumulator: Accumulator, video: Outcomes) -> Accumulator:
         accumulator.add(video)

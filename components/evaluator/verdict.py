@@ -10,12 +10,16 @@ import tensorflow_model_analysis as tfma
 from apache_beam.io.filesystems import FileSystems
 from pydantic import BaseModel, ConfigDict
 
+from components.evaluator.constant_prediction import ConstantPrediction
 from components.evaluator.details import Details
 from components.evaluator.metrics import DETAILS
 from components.evaluator.requirements import LOWER_IS_BETTER, Requirement
 from models.metrics.bootstrap import interval
 
 CANDIDATE, CHAMPION = "candidate", "champion"
+
+# The scores in which a first model must exceed the constant prediction.
+FLOOR = ("gap", "f1_at_threshold")
 
 
 class Immutable(BaseModel):
@@ -35,9 +39,9 @@ class Slice(Immutable):
     """Scores of the videos of one slice; `feature` and `name` are empty for all videos.
 
     Attributes:
-        intervals: of F1, GAP and Hit@1.
+        intervals: of F1, GAP, Hit@1 and `f1_at_threshold`.
         champion: the champion's scores on the same videos; empty without a champion.
-        changes: intervals of F1, GAP and Hit@1 minus the champion's.
+        changes: intervals of the same scores minus the champion's.
     """
 
     feature: str
@@ -50,7 +54,11 @@ class Slice(Immutable):
 
 
 class Verdict(Immutable):
-    """The Evaluator's decision and scores; `slices[0]` is of all videos, and so are the `details`."""
+    """The Evaluator's decision and scores; `slices[0]` is of all videos, and so are the `details`.
+
+    Attributes:
+        constant: scores of the constant prediction on all videos; empty where the model needn't exceed them.
+    """
 
     blessed: bool
     reasons: list[str]
@@ -58,6 +66,7 @@ class Verdict(Immutable):
     details: Details
     champion_version: str = ""
     champion_details: Details | None = None
+    constant: dict[str, float] = {}
 
     @property
     def overall(self) -> Slice:
@@ -77,7 +86,11 @@ class Verdict(Immutable):
 
 
 def judge(
-    evaluation_uri: str, requirements: list[Requirement], slices_by: Sequence[str], champion_version: str
+    evaluation_uri: str,
+    requirements: list[Requirement],
+    slices_by: Sequence[str],
+    champion_version: str,
+    floor: ConstantPrediction | None,
 ) -> Verdict:
     """Puts TFMA's results into words.
 
@@ -86,6 +99,7 @@ def judge(
         requirements: of the candidate, the same that TFMA checked.
         slices_by: features that the user wants slices by.
         champion_version: version of the champion, or "".
+        floor: whose scores the candidate must exceed, if any.
     """
     candidate = _results(evaluation_uri, CANDIDATE if champion_version else "")
     champion = _results(evaluation_uri, CHAMPION) if champion_version else {}
@@ -95,13 +109,23 @@ def judge(
         reasons.append(f"evaluation.slices: no test video has a feature {feature!r}")
     if not champion_version:
         reasons.append("no other model serves yet, so there is none to compare with")
+    scores, details = slices[0].scores, candidate["", ""][1]
+    constant = floor.scores(slices[0].videos, details.actual) if floor else {}
+    above = {name: scores[name] > constant[name] for name in FLOOR if constant}
+    for name, is_above in above.items():
+        relation = "is above" if is_above else "is not above"
+        reasons.append(
+            f"{name} {scores[name]:.4f} {relation} {constant[name]:.4f}, that of the training split's label "
+            "frequencies predicted for every video"
+        )
     return Verdict(
-        blessed=tfma.load_validation_result(evaluation_uri).validation_ok,
+        blessed=tfma.load_validation_result(evaluation_uri).validation_ok and all(above.values()),
         reasons=reasons,
         slices=slices,
-        details=candidate["", ""][1],
+        details=details,
         champion_version=champion_version,
         champion_details=champion["", ""][1] if champion else None,
+        constant=constant,
     )
 
 

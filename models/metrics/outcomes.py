@@ -139,6 +139,14 @@ class Outcomes:
             split.append(type(self)(self.ids[one], *arrays))
         return split
 
+    def decisions(self, cell: int) -> np.ndarray:
+        """Hits and predicted labels of each video above the threshold `cell` / 1000, float64 [V, 2]."""
+        rows, videos = np.arange(len(self.numbers)), len(self.numbers)
+        of_labels, of_cells = (np.repeat(rows, self.numbers[:, column]) for column in (2, 3))
+        hits = np.bincount(of_labels, self.cells_of_labels() >= cell, minlength=videos)
+        predicted = np.bincount(of_cells, self.pairs * (self.cells >= cell), minlength=videos)
+        return np.stack([hits, predicted], axis=1)
+
     def cells_of_labels(self) -> np.ndarray:
         """The cell of each of `actual`, int64."""
         return _cells(self.actual_scores.astype(np.float64))

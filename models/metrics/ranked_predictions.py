@@ -57,6 +57,19 @@ class RankedPredictions:
         keys = (np.asarray(labels, np.int64) << _SCORE_BITS) + places(scores)
         self._wait(((keys << 1) + hits).ravel())
 
+    def add_repeated(self, scores: np.ndarray, hits: np.ndarray, labels: np.ndarray, times: int) -> None:
+        """Adds each prediction several times.
+
+        Args:
+            scores: probabilities, [predictions].
+            hits: how often each is right, int64, same shape.
+            labels: as for `add`, same shape.
+            times: how often each is added.
+        """
+        keys = (np.asarray(labels, np.int64) << _SCORE_BITS) + places(scores)
+        order = np.argsort(keys)
+        self._rank(keys[order], hits[order], times)
+
     def merge(self, other: Self) -> None:
         """Adds the predictions of another accumulator."""
         self._together.merge(other._together)
@@ -95,12 +108,15 @@ class RankedPredictions:
         waiting = self._sort()
         for start in range(0, waiting.size, _PREDICTIONS_AT_ONCE):
             part = waiting[start : start + _PREDICTIONS_AT_ONCE]
-            keys, hits = part >> 1, part & 1
-            self._by_label.count(keys, hits)
-            scores = keys & (2**_SCORE_BITS - 1)
-            order = np.argsort(scores)
-            self._together.count(scores[order], hits[order])
+            self._rank(part >> 1, part & 1)
         self._waiting, self._waiting_size = np.zeros(0, np.int64), 0
+
+    def _rank(self, keys: np.ndarray, hits: np.ndarray, times: int = 1) -> None:
+        """Counts predictions, sorted by their keys, each `times` times."""
+        self._by_label.count(keys, hits, times)
+        scores = keys & (2**_SCORE_BITS - 1)
+        order = np.argsort(scores)
+        self._together.count(scores[order], hits[order], times)
 
 
 class RankedHits:
@@ -118,14 +134,15 @@ class RankedHits:
         # Sorted; a key holds the group's number above `_SCORE_BITS` bits of score.
         self._keys, self._predictions, self._hits = (np.zeros(0, np.int64) for _ in range(3))
 
-    def count(self, keys: np.ndarray, hits: np.ndarray) -> None:
+    def count(self, keys: np.ndarray, hits: np.ndarray, times: int = 1) -> None:
         """Counts predictions.
 
         Args:
             keys: sorted, int64 [predictions]; a group's number in the bits above the 32 bits of `places`.
-            hits: 0 or 1, int64, same shape.
+            hits: how often each is right, int64, same shape.
+            times: how often each is counted.
         """
-        self._join(*_sum_by_key(_coarsen(keys, self._coarseness), np.ones(keys.size, np.int64), hits))
+        self._join(*_sum_by_key(_coarsen(keys, self._coarseness), np.full(keys.size, times, np.int64), hits))
 
     def merge(self, other: Self) -> None:
         """Adds the counts of another accumulator."""

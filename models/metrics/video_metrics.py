@@ -43,6 +43,7 @@ class VideoMetrics:
     Args:
         classes: number of labels.
         replicates: number of bootstrap replicates; 0 for none.
+        threshold: of the replicates' `f1_at_threshold`, a multiple of 1/1000; None for none.
 
     Example:
         >>> metrics = VideoMetrics(classes=3)
@@ -52,8 +53,8 @@ class VideoMetrics:
         (0.5, 1.0)
     """
 
-    def __init__(self, classes: int, replicates: int = 0) -> None:
-        self.classes = classes
+    def __init__(self, classes: int, replicates: int = 0, threshold: float | None = None) -> None:
+        self.classes, self.threshold = classes, threshold
         self.videos = 0
         self.nans = 0
         self.true_positives, self.predicted, self.actual = (np.zeros(classes, np.int64) for _ in range(3))
@@ -63,8 +64,9 @@ class VideoMetrics:
         self.ranked = RankedPredictions(classes)
         self.perr_sum = 0.0
         self.first_is_right = 0
-        # Hits, predictions and labels, videos and those whose best prediction is right.
-        self.replicate_counts = np.zeros((replicates, 5))
+        # Hits, predictions and labels, videos and those whose best prediction is right, hits and predictions above
+        # `threshold`.
+        self.replicate_counts = np.zeros((replicates, 7))
         self.replicate_ranks = np.zeros((2, _REPLICATE_PLACES, replicates), np.float32)
 
     def update(self, probabilities: np.ndarray, labels: np.ndarray, ids: Sequence[bytes] = ()) -> None:
@@ -97,11 +99,11 @@ class VideoMetrics:
             self._count_replicates(outcomes)
 
     def merge(self, other: Self) -> None:
-        """Adds the counts of another accumulator: all attributes but `classes`."""
+        """Adds the counts of another accumulator: all attributes but `classes` and `threshold`."""
         for name, count in vars(self).items():
             if isinstance(count, RankedPredictions):
                 count.merge(getattr(other, name))
-            elif name != "classes":
+            elif name not in ("classes", "threshold"):
                 setattr(self, name, count + getattr(other, name))
 
     def scores(self, threshold: float | None = None) -> dict[str, float]:
@@ -172,22 +174,29 @@ class VideoMetrics:
         return hits, predicted
 
     def replicates(self) -> dict[str, np.ndarray]:
-        """F1, GAP and Hit@1 of each replicate, float64 [replicates]; the n-th draws the same videos for every model."""
-        hits, predicted, actual, videos, first_is_right = self.replicate_counts.T
+        """F1, GAP, Hit@1 and, with a threshold, `f1_at_threshold` of each replicate, float64 [replicates].
+
+        The n-th draws the same videos for every model.
+        """
+        hits, predicted, actual, videos, first_is_right, hits_above, predicted_above = self.replicate_counts.T
         predictions, hits_ranked = self.replicate_ranks.astype(np.float64)[:, ::-1]
         before = np.cumsum(predictions, axis=0), np.cumsum(hits_ranked, axis=0)
         # Precision in the middle of a place: counts before it and half of its own.
         at = _ratio(before[1] - hits_ranked / 2, before[0] - predictions / 2)
-        return {
+        scores = {
             "f1": _ratio(2 * hits, predicted + actual),
             "gap": _ratio((at * hits_ranked).sum(axis=0), actual),
             "hit_at_1": _ratio(first_is_right, videos),
         }
+        if self.threshold is not None:
+            scores["f1_at_threshold"] = _ratio(2 * hits_above, predicted_above + actual)
+        return scores
 
     def _count_replicates(self, outcomes: Outcomes) -> None:
         videos, hits = len(outcomes.numbers), outcomes.right
         weights = poisson_weights(outcomes.ids, len(self.replicate_counts))
-        counts = np.column_stack([outcomes.numbers[:, :3], np.ones(videos), hits[:, 0]])
+        above = np.zeros((videos, 2)) if self.threshold is None else outcomes.decisions(round(self.threshold * CELLS))
+        counts = np.column_stack([outcomes.numbers[:, :3], np.ones(videos), hits[:, 0], above])
         self.replicate_counts += weights.T @ counts
         places = np.minimum(
             ((clipped_logits(outcomes.scores) - LOWEST) / _REPLICATE_STEP).astype(np.int64), _REPLICATE_PLACES - 1

@@ -11,6 +11,7 @@ from rich.table import Table
 from tfx import v1 as tfx
 
 from components.dataset_statistics.statistics import Statistics
+from components.evaluator.page import SCORES as TITLES
 from components.evaluator.verdict import Verdict
 from components.progress import show_progress
 from components.served_models import find_champion
@@ -33,6 +34,9 @@ from tuner.hyperparameters import check_hyperparameters
 
 # The result of a search in a run folder, for other runs to train with.
 HYPERPARAMETERS, BEST = "hyperparameters", "best_hyperparameters.txt"
+
+# The scores of the test split that a run prints.
+TEST_SCORES = ("f1", "precision", "recall", "f1_at_threshold", "gap", "map", "hit_at_1")
 
 
 def run(settings: RunSettings, console: Console, from_node: str = "", workspace: Path | None = None) -> RunScores:
@@ -172,10 +176,15 @@ def _scores(settings: RunSettings, steps: dict[str, StepRun], log: TrainingLog, 
 
 def _print_scores(scores: RunScores, console: Console) -> None:
     title = f"Scores of {scores.experiment}" + (" on synthetic data" if scores.synthetic else "")
-    table = Table("split", "videos", "F1", "precision", "recall", "source", title=title, box=SIMPLE)
+    table = Table("split", "videos", "F1", "source", title=title, box=SIMPLE)
     for split, row in scores.splits:
-        numbers = ["" if score is None else f"{score:.4f}" for score in (row.f1, row.precision, row.recall)]
-        table.add_row(split, f"{row.videos:,}", *numbers, row.source)
+        table.add_row(split, f"{row.videos:,}", f"{row.f1:.4f}", row.source)
+    console.print(table)
+    test, table = scores.splits.test, Table("test split", "score", "95 % interval", box=SIMPLE)
+    for name in TEST_SCORES:
+        interval = test.intervals.get(name)
+        spread = "{:.4f} to {:.4f}".format(*interval) if interval else "not measured"
+        table.add_row(TITLES[name], f"{getattr(test, name):.4f}", spread)
     console.print(table)
 
 

@@ -16,7 +16,11 @@ SCORES_FILE = "scores.json"
 
 
 class SplitScores(BaseModel):
-    """Videos and scores of one split, and where they were measured; the test split alone has all scores."""
+    """Videos and scores of one split, and where they were measured; the test split alone has all scores.
+
+    Attributes:
+        intervals: the low and the high end of the 95 % intervals of some scores, by the score's name.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -34,6 +38,7 @@ class SplitScores(BaseModel):
     hit_at_1: float | None = None
     ece: float | None = None
     f1_at_threshold: float | None = None
+    intervals: dict[str, tuple[float, float]] = {}
     source: str = ""
 
 
@@ -52,10 +57,13 @@ class Splits(BaseModel):
         best = log.epochs[log.best_epoch]
         source = f"training, epoch {best.epoch + 1} of {len(log.epochs)}"
         test = {name: score for name, score in verdict.overall.scores.items() if name in SCORES}
+        intervals = {name: (interval.low, interval.high) for name, interval in verdict.overall.intervals.items()}
         return cls(
             train=SplitScores(videos=best.videos, f1=best.f1, source=source),
             validation=SplitScores(videos=log.validation_videos, f1=best.val_f1, source=source),
-            test=SplitScores.model_validate({"videos": verdict.overall.videos, **test, "source": "Evaluator"}),
+            test=SplitScores.model_validate(
+                {"videos": verdict.overall.videos, **test, "intervals": intervals, "source": "Evaluator"}
+            ),
         )
 
 

@@ -17,6 +17,8 @@ SMALL = [
     "training.max_epochs=2",
     "--set",
     "training.batch_size=8",
+    "--set",
+    "evaluation.floor=false",
 ]
 FILE = """
 average: {base: frame-average-2304-1152-gated, model: {hidden_units: [16]}}

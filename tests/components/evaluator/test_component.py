@@ -28,10 +28,12 @@ from components.dataset_statistics.counts import SplitCounts
 from components.dataset_statistics.statistics import describe
 from components.evaluator.analysis import analyze, eval_config
 from components.evaluator.component import EvaluatorExecutor
+from components.evaluator.constant_prediction import ConstantPrediction
 from components.evaluator.label_groups import label_groups
 from components.evaluator.requirements import parse_requirements
 from components.evaluator.verdict import CANDIDATE, CHAMPION, Verdict, judge
 from components.example_gen.ingest import Summary
+from components.example_gen.splits import SPLITS
 from components.served_models import ModelCard
 from components.trainer.export import export
 from models.input.index import read_index
@@ -43,7 +45,7 @@ NAMES = ("a", "<b>", "c", "d")
 CLASSES = len(NAMES)
 VERTICALS = ("Games", "", "Food", "Games")
 # Videos of the training split: label 1 is the most frequent one, then 3, 0 and 2.
-FREQUENCY = (3, 9, 1, 5)
+FREQUENCY, VIDEOS = (3, 9, 1, 5), 10
 
 
 @pytest.fixture(scope="module")
@@ -55,8 +57,10 @@ def steps(steps_in, tmp_path_factory):
 def statistics(steps):
     counts = SplitCounts("video", CLASSES)
     counts.label_frequency[:] = FREQUENCY
+    described = describe({"train": counts}, NAMES, "data", "video", None, Summary(), "")
+    split = described.splits["train"].model_copy(update={"videos": VIDEOS})
     made = steps.artifact(DataStatistics, "statistics")
-    describe({"train": counts}, NAMES, "data", "video", None, Summary(), "").write(made.uri)
+    described.model_copy(update={"splits": dict.fromkeys(SPLITS, split)}).write(made.uri)
     return made
 
 
@@ -117,6 +121,7 @@ def evaluate(transformed_means, statistics, steps):
             {
                 "example_splits": json.dumps(["test"]),
                 "requirements": json.dumps([asdict(requirement) for requirement in requirements]),
+                "floor": 1,
                 "slices": json.dumps(slices),
                 "verticals": json.dumps(VERTICALS),
                 "sources": "",
@@ -169,7 +174,7 @@ def f1(labels, scores, threshold=0.5):
 def test_scores_and_slices_match_the_models_decisions(alone, answers):
     verdict, (labels, scores, _) = alone.verdict, answers
     overall = verdict.overall
-    assert verdict.blessed and overall.videos == len(labels)
+    assert overall.videos == len(labels)
     assert overall.scores["f1"] == pytest.approx(f1(labels, scores), abs=1e-9)
     assert overall.scores["f1_at_threshold"] == pytest.approx(f1(labels, scores, 0.4), abs=1e-9)
     assert overall.intervals["f1"].low < overall.scores["f1"] < overall.intervals["f1"].high
@@ -206,7 +211,7 @@ def test_any_feature_of_the_records_makes_slices(alone, answers):
     assert "evaluation.slices: no test video has a feature 'nowhere'" in verdict.reasons
 
 
-def judged(evaluation, folder, thresholds):
+def judged(evaluation, folder, thresholds, floor=None):
     """The verdict under other thresholds: TFMA's own validation of the scores that it computed."""
     version, requirements = evaluation.verdict.champion_version, parse_requirements(thresholds)
     models = [CANDIDATE, CHAMPION] if version else [CANDIDATE]
@@ -222,7 +227,7 @@ def judged(evaluation, folder, thresholds):
     shutil.copytree(evaluation.folder, folder)
     with tf.io.TFRecordWriter(str(next(folder.glob("validations*")))) as writer:
         writer.write(combined.extract_output(validations).SerializeToString())
-    return judge(str(folder), requirements, (), version)
+    return judge(str(folder), requirements, (), version, floor)
 
 
 def test_judging_again_gives_the_verdict_of_the_evaluation(better, worse, tmp_path):
@@ -253,7 +258,18 @@ def test_a_model_must_reach_every_threshold(alone, tmp_path, thresholds, blessed
     assert re.fullmatch(reason, verdict.reasons[0])
 
 
-def test_without_a_champion_and_a_bound_any_model_is_blessed(alone, tmp_path):
+def test_a_first_model_must_score_higher_than_the_constant_prediction(alone, tmp_path):
+    # `good` ranks labels at random.
+    first, of = alone.verdict, "of the training split's label frequencies predicted for every video"
+    assert not first.blessed and [reason for reason in first.reasons if "predicted for every video" in reason] == [
+        f"gap {first.overall.scores['gap']:.4f} is not above {first.constant['gap']:.4f}, that {of}",
+        f"f1_at_threshold {first.overall.scores['f1_at_threshold']:.4f} is above 0.4800, that {of}",
+    ]
+    reverse = ConstantPrediction(1 - np.array(FREQUENCY) / VIDEOS, threshold=0.999)
+    assert judged(alone, tmp_path / "evaluation", {"f1": {"min_change": 0.0}}, floor=reverse).blessed
+
+
+def test_without_a_champion_a_bound_and_a_floor_any_model_is_blessed(alone, tmp_path):
     verdict = judged(alone, tmp_path / "evaluation", {"f1": {"min_change": 0.0}})
     assert verdict.blessed and verdict.reasons == ["no other model serves yet, so there is none to compare with"]
 
@@ -262,13 +278,14 @@ def test_a_model_with_nan_scores_is_not_blessed(model, evaluate):
     verdict = evaluate(model("nans", bias=np.nan), f1={"min_change": 0.0}).verdict
     assert not verdict.blessed
     assert verdict.reasons[0] == "f1 is not a number: the model gives NaN scores"
+    assert verdict.reasons[-1].startswith("f1_at_threshold nan is not above 0.4800, that of")
 
 
 def test_a_candidate_must_be_no_worse_than_the_champion(better, worse):
     better, worse = better.verdict, worse.verdict
     assert better.blessed and better.overall.champion["f1"] == 0.0 and better.champion_version == "17"
     assert "against the champion's 0.0000 (version 17): the change +" in better.reasons[1]
-    assert "beyond noise" in better.reasons[1]
+    assert "beyond noise" in better.reasons[1] and better.constant == {}
     assert not worse.blessed and "is below the required +0; it is beyond noise" in worse.reasons[1]
     assert worse.overall.champion["f1"] == better.overall.scores["f1"]
     assert worse.champion_details.actual == better.details.actual

@@ -48,7 +48,7 @@ def add(accumulator, videos):
 @pytest.fixture(scope="module")
 def seconds(videos):
     """The CPU time of adding each part of the videos to one accumulator."""
-    accumulator = Accumulator(CLASSES)
+    accumulator = Accumulator(CLASSES, 0.25)
     return [cpu_seconds(add, accumulator, part) for part in parts(videos)]
 
 

@@ -80,7 +80,7 @@ def test_outcomes_are_computed_in_batches_after_the_predictions():
 
 
 def test_counts_are_pickled_whole_and_in_few_bytes():
-    accumulator = Accumulator(300)
+    accumulator = Accumulator(300, 0.25)
     add_videos(accumulator, 0, 500)
     metrics, findings = accumulator.counts()
     sent = pickle.dumps(accumulator)
@@ -99,8 +99,8 @@ def add_videos(accumulator, first, last):
 
 
 def test_an_accumulator_can_be_packed_at_any_time():
-    whole, other = Accumulator(300), Accumulator(300)
-    parts = [Accumulator(300).pack(), Accumulator(300)]
+    whole, other = Accumulator(300, 0.25), Accumulator(300, 0.25)
+    parts = [Accumulator(300, 0.25).pack(), Accumulator(300, 0.25)]
     for first, last in ((0, 21), (21, 30), (30, 64), (64, 64)):
         add_videos(whole, first, last)
         add_videos(parts[0], first, last)
@@ -115,7 +115,7 @@ def test_an_accumulator_can_be_packed_at_any_time():
 
 def test_accumulators_stay_packed_until_they_are_merged():
     # Beam merges up to 500 at once.
-    accumulators = [Accumulator(300) for _ in range(3)]
+    accumulators = [Accumulator(300, 0.25) for _ in range(3)]
     for number, accumulator in enumerate(accumulators):
         add_videos(accumulator, 20 * number, 20 * number + 20)
     sent = [pickle.loads(pickle.dumps(accumulator)) for accumulator in accumulators]
@@ -132,7 +132,10 @@ def test_details_read_from_bytes_as_they_were_written(predictions):
     chosen, truth = scores > 0.5, labels > 0
     assert details.true_positives == (chosen & truth).sum(axis=0).tolist()
     assert details.predicted_above[250] == (scores.astype(np.float64) > 0.25).sum()
-    assert len(details.replicates["gap"]) == 200 and len(details.worst) == 12
+    assert {name: len(values) for name, values in details.replicates.items()} == dict.fromkeys(
+        ("f1", "gap", "hit_at_1", "f1_at_threshold"), 200
+    )
+    assert len(details.worst) == 12
     assert details.threshold == 0.25
     assert Details.from_bytes(details.to_bytes()) == details
 

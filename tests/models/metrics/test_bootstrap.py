@@ -8,6 +8,8 @@ import pytest
 from models.metrics.bootstrap import interval, poisson_weights
 from models.metrics.video_metrics import VideoMetrics
 
+THRESHOLD = 0.213
+
 
 def ids(count: int) -> list[bytes]:
     return [b"%06d" % number for number in range(count)]
@@ -33,7 +35,7 @@ def test_a_video_is_drawn_the_same_in_any_batch() -> None:
 
 
 def accumulated(probabilities: np.ndarray, labels: np.ndarray, names: list[bytes]) -> VideoMetrics:
-    metrics = VideoMetrics(labels.shape[1], replicates=200)
+    metrics = VideoMetrics(labels.shape[1], replicates=200, threshold=THRESHOLD)
     for start in range(0, len(labels), 50):
         part = slice(start, start + 50)
         metrics.update(probabilities[part], labels[part], names[part])
@@ -51,14 +53,17 @@ def test_replicates_are_scores_of_the_drawn_videos(fair_predictions: Callable, s
         assert replicates["f1"][nth] == pytest.approx(expected["f1"], abs=1e-9)
         assert replicates["gap"][nth] == pytest.approx(expected["gap"], abs=1e-3)
         assert replicates["hit_at_1"][nth] == pytest.approx(expected["hit_at_1"], abs=1e-9)
+        sample = VideoMetrics(labels.shape[1])
+        sample.update(probabilities[drawn], labels[drawn])
+        assert replicates["f1_at_threshold"][nth] == pytest.approx(sample.scores(THRESHOLD)["f1_at_threshold"])
 
 
 def test_intervals_contain_the_true_score_as_often_as_promised(fair_predictions: Callable) -> None:
     probabilities, labels = fair_predictions(6, videos=20_000)
     truth = VideoMetrics(labels.shape[1])
     truth.update(probabilities, labels)
-    scores = truth.scores()
-    inside = {"f1": 0, "gap": 0, "hit_at_1": 0}
+    scores = truth.scores(THRESHOLD)
+    inside = {"f1": 0, "gap": 0, "hit_at_1": 0, "f1_at_threshold": 0}
     for part in range(100):
         rows = slice(200 * part, 200 * part + 200)
         sample = accumulated(probabilities[rows], labels[rows], ids(20_000)[rows]).replicates()

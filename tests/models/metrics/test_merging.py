@@ -10,14 +10,14 @@ from models.metrics.findings import Findings
 from models.metrics.ranked_predictions import RankedHits, RankedPredictions
 from models.metrics.video_metrics import VideoMetrics
 
-CLASSES, REPLICATES, CAPACITY = 40, 3, 50
+CLASSES, REPLICATES, THRESHOLD, CAPACITY = 40, 3, 0.3, 50
 
 # Attributes that the constructor sets and nothing counts.
-ARGUMENTS = {"classes", "labels", "capacity"}
+ARGUMENTS = {"classes", "labels", "capacity", "threshold"}
 
 
 def metrics(probabilities: np.ndarray, labels: np.ndarray, ids: list[bytes]) -> VideoMetrics:
-    accumulator = VideoMetrics(CLASSES, REPLICATES)
+    accumulator = VideoMetrics(CLASSES, REPLICATES, THRESHOLD)
     accumulator.update(probabilities, labels, ids)
     accumulator.update(np.full((1, CLASSES), np.nan), labels[:1], ids[:1])
     return accumulator
@@ -47,7 +47,7 @@ def hits(probabilities: np.ndarray, labels: np.ndarray, ids: list[bytes]) -> Ran
 
 
 EMPTY: dict[Callable[..., Any], Callable[[], Any]] = {
-    metrics: lambda: VideoMetrics(CLASSES, REPLICATES),
+    metrics: lambda: VideoMetrics(CLASSES, REPLICATES, THRESHOLD),
     findings: Findings,
     ranked: lambda: RankedPredictions(CLASSES),
     hits: lambda: RankedHits(CAPACITY),

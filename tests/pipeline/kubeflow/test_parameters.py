@@ -228,6 +228,7 @@ def changed_by(override, *base):
     ("override", "kubeflow", "local"),
     [
         ("evaluation.thresholds.gap.min=0.8", {"Evaluator"}, {"Evaluator"}),
+        ("evaluation.floor=false", {"Evaluator"}, {"Evaluator"}),
         ("data.drift.stop=true", set(), {"DriftDetector"}),
         ("tune.max_trials=3", set(), set()),
     ],

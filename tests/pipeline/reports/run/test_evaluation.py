@@ -69,6 +69,19 @@ def test_the_evaluation_page_compares_with_the_champion(frame_run):
     ]
 
 
+def test_the_evaluation_page_of_a_first_model_shows_what_the_constant_prediction_scores(frame_run):
+    frame_run.change_verdict(constant={"f1": 0.3, "gap": 0.2})
+    page = frame_run.evaluation_page()
+    assert page.rows[:5] == [
+        ["score", "this model", "constant prediction"],
+        ["F1", "0.8123 0.8023 to 0.8323", "0.3000"],
+        ["precision", "0.7123", "\N{EN DASH}"],
+        ["recall", "0.9123", "\N{EN DASH}"],
+        ["GAP@20", "0.9000 0.8900 to 0.9200", "0.2000"],
+    ]
+    assert "The constant prediction is the label frequencies of the training split for every video." in page.text
+
+
 def test_groups_of_labels_are_compared_with_the_champions_without_the_differences_of_tfma(frame_run):
     verdict = Verdict.read(frame_run.outputs("Evaluator")["evaluation"])
     scores = verdict.overall.scores | {"f1/head": 0.8, "f1/tail": 0.3}
