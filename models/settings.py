@@ -294,8 +294,10 @@ class TrainingSettings(Settings):
             the same as 1e-7 / labels is 1e-7 with the sum, which the starter code of the challenges trains with.
         batch_size: videos in a step.
         max_epochs: ends the training after so many epochs.
-        patience: ends the training after so many epochs without a better validation loss.
-        min_delta: how much lower a better validation loss is.
+        monitor: which score of the validation split says how good an epoch is: its loss, as in the thesis, or F1. With
+            strong dropout F1 and GAP still rise when the loss of overconfident probabilities does too.
+        patience: ends the training after so many epochs without a better one.
+        min_delta: by how much a better epoch is better.
         max_hours: ends the training after so many hours, including the time before interruptions.
         clipvalue: bound of each element of a gradient (section 5.2.4).
         clipnorm: bound of the norm of each variable's gradient.
@@ -320,6 +322,7 @@ class TrainingSettings(Settings):
     epsilon: Annotated[float, Field(ge=1e-20, le=1)] = 1e-7
     batch_size: Count = 128
     max_epochs: Count = 100
+    monitor: Literal["val_loss", "val_f1"] = "val_loss"
     patience: Count = 3
     min_delta: Annotated[float, Field(ge=0, le=1e6)] = 1e-6
     max_hours: Hours = 120.0

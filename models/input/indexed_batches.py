@@ -25,6 +25,10 @@ from models.settings import TrainingSettings
 READERS = min(max((os.cpu_count() or 1) // 2, 1), 8)
 WAITING = 2
 
+# Batches of means that a thread reads before it hands them over: one by one, a quarter more CPU time goes into waking
+# threads. They take 2.6 MB each at 128 videos.
+TOGETHER = 4
+
 # TensorFlow copies memory that begins elsewhere.
 _ALIGNMENT = 64
 
@@ -112,13 +116,17 @@ class IndexedBatches:
         """Reads ahead in threads."""
         self._index.files.announce(self._groups)
         with ThreadPoolExecutor(self._readers) as threads:
-            ahead: deque[Future[tuple[Batch, tf.Tensor]]] = deque()
-            for number in self._numbers:
-                ahead.append(threads.submit(self.read, number))
+            ahead: deque[Future[list[tuple[Batch, tf.Tensor]]]] = deque()
+            together = TOGETHER if MEAN in self._index.starts else 1
+            for first in range(0, len(self._numbers), together):
+                ahead.append(threads.submit(self._read_all, self._numbers[first : first + together]))
                 if len(ahead) > self._readers + WAITING:
-                    yield ahead.popleft().result()
+                    yield from ahead.popleft().result()
             while ahead:
-                yield ahead.popleft().result()
+                yield from ahead.popleft().result()
+
+    def _read_all(self, numbers: range) -> list[tuple[Batch, tf.Tensor]]:
+        return [self.read(number) for number in numbers]
 
     def read(self, number: int) -> tuple[Batch, tf.Tensor]:
         """One batch; any thread may call it.

@@ -132,7 +132,9 @@ class TrainingLoop:
         """Decides whether the training is finished, and saves a checkpoint, with the weights if they are the best."""
         progress, log = self._progress, self._progress.log
         newest = log.epochs[-1]
-        log.best_epoch = best_epoch([epoch.val_loss for epoch in log.epochs], self._settings.min_delta)
+        by_f1 = self._settings.monitor == "val_f1"
+        losses = [-epoch.val_f1 if by_f1 else epoch.val_loss for epoch in log.epochs]
+        log.best_epoch = best_epoch(losses, self._settings.min_delta)
         progress.step, progress.trained, progress.seconds, progress.input_seconds = 0, None, 0.0, 0.0
         if self._out_of_hours():
             log.stopped_by = "max_hours"

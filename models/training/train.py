@@ -37,7 +37,7 @@ def train(
     is_hopeless: Callable[[TrainingLog], bool] = lambda _: False,
     extendable: bool = False,
 ) -> tuple[keras.Model, TrainingLog]:
-    """Trains until the validation loss stops falling.
+    """Trains until the validation loss stops falling, or F1 stops rising.
 
     The recipe is section 5.1 of the thesis: Adam, binary cross-entropy averaged over classes (equation 1), a learning
     rate that falls in steps, early stopping on the validation loss, limits in epochs and hours. Losses include the

@@ -62,6 +62,19 @@ def test_a_cosine_ends_with_the_last_epoch(task: Any, tmp_path: Path) -> None:
     np.testing.assert_allclose([epoch.learning_rate for epoch in log.epochs], expected, rtol=1e-5, atol=1e-7)
 
 
+def test_f1_can_decide_which_epoch_is_the_best(task: Any, tmp_path: Path) -> None:
+    recipe = task.RECIPE.model_copy(update={"learning_rate": 0.05, "max_epochs": 20})
+    by_loss = task.run(tmp_path / "loss", recipe, seed=1)[1]
+    model, log = task.run(tmp_path / "f1", recipe.model_copy(update={"monitor": "val_f1"}), seed=1)
+    scores = [epoch.val_f1 for epoch in log.epochs]
+    assert log.best_epoch == int(np.argmax(scores)) != by_loss.best_epoch
+    assert len(scores) == log.best_epoch + 1 + recipe.patience
+    features, labels = task.videos(task.VALIDATION_VIDEOS, seed=2)
+    predicted = model.predict(features, verbose=0) > 0.5
+    f1 = 2 * np.sum(predicted * labels) / (predicted.sum() + labels.sum())
+    np.testing.assert_allclose(f1, max(scores), rtol=1e-6)
+
+
 # In float16 a scaled gradient has 11 bits, and Adam amplifies small ones.
 @pytest.mark.parametrize(
     ("case", "tolerance"),
