@@ -188,6 +188,8 @@ def test_a_killed_run_resumes_and_ends_with_the_same_scores(run, finished_run, u
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     assert not (out / "scores.json").exists()
+    log = (out / "run.log").read_text()
+    assert "step Trainer" in log and "Synthetic label" not in log, "TFX's lines repeat all label names"
     scores = run(frames, out)
     assert steps(out)["Transform"] == "cached" and steps(out)["Trainer"] == "done"
     _, expected = unbroken
