@@ -30,8 +30,9 @@ from tuner.space import extreme_values
 
 ALIASES = {"thesis-best": "netvlad-100-gated-6000-3000-dropout35"}
 
-# The encoder decides which settings there are, the search sets the epochs, and trials start from random weights.
-UNTUNABLE = ("model.encoder.name", "training.max_epochs", "training.warm_start")
+# The encoder decides which settings there are, the search sets the epochs, trials start from random weights and learn from
+# the same teachers.
+UNTUNABLE = ("model.encoder.name", "training.max_epochs", "training.warm_start", "training.teachers")
 
 # Also the name of a run folder.
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -81,6 +82,12 @@ class Recipe(Settings):
         if self.training.warm_start and isinstance(self.model.encoder, EnsembleSettings):
             start = self.training.warm_start
             raise ValueError(f"training.warm_start is {quote(start)}, allowed with encoder ensemble: false")
+        return self
+
+    @model_validator(mode="after")
+    def _an_ensemble_has_no_teachers(self) -> Self:
+        if self.training.teachers and isinstance(self.model.encoder, EnsembleSettings):
+            raise ValueError("training.teachers is set, allowed with encoder ensemble: [] (it is fitted to labels)")
         return self
 
     @model_validator(mode="after")
