@@ -30,8 +30,8 @@ from tuner.space import extreme_values
 
 ALIASES = {"thesis-best": "netvlad-100-gated-6000-3000-dropout35"}
 
-# The encoder decides which settings there are, the search sets the epochs, trials start from random weights and learn from
-# the same teachers.
+# The encoder decides which settings there are, the search sets the epochs, trials start from random weights and learn
+# from the same teachers.
 UNTUNABLE = ("model.encoder.name", "training.max_epochs", "training.warm_start", "training.teachers")
 
 # Also the name of a run folder.

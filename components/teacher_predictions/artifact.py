@@ -10,7 +10,7 @@ from tfx.utils import json_utils
 # The name of the artifact, and of the field of a TrainingTask with its folder.
 SOFT_TARGETS = "soft_targets"
 
-# Custom property: the mean over videos of the probabilities beyond the labels that are stored.
+# Custom property: the share of all probabilities beyond the labels that are stored.
 LEFT_OUT = "left_out"
 
 

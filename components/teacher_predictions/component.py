@@ -68,14 +68,14 @@ class TeacherPredictionsExecutor(base_beam_executor.BaseBeamExecutor):
         files = [(path, soft_targets_path(soft_targets.uri, path)) for path in sorted(records)]
         with scratch_folder(soft_targets.uri) as scratch, self._make_beam_pipeline() as pipeline:
             pipeline | beam.Create(files) | beam.Reshuffle() | beam.ParDo(_Predict(teachers, classes, scratch))
-        videos, left_out = 0, 0.0
+        total = left_out = 0.0
         for source, target in files:
             trailer = read_trailer(target)
-            if math.isnan(trailer.left_out):
+            if math.isnan(trailer.total):
                 models = " or ".join(teachers)
                 raise InputError(f"training.teachers: {models} has a prediction in {source} that is not a number")
-            videos, left_out = videos + trailer.videos, left_out + trailer.left_out
-        soft_targets.set_float_custom_property(LEFT_OUT, left_out / max(videos, 1))
+            total, left_out = total + trailer.total, left_out + trailer.left_out
+        soft_targets.set_float_custom_property(LEFT_OUT, left_out / total if total else 0.0)
 
 
 class TeacherPredictions(base_beam_component.BaseBeamComponent):

@@ -27,9 +27,8 @@ VERSION = 1
 # The largest float16 below 1: at most half of it, added to no label, stays below one half (see `MicroF1`).
 HIGHEST = 1 - 2**-11
 
-# Mark, version, number of labels, videos, checksum (CRC-32), probability that was left out. Behind the videos, as it is
-# known when they are written.
-_TRAILER, _MARK = struct.Struct("<8sIIQId"), b"yt8msoft"
+# Mark, version, and the fields of `Trailer`. Behind the videos, as they are known when these are written.
+_TRAILER, _MARK = struct.Struct("<8sIIQIdd"), b"yt8msoft"
 
 
 @dataclass(frozen=True)
@@ -39,13 +38,15 @@ class Trailer:
     Attributes:
         classes: number of labels.
         videos: their number.
-        checksum: of all videos.
-        left_out: sum over the videos of the probabilities beyond the TOP labels.
+        checksum: CRC-32 of all videos.
+        total: sum of all probabilities.
+        left_out: sum of those beyond each video's TOP labels.
     """
 
     classes: int
     videos: int
     checksum: int
+    total: float
     left_out: float
 
 
@@ -70,13 +71,13 @@ class SoftTargetsWriter:
     def __init__(self, file: BinaryIO, classes: int) -> None:
         self._file, self._classes = file, classes
         self._videos = self._checksum = 0
-        self._left_out = 0.0
+        self._total = self._left_out = 0.0
 
     def write(self, probabilities: np.ndarray) -> None:
         """Appends videos.
 
         Args:
-            probabilities: float32 [B, C]; NaN makes `left_out` NaN.
+            probabilities: float32 [B, C]; NaN makes the sums of the trailer NaN.
         """
         best = best_labels(np.nan_to_num(probabilities), TOP)
         kept = np.take_along_axis(probabilities, best, axis=1)
@@ -86,12 +87,14 @@ class SoftTargetsWriter:
         self._file.write(content)
         self._videos += len(best)
         self._checksum = zlib.crc32(content, self._checksum)
-        self._left_out += float(probabilities.sum(dtype=np.float64) - kept.sum(dtype=np.float64))
+        total = float(probabilities.sum(dtype=np.float64))
+        self._total += total
+        self._left_out += total - float(kept.sum(dtype=np.float64))
 
     def finish(self) -> None:
         """Writes the trailer; the last call."""
-        trailer = (_MARK, VERSION, self._classes, self._videos, self._checksum, self._left_out)
-        self._file.write(_TRAILER.pack(*trailer))
+        trailer = (self._classes, self._videos, self._checksum, self._total, self._left_out)
+        self._file.write(_TRAILER.pack(_MARK, VERSION, *trailer))
 
 
 @dataclass(frozen=True)
@@ -204,12 +207,13 @@ def read_trailer(path: str) -> Trailer:
         raise _unusable(f"{path} cannot be read ({reason(error)})") from error
     if len(content) != _TRAILER.size or not content.startswith(_MARK):
         raise _unusable(f"{path} is damaged")
-    _, version, classes, videos, checksum, left_out = _TRAILER.unpack(content)
+    _, version, *fields = _TRAILER.unpack(content)
+    trailer = Trailer(*fields)
     if version != VERSION:
         raise _unusable(f"{path} has soft targets of version {version}, expected {VERSION}")
-    if size != (expected := videos * _video(classes).itemsize + _TRAILER.size):
+    if size != (expected := trailer.videos * _video(trailer.classes).itemsize + _TRAILER.size):
         raise _unusable(f"{path} has {plural(size, 'byte')}, expected {expected:,}")
-    return Trailer(classes, videos, checksum, left_out)
+    return trailer
 
 
 def _video(classes: int) -> np.dtype:

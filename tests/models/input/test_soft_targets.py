@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -24,7 +25,9 @@ from models.input.soft_targets import (
     read_trailer,
     soft_targets_path,
 )
+from models.settings import ModelSettings
 from models.training.micro_f1 import MicroF1
+from models.video_classifier import build_video_classifier
 
 CLASSES = 10
 
@@ -156,7 +159,31 @@ def test_the_labels_beyond_the_best_hundred_count_as_zero(
         left_out += probabilities[number].sum() - probabilities[number, best].sum()
     stored = [read_trailer(soft_targets_path(str(tmp_path), file)) for file in shards.files]
     assert sum(trailer.left_out for trailer in stored) == pytest.approx(left_out, rel=1e-4)
+    assert sum(trailer.total for trailer in stored) == pytest.approx(probabilities.sum(), rel=1e-6)
     assert [trailer.videos for trailer in stored] == [30, 0, 23]
+
+
+def test_little_is_left_out_once_a_model_is_trained() -> None:
+    generator = np.random.default_rng(0)
+    frequencies = 1 / np.arange(1, 301)
+    directions = generator.normal(size=(300, 24))
+
+    def draw(videos: int) -> tuple[np.ndarray, np.ndarray]:
+        labels, means = np.zeros((videos, 300), np.float32), np.zeros((videos, 1152), np.float32)
+        for row in labels:
+            row[generator.choice(300, generator.integers(1, 6), p=frequencies / frequencies.sum(), replace=False)] = 1
+        means[:, :24] = labels @ directions / np.sqrt(labels.sum(axis=1, keepdims=True))
+        return means + 0.3 * (means != 0) * generator.normal(size=means.shape), labels
+
+    model = build_video_classifier(ModelSettings.model_validate({"encoder": {"name": "average"}}), 300, seed=0)
+    model.compile(keras.optimizers.Adam(0.5), "binary_crossentropy")
+    means, labels = draw(2000)
+    model.fit({"mean": means}, labels, batch_size=200, epochs=14, verbose=0)
+    file = io.BytesIO()
+    writer = SoftTargetsWriter(file, 300)
+    writer.write(model.predict_on_batch({"mean": draw(500)[0]}))
+    assert 500 < writer._total < 3000  # there are three labels a video
+    assert writer._left_out < 0.02 * writer._total
 
 
 def test_a_file_takes_four_bytes_a_label_and_a_short_trailer() -> None:
@@ -164,7 +191,7 @@ def test_a_file_takes_four_bytes_a_label_and_a_short_trailer() -> None:
     writer = SoftTargetsWriter(file, 3862)
     writer.write(np.ones((9, 3862), np.float32))
     writer.finish()
-    assert len(file.getvalue()) == 9 * 400 + 36
+    assert len(file.getvalue()) == 9 * 400 + 44
 
 
 def damaged(content: bytes) -> bytes:
@@ -176,9 +203,9 @@ def damaged(content: bytes) -> bytes:
     [
         (lambda content: content[:-1], "is damaged: the step that wrote it must run again"),
         (lambda content: content[-30:], "is damaged"),
-        (lambda content: content[40:], r"has 1,196 bytes, expected 1,236"),
-        (lambda content: content[:-28] + b"\7" + content[-27:], "has soft targets of version 7, expected 1"),
-        (lambda content: content[:-24] + b"\7" + content[-23:], "has 1,236 bytes, expected 876"),
+        (lambda content: content[40:], r"has 1,204 bytes, expected 1,244"),
+        (lambda content: content[:-36] + b"\7" + content[-35:], "has soft targets of version 7, expected 1"),
+        (lambda content: content[:-32] + b"\7" + content[-31:], "has 1,244 bytes, expected 884"),
         (damaged, "is damaged"),
     ],
 )
