@@ -87,7 +87,7 @@ class Recipe(Settings):
     @model_validator(mode="after")
     def _an_ensemble_has_no_teachers(self) -> Self:
         if self.training.teachers and isinstance(self.model.encoder, EnsembleSettings):
-            raise ValueError("training.teachers is set, allowed with encoder ensemble: [] (it is fitted to labels)")
+            raise ValueError("training.teachers is set, allowed with encoder ensemble: none (it is fitted to labels)")
         return self
 
     @model_validator(mode="after")
