@@ -40,7 +40,7 @@ def tune(settings: RunSettings, ingested: Ingested, console: Console) -> SearchR
     """
     if settings.training.teachers:
         raise InputError(
-            "training.teachers is set, allowed in a search outside a run: none; `yt8m run --tune` searches with teachers"
+            "training.teachers is set, allowed in a search outside a run: none (`yt8m run --tune` searches with them)"
         )
     if settings.level != ingested.level:
         raise InputError(
