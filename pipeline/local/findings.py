@@ -34,7 +34,7 @@ def _drift_detector(step: StepRun) -> list[str]:
 
 def _teacher_predictions(step: StepRun) -> list[str]:
     left_out = step.properties[SOFT_TARGETS][LEFT_OUT]
-    return [f"{left_out:.2%} of the probabilities are beyond the best {TOP} labels of a video and count as 0"]
+    return [f"labels beyond the best {TOP}, which count as 0: {left_out:.2%} of all probability"]
 
 
 def _tuner(step: StepRun) -> list[str]:
