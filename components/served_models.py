@@ -242,11 +242,23 @@ def check_served_model(push_directory: str) -> None:
     Raises:
         InputError: its graph or its variables cannot be read.
     """
-    found = versions(push_directory)
-    if not found:
-        return
-    folder = f"{push_directory}/{found[-1]}"
-    advice = "the model that serves is damaged: remove or restore this version"
+    if found := versions(push_directory):
+        try:
+            require_saved_model(f"{push_directory}/{found[-1]}")
+        except InputError as error:
+            raise InputError(f"{error}; the model that serves is damaged: remove or restore this version") from None
+
+
+def require_saved_model(folder: str, signature: str = "") -> None:
+    """Checks the files of a SavedModel before work that ends with loading it, or that is in vain without it.
+
+    Args:
+        folder: of the SavedModel.
+        signature: which it must have.
+
+    Raises:
+        InputError: its graph or its variables cannot be read, or it lacks the signature.
+    """
     try:
         with tf.io.gfile.GFile(f"{folder}/{SAVED_MODEL}", "rb") as file:
             graphs = saved_model_pb2.SavedModel.FromString(file.read()).meta_graphs
@@ -254,7 +266,9 @@ def check_served_model(push_directory: str) -> None:
             raise ValueError(f"{SAVED_MODEL} holds no graph")
         tf.train.load_checkpoint(f"{folder}/variables/variables")
     except (DecodeError, ValueError, tf.errors.OpError) as error:
-        raise InputError(f"{folder}: {_in_one_line(error)}; {advice}") from None
+        raise InputError(f"{folder}: {_in_one_line(error)}") from None
+    if signature and not any(signature in graph.signature_def for graph in graphs):
+        raise InputError(f"{folder}: not a SavedModel of `yt8m run`: it has no signature {signature}")
 
 
 def _read_json(path: str) -> Any:

@@ -31,6 +31,9 @@ Hours = Annotated[float, Field(gt=0, le=1e6)]
 # Values whose squares are normal float32 numbers.
 Bound = Annotated[float, Field(ge=1e-10, le=1e10)]
 
+# Up to this weight of soft targets, a target of at least one half is a label.
+MAX_TEACHER_WEIGHT = 0.5
+
 _warn_once = cache(logging.getLogger(__name__).warning)
 
 
@@ -309,6 +312,9 @@ class TrainingSettings(Settings):
         checkpoint_minutes: the time between two checkpoints within an epoch.
         warm_start: true begins with the weights of the newest pushed model, a folder with those of the model in it; the
             optimizer is new.
+        teachers: pushed models, named as `EnsembleSettings.members` are, whose probabilities are averaged to soft
+            targets of the training split (Hinton et al., arXiv:1503.02531).
+        teacher_weight: w in the target (1 - w) * label + w * soft target.
 
     Example:
         >>> TrainingSettings(frame_sampling="random", sampled_frames=30).batch_size
@@ -335,6 +341,8 @@ class TrainingSettings(Settings):
     jit_compile: bool | Literal["auto"] = False
     checkpoint_minutes: Annotated[float, Field(gt=0, le=1e6)] = 10.0
     warm_start: bool | str = False
+    teachers: tuple[str, ...] = ()
+    teacher_weight: Annotated[float, Field(gt=0, le=MAX_TEACHER_WEIGHT)] = MAX_TEACHER_WEIGHT
 
     @model_validator(mode="before")
     @classmethod
@@ -363,4 +371,10 @@ class TrainingSettings(Settings):
         if self.frame_sampling == "all" and self.sampled_frames != MAX_FRAMES:
             found = f"sampled_frames is {self.sampled_frames}"
             raise ValueError(f"{found}, which needs frame_sampling: random, window or stride")
+        return self
+
+    @model_validator(mode="after")
+    def _a_teacher_weight_needs_teachers(self) -> "TrainingSettings":
+        if not self.teachers and self.teacher_weight != MAX_TEACHER_WEIGHT:
+            raise ValueError(f"teacher_weight is {self.teacher_weight}, which needs teachers")
         return self

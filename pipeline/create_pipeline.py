@@ -20,9 +20,12 @@ from components.example_gen.synthetic import SyntheticData
 from components.pusher import Pusher
 from components.schema.component import ImportSchemaGen
 from components.source_fingerprint import source_fingerprint
+from components.teacher_predictions.artifact import SOFT_TARGETS
+from components.teacher_predictions.component import TeacherPredictions
+from components.trainer.component import Trainer
 from components.trainer.task import TrainingTask
 from components.transform.component import Transform
-from components.tuner.component import Tuner
+from components.tuner.component import TUNER_FN, Tuner
 from components.tuner.task import SearchTask
 from models.features import ID, LABELS, NUM_FRAMES
 from models.video_classifier import reads_frames
@@ -32,8 +35,6 @@ from pipeline.steps import Step
 
 PIPELINE_NAME = "yt8m"
 
-TUNER_FN = "components.tuner.tuner_fn.tuner_fn"
-
 # Our modules that a node runs: with all that they import and read they are part of its cache key. The Pusher is never
 # cached.
 MODULES = {
@@ -42,8 +43,9 @@ MODULES = {
     Step.IMPORT_SCHEMA_GEN: ("components.schema.component",),
     Step.TRANSFORM: ("components.transform.preprocessing", "components.transform.component"),
     Step.DRIFT_DETECTOR: ("components.drift_detector.component",),
+    Step.TEACHER_PREDICTIONS: ("components.teacher_predictions.component",),
     Step.TUNER: ("components.tuner.component", "components.tuner.worker"),
-    Step.TRAINER: ("components.trainer.trainer",),
+    Step.TRAINER: ("components.trainer.trainer", "components.trainer.component"),
     Step.CHAMPION_RESOLVER: ("components.champion_resolver",),
     Step.EVALUATOR: ("components.evaluator.component", "components.evaluator.metrics"),
 }
@@ -144,6 +146,19 @@ def create_pipeline(
         disable_analyzer_cache=True,  # nothing in the graph is learned from data
     )
 
+    # What teachers predict for the training split, which the student learns beside the labels.
+    teacher_nodes: list[BaseNode] = []
+    soft_targets: tfx.types.BaseChannel | None = None
+    if settings.training.teachers:
+        teacher_predictions = TeacherPredictions(
+            examples=examples,  # a student that reads means may learn from teachers that read frames
+            teachers=settings.training.teachers,
+            classes=len(names),
+            sources=_sources(Step.TEACHER_PREDICTIONS),
+        )
+        teacher_predictions.add_upstream_node(drift_detector)
+        teacher_nodes, soft_targets = [teacher_predictions], teacher_predictions.outputs[SOFT_TARGETS]
+
     # Inputs of both Tuner and Trainer.
     inputs: dict[str, Any] = {
         "examples": training_examples(settings, examples, transform.outputs["transformed_examples"]),
@@ -158,7 +173,7 @@ def create_pipeline(
     hyperparameters: tfx.types.BaseChannel | None = None
     if settings.search:
         task = search_task(settings, names, synthetic, state_dir=tune_dir, log_dir=log_dir)
-        tuner = Tuner(tuner_fn=TUNER_FN, **inputs, custom_config=task.custom_config())
+        tuner = Tuner(inputs, soft_targets, task.custom_config())
         tuner.add_upstream_node(drift_detector)
         hyperparameter_nodes, hyperparameters = [tuner], tuner.outputs["best_hyperparameters"]
     elif settings.hyperparameters:
@@ -171,11 +186,11 @@ def create_pipeline(
         hyperparameter_nodes, hyperparameters = [importer], importer.outputs["result"]
 
     # Trains and exports the SavedModel that is evaluated and served.
-    trainer = tfx.components.Trainer(
-        run_fn="components.trainer.trainer.run_fn",
-        **inputs,
-        hyperparameters=hyperparameters,
-        custom_config=training_task(settings, names, state_dir=checkpoint_dir, log_dir=log_dir).custom_config(),
+    trainer = Trainer(
+        inputs,
+        soft_targets,
+        hyperparameters,
+        training_task(settings, names, state_dir=checkpoint_dir, log_dir=log_dir).custom_config(),
     )
     trainer.add_upstream_node(drift_detector)
     model = trainer.outputs["model"]
@@ -219,6 +234,7 @@ def create_pipeline(
             example_validator,
             drift_detector,
             transform,
+            *teacher_nodes,
             *hyperparameter_nodes,
             trainer,
             champion_resolver,

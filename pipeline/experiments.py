@@ -31,8 +31,9 @@ from tuner.space import extreme_values
 
 ALIASES = {"thesis-best": "netvlad-100-gated-6000-3000-dropout35"}
 
-# The encoder decides which settings there are, the search sets the epochs, and trials start from random weights.
-UNTUNABLE = ("model.encoder.name", "training.max_epochs", "training.warm_start")
+# The encoder decides which settings there are, the search sets the epochs, trials start from random weights and learn
+# from the same teachers.
+UNTUNABLE = ("model.encoder.name", "training.max_epochs", "training.warm_start", "training.teachers")
 
 # Also the name of a run folder.
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -82,6 +83,13 @@ class Recipe(Settings):
         if self.training.warm_start and isinstance(self.model.encoder, WholeModelSettings):
             start, name = self.training.warm_start, self.model.encoder.name
             raise ValueError(f"training.warm_start is {quote(start)}, allowed with encoder {name}: false")
+        return self
+
+    @model_validator(mode="after")
+    def _whole_models_have_no_teachers(self) -> Self:
+        if self.training.teachers and isinstance(self.model.encoder, WholeModelSettings):
+            name = self.model.encoder.name
+            raise ValueError(f"training.teachers is set, allowed with encoder {name}: none (it is fitted to labels)")
         return self
 
     @model_validator(mode="after")

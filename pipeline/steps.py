@@ -16,6 +16,7 @@ class Step(StrEnum):
     TRANSFORM = "Transform"
     DRIFT_DETECTOR = "DriftDetector"
     EXAMPLE_VALIDATOR = "ExampleValidator"
+    TEACHER_PREDICTIONS = "TeacherPredictions"
     IMPORT_HYPERPARAMETERS = "ImportHyperparameters"
     TUNER = "Tuner"
     TRAINER = "Trainer"
@@ -50,6 +51,7 @@ TRAITS: Mapping[Step, Traits] = {
     Step.TRANSFORM: Traits(),
     Step.DRIFT_DETECTOR: Traits(page="anomalies", per_experiment=True, cached=False),
     Step.EXAMPLE_VALIDATOR: Traits(page="anomalies"),
+    Step.TEACHER_PREDICTIONS: Traits(per_experiment=True, gpu=True),
     Step.IMPORT_HYPERPARAMETERS: Traits(),
     Step.TUNER: Traits(page="tuning", per_experiment=True, gpu=True),
     Step.TRAINER: Traits(page="training", per_experiment=True, gpu=True),

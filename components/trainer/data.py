@@ -16,6 +16,7 @@ from models.input.batches import Batches
 from models.input.index import VideoIndex, read_index
 from models.input.indexed_batches import IndexedBatches
 from models.output_bias import label_shares
+from models.input.soft_targets import read_soft_targets
 from models.settings import EnsembleSettings, ModelSettings, TrainingSettings
 
 # Videos of a batch that is read for their means alone.
@@ -32,16 +33,23 @@ def training_data(
             ExampleGen's for encoders that read frames.
         task: labels and seed.
         model: an ensemble is fitted to the validation split.
-        training: size of the batches and sampling.
+        training: size of the batches, sampling, and the weight of soft targets.
 
     Raises:
-        InputError: the index of a file is missing, damaged or of another file.
+        InputError: the index of a file, or its soft targets, are missing, damaged or of another file.
     """
+    assert bool(task.soft_targets) == bool(training.teachers), "teachers need the step that predicts with them"
     classes, batch_size = len(task.names), training.batch_size
     validation = read_index(_files(fn_args.eval_files))
     # The members of an ensemble were trained on the training split.
-    train = validation if isinstance(model.encoder, EnsembleSettings) else read_index(_files(fn_args.train_files))
-    batches = IndexedBatches(train, classes, batch_size, sampling=training)
+    files = _files(fn_args.train_files)
+    train = validation if isinstance(model.encoder, EnsembleSettings) else read_index(files)
+    soft_targets = (
+        read_soft_targets(task.soft_targets, files, train, classes, training.teacher_weight)
+        if task.soft_targets
+        else None
+    )
+    batches = IndexedBatches(train, classes, batch_size, sampling=training, soft_targets=soft_targets)
     return lambda epoch: batches.shuffled(f"{task.seed}-{epoch}"), IndexedBatches(validation, classes, batch_size)
 
 

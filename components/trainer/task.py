@@ -23,6 +23,7 @@ class TrainingTask(BaseModel):
         state_dir: of what a killed training needs to resume; outside the artifacts, so that another attempt finds it.
         log_dir: TensorBoard's; "" for a folder among the artifacts.
         sources: fingerprint of the code.
+        soft_targets: folder of the teachers' predictions, which the executor sets; "" without teachers.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -37,6 +38,7 @@ class TrainingTask(BaseModel):
     state_dir: str
     log_dir: str
     sources: str
+    soft_targets: str = ""
 
     @classmethod
     def read(cls, custom_config: Mapping[str, Any]) -> Self:

@@ -1,13 +1,16 @@
-"""Tuner: TFX's, with a search that resumes after a kill, and a page of its trials."""
+"""Tuner: TFX's, with a search that resumes after a kill, soft targets, and a page of its trials."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from tfx import v1 as tfx
 from tfx.components.tuner import executor
-from tfx.dsl.components.base import executor_spec
-from tfx.types import artifact_utils
+from tfx.dsl.components.base import base_component, executor_spec
+from tfx.types import artifact_utils, component_spec, standard_component_specs
+from tfx.utils import json_utils
 
+from components.teacher_predictions.artifact import SOFT_TARGETS, SoftTargets, with_soft_targets
 from components.tuner.hparams import write_hparams
 from components.tuner.page import trials_page
 from components.tuner.task import SearchTask
@@ -20,6 +23,17 @@ from tuner.trials import SearchResult, read_search
 # Files of the artifact `tuner_results`.
 TRIALS, PAGE = "trials.json", "trials.html"
 
+TUNER_FN = "components.tuner.tuner_fn.tuner_fn"
+
+
+class TunerSpec(standard_component_specs.TunerSpec):
+    """TFX's, with soft targets."""
+
+    INPUTS = {
+        **standard_component_specs.TunerSpec.INPUTS,
+        SOFT_TARGETS: component_spec.ChannelParameter(type=SoftTargets, optional=True),
+    }
+
 
 class TunerExecutor(executor.Executor):
     """TFX's executor, which also writes the trials."""
@@ -31,6 +45,7 @@ class TunerExecutor(executor.Executor):
         exec_properties: dict[str, Any],
     ) -> None:
         """Searches, and writes the results; a worker of another process' search writes none."""
+        exec_properties = with_soft_targets(input_dict, exec_properties)
         task = SearchTask.model_validate_json(exec_properties["custom_config"])
         if task.tune.workers > 1:
             search = search_with_workers(input_dict, exec_properties, tuner_fn, task.tune.workers)
@@ -47,10 +62,30 @@ class TunerExecutor(executor.Executor):
         write_hparams(trials, Path(task.log_dir or results, "trials"))
 
 
-class Tuner(tfx.components.Tuner):
-    """TFX's Tuner with the executor above."""
+class Tuner(base_component.BaseComponent):
+    """Searches hyperparameters.
 
+    Args:
+        inputs: `examples`, `transform_graph`, `schema`, `train_args` and `eval_args` of TFX's Tuner.
+        soft_targets: TeacherPredictions', of the training split of the examples; None: labels alone.
+        custom_config: a SearchTask's.
+    """
+
+    SPEC_CLASS = TunerSpec
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(TunerExecutor)
+
+    def __init__(
+        self, inputs: Mapping[str, Any], soft_targets: tfx.types.BaseChannel | None, custom_config: Mapping[str, Any]
+    ):
+        spec = TunerSpec(
+            **inputs,
+            soft_targets=soft_targets,
+            tuner_fn=TUNER_FN,
+            custom_config=json_utils.dumps(custom_config),
+            best_hyperparameters=tfx.dsl.Channel(type=tfx.types.standard_artifacts.HyperParameters),
+            tuner_results=tfx.dsl.Channel(type=tfx.types.standard_artifacts.TunerResults),
+        )
+        super().__init__(spec=spec)
 
 
 def read_trials(results_uri: str) -> SearchResult:

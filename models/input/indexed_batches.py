@@ -18,6 +18,7 @@ from models.features import AUDIO, AUDIO_WIDTH, FRAMES, LABELS, MAX_FRAMES, MEAN
 from models.input.batches import Batch
 from models.input.frame_sampling import draw_frames
 from models.input.index import VideoIndex
+from models.input.soft_targets import SoftTargets
 from models.settings import TrainingSettings
 
 # Threads that fill batches with all frames, and batches that wait for a step: more would only take memory, 44 MB for
@@ -46,6 +47,7 @@ class IndexedBatches:
         classes: number of labels, C.
         batch_size: videos in a batch of all workers together; the last one may hold fewer.
         sampling: which frames are read; None: all.
+        soft_targets: of the index's videos, mixed with their labels; None: labels alone.
         share: the number of this worker and how many there are, which split each batch.
         readers: threads. None: READERS for all frames, else one, as several would wait for Python's lock after each
             of many small copies: two threads read 30 frames a video in 1.2 times the time of one.
@@ -58,12 +60,13 @@ class IndexedBatches:
         batch_size: int,
         *,
         sampling: TrainingSettings | None = None,
+        soft_targets: SoftTargets | None = None,
         share: tuple[int, int] = (0, 1),
         readers: int | None = None,
     ) -> None:
         self._index, self._classes, self._batch_size = index, classes, batch_size
         self._sampling = sampling if sampling and sampling.frame_sampling != "all" else None
-        self._share = share
+        self._soft_targets, self._share = soft_targets, share
         self._readers = readers or (1 if self._sampling or MEAN in index.starts else READERS)
         self._numbers = range(-(-len(index) // batch_size))
         self._buffers, self._seed = _buffers.setdefault(batch_size, _Buffers(batch_size)), 0
@@ -115,6 +118,8 @@ class IndexedBatches:
     def __iter__(self) -> Iterator[tuple[Batch, tf.Tensor]]:
         """Reads ahead in threads."""
         self._index.files.announce(self._groups)
+        if self._soft_targets:
+            self._soft_targets.files.announce(self._groups)
         with ThreadPoolExecutor(self._readers) as threads:
             ahead: deque[Future[list[tuple[Batch, tf.Tensor]]]] = deque()
             together = TOGETHER if MEAN in self._index.starts else 1
@@ -136,13 +141,13 @@ class IndexedBatches:
 
         Returns:
             `mean` float32 [B, 1152], or `frames` uint8 [B, F, 1152], zeros after a video's last frame, and `num_frames`
-            int32 [B]; and multi-hot labels float32 [B, C].
+            int32 [B]; and multi-hot labels, or targets, float32 [B, C].
         """
         batch = self._order[number * self._batch_size : (number + 1) * self._batch_size]
         worker, workers = self._share
         mine = slice(len(batch) * worker // workers, len(batch) * (worker + 1) // workers)
         videos = batch[mine]
-        labels = self._buffers.multi_hot(len(videos), self._classes, self._index.labels_of(videos))
+        labels = self._targets(videos)
         if MEAN in self._index.starts:
             return {MEAN: _tensor(self._means(videos))}, _tensor(labels)
         num_frames, indices = self._index.frames[batch], None
@@ -153,6 +158,14 @@ class IndexedBatches:
         lengths[:] = num_frames[mine]
         frames = self._frames(videos, lengths, indices if indices is None else indices[mine])
         return {FRAMES: _tensor(frames), NUM_FRAMES: _tensor(lengths)}, _tensor(labels)
+
+    def _targets(self, videos: np.ndarray) -> np.ndarray:
+        labels = self._index.labels_of(videos)
+        if self._soft_targets is None:
+            return self._buffers.multi_hot(len(videos), self._classes, labels)
+        targets = self._buffers.take(LABELS, len(videos), (self._classes,), np.float32)
+        self._soft_targets.mix(labels, videos, targets)
+        return targets
 
     @property
     def _frames_read(self) -> int:

@@ -32,13 +32,14 @@ class MicroF1(keras.metrics.F1Score):
         """Counts the pairs of a batch.
 
         Args:
-            y_true: 0 or 1, any dtype, [batch, classes].
+            y_true: 0 or 1, or targets between, of which those from one half on are labelled; any dtype,
+                [batch, classes].
             y_pred: float, [batch, classes].
             sample_weight: None or float, [batch].
         """
         if self.from_logits:
             y_pred = ops.cast(ops.convert_to_tensor(y_pred) > 0, self.dtype)
-        super().update_state(y_true, y_pred, sample_weight)
+        super().update_state(ops.cast(y_true, self.dtype) >= 0.5, y_pred, sample_weight)
 
     def result(self) -> KerasTensor:
         """The score so far.

@@ -7,7 +7,7 @@ from components.evaluator.requirements import require_labels
 from components.example_gen.input_files import InputFiles, find_files
 from components.example_gen.synthetic import SyntheticData
 from components.served_models import check_served_model
-from components.trainer.members import find_members
+from components.trainer.members import find_members, find_teachers
 from components.trainer.warm_start import find_initial_model, require_same_architecture
 from models.settings import EnsembleSettings
 from models.vocabulary import Vocabulary
@@ -36,7 +36,7 @@ class PreparedRun:
 def prepare(settings: RunSettings, push_directory: str, shards: InputFiles | None = None) -> PreparedRun:
     """Looks at what lies beside the shards, and at the models that a training starts from.
 
-    These are the members of an ensemble, or the model of a warm start.
+    These are the members of an ensemble, teachers, or the model of a warm start.
 
     Args:
         settings: of the run.
@@ -57,6 +57,11 @@ def prepare(settings: RunSettings, push_directory: str, shards: InputFiles | Non
         members = tuple(find_members(encoder.members, settings.level, vocabulary.names))
         model = settings.model.model_copy(update={"encoder": encoder.model_copy(update={"members": members})})
         settings = settings.model_copy(update={"model": model})
+    if settings.training.teachers:
+        teachers = tuple(find_teachers(settings.training.teachers, settings.level, vocabulary.names))
+        training = settings.training.model_copy(update={"teachers": teachers})
+        settings = settings.model_copy(update={"training": training})
+        _logger.info("teachers: %s", ", ".join(teachers))
     if settings.training.warm_start:
         initial_model = find_initial_model(settings.training.warm_start, push_directory)
         if initial_model:

@@ -9,8 +9,9 @@ from components.drift_detector.settings import DriftSettings
 from components.example_gen.component import resolve_data
 from components.example_gen.synthetic import SyntheticData
 from components.source_fingerprint import source_fingerprint
+from components.trainer.members import model_ids
 from models.errors import InputError, quote
-from models.settings import AverageSettings, ModelSettings, Settings
+from models.settings import AverageSettings, ModelSettings, Settings, TrainingSettings
 from models.vocabulary import Vocabulary
 from pipeline.create_pipeline import MODULES
 from pipeline.data.preparation import prepare
@@ -26,9 +27,10 @@ RESOLVER = "ResolveSettings"
 # Its outputs: the settings that the steps of a group read. A step that read others too would leave KFP's cache whenever
 # one of them changes.
 DATA_SETTINGS, TRAINING_SETTINGS, EVALUATION_SETTINGS = "data_settings", "training_settings", "evaluation_settings"
-RUN_SETTINGS = "settings"
+TEACHER_SETTINGS, RUN_SETTINGS = "teacher_settings", "settings"
 
 _OUTPUTS = {
+    Step.TEACHER_PREDICTIONS: TEACHER_SETTINGS,
     Step.TUNER: TRAINING_SETTINGS,
     Step.TRAINER: TRAINING_SETTINGS,
     Step.EVALUATOR: EVALUATION_SETTINGS,
@@ -50,6 +52,7 @@ class ResolvedSettings(Settings):
         vocabulary: fingerprint of the labels.
         synthetic: description of synthetic shards; None for others.
         sources: fingerprint of the steps' code, as an image may change under the same name.
+        teachers: ids of the models that are the teachers; only the step that predicts with them reads these.
     """
 
     settings: RunSettings
@@ -58,11 +61,13 @@ class ResolvedSettings(Settings):
     vocabulary: str
     synthetic: SyntheticData | None
     sources: str
+    teachers: tuple[str, ...] = ()
 
     def for_steps(self) -> dict[str, str]:
         """JSON by output of the first step."""
         views = {
             DATA_SETTINGS: self._view(DATA_SETTINGS, self._data_settings()),
+            TEACHER_SETTINGS: self._view(TEACHER_SETTINGS, self._teacher_settings()),
             TRAINING_SETTINGS: self._view(TRAINING_SETTINGS, self._training_settings()),
             EVALUATION_SETTINGS: self._view(EVALUATION_SETTINGS, self._evaluation_settings()),
             RUN_SETTINGS: self,
@@ -71,7 +76,8 @@ class ResolvedSettings(Settings):
 
     def _view(self, output: str, settings: RunSettings) -> "ResolvedSettings":
         sources = _sources(step for step in MODULES if settings_output(step) == output)
-        return self.model_copy(update={"settings": settings, "sources": sources})
+        teachers = self.teachers if output == TEACHER_SETTINGS else ()
+        return self.model_copy(update={"settings": settings, "sources": sources, "teachers": teachers})
 
     def _data_settings(self) -> RunSettings:
         # Without the experiment's own settings: KFP then takes the steps before training from its cache for all
@@ -86,6 +92,10 @@ class ResolvedSettings(Settings):
             beam=settings.beam,
             seed=settings.seed,
         )
+
+    def _teacher_settings(self) -> RunSettings:
+        training = TrainingSettings(teachers=self.settings.training.teachers)
+        return self._data_settings().model_copy(update={"training": training})
 
     def _training_settings(self) -> RunSettings:
         settings = self.settings
@@ -181,6 +191,7 @@ def resolve_parameters(
         vocabulary=_fingerprint(vocabulary),
         synthetic=prepared.synthetic,
         sources=_sources(MODULES),
+        teachers=tuple(model_ids(settings.training.teachers)),
     )
 
 
@@ -190,8 +201,8 @@ def _require_same_graph(needed: Sequence[str], compiled: Sequence[str], experime
         raise InputError(
             f"{experiment} with these overrides needs another graph than this package has (missing: "
             f"{', '.join(missing) or 'nothing'}; not needed: {', '.join(unneeded) or 'nothing'}): what a model reads, "
-            "a search and imported hyperparameters are part of the graph; compile a package with this experiment and "
-            "these overrides"
+            "teachers, a search and imported hyperparameters are part of the graph; compile a package with this "
+            "experiment and these overrides"
         )
 
 

@@ -5,7 +5,9 @@ from collections.abc import Callable, Mapping
 from components.drift_detector.drift import Drift
 from components.evaluator.verdict import Verdict
 from components.example_gen.component import read_summary
+from components.teacher_predictions.artifact import LEFT_OUT, SOFT_TARGETS
 from components.tuner.component import read_trials
+from models.input.soft_targets import TOP
 from pipeline.data.ingest_findings import describe_ingest
 from pipeline.reports.run.anomalies import describe_anomalies
 from pipeline.steps import Step, StepRun
@@ -30,6 +32,11 @@ def _drift_detector(step: StepRun) -> list[str]:
     return Drift.read(step.outputs["drift"]).describe()
 
 
+def _teacher_predictions(step: StepRun) -> list[str]:
+    left_out = step.properties[SOFT_TARGETS][LEFT_OUT]
+    return [f"labels beyond the best {TOP}, which count as 0: {left_out:.2%} of all probability"]
+
+
 def _tuner(step: StepRun) -> list[str]:
     return [read_trials(step.outputs["tuner_results"]).describe()]
 
@@ -51,6 +58,7 @@ _FINDINGS: Mapping[str, Callable[[StepRun], list[str]]] = {
     Step.EXAMPLE_GEN: _example_gen,
     Step.EXAMPLE_VALIDATOR: _example_validator,
     Step.DRIFT_DETECTOR: _drift_detector,
+    Step.TEACHER_PREDICTIONS: _teacher_predictions,
     Step.TUNER: _tuner,
     Step.EVALUATOR: _evaluator,
     Step.PUSHER: _pusher,

@@ -12,10 +12,10 @@ from tfx.types import standard_artifacts
 from tfx.utils import json_utils, proto_utils
 
 from components.progress import show_progress
-from components.tuner.component import PAGE, TunerExecutor, read_trials
+from components.tuner.component import PAGE, TUNER_FN, TunerExecutor, read_trials
 from models.errors import InputError
 from models.whole_files import write_file
-from pipeline.create_pipeline import EVAL_ARGS, TRAIN_ARGS, TUNER_FN, search_task, training_examples
+from pipeline.create_pipeline import EVAL_ARGS, TRAIN_ARGS, search_task, training_examples
 from pipeline.local.ingested import Ingested
 from pipeline.local.leftovers import SEARCH, exclusive
 from pipeline.local.run import HYPERPARAMETERS
@@ -36,8 +36,12 @@ def tune(settings: RunSettings, ingested: Ingested, console: Console) -> SearchR
         The trials; None where this process was a worker.
 
     Raises:
-        InputError: the data have another level than the experiment, or no trial could be scored.
+        InputError: the data have another level than the experiment, it has teachers, or no trial could be scored.
     """
+    if settings.training.teachers:
+        raise InputError(
+            "training.teachers is set, allowed in a search outside a run: none (`yt8m run --tune` searches with them)"
+        )
     if settings.level != ingested.level:
         raise InputError(
             f"{settings.experiment} reads {settings.level}-level records, --run holds {ingested.level}-level ones"

@@ -1,4 +1,4 @@
-"""`yt8m run` of several experiments on the same data, and of an ensemble of the models that they pushed."""
+"""`yt8m run` of several experiments on the same data; an ensemble and a student of the models that they pushed."""
 
 import json
 
@@ -148,3 +148,23 @@ def test_an_ensemble_without_members_is_refused_before_any_work(folder, frames):
 def test_experiments_that_cannot_run_together_are_refused_before_any_work(folder, frames, arguments, error, message):
     with pytest.raises(error, match=message):
         run("--data", frames, "--out", folder / "nothing", *arguments)
+
+
+@pytest.mark.no_cover
+def test_a_student_learns_from_pushed_models(several, folder, frames, capsys):
+    teachers = f"training.teachers=[{several / 'average'}, {several / 'netvlad' / 'serving'}]"
+    run("--data", frames, "--experiment-file", folder / "own.yaml", "--experiment", "average", "--out", several,
+        "--set", teachers, "--set", "training.teacher_weight=0.4")  # fmt: skip
+    assert {name: steps(several)[name] for name in BEFORE_THE_TRAINER} == dict.fromkeys(BEFORE_THE_TRAINER, "cached")
+    assert "labels beyond the best 100, which count as 0: 0.00% of all probability" in capsys.readouterr().out
+
+    cards = (several / "pipeline_root" / "Trainer" / "model").glob("*/*/assets.extra/model_card.json")
+    card = json.loads(max(cards, key=lambda path: int(path.parents[2].name)).read_text())
+    versions = [str(next((several / name / "serving").iterdir())) for name in ("average", "netvlad")]
+    assert (card["training"]["teachers"], card["training"]["teacher_weight"]) == (versions, 0.4)
+    assert yaml.safe_load((several / "settings.yaml").read_text())["training"] == card["training"]
+    # The same videos in the same batches: the F1 is that of the labels, the loss is that of the targets.
+    alone, taught = (
+        json.loads((out / "training_log.json").read_text())["epochs"][0] for out in (several / "average", several)
+    )
+    assert taught["f1"] == pytest.approx(alone["f1"], abs=0.05) and abs(taught["loss"] - alone["loss"]) > 0.01

@@ -160,6 +160,8 @@ def test_options_that_do_not_fit_a_search_are_refused_in_one_line(folder, tuned)
         tune(folder, "no", name="netvlad-8")
     with pytest.raises(InputError, match=r"--set data\.split is not a setting of a search, allowed: those of level"):
         tune(folder, "no", "--set", "data.split=id:80/10/10")
+    with pytest.raises(InputError, match=r"training\.teachers is set, allowed in a search outside a run: none"):
+        tune(folder, "no", "--set", f"training.teachers=[{folder}]")
 
 
 def started(folder, out, *more):

@@ -8,7 +8,8 @@ import pytest
 
 from components import source_fingerprint as module
 from components.source_fingerprint import source_fingerprint
-from pipeline.create_pipeline import MODULES, TUNER_FN
+from components.tuner.component import TUNER_FN
+from pipeline.create_pipeline import MODULES
 
 TUNER_FN_MODULE = TUNER_FN.rpartition(".")[0]
 
@@ -28,10 +29,12 @@ DATA_FILES = {
 # Some modules -> the steps that import them.
 MODULE_FILES = {
     "components/evaluator/metrics.py": {"Evaluator"},
+    "components/teacher_predictions/component.py": {"TeacherPredictions"},
     "components/example_gen/packing.py": {"ExampleGen", "DatasetStatistics", "DriftDetector", "Evaluator"},
     "components/dataset_statistics/page.py": {"DatasetStatistics"},
     "components/transform/preprocessing.py": {"Transform"},
     "components/tuner/worker.py": {"Tuner"},
+    "models/input/soft_targets.py": {"TeacherPredictions", "Trainer", "Tuner"},
     "models/encoders/net_vlad.py": {"Trainer", "Tuner"},
     "tuner/search.py": {"Tuner"},
     "components/pusher.py": set(),  # the Pusher is never cached

@@ -267,6 +267,7 @@ def test_every_value_of_every_encoders_search_space_is_allowed():
         ("model.encoder.clusters", "[8, 2]", "tune.space.model.encoder.clusters: model.encoder.clusters is 2: "),
         ("model.encoder.cluster", "[8]", "tune.space.model.encoder.cluster: model.encoder.cluster is not a setting"),
         ("model.encoder.name", "[lstm]", "tune.space.model.encoder.name cannot be tuned, allowed: settings of model"),
+        ("training.teachers", "[[a], [b]]", "tune.space.training.teachers cannot be tuned"),
         ("training.warm_start", "[true]", "tune.space.training.warm_start cannot be tuned"),
         ("level", "[video]", "tune.space.level cannot be tuned"),
         ("model.dropout.rate", "[0.1]", "mine: model.dropout.rate is not a setting: dropout has no parts"),

@@ -30,6 +30,7 @@ REFUSED = [
     "training.warm_start=''",
     'training.warm_start="a\\0b"',
     'model.encoder={name: ensemble, members: [a, "b\\0"]}',
+    'training.teachers=[a, "b\\0"]',
     'data.vocabulary="\\0"',
     "model.dropout=1",
     "model.pooled_dropout=-0.1",

@@ -105,6 +105,8 @@ def test_the_default_split_has_a_share_for_each_split_without_data_of_its_own(ow
         ("beam.runner=Flink", "beam.runner is 'Flink': input should be 'DirectRunner' or 'FnApiRunner'"),
         ("seed.x=1", "seed.x is not a setting: seed has no parts"),
         ("training.warm_start=1", "training.warm_start: expected true, false or the folder of a pushed model, found 1"),
+        ("training.teachers=runs/a", "training.teachers is 'runs/a'"),
+        ("training.teacher_weight=0.3", "training: teacher_weight is 0.3, which needs teachers"),
         ("max_epochs", "--set is 'max_epochs', expected key=value"),
         ("seed=[1", "--set seed is '[1', line 2: not YAML: did not find expected ',' or ']'"),
     ],
@@ -135,6 +137,7 @@ def test_trials_of_a_search_start_from_random_weights():
             "training.frame_sampling=random",
             "allowed with encoder average, which reads means: all",
         ),
+        ("ensemble", "training.teachers=[a]", "training.teachers is set, allowed with encoder ensemble: none"),
         ("ensemble", "training.warm_start=true", "training.warm_start is True, allowed with encoder ensemble: false"),
         (
             "average-2304-1152",

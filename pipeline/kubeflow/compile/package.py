@@ -31,6 +31,7 @@ from pipeline.kubeflow.parameters import (
     EVALUATION_SETTINGS,
     RESOLVER,
     RUN_SETTINGS,
+    TEACHER_SETTINGS,
     TRAINING_SETTINGS,
     read_parameters,
     settings_output,
@@ -114,6 +115,7 @@ def _require_readable_paths(settings: RunSettings, cluster: ClusterSettings) -> 
         ("data.test_data", [data.test_data], ("gs://", "s3://")),
         ("data.vocabulary", [data.vocabulary], ("gs://", "s3://")),
         ("model.encoder.members", encoder.members if isinstance(encoder, EnsembleSettings) else [], ("gs://",)),
+        ("training.teachers", settings.training.teachers, ("gs://",)),
         ("training.warm_start", [warm_start] if isinstance(warm_start, str) else [], ("gs://",)),
     ):
         for path in filter(None, paths):
@@ -144,7 +146,7 @@ def _add_resolver(spec: PipelineSpec) -> None:
     for name in PARAMETERS:
         component.input_definitions.parameters[name].parameter_type = ParameterType.STRING
         task.inputs.parameters[name].component_input_parameter = name
-    for name in (DATA_SETTINGS, TRAINING_SETTINGS, EVALUATION_SETTINGS, RUN_SETTINGS):
+    for name in (DATA_SETTINGS, TEACHER_SETTINGS, TRAINING_SETTINGS, EVALUATION_SETTINGS, RUN_SETTINGS):
         component.output_definitions.parameters[name].parameter_type = ParameterType.STRING
 
 

@@ -32,7 +32,7 @@ from pipeline.settings import apply_overrides
 from pipeline.steps import TRAITS
 from pipeline.validation import explain
 
-# The steps that train, on GPU nodes.
+# The steps that train or predict, on GPU nodes.
 GPU_STEPS = frozenset(step for step, traits in TRAITS.items() if traits.gpu)
 
 # Paths of artifacts, of KFP's launcher and of the system, where no volume may be mounted.
@@ -193,10 +193,10 @@ class Retries(Settings):
 class ClusterSettings(Settings):
     """Settings of the cluster that the steps of a package run on.
 
-    Trainer and Tuner run on nodes with the settings `gpu`, the others with `cpu`; `steps` changes keys of these for
-    single steps. `image` has a tag other than latest or a digest. `work_directory`, on one of the volumes, holds the
-    checkpoints from which a killed Trainer or Tuner resumes. Blessed models are pushed to `push_directory`, on one of
-    the volumes or gs://.
+    TeacherPredictions, Tuner and Trainer run on nodes with the settings `gpu`, the others with `cpu`; `steps` changes
+    keys of these for single steps. `image` has a tag other than latest or a digest. `work_directory`, on one of the
+    volumes, holds the checkpoints from which a killed Trainer or Tuner resumes. Blessed models are pushed to
+    `push_directory`, on one of the volumes or gs://.
     """
 
     image: str

@@ -1,11 +1,13 @@
-"""The members of an ensemble: named by run folder, push directory or version, with its level and labels."""
+"""Members of an ensemble and teachers: named by run folder, push directory or version, with its level and labels."""
 
 import json
+import shutil
 import zipfile
 
 import pytest
+import tensorflow as tf
 
-from components.trainer.members import find_members
+from components.trainer.members import find_members, find_teachers, model_ids
 from models.errors import InputError
 
 NAMES = ("a", "b")
@@ -61,3 +63,60 @@ def test_a_folder_without_a_model_is_named(push, tmp_path):
 def test_a_model_with_another_level_or_other_labels_is_refused(push, about, reason):
     with pytest.raises(InputError, match=reason):
         find_members([str(push("a", 1)), str(push("b", 1, **about))], "frame", NAMES)
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    """A SavedModel with the signature that teachers need."""
+    folder, module = tmp_path_factory.mktemp("saved"), tf.Module()
+    module.weight = tf.Variable(1.0)
+    predict = tf.function(lambda examples: {"probabilities": module.weight}, [tf.TensorSpec([None], tf.string)])
+    tf.saved_model.save(module, str(folder), signatures={"packed_examples": predict})
+    return folder
+
+
+@pytest.fixture
+def push_teacher(push, saved):
+    """`(run, version, ...)` -> the run folder, as `push`, with the SavedModel."""
+
+    def write(run, version, **about):
+        folder = push(run, version, **about)
+        shutil.copytree(saved, folder / "serving" / str(version), dirs_exist_ok=True)
+        return folder
+
+    return write
+
+
+def test_one_teacher_is_enough_and_is_named_as_members_are(push_teacher, monkeypatch):
+    push_teacher("a", 9)
+    a = push_teacher("a", 10)
+    assert find_teachers([str(a)], "frame", NAMES) == [f"{a}/serving/10"]
+    monkeypatch.chdir(a.parent)
+    found = find_teachers(["a/serving/9", "a/serving"], "frame", NAMES)
+    assert found == [f"{a}/serving/9", f"{a}/serving/10"] and model_ids(found) == ["x", "x"]
+
+
+@pytest.mark.parametrize(
+    ("about", "reason"),
+    [
+        ({"level": "video"}, r"'.*/b' reads video-level records, the run frame-level ones \(--set level=video\)"),
+        ({"labels": ("a", "b", "c")}, r"'.*/b' has other labels \(3, the data have 2\)"),
+        ({"labels": ("b", "a")}, r"'.*/b' has other labels \(2, the data have 2\)"),
+    ],
+)
+def test_a_teacher_of_another_level_or_other_labels_is_refused(push_teacher, about, reason):
+    paths = [str(push_teacher("a", 1)), str(push_teacher("b", 1, **about))]
+    with pytest.raises(InputError, match=f"^training.teachers: {reason}$"):
+        find_teachers(paths, "frame", NAMES)
+
+
+def test_a_missing_or_damaged_teacher_is_refused(push_teacher, tmp_path):
+    with pytest.raises(InputError, match=rf"^training.teachers: '{tmp_path}/c' holds no pushed model, expected"):
+        find_teachers([str(tmp_path / "c")], "frame", NAMES)
+    serving = push_teacher("a", 1) / "serving" / "1"
+    (serving / "variables" / "variables.index").unlink()
+    with pytest.raises(InputError, match=rf"^training.teachers: {serving}: "):
+        find_teachers([str(serving)], "frame", NAMES)
+    tf.saved_model.save(tf.train.Checkpoint(weight=tf.Variable(1.0)), str(serving))
+    with pytest.raises(InputError, match=rf"{serving}: not a SavedModel of `yt8m run`: it has no signature packed_ex"):
+        find_teachers([str(serving)], "frame", NAMES)

@@ -51,6 +51,7 @@ def test_a_change_that_affects_no_result_keeps_the_identity(change):
         {"seed": 2},
         {"sources": "3"},
         {"names": ("a", "c")},
+        {"soft_targets": "/out/soft_targets/7"},
         {"tune": TASK.tune.model_copy(update={"max_trials": 2})},
     ],
     ids=lambda change: next(iter(change)),

@@ -174,5 +174,7 @@ def test_every_path_in_a_store_is_checked(yt8m, variables, means, monkeypatch):
     ensemble = ["run", *data, "--experiment", "ensemble", "--set", "level=video", "--out", "e", "--set"]
     members = "model.encoder.members: 's3://b/m': TensorFlow reads models on disks and volumes and in gs://"
     assert members in yt8m(*ensemble, "model.encoder.members=['s3://b/m','s3://b/n']").err
+    student = ["run", *data, "--experiment", "average-576", "--out", "s", "--set", "training.teachers=['s3://b/m']"]
+    assert "training.teachers: 's3://b/m': TensorFlow reads models on disks and" in yt8m(*student).err
     variables(STORAGE_EMULATOR_HOST=REFUSED)
     assert "model: gs://b: " in (said := yt8m("predict", "gs://b/m", "--data", means).err) and "reached (" in said

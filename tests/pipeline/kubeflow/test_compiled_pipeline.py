@@ -201,6 +201,26 @@ def test_a_search_shows_its_trials_and_its_result_can_be_imported(cluster, setti
     assert "ImportHyperparameters" in run.tasks
 
 
+@pytest.mark.cluster
+def test_a_student_and_its_search_learn_from_a_pushed_model(first, cluster, settings, overrides, tmp_path):
+    small = ["tune.max_trials=1", "tune.max_epochs=1", "tune.oracle=random", "search=true", "training.max_epochs=1"]
+    taught = overrides(f"training.teachers=[{VOLUME}/serving]", *small)
+    path = tmp_path / "package.yaml"
+    path.write_text(compile_package(settings, f"{VOLUME}/frames", "netvlad-8", taught))
+    run = cluster.run(path, tasks=["Trainer"])
+    assert run.state == "SUCCEEDED", run.summary()
+    assert {name for name, task in run.tasks.items() if task.cached} == DATA_STEPS - {
+        "StatisticsGen",
+        "ExampleValidator",
+    }
+    card = cluster.store.path(run.tasks["Trainer"].outputs["model"].uri) / "Format-Serving/assets.extra/model_card.json"
+    [version] = json.loads(card.read_text())["training"]["teachers"]
+    assert version == f"{VOLUME}/serving/{first.versions[-1]}"
+    run = cluster.run(path, {"overrides": json.dumps([*taught, "training.teacher_weight=0.1"])}, tasks=["Trainer"])
+    assert run.state == "SUCCEEDED", run.summary()
+    assert run.tasks["TeacherPredictions"].cached and not run.tasks["Trainer"].cached
+
+
 def error_lines(task):
     """The last line of each failed attempt."""
     return [line for line in task.log.splitlines() if line.startswith("error: ")]

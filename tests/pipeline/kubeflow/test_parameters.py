@@ -17,6 +17,7 @@ from pipeline.kubeflow.graph import Places, build_pipeline, edges
 from pipeline.kubeflow.parameters import (
     DATA_SETTINGS,
     RUN_SETTINGS,
+    TEACHER_SETTINGS,
     ResolvedSettings,
     read_parameters,
     resolve_parameters,
@@ -243,7 +244,28 @@ def test_a_search_runs_again_for_its_own_settings_only():
     assert changed_by("beam.workers=2", "search=true")[0].isdisjoint({"Tuner", "Trainer"})
 
 
-@pytest.mark.parametrize("overrides", [[], ["search=true"], ["hyperparameters=s3://bucket/found"]])
+def test_teachers_predict_again_only_for_other_data_or_teachers():
+    teachers = "training.teachers=[/mnt/a]"
+    for override in ("training.learning_rate=0.1", "training.teacher_weight=0.1", "model.hidden_units=[3]"):
+        in_kubeflow, local = changed_by(override, teachers)
+        assert "Trainer" in in_kubeflow & local and "TeacherPredictions" not in in_kubeflow | local
+    for override in ("training.teachers=[/mnt/b]", "seed=3"):
+        assert "TeacherPredictions" in changed_by(override, teachers)[0]
+    in_kubeflow, local = changed_by("training.teachers=[/mnt/b]", teachers, "search=true")
+    assert {"TeacherPredictions", "Tuner", "Trainer"} <= in_kubeflow <= {*local, "Evaluator"}
+    settings = resolve_settings(find_experiment("netvlad-8"), {"data.pattern": "/data"}, [teachers])
+    views = [
+        ResolvedSettings(
+            settings=settings, span=0, shards="", vocabulary="", synthetic=None, sources="", teachers=(model,)
+        ).for_steps()
+        for model in ("before", "after")
+    ]
+    assert {name for name in views[0] if views[0][name] != views[1][name]} == {TEACHER_SETTINGS, RUN_SETTINGS}
+
+
+@pytest.mark.parametrize(
+    "overrides", [[], ["search=true"], ["hyperparameters=s3://bucket/found"], ["training.teachers=[/mnt/a]"]]
+)
 def test_each_step_has_the_same_properties_with_the_settings_that_it_gets(overrides):
     options = {"data.pattern": "/data", "data.drift.stop": True, "evaluation.slices": ["channel"], "seed": 3}
     settings = resolve_settings(
@@ -254,7 +276,7 @@ def test_each_step_has_the_same_properties_with_the_settings_that_it_gets(overri
     for name, text in output.for_steps().items():
         view = ResolvedSettings.model_validate_json(text).settings
         pipeline = build_pipeline(view, Vocabulary.of_ids(3), Places("/serving", ""))
-        assert name == DATA_SETTINGS or edges(pipeline) == edges(own)
+        assert name in (DATA_SETTINGS, TEACHER_SETTINGS) or edges(pipeline) == edges(own)
         for node in own.components:
             if isinstance(node, BaseComponent) and settings_output(node.id) == name:
                 assert exec_properties(own, node.id) == exec_properties(pipeline, node.id)

@@ -90,13 +90,16 @@ def test_predict_names_the_damaged_file(
 
 
 @pytest.mark.parametrize("name", ["saved_model.pb", "variables/variables.index"])
-def test_a_run_says_before_its_training_that_the_model_that_serves_is_damaged(
+def test_a_run_says_before_its_training_that_the_model_that_serves_or_a_teacher_is_damaged(
     model, assert_refused, write_shard, video_record, tmp_path, name
 ):
     data = write_shard(tmp_path / "data" / "a.tfrecord", [video_record()])
     damage(model / name, (model / name).read_bytes()[:500])
     command = ("run", "--data", data.parent, "--experiment", "average-576", "--out", tmp_path / "run")
     assert "the model that serves is damaged: remove or restore this version" in assert_refused(model, *command)
+    taught = (*command[:-1], tmp_path / "taught", "--set", f"training.teachers=[{model}]")
+    line = assert_refused(model, *taught)
+    assert f"error: training.teachers: {model}: " in line and "serves" not in line
 
 
 def test_a_pipe_in_place_of_a_card_is_refused_and_not_waited_for(

@@ -208,6 +208,12 @@ def test_hyperparameters_are_imported_from_the_object_store(compiled):
             {},
             "training.warm_start is 'runs/a', allowed on a cluster: gs://",
         ),
+        (
+            "gs://b/f",
+            ["training.teachers=[gs://b/m, s3://b/m]"],
+            {},
+            "training.teachers is 's3://b/m', allowed on",
+        ),
         ("gs://b/f", ["training.max_epoch=3"], {}, "allowed: max_epochs"),
         ("gs://b/f", [], {"steps": {"Trianer": {"gpus": 2}}}, "cluster.steps.Trianer is not a step, allowed: Resolve"),
     ],

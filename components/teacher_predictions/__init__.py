@@ -1,0 +1,1 @@
+"""TeacherPredictions: the soft targets of a distillation."""
