@@ -23,7 +23,7 @@ from models.features import (
 )
 from models.input.index import read_index
 from models.input.indexed_batches import IndexedBatches
-from models.settings import TrainingSettings
+from models.training_settings import TrainingSettings
 
 BATCH_SIZE = 128
 

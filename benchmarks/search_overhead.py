@@ -9,7 +9,8 @@ import numpy as np
 import tensorflow as tf
 
 from models.features import MEAN, WIDTH
-from models.settings import ModelSettings, TrainingSettings
+from models.settings import ModelSettings
+from models.training_settings import TrainingSettings
 from models.video_classifier import build_video_classifier
 from tuner.search import Search, Task
 from tuner.settings import TuneSettings

@@ -21,9 +21,9 @@ from models.settings import (
     RecurrentSettings,
     Settings,
     Share,
-    TrainingSettings,
     WholeModelSettings,
 )
+from models.training_settings import TrainingSettings
 from pipeline.files.yaml_text import load_yaml, read_yaml
 from pipeline.validation import closest, explain
 from tuner.settings import TuneSettings

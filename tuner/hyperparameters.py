@@ -11,7 +11,8 @@ from pydantic import ValidationError
 
 from models.dotted_keys import set_key
 from models.errors import InputError, printable
-from models.settings import ModelSettings, TrainingSettings
+from models.settings import ModelSettings
+from models.training_settings import TrainingSettings
 from tuner.settings import Choice, Float, Space
 
 

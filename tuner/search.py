@@ -17,10 +17,11 @@ from keras_tuner.src.engine.trial import Trial, TrialStatus
 from models.errors import InputError, plural
 from models.input.batches import Batches
 from models.metrics.scoring import score
-from models.settings import ModelSettings, TrainingSettings
+from models.settings import ModelSettings
 from models.training.log import TrainingLog
 from models.training.train import train
 from models.training.xla import decide_xla
+from models.training_settings import TrainingSettings
 from models.whole_files import write_file
 from tuner.hyperparameters import active_values, with_values
 from tuner.median_stopping import is_hopeless

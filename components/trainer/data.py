@@ -15,9 +15,10 @@ from models.features import MEAN
 from models.input.batches import Batches
 from models.input.index import VideoIndex, read_index
 from models.input.indexed_batches import IndexedBatches
-from models.output_bias import label_shares
 from models.input.soft_targets import read_soft_targets
-from models.settings import EnsembleSettings, ModelSettings, TrainingSettings
+from models.output_bias import label_shares
+from models.settings import EnsembleSettings, ModelSettings
+from models.training_settings import TrainingSettings
 
 # Videos of a batch that is read for their means alone.
 READ_AT_ONCE = 1024

@@ -6,7 +6,8 @@ from typing import Any, Self
 from pydantic import BaseModel, ConfigDict
 
 from models.features import Level
-from models.settings import ModelSettings, TrainingSettings
+from models.settings import ModelSettings
+from models.training_settings import TrainingSettings
 
 
 class TrainingTask(BaseModel):

@@ -20,10 +20,11 @@ from models.errors import InputError
 from models.metrics.scoring import score
 from models.neighbours import build_neighbours
 from models.output_bias import predict_shares
-from models.settings import EnsembleSettings, ModelSettings, NeighboursSettings, TrainingSettings
+from models.settings import EnsembleSettings, ModelSettings, NeighboursSettings
 from models.training.log import TrainingLog
 from models.training.train import train
 from models.training.xla import decide_xla
+from models.training_settings import TrainingSettings
 from models.video_classifier import build_video_classifier
 from tuner.hyperparameters import active_values, with_values
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from models.settings import TrainingSettings
+from models.training_settings import TrainingSettings
 
 
 def draw_frames(

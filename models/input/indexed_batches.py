@@ -19,7 +19,7 @@ from models.input.batches import Batch
 from models.input.frame_sampling import draw_frames
 from models.input.index import VideoIndex
 from models.input.soft_targets import SoftTargets
-from models.settings import TrainingSettings
+from models.training_settings import TrainingSettings
 
 # Threads that fill batches with all frames, and batches that wait for a step: more would only take memory, 44 MB for
 # 128 videos. One thread fills 20,000 videos a second; half of the processor is left to the step.

@@ -13,11 +13,11 @@ import tensorflow as tf
 
 from models.errors import InputError, plural
 from models.input.batches import Batches
-from models.settings import TrainingSettings
 from models.training.checkpoint import Checkpoint, Progress, values
 from models.training.log import EpochLog, TrainingLog
 from models.training.placement import PlacedBatches
 from models.training.stopping import StopRequest
+from models.training_settings import TrainingSettings
 
 _logger = logging.getLogger(__name__)
 

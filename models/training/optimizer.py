@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from models.settings import TrainingSettings
+from models.training_settings import TrainingSettings
 
 
 class _WholeBatchGradients:

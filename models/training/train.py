@@ -10,13 +10,13 @@ import keras
 import tensorflow as tf
 
 from models.input.batches import Batches
-from models.settings import TrainingSettings
 from models.training.checkpoint import Checkpoint, Progress
 from models.training.log import EpochLog, TrainingLog
 from models.training.loop import TrainingLoop, extend
 from models.training.micro_f1 import MicroF1
 from models.training.optimizer import build_optimizer
 from models.training.stopping import deferred_signals
+from models.training_settings import TrainingSettings
 from models.video_classifier import training_view
 
 # Share of the time above which waiting for input is worth a word.

@@ -2,7 +2,8 @@
 
 import tensorflow as tf
 
-from models.settings import ModelSettings, RecurrentSettings, TrainingSettings, WholeModelSettings
+from models.settings import ModelSettings, RecurrentSettings, WholeModelSettings
+from models.training_settings import TrainingSettings
 
 
 def decide_xla(training: TrainingSettings, model: ModelSettings) -> TrainingSettings:

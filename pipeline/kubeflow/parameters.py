@@ -11,7 +11,8 @@ from components.example_gen.synthetic import SyntheticData
 from components.source_fingerprint import source_fingerprint
 from components.trainer.members import model_ids
 from models.errors import InputError, quote
-from models.settings import AverageSettings, ModelSettings, Settings, TrainingSettings
+from models.settings import AverageSettings, ModelSettings, Settings
+from models.training_settings import TrainingSettings
 from models.vocabulary import Vocabulary
 from pipeline.create_pipeline import MODULES
 from pipeline.data.preparation import prepare

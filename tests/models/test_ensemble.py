@@ -10,8 +10,9 @@ import tensorflow as tf
 
 from models.encoders.average import mean_of_frames
 from models.ensemble import build_ensemble
-from models.settings import ModelSettings, TrainingSettings
+from models.settings import ModelSettings
 from models.training.train import train
+from models.training_settings import TrainingSettings
 from models.video_classifier import build_video_classifier, training_view
 
 CLASSES = 7

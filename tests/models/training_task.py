@@ -15,9 +15,9 @@ import numpy as np
 import tensorflow as tf
 
 from models.errors import InputError
-from models.settings import TrainingSettings
 from models.training.log import TrainingLog
 from models.training.train import train
+from models.training_settings import TrainingSettings
 
 VIDEOS, VALIDATION_VIDEOS, FEATURES, CLASSES, BATCH = 44, 19, 6, 4, 8
 # The last batch has one video, so that one of two replicas has none.

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.errors import InputError
-from models.settings import _warn_once
+from models.training_settings import _warn_once
 from pipeline.experiments import Published, find_experiment
 from pipeline.kubeflow.compile.settings import ClusterSettings
 from pipeline.settings import RunSettings, resolve_settings

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from models.settings import ModelSettings, TrainingSettings
+from models.settings import ModelSettings
+from models.training_settings import TrainingSettings
 from tuner.hyperparameters import active_values, hyperparameters, with_values
 from tuner.settings import TuneSettings
 from tuner.space import extreme_values, search_space

@@ -15,7 +15,8 @@ import tensorflow as tf
 
 from models.errors import InputError
 from models.features import MEAN, WIDTH
-from models.settings import ModelSettings, TrainingSettings
+from models.settings import ModelSettings
+from models.training_settings import TrainingSettings
 from models.video_classifier import build_video_classifier
 from tuner.search import Search, Task
 from tuner.search_folder import read_log

@@ -15,8 +15,9 @@ from components.trainer.task import TrainingTask
 from components.trainer.trainer import read_training_log, run_fn
 from models.errors import InputError
 from models.input.soft_targets import SoftTargetsWriter, soft_targets_path
-from models.settings import ModelSettings, TrainingSettings
+from models.settings import ModelSettings
 from models.training.log import EpochLog
+from models.training_settings import TrainingSettings
 
 Trained = Callable[..., tuple[str, EpochLog]]
 

@@ -6,7 +6,8 @@ import pytest
 
 from components.example_gen.synthetic import SyntheticData
 from components.tuner.task import SearchTask
-from models.settings import ModelSettings, TrainingSettings
+from models.settings import ModelSettings
+from models.training_settings import TrainingSettings
 from tuner.settings import TuneSettings
 
 TASK = SearchTask(

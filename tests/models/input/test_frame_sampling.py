@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from models.features import MAX_FRAMES
 from models.input.frame_sampling import draw_frames
-from models.settings import TrainingSettings
+from models.training_settings import TrainingSettings
 
 
 def sample(num_frames: Any, method: str, count: int, seed: tuple[int, int] = (0, 0)) -> list[np.ndarray]:

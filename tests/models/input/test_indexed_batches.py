@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from models.input.index import IndexBuilder, VideoIndex, index_path, read_index
 from models.input.indexed_batches import IndexedBatches
 from models.input.mapped_files import LocalFiles
-from models.settings import TrainingSettings
+from models.training_settings import TrainingSettings
 
 RANDOM = TrainingSettings(frame_sampling="random", sampled_frames=7)
 

@@ -15,9 +15,9 @@ from models.features import FRAMES, NUM_FRAMES
 from models.input.batches import Batches
 from models.input.index import read_index
 from models.input.indexed_batches import IndexedBatches
-from models.settings import TrainingSettings
 from models.training.checkpoint import Checkpoint
 from models.training.train import train
+from models.training_settings import TrainingSettings
 
 STEPS = 6  # of an epoch of the task
 

@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 import tensorflow as tf
 
-from models.settings import ModelSettings, TrainingSettings
+from models.settings import ModelSettings
 from models.training.xla import decide_xla
+from models.training_settings import TrainingSettings
 
 AVERAGE = {"encoder": {"name": "average"}}
 LSTM = {"encoder": {"name": "lstm", "units": 8}}
