@@ -30,7 +30,7 @@ MAIN = {
     "models.metrics.scoring.score",
     "models.metrics.video_metrics.VideoMetrics",
     "models.settings.ModelSettings",
-    "models.settings.TrainingSettings",
+    "models.training_settings.TrainingSettings",
     "models.training.train.train",
     "models.video_classifier.build_video_classifier",
     "models.vocabulary.read_vocabulary",
