@@ -37,8 +37,15 @@ from quality_scores import COMPARED, COSTS, SCORES, Cost, Row, Truth, draws, ens
 from models.errors import InputError
 from pipeline.experiments import Experiment, find_experiment
 
-# Of the catalogue: the thesis' simplest model, and its recipe for means.
-EXPERIMENTS = ("average-logistic", "average-2304-1152")
+# Of the catalogue: the thesis' simplest model, its recipe for means, and ours.
+EXPERIMENTS = ("average-logistic", "average-2304-1152", "tuned-logistic", "tuned-average", "neighbours")
+
+# Rows that are trained on the models of others with the same seed: the experiment, the setting that names these models,
+# and their rows.
+BUILT = {
+    "ensemble": ("ensemble", "model.encoder.members", ("tuned-average", "neighbours")),
+    "student": ("tuned-average", "training.teachers", ("ensemble",)),
+}
 SEEDS = (0, 1, 2)
 
 # The row that all others are compared with: what is easily written without this project.
@@ -96,7 +103,18 @@ class Data:
 
 @dataclass(frozen=True)
 class Training:
-    """One training of a row: a baseline or an experiment, with a seed."""
+    """One training of a row: a baseline or an experiment, with a seed.
+
+    Attributes:
+        row: its name.
+        seed: of all that is random.
+        max_epochs: ends the training, if nothing else does.
+        experiment: None for a baseline.
+        data: what it is trained on.
+        out: folder of the benchmark.
+        sources: trainings whose models it needs.
+        setting: that names these models.
+    """
 
     row: str
     seed: int
@@ -104,6 +122,8 @@ class Training:
     experiment: Experiment | None
     data: Data
     out: Path
+    sources: tuple["Training", ...] = ()
+    setting: str = ""
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -114,7 +134,8 @@ class Training:
             else asdict(BASELINES[self.row])
         )
         data = self.data.folder.name
-        return {"row": self.row, "seed": self.seed, "max_epochs": self.max_epochs, "recipe": recipe, "data": data}
+        settings = {"row": self.row, "seed": self.seed, "max_epochs": self.max_epochs, "recipe": recipe, "data": data}
+        return settings | ({"sources": [source.folder.name for source in self.sources]} if self.sources else {})
 
     @property
     def folder(self) -> Path:
@@ -146,14 +167,18 @@ class Training:
         return True
 
     def _run(self) -> None:
-        run = self.folder / "run"
+        assert self.experiment
+        run, name = self.folder / "run", self.experiment.name
         if not (run / "scores.json").exists():
             patterns = {"--data": "train", "--validation-data": "validation", "--test-data": "test"}
-            command: list[str | Path] = [YT8M, "run", "--experiment", self.row, "--seed", str(self.seed), "--out", run]
+            command: list[str | Path] = [YT8M, "run", "--experiment", name, "--seed", str(self.seed), "--out", run]
             for option, split in patterns.items():
                 command += [option, f"{self.data.links(split)}/*.tfrecord"]
             command += ["--vocabulary", self.data.vocabulary] if self.data.vocabulary else []
             command += ["--set", f"training.max_epochs={self.max_epochs}"] if self.max_epochs else []
+            if self.sources:
+                folders = ", ".join(str(source.folder / "run") for source in self.sources)
+                command += ["--set", f"{self.setting}=[{folders}]", "--set", "level=video"]
             subprocess.run(command, check=True)
         work("predict", find_model(run), self.data.folder, self.folder)
         write_json(self.folder / "cost.json", cost_of(run))
@@ -216,7 +241,7 @@ def total(costs: Sequence[Cost]) -> Cost:
 
 
 def plan(arguments: argparse.Namespace, data: Data) -> list[Training]:
-    """All trainings, row by row, baselines first.
+    """All trainings, row by row, each after those whose models it needs.
 
     Raises:
         InputError: no experiment has a name, or it is not one that trains on means.
@@ -224,15 +249,24 @@ def plan(arguments: argparse.Namespace, data: Data) -> list[Training]:
     experiments: dict[str, Experiment | None] = dict.fromkeys(BASELINES)
     for name in arguments.experiments:
         experiments[name] = experiment = find_experiment(name)
-        if experiment.level != "video" or experiment.model.encoder.name != "average":
-            raise InputError(f"experiment {name} does not train on means, expected an average encoder of level video")
-    if unknown := {*(arguments.only or ())} - {*experiments}:
-        raise InputError(f"--only is {', '.join(sorted(unknown))}, allowed: {', '.join(experiments)}")
-    return [
-        Training(name, seed, arguments.max_epochs, experiment, data, arguments.out.resolve())
+        if experiment.level != "video":
+            raise InputError(f"experiment {name} does not train on means, expected one of level video")
+    trainings = {
+        (name, seed): Training(name, seed, arguments.max_epochs, experiment, data, arguments.out.resolve())
         for name, experiment in experiments.items()
         for seed in arguments.seeds
-    ]
+    }
+    for row, (name, setting, sources) in BUILT.items():
+        if all((source, seed) in trainings for source in sources for seed in arguments.seeds):
+            for seed in arguments.seeds:
+                trainings[row, seed] = Training(
+                    row, seed, arguments.max_epochs, find_experiment(name), data, arguments.out.resolve(),
+                    tuple(trainings[source, seed] for source in sources), setting,
+                )  # fmt: skip
+    known = dict.fromkeys(row for row, _ in trainings)
+    if unknown := {*(arguments.only or ())} - {*known}:
+        raise InputError(f"--only is {', '.join(sorted(unknown))}, allowed: {', '.join(known)}")
+    return list(trainings.values())
 
 
 def main(options: Sequence[str] | None = None) -> None:

@@ -83,11 +83,13 @@ def test_what_is_trained_is_not_trained_again(source, work, tmp_path, capsys):
     assert set(figures["rows"][0]["differences"]) == {"fitted_f1", "gap", "map"}
 
 
-def test_a_run_of_the_catalogue_gets_the_splits_and_its_model_predicts(source, work, tmp_path, monkeypatch):
-    commands = []
+@pytest.fixture
+def commands(monkeypatch):
+    """Replaces `yt8m run` by folders as it leaves them; returns the commands."""
+    calls = []
 
     def run(command, check):
-        commands.append([str(word) for word in command])
+        calls.append([str(word) for word in command])
         out = Path(command[command.index("--out") + 1])
         (out / "serving" / "17").mkdir(parents=True)
         (out / "pipeline_root").mkdir()
@@ -95,6 +97,10 @@ def test_a_run_of_the_catalogue_gets_the_splits_and_its_model_predicts(source, w
         (out / "steps.json").write_text('[{"name": "Trainer", "state": "done", "peak_memory_mb": 900}]')
 
     monkeypatch.setattr(quality.subprocess, "run", run)
+    return calls
+
+
+def test_a_run_of_the_catalogue_gets_the_splits_and_its_model_predicts(source, work, tmp_path, commands):
     options = ["--out", str(tmp_path), "--seeds", "3", "--experiments", "average-576", "--only", "average-576"]
     quality.main(options)
     [command] = commands
@@ -111,6 +117,15 @@ def test_a_run_of_the_catalogue_gets_the_splits_and_its_model_predicts(source, w
         "memory_mb": 900,
     }
     assert not (predicted[-1] / "run" / "pipeline_root").exists()
+
+
+def test_rows_that_need_models_get_those_of_their_seed(source, work, tmp_path, commands):
+    needed = ["tuned-average", "neighbours", "ensemble", "student"]
+    quality.main(["--out", str(tmp_path), "--seeds", "3,4", "--only", *needed])
+    assert [command[command.index("--experiment") + 1] for command in commands[::2]] == [*needed[:3], "tuned-average"]
+    runs = [command[command.index("--out") + 1] for command in commands[1::2]]
+    assert commands[5][-4:] == ["--set", f"model.encoder.members=[{runs[0]}, {runs[1]}]", "--set", "level=video"]
+    assert commands[7][-4:] == ["--set", f"training.teachers=[{runs[2]}]", "--set", "level=video"]
 
 
 def test_a_training_that_fails_ends_no_other(source, work, tmp_path, monkeypatch, capsys):
@@ -159,7 +174,7 @@ def test_an_interval_is_centred_on_the_difference():
     [
         (["--seeds", "0,x"], "argument --seeds: '0,x', expected whole numbers with commas between them"),
         (["--experiments", "average-5"], "experiment is 'average-5', allowed: "),
-        (["--experiments", "netvlad-8"], "experiment netvlad-8 does not train on means, expected an average encoder"),
+        (["--experiments", "netvlad-8"], "experiment netvlad-8 does not train on means, expected one of level video"),
         (
             ["--only", "sparse"],
             "--only is sparse, allowed: logistic, dense, dense-dropout, starter-moe, average-logistic",
