@@ -4,6 +4,7 @@ TFX takes seconds to import, so a subcommand imports what it needs when it runs.
 """
 
 import os
+import re
 import sys
 
 import click
@@ -26,6 +27,9 @@ from pipeline.cli.tune import tune
 from pipeline.files.temporary import temporary_folder
 
 USER_MISTAKE, FAILURE = 2, 1
+
+# A message of more is shortened.
+MOST_CHARACTERS = 200
 
 # What a stopped command prints about its work; other commands start over.
 KEPT = {
@@ -74,6 +78,7 @@ def _run() -> None:
         click.echo(f"error: {place}{error.strerror or error}", err=True)
         sys.exit(FAILURE)
     except click.UsageError as error:
+        error.message = _in_short(error.message)
         error.show()
         sys.exit(USER_MISTAKE)
     except InputError as error:
@@ -82,3 +87,11 @@ def _run() -> None:
     except click.ClickException as error:
         click.echo(f"error: {error.format_message()}", err=True)
         sys.exit(FAILURE)
+
+
+def _in_short(message: str) -> str:
+    """A message without the hundreds of files that a shell makes of a pattern without quotes."""
+    extra = re.fullmatch(r"Got unexpected extra arguments \((\S+) .* (\S+)\)", message)
+    if extra is None or len(message) < MOST_CHARACTERS:
+        return message
+    return f"Got unexpected extra arguments ({extra[1]} ... {extra[2]}): put quotes around a pattern of files"

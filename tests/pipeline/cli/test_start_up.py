@@ -38,6 +38,10 @@ MISTAKES = [
     ("run --data x --experiment netvlad-8 --set training.rate=1", "training.rate is not a setting"),
     ("run --data x --experiment netvlad-8 --out file", "--out is 'file': File exists, expected a"),
     ("run --data x", "expected either --experiment or --table"),
+    (
+        "run --experiment netvlad-8 --data " + " ".join(f"/a/folder/{n:04}.tfrecord" for n in range(100)),
+        "arguments (/a/folder/0001.tfrecord ... /a/folder/0099.tfrecord): put quotes around a pattern of files",
+    ),
     ("tune nope --run x", "error: experiment is 'nope', allowed:"),
     (
         "tune netvlad-8 --run x --set data.split=y",
