@@ -83,7 +83,10 @@ def show(name: str, classes: int, as_json: bool, experiment_file: Path | None) -
         click.echo(f"# Size: {needed.parameters:,} parameters with {plural(classes, 'label')}")
         click.echo(f"# Work: {needed.flops / 1e9:.3g} GFLOPs to classify a video of {MAX_FRAMES} frames")
     else:
-        click.echo("# Size and work: the sum of its members'")
+        of_members = experiment.model.encoder.name == "ensemble"
+        click.echo(
+            f"# Size and work: {'the sum of its members' if of_members else 'they grow with the training videos'}"
+        )
     click.echo(experiment.as_yaml(), nl=False)
 
 
