@@ -85,7 +85,7 @@ def show(name: str, classes: int, as_json: bool, experiment_file: Path | None) -
     else:
         of_members = experiment.model.encoder.name == "ensemble"
         click.echo(
-            f"# Size and work: {'the sum of its members' if of_members else 'they grow with the training videos'}"
+            f"# Size and work: {'the sum over its members' if of_members else 'they grow with the training videos'}"
         )
     click.echo(experiment.as_yaml(), nl=False)
 

@@ -243,7 +243,8 @@ def test_experiments_are_found_by_table_and_encoder(write):
     with pytest.raises(InputError, match=r"^--table is 3, allowed: 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15$"):
         list_experiments(table=3)
     with pytest.raises(
-        InputError, match=r"^--encoder is 'vlad', allowed: average, dbof, ensemble, gru, lstm, netfv, netvlad, next"
+        InputError,
+        match=r"^--encoder is 'vlad', allowed: average, dbof, ensemble, gru, lstm, neighbours, netfv, netvlad, next",
     ):
         list_experiments(encoder="vlad")
 

@@ -44,7 +44,7 @@ def test_an_experiment_is_shown_with_its_published_results_command_and_cost(yt8m
 
 @pytest.mark.parametrize(
     ("name", "size"),
-    [("ensemble", "the sum of its members'"), ("neighbours", "they grow with the training videos")],
+    [("ensemble", "the sum over its members"), ("neighbours", "they grow with the training videos")],
 )
 def test_the_size_of_a_model_without_layers_of_its_own_is_said_in_words(yt8m, name, size):
     assert f"# Size and work: {size}" in yt8m("experiments", "show", name).out.splitlines()
