@@ -14,7 +14,7 @@ from pipeline.experiments import ALIASES, Experiment, catalogue, find_experiment
 from tuner.settings import TuneSettings
 from tuner.space import search_space
 
-OURS = {"netvlad-8", "nextvlad-128", "netvlad-100-gated-moe", "transformer-grid"}
+OURS = {"netvlad-8", "nextvlad-128", "netvlad-100-gated-moe", "transformer-grid", "tuned-netvlad", "tuned-transformer"}
 ROWS = {4: 14, 5: 3, 6: 12, 7: 4, 8: 3, 9: 3, 10: 3, 11: 1, 12: 6, 13: 3, 14: 3, 15: 2}
 
 
@@ -243,7 +243,7 @@ def test_experiments_are_found_by_table_and_encoder(write):
     with pytest.raises(InputError, match=r"^--table is 3, allowed: 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15$"):
         list_experiments(table=3)
     with pytest.raises(
-        InputError, match=r"^--encoder is 'vlad', allowed: average, dbof, ensemble, gru, lstm, netfv, netvlad, next"
+        InputError, match=r"^--encoder is 'vlad', allowed: average, dbof, ensemble, gru, lstm, neighbours, netfv"
     ):
         list_experiments(encoder="vlad")
 
