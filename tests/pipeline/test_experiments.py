@@ -14,7 +14,7 @@ from pipeline.experiments import ALIASES, Experiment, catalogue, find_experiment
 from tuner.settings import TuneSettings
 from tuner.space import search_space
 
-OURS = {"netvlad-8", "nextvlad-128", "netvlad-100-gated-moe", "transformer-grid", "tuned-netvlad", "tuned-transformer"}
+OURS = {"netvlad-8", "nextvlad-128", "netvlad-100-gated-moe", "transformer-grid", "tuned-average", "tuned-netvlad"}
 ROWS = {4: 14, 5: 3, 6: 12, 7: 4, 8: 3, 9: 3, 10: 3, 11: 1, 12: 6, 13: 3, 14: 3, 15: 2}
 
 
