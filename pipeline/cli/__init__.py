@@ -78,8 +78,7 @@ def _run() -> None:
         click.echo(f"error: {place}{error.strerror or error}", err=True)
         sys.exit(FAILURE)
     except click.UsageError as error:
-        error.message = _in_short(error.message)
-        error.show()
+        _in_short(error).show()
         sys.exit(USER_MISTAKE)
     except InputError as error:
         click.echo(f"error: {error}", err=True)
@@ -89,9 +88,10 @@ def _run() -> None:
         sys.exit(FAILURE)
 
 
-def _in_short(message: str) -> str:
-    """A message without the hundreds of files that a shell makes of a pattern without quotes."""
-    extra = re.fullmatch(r"Got unexpected extra arguments \((\S+) .* (\S+)\)", message)
-    if extra is None or len(message) < MOST_CHARACTERS:
-        return message
-    return f"Got unexpected extra arguments ({extra[1]} ... {extra[2]}): put quotes around a pattern of files"
+def _in_short(error: click.UsageError) -> click.UsageError:
+    """The error without the hundreds of files that a shell makes of a pattern without quotes."""
+    extra = re.fullmatch(r"Got unexpected extra arguments \((\S+) .* (\S+)\)", error.message)
+    if extra is None or len(error.message) < MOST_CHARACTERS:
+        return error
+    message = f"Got unexpected extra arguments ({extra[1]} ... {extra[2]}): put quotes around a pattern of files"
+    return click.UsageError(message, error.ctx)
