@@ -49,7 +49,6 @@ def run_fn(fn_args: tfx.components.FnArgs) -> None:
     model_settings, settings = task.model, task.training
     if fn_args.hyperparameters:
         model_settings, settings = _apply_hyperparameters(model_settings, settings, fn_args.hyperparameters)
-    settings = decide_xla(settings, model_settings)
     initial_model = settings.warm_start
     if initial_model:
         assert isinstance(initial_model, str), "warm_start is not a folder: the settings were not prepared"
@@ -60,7 +59,7 @@ def run_fn(fn_args: tfx.components.FnArgs) -> None:
         partial(_build, fn_args, task, model_settings, initial_model or ""),
         epoch_batches,
         validation,
-        settings,
+        decide_xla(settings, model_settings),
         seed=task.seed,
         checkpoint_dir=state_folder(fn_args, task),
         log_dir=Path(task.log_dir or fn_args.model_run_dir),
