@@ -79,7 +79,7 @@ def test_the_default_split_has_a_share_for_each_split_without_data_of_its_own(ow
             "data.xyz is not a setting, allowed: pattern, validation_data, test_data, spans, ",
         ),
         ("training.precision=fp8", "training.precision is 'fp8': input should be 'float32', 'mixed_bfloat16' or"),
-        ("model.encoder.name=lstn", "model.encoder.name is 'lstn', allowed: average, neighbours, lstm, gru, transformer, dbof, "),
+        ("model.encoder.name=lstn", "model.encoder.name is 'lstn', allowed: average, neighbours, lstm, gru, trans"),
         ("model.encoder={units: 3}", "model.encoder.name is missing"),
         ("model.encoder=lstm", "model.encoder is 'lstm', expected keys with values"),
         ("model.encoder={name: lstm}", "model.encoder.units is missing"),
