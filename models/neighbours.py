@@ -6,7 +6,7 @@ import keras
 import numpy as np
 from keras import KerasTensor, ops
 
-from models.features import MEAN, WIDTH
+from models.features import MEAN
 from models.video_classifier import video_inputs
 
 # Initial factor of similarities: 1 / 0.07, the temperature of Wu et al.
@@ -17,9 +17,6 @@ TRUST = 2.2
 
 # A video with this similarity is the same one: rounding to float16 moves it by 1e-5.
 SAME = 0.9999
-
-# Memory that the features of a training video take, in float16.
-BYTES_A_VIDEO = 2 * WIDTH
 
 
 @keras.saving.register_keras_serializable("yt8m")

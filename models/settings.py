@@ -269,8 +269,7 @@ class ModelSettings(Settings):
 
     @model_validator(mode="after")
     def _whole_models_have_no_layers(self) -> "ModelSettings":
-        if isinstance(self.encoder, WholeModelSettings) and self.model_dump(exclude_defaults=True).keys() != {
-            "encoder"
-        }:
-            raise ValueError(f"{self.encoder.name}: the model has no layers but the encoder's")
+        layers = self.model_dump(exclude_defaults=True, exclude={"encoder"})
+        if isinstance(self.encoder, WholeModelSettings) and layers:
+            raise ValueError(f"{', '.join(layers)} cannot be set with encoder {self.encoder.name}, which has no layers")
         return self

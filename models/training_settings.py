@@ -25,11 +25,12 @@ class TrainingSettings(Settings):
     Attributes:
         learning_rate: Adam's, at the start.
         schedule: how the learning rate falls: in steps (`staircase`, section 5.1.2), or along half a cosine to 0 at the
-            end of `max_epochs` (`cosine`; equation 5 of Loshchilov and Hutter, arXiv 1608.03983, without restarts).
+            end of `max_epochs` (`cosine`; equation 5 of Loshchilov and Hutter, arXiv 1608.03983, without restarts; a
+            training that a search continues with more epochs goes on at the rate of the longer cosine).
         decay_rate: of the staircase, the factor after every `decay_samples` videos; 1 for none.
         decay_samples: of the staircase, the number of training videos between two decays.
-        epsilon: Adam's, with which it divides by small gradients more carefully. Gradients are of the mean over labels:
-            the same as 1e-7 / labels is 1e-7 with the sum, which the starter code of the challenges trains with.
+        epsilon: Adam's, which damps small gradients. The loss is a mean over labels: 1e-7 / labels acts on it as 1e-7
+            does on the sum, with which the challenges' starter code trains.
         batch_size: videos in a step.
         max_epochs: ends the training after so many epochs.
         monitor: which score of the validation split says how good an epoch is: its loss, as in the thesis, or F1. With

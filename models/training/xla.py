@@ -9,9 +9,9 @@ from models.training_settings import TrainingSettings
 def decide_xla(training: TrainingSettings, model: ModelSettings) -> TrainingSettings:
     """The settings with a decision in the place of `jit_compile: auto`, made for the device that trains.
 
-    On a CPU XLA saves an eighth of a step of dense layers (0.096 s of CPU time, not 0.11 s), but its random numbers
-    cost more: with dropout a step takes 0.28 s, not 0.12 s. On a GPU XLA is on unless it cannot compile the model:
-    recurrent layers train with cuDNN there.
+    On a CPU XLA saves an eighth of a step of dense layers (2304-1152 in bare Keras: 0.096 s of CPU time, not 0.11 s),
+    but its random numbers cost more: with dropout a step takes 0.28 s, not 0.12 s. On a GPU, where nothing was
+    measured, XLA is on unless it cannot compile the model: recurrent layers train with cuDNN there.
 
     Args:
         training: of the recipe.

@@ -105,6 +105,7 @@ def test_the_default_split_has_a_share_for_each_split_without_data_of_its_own(ow
         ("beam.runner=Flink", "beam.runner is 'Flink': input should be 'DirectRunner' or 'FnApiRunner'"),
         ("seed.x=1", "seed.x is not a setting: seed has no parts"),
         ("training.warm_start=1", "training.warm_start: expected true, false or the folder of a pushed model, found 1"),
+        ("model.encoder={name: neighbours}", "model: hidden_units cannot be set with encoder neighbours"),
         ("training.teachers=runs/a", "training.teachers is 'runs/a'"),
         ("training.teacher_weight=0.3", "training: teacher_weight is 0.3, which needs teachers"),
         ("max_epochs", "--set is 'max_epochs', expected key=value"),
