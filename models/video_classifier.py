@@ -23,7 +23,7 @@ from models.layers.context_gating import ContextGating
 from models.layers.dense_stack import dense_stack
 from models.layers.masking import frame_mask
 from models.layers.mixture_of_experts import MixtureOfExperts
-from models.layers.normalization import l2_normalize
+from models.layers.normalization import MOMENTUM, l2_normalize
 from models.layers.quantization import dequantize
 from models.layers.squeeze_excitation import SqueezeExcitation
 from models.settings import (
@@ -203,7 +203,7 @@ def _refine(settings: ModelSettings, stream: Stream, video: KerasTensor, seeds: 
         project = keras.layers.Dense(
             settings.encoder.hidden_size, use_bias=False, kernel_initializer=kernel, name=f"{stream.name}_projection"
         )
-        norm = keras.layers.BatchNormalization(name=f"{stream.name}_projection_norm")
+        norm = keras.layers.BatchNormalization(momentum=MOMENTUM, name=f"{stream.name}_projection_norm")
         video = SqueezeExcitation(seed=next(seeds), name=f"{stream.name}_excited")(norm(project(video)))
     if settings.context_gating:
         video = _gate(settings, stream.name, seeds)(video)

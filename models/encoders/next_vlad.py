@@ -5,7 +5,7 @@ from typing import Any
 import keras
 from keras import KerasTensor, ops
 
-from models.layers.normalization import l2_normalize
+from models.layers.normalization import MOMENTUM, l2_normalize
 
 
 @keras.saving.register_keras_serializable("yt8m")
@@ -46,8 +46,9 @@ class NeXtVLAD(keras.layers.Layer):
         self.expansion = expansion
         self.seed = seed
         self.supports_masking = True
-        self.norm = keras.layers.BatchNormalization(momentum=0.99, dtype=self.variable_dtype, name="norm")
-        self.pooled_norm = keras.layers.BatchNormalization(momentum=0.99, dtype=self.variable_dtype, name="pooled_norm")
+        norm = keras.layers.BatchNormalization
+        self.norm = norm(momentum=MOMENTUM, dtype=self.variable_dtype, name="norm")
+        self.pooled_norm = norm(momentum=MOMENTUM, dtype=self.variable_dtype, name="pooled_norm")
 
     def build(self, frames_shape: tuple[int, ...]) -> None:
         """Creates E, S, W, their biases, c and both batch normalizations."""

@@ -5,6 +5,8 @@ from typing import Any
 import keras
 from keras import KerasTensor, ops
 
+from models.layers.normalization import MOMENTUM
+
 
 @keras.saving.register_keras_serializable("yt8m")
 class SoftAssignment(keras.layers.Layer):
@@ -37,7 +39,7 @@ class SoftAssignment(keras.layers.Layer):
         self.batch_norm = batch_norm
         self.seed = seed
         norm = keras.layers.BatchNormalization
-        self.norm = norm(momentum=0.99, dtype=self.variable_dtype, name="norm") if batch_norm else None
+        self.norm = norm(momentum=MOMENTUM, dtype=self.variable_dtype, name="norm") if batch_norm else None
 
     def build(self, frames_shape: tuple[int, ...]) -> None:
         """Creates W and b or the batch normalization."""

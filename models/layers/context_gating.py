@@ -5,9 +5,7 @@ from typing import Any
 import keras
 from keras import KerasTensor, ops
 
-# Momentum of the moving moments: as exact as the mean of 19 batches, an error of 1/25 of the deviation with 32 videos a
-# batch.
-MOMENTUM = 0.9
+from models.layers.normalization import MOMENTUM
 
 
 @keras.saving.register_keras_serializable("yt8m")

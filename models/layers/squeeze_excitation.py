@@ -5,6 +5,8 @@ from typing import Any
 import keras
 from keras import KerasTensor, ops
 
+from models.layers.normalization import MOMENTUM
+
 
 @keras.saving.register_keras_serializable("yt8m")
 class SqueezeExcitation(keras.layers.Layer):
@@ -32,7 +34,7 @@ class SqueezeExcitation(keras.layers.Layer):
         super().__init__(**kwargs)
         self.reduction = reduction
         self.seed = seed
-        self.norm = keras.layers.BatchNormalization(momentum=0.99, dtype=self.dtype_policy, name="norm")
+        self.norm = keras.layers.BatchNormalization(momentum=MOMENTUM, dtype=self.dtype_policy, name="norm")
 
     def build(self, input_shape: tuple[int, ...]) -> None:
         """Creates W1, the batch normalization and W2."""
