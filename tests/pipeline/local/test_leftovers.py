@@ -152,7 +152,7 @@ def test_a_run_folder_whose_metadata_are_damaged_keeps_its_artifacts(run, leftov
     DAMAGES[state](folder / "metadata.sqlite")
     before = files(folder / "pipeline_root")
     start = ("run", "--data", frames, "--experiment", "netvlad-8", "--out", folder)
-    for command in (start, ("tune", "netvlad-8", "--run", folder)):
+    for command in (start, ("tune", "netvlad-8", "--run", folder, "--out", folder.parent / "search")):
         answer = yt8m(*command)
         assert answer.code == 2 and "metadata.sqlite" in answer.err and answer.err.count("\n") == 1
         assert command is not start or f"error: {folder}/metadata.sqlite is {state}; it describes" in answer.err
