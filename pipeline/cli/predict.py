@@ -68,7 +68,7 @@ def predict(
         pushed = PushedModel(model, level)
     if evaluate and not pushed.all_probabilities:
         raise InputError(f"--evaluate: {pushed.folder} gives only the 20 best labels of video-level records")
-    metrics = VideoMetrics(len(pushed.names), REPLICATES) if evaluate else None
+    metrics = VideoMetrics(len(pushed.names), REPLICATES, pushed.card.threshold) if evaluate else None
     shards = [Path(file.path) for file in files.files if "://" not in file.path]
     folders = {shard.parent for shard in shards}
     described_by = (folder / name for folder in folders for name in ("vocabulary.csv", "oracle.json"))

@@ -19,7 +19,7 @@ class Scores:
         evaluated: videos with labels.
         without_labels: videos without labels.
         scores: by name.
-        intervals: 95 % intervals of F1, GAP and Hit@1.
+        intervals: 95 % intervals of F1, GAP, Hit@1 and, where the model has a threshold, F1 at it.
     """
 
     evaluated: int
