@@ -78,14 +78,29 @@ class Journal:
         """Records what a run may take from KFP's cache, for `yt8m gc`."""
         paths = [Pointer.read(file).path for generation in generations for file in self._entries(generation)]
         entry = RunEntry(push_directory=push_directory, artifacts=tuple(paths))
-        file = self.folder / "runs" / f"{run}.json"
-        file.parent.mkdir(parents=True, exist_ok=True)
-        write_file(file, entry.model_dump_json(indent=1))
+        self._run_entry(run).parent.mkdir(parents=True, exist_ok=True)
+        write_file(self._run_entry(run), entry.model_dump_json(indent=1))
 
     def runs(self) -> dict[str, RunEntry]:
-        """The entries of all runs, by id."""
-        files = sorted((self.folder / "runs").glob("*.json"))
-        return {file.stem: RunEntry.model_validate_json(file.read_text("utf-8")) for file in files}
+        """The entries of all runs, by id.
+
+        Raises:
+            InputError: one is damaged.
+        """
+        entries = {}
+        for file in sorted(self._run_entry("*").parent.glob("*.json")):
+            try:
+                entries[file.stem] = RunEntry.model_validate_json(file.read_text("utf-8"))
+            except ValueError:
+                raise InputError(f"{file} is no entry of a run: remove it if that run has ended") from None
+        return entries
+
+    def began(self, run: str) -> float:
+        """When a run entered itself, in seconds since 1970."""
+        return self._run_entry(run).stat().st_mtime
+
+    def _run_entry(self, run: str) -> Path:
+        return self.folder / "runs" / f"{run}.json"
 
     def _entries(self, generation: str) -> list[Path]:
         return sorted((self.folder / generation).glob("*.json"))
