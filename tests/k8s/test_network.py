@@ -13,7 +13,7 @@ import yaml
 ROOT = Path(__file__).parents[2]
 K8S = ROOT / "k8s"
 STORES = ["minio", "s3", "gcs"]
-OTHERS = ["download", "schedule", "serving", "tensorboard", "tuner-workers"]
+OTHERS = ["artifacts", "download", "schedule", "serving", "tensorboard", "tuner-workers"]
 PRIVATE = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"]
 
 
