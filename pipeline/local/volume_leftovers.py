@@ -1,7 +1,7 @@
 """Large artifacts on a cluster's volume that no run, schedule or serving model needs, for `yt8m gc`."""
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from tfx.utils import path_utils
@@ -9,6 +9,7 @@ from tfx.utils import path_utils
 from components.served_models import CARD_FILE, EXTRA, ModelCard, find_champion
 from models.errors import InputError
 from models.whole_files import PARTIAL
+from pipeline.create_pipeline import PIPELINE_NAME
 from pipeline.kubeflow.container import journal
 from pipeline.kubeflow.container.journal import Journal
 from pipeline.local.leftovers import SECONDS_A_DAY, Leftover
@@ -71,9 +72,8 @@ def survey(volume: Path, needed_runs: Mapping[str, str]) -> tuple[list[LargeArti
     return removable, kept
 
 
-def _run_folders(volume: Path) -> Iterator[Path]:
-    for pipeline in sorted(path for path in volume.iterdir() if path.is_dir() and path.name != journal.FOLDER):
-        yield from sorted(path for path in pipeline.iterdir() if path.is_dir())
+def _run_folders(volume: Path) -> list[Path]:
+    return sorted(path for path in (volume / PIPELINE_NAME).glob("*") if path.is_dir())
 
 
 def _model_id(folder: Path) -> str:

@@ -14,7 +14,7 @@ from pathlib import Path
 from models.errors import InputError, reason
 from models.settings import Settings
 from models.whole_files import write_file
-from pipeline.kubeflow.container.pointers import Pointer
+from pipeline.kubeflow.container.pointers import Pointer, UnreadableError
 
 FOLDER = "journal"
 
@@ -62,7 +62,7 @@ class Journal:
             settings: the settings that it reads.
 
         Raises:
-            InputError: the volume cannot be written.
+            InputError: the volume cannot be read or written.
         """
         key = hashlib.sha256(f"{self._volume_id()}\0{settings}".encode()).hexdigest()[:16]
         names = (f"{step}/{key}/{number}" for number in count())
@@ -108,6 +108,8 @@ class Journal:
     def _is_whole(self, entry: Path) -> bool:
         try:
             Pointer.read(entry).verify(self.volume)
+        except UnreadableError:
+            raise
         except InputError:
             return False
         return True

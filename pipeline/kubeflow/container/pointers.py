@@ -31,6 +31,10 @@ LARGEST_POINTER = 1 << 16
 INDEX, RECORDS, LARGEST_DESCRIPTION = "index/", "Split-", 1 << 24
 
 
+class UnreadableError(InputError):
+    """Something cannot be read now: no reason to write it again, as it may be whole."""
+
+
 @dataclass(frozen=True)
 class Listing:
     """What the files of an artifact are.
@@ -104,14 +108,17 @@ class Pointer(Settings):
         """Reads a pointer.
 
         Raises:
+            UnreadableError: it cannot be read.
             InputError: it is damaged or of another version.
         """
         try:
             if file.stat().st_size > LARGEST_POINTER:
                 raise ValueError("it is too large")
-            content = json.loads(file.read_text("utf-8"))
+            content = json.loads(file.read_bytes())
             version = content["version"]
-        except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
+        except OSError as error:
+            raise UnreadableError(f"{file} cannot be read: {reason(error)}") from None
+        except (ValueError, LookupError, TypeError, RecursionError) as error:
             raise InputError(f"{file} is no pointer: {reason(error)}") from None
         if version != VERSION:
             raise InputError(f"{file} is a pointer of version {quote(version)}, this image reads version {VERSION}")
@@ -128,6 +135,7 @@ class Pointer(Settings):
         """The artifact's folder, after a look at all its files.
 
         Raises:
+            UnreadableError: it cannot be read.
             InputError: the folder is gone, or its files are not those that were written.
         """
         folder = volume / self.path
@@ -138,7 +146,7 @@ class Pointer(Settings):
         except (FileNotFoundError, NotADirectoryError):
             raise InputError(f"{folder} is gone") from None
         except OSError as error:
-            raise InputError(f"{folder} cannot be read: {reason(error)}") from None
+            raise UnreadableError(f"{folder} cannot be read: {reason(error)}") from None
         if found.files != self.files:
             raise InputError(f"{folder} has {plural(found.files, 'file')}, its pointer says {self.files:,}")
         if found.bytes != self.bytes:
@@ -179,6 +187,8 @@ def _input_path(executor_input: ExecutorInput, name: str, volume: Path | None) -
         raise InputError(f"input {name}: {error}: run {step} again, with `yt8m submit --no-cache`") from None
     try:
         return str(pointer.verify(volume))
+    except UnreadableError as error:
+        raise InputError(f"input {name}: {error}") from None
     except InputError as error:
         raise InputError(f"input {name}: {error}: {step} must run again; submit the run again") from None
 

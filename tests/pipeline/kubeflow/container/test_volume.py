@@ -1,5 +1,6 @@
 """Large artifacts on a volume: whole or invisible, and never taken from KFP's cache when they are gone."""
 
+import errno
 import json
 import shutil
 import subprocess
@@ -15,7 +16,7 @@ from models.vocabulary import Vocabulary
 from pipeline.experiments import find_experiment
 from pipeline.kubeflow.container.executor_input import ExecutorInput
 from pipeline.kubeflow.container.journal import Journal
-from pipeline.kubeflow.container.pointers import POINTER, Pointer
+from pipeline.kubeflow.container.pointers import POINTER, Listing, Pointer
 from pipeline.kubeflow.container.volume import StepFolder
 from pipeline.kubeflow.graph import Places, build_pipeline
 from pipeline.kubeflow.outputs import LARGE_OUTPUTS
@@ -173,6 +174,17 @@ def test_a_damaged_entry_counts_as_an_artifact_that_is_gone(journal, write):
     [entry] = journal.folder.rglob("run-1.examples.json")
     entry.write_text("{")
     assert journal.generation("ExampleGen", "settings") != generation
+
+
+def test_an_artifact_that_cannot_be_read_now_is_not_written_again(journal, write, monkeypatch):
+    write(journal.generation("ExampleGen", "settings"))
+
+    def fail(folder):
+        raise OSError(errno.ESTALE, "Stale file handle", str(folder))
+
+    monkeypatch.setattr(Listing, "of", fail)
+    with pytest.raises(InputError, match=r"examples-\w+ cannot be read: \[Errno 116\] Stale file handle"):
+        journal.generation("ExampleGen", "settings")
 
 
 def test_the_journal_knows_what_a_run_may_read_of_others(journal, write, folder):
