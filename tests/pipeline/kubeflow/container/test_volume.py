@@ -2,6 +2,7 @@
 
 import errno
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import pytest
 from tfx.types import standard_artifacts
 
 from components.teacher_predictions.artifact import SoftTargets
+from kfp_emulator.api.server import RECORDED
 from models.errors import InputError
 from models.vocabulary import Vocabulary
 from pipeline.experiments import find_experiment
@@ -61,23 +63,27 @@ def test_large_outputs_are_those_of_the_types_that_grow():
     assert {step: names for step, names in by_type.items() if names} == dict(LARGE_OUTPUTS)
 
 
-@pytest.mark.parametrize(
-    ("output_file", "pipeline", "run"),
-    [
-        ("/minio/mlpipeline/v2/artifacts/yt8m/run-1/ExampleGen/id/output_metadata.json", "yt8m", "run-1"),
-        ("/gcs/ExampleGen/yt8m/run-1/ExampleGen/id/output_metadata.json", "yt8m", "run-1"),
-    ],
-)
-def test_the_folder_of_a_step_is_named_after_its_run(output_file, pipeline, run):
-    executor_input = ExecutorInput({"outputs": {"outputFile": output_file}})
-    folder = StepFolder.of(executor_input, "ExampleGen", Path("/mnt/artifacts"))
-    assert folder.path == Path("/mnt/artifacts", pipeline, run, "ExampleGen")
+def step_folder(output_file, step):
+    return StepFolder.of(ExecutorInput({"outputs": {"outputFile": output_file}}), step, Path("/mnt/artifacts"))
+
+
+def test_the_folder_of_a_step_is_named_after_its_run_as_the_api_names_it():
+    text = (RECORDED / "killed_step_retried.json").read_text()
+    recorded = set(re.findall(r"(/minio/[^\"]*/(\w+)/[^/]*/output_metadata\.json)", text))
+    run = json.loads(text)["v2beta1"]["run_id"]
+    assert "ResolveSettings" in {step for _, step in recorded}
+    for output_file, step in recorded:
+        assert step_folder(output_file, step).path == Path("/mnt/artifacts/yt8m", run, step)
+
+
+def test_a_store_may_have_a_folder_with_the_name_of_a_step():
+    folder = step_folder("/gcs/ExampleGen/yt8m/run-1/ExampleGen/id/output_metadata.json", "ExampleGen")
+    assert folder.path == Path("/mnt/artifacts/yt8m/run-1/ExampleGen")
 
 
 def test_a_launcher_with_other_paths_is_refused():
-    executor_input = ExecutorInput({"outputs": {"outputFile": "/tmp/kfp_outputs/output_metadata.json"}})
     with pytest.raises(InputError, match="is not below PIPELINE/RUN/ExampleGen/"):
-        StepFolder.of(executor_input, "ExampleGen", Path("/mnt/artifacts"))
+        step_folder("/tmp/kfp_outputs/output_metadata.json", "ExampleGen")
 
 
 def test_an_artifact_gets_its_name_when_it_is_whole(folder, copies):
