@@ -90,7 +90,7 @@ def compile_package(cluster: ClusterSettings, data: str, experiment: str, overri
         _add_step(spec, node)
         importer = isinstance(node, tfx.dsl.Importer)
         executors[_label(node.id)] = _importer(node) if importer else _container(node.id, cluster)
-    if cluster.artifacts == "volume":
+    if cluster.artifacts == "volume" and cluster.cache:
         _add_generations(spec)
     for step, task in spec.root.dag.tasks.items():
         task.caching_options.enable_cache = cluster.cache and step != RESOLVER and TRAITS[Step(step)].cached
@@ -183,15 +183,15 @@ def _add_step(spec: PipelineSpec, node: BaseNode) -> None:
 
 
 def _add_generations(spec: PipelineSpec) -> None:
-    resolver = spec.components[f"comp-{RESOLVER}"].output_definitions
+    tasks, components = spec.root.dag.tasks, spec.components
     for step, output in GENERATION_OUTPUTS.items():
-        resolver.parameters[output].parameter_type = ParameterType.STRING
-        if step in spec.root.dag.tasks:
-            spec.components[f"comp-{step}"].input_definitions.parameters[
-                GENERATION
-            ].parameter_type = ParameterType.STRING
-            generation = spec.root.dag.tasks[step].inputs.parameters[GENERATION].task_output_parameter
-            generation.producer_task, generation.output_parameter_key = RESOLVER, output
+        if step in tasks:
+            resolved = components[f"comp-{RESOLVER}"].output_definitions.parameters[output]
+            resolved.parameter_type = ParameterType.STRING
+            read = components[f"comp-{step}"].input_definitions.parameters[GENERATION]
+            read.parameter_type = ParameterType.STRING
+            source = tasks[step].inputs.parameters[GENERATION].task_output_parameter
+            source.producer_task, source.output_parameter_key = RESOLVER, output
 
 
 def _set_names(component: ComponentSpec, task: PipelineTaskSpec, step: str) -> None:

@@ -39,6 +39,11 @@ class ExecutorInput:
         return self.content.get("inputs", {}).get("parameterValues", {})
 
     @property
+    def output_parameters(self) -> list[str]:
+        """Names of the parameters that the step outputs."""
+        return list(self.content["outputs"].get("parameters", {}))
+
+    @property
     def output_file(self) -> Path:
         """Where the step writes an ExecutorOutput for the launcher."""
         return Path(self.content["outputs"]["outputFile"])

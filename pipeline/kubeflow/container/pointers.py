@@ -139,7 +139,7 @@ class Pointer(Settings):
             InputError: the folder is gone, or its files are not those that were written.
         """
         folder = volume / self.path
-        if folder.resolve() != volume.resolve() / self.path:
+        if os.path.realpath(folder) != str(Path(os.path.realpath(volume), self.path)):
             raise InputError(f"{folder} is, or lies behind, a symbolic link")
         try:
             found = Listing.of(folder)

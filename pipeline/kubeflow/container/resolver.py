@@ -1,6 +1,5 @@
 """The first step of a package: resolves settings for all others, and what they may take from KFP's cache."""
 
-from collections.abc import Mapping
 from typing import Any
 
 from pipeline.kubeflow.container.executor_input import ExecutorInput
@@ -28,13 +27,12 @@ def resolve(executor_input: ExecutorInput, places: Places, graph: str, folder: S
     resolved = resolve_parameters(**executor_input.parameters, places=places, graph=graph.split(SEPARATOR))
     values = resolved.for_steps()
     if folder:
-        values |= _generations(Journal(folder.volume), folder.run, places.push_directory, values)
+        journal = Journal(folder.volume)
+        generations = {
+            output: journal.generation(step, values[settings_output(step)])
+            for step, output in GENERATION_OUTPUTS.items()
+            if output in executor_input.output_parameters
+        }
+        journal.enter_run(folder.run, places.push_directory, generations.values())
+        values |= generations
     return {"parameterValues": values}
-
-
-def _generations(journal: Journal, run: str, push_directory: str, settings: Mapping[str, str]) -> dict[str, str]:
-    generations = {
-        output: journal.generation(step, settings[settings_output(step)]) for step, output in GENERATION_OUTPUTS.items()
-    }
-    journal.enter_run(run, push_directory, generations.values())
-    return generations

@@ -35,13 +35,15 @@ def listed(artifacts):
 def run(tmp_path):
     """Runs a step in this process; returns its exit code and its output file's content, None without a file."""
 
+    generations = {f"{step}_generation": {} for step in ("ExampleGen", "Trainer")}
+
     def build(step, parameters, outputs=(), inputs=None, stale=None, **options):
         folder = task_folder(tmp_path, step)
         file = folder / "output_metadata.json"
         artifacts = {name: folder / name for name in (*outputs, "executor-logs")}
         executor_input = {
             "inputs": {"parameterValues": parameters, "artifacts": inputs or {}},
-            "outputs": {"artifacts": listed(artifacts), "outputFile": str(file)},
+            "outputs": {"artifacts": listed(artifacts), "parameters": generations, "outputFile": str(file)},
         }
         if stale:
             folder.mkdir(parents=True)
