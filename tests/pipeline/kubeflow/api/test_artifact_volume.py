@@ -82,9 +82,13 @@ def test_what_nothing_needs_is_listed_and_removed_with_delete(write, ended, list
     assert list((volume / "yt8m").iterdir()) == []
 
 
-def test_runs_under_way_keep_what_they_wrote_and_what_they_may_find_cached(write, ended, submit, listed, volume):
+@pytest.mark.parametrize("state", ["PENDING", "RUNNING", "CANCELING"])
+def test_runs_under_way_keep_what_they_wrote_and_what_they_may_find_cached(
+    write, ended, submit, api_server, listed, volume, state
+):
     cached = write(ended, generation="ExampleGen/settings/0")
     run = submit()["run_id"]
+    api_server.advance(run, state)
     Journal(volume).enter_run(run, "/mnt/serving", ["ExampleGen/settings/0"])
     written = write(run, "Transform", "transformed_examples")
     unused = write(ended, "Transform", "transformed_examples")
