@@ -56,7 +56,7 @@ def compiled(options: Mapping[str, Any]) -> str:
     parameters = _run_parameters(options)
     with stderr_to(Path("/dev/null")):  # TensorFlow logs when it starts
         from pipeline.kubeflow.compile.lint import lint
-        from pipeline.kubeflow.compile.package import compile_package
+        from pipeline.kubeflow.compile.package import compile_package, large_artifacts
 
         overrides = json.loads(parameters["overrides"])
         package = compile_package(cluster, parameters["data"], parameters["experiment"], overrides)
@@ -65,6 +65,13 @@ def compiled(options: Mapping[str, Any]) -> str:
     if not cluster.work_directory:
         click.echo(
             "no resume: cluster.work_directory is not set, so a killed training starts from the beginning", err=True
+        )
+    if cluster.artifacts == "store":
+        names = ", ".join(large_artifacts(package))
+        click.echo(
+            f"through the store: Kubeflow Pipelines copies {names} to {cluster.pipeline_root}, and from there to each "
+            "step that reads them; with cluster.artifacts: volume they stay where they are written",
+            err=True,
         )
     return package
 

@@ -18,8 +18,9 @@ from pipeline.create_pipeline import MODULES
 from pipeline.data.preparation import prepare
 from pipeline.experiments import parse_experiment
 from pipeline.kubeflow.graph import Places, build_pipeline, edges
+from pipeline.kubeflow.outputs import LARGE_OUTPUTS
 from pipeline.settings import BeamSettings, DataSettings, EvaluationSettings, RunSettings, resolve_settings
-from pipeline.steps import PER_EXPERIMENT, Step
+from pipeline.steps import PER_EXPERIMENT, TRAITS, Step
 from tuner.settings import TuneSettings
 
 # The first step: resolves a run's parameters to settings for all other steps.
@@ -29,6 +30,11 @@ RESOLVER = "ResolveSettings"
 # one of them changes.
 DATA_SETTINGS, TRAINING_SETTINGS, EVALUATION_SETTINGS = "data_settings", "training_settings", "evaluation_settings"
 TEACHER_SETTINGS, RUN_SETTINGS = "teacher_settings", "settings"
+
+# The parameter of steps whose large outputs stay on a volume, see `pipeline.kubeflow.container.journal`, and the output
+# of the first step that each reads it from.
+GENERATION = "generation"
+GENERATION_OUTPUTS = {step: f"{step}_{GENERATION}" for step in LARGE_OUTPUTS if TRAITS[step].cached}
 
 _OUTPUTS = {
     Step.TEACHER_PREDICTIONS: TEACHER_SETTINGS,

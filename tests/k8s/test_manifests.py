@@ -38,10 +38,12 @@ def test_accounts_and_volumes_of_pods_exist(pods, with_base):
         assert mounted == {volume["name"] for volume in pod["volumes"]}
 
 
-@pytest.mark.parametrize("overlay", ["download", "schedule", "tuner-workers"], indirect=True)
+@pytest.mark.parametrize("overlay", ["artifacts", "download", "schedule", "tuner-workers"], indirect=True)
 def test_our_commands_accept_the_arguments_of_the_pods(pods):
-    for pod in pods.values():
-        [container] = pod["containers"]
+    containers = [container for pod in pods.values() for container in pod["containers"]]
+    ours = [container for container in containers if container["command"][0] == "yt8m"]
+    assert ours
+    for container in ours:
         [_, name] = container["command"]
         assert yt8m.commands[name].make_context(name, [*container["args"]])
 

@@ -13,7 +13,7 @@ import yaml
 ROOT = Path(__file__).parents[2]
 K8S = ROOT / "k8s"
 STORES = ["minio", "s3", "gcs"]
-OTHERS = ["download", "schedule", "serving", "tensorboard", "tuner-workers"]
+OTHERS = ["artifacts", "download", "schedule", "serving", "tensorboard", "tuner-workers"]
 PRIVATE = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"]
 
 
@@ -110,13 +110,14 @@ def in_kubeflow(render, tmp_path):
     return all_policies(render, copy)
 
 
-RETRAIN, WORKER, CHIEF = ours("yt8m-retrain"), ours("yt8m-tuner-worker"), ours("yt8m-tuner-chief")
+RETRAIN, GC = ours("yt8m-retrain"), ours("yt8m-gc")
+WORKER, CHIEF = ours("yt8m-tuner-worker"), ours("yt8m-tuner-chief")
 SERVING, TENSORBOARD, DOWNLOAD = ours("yt8m-serving"), ours("yt8m-tensorboard"), ours("yt8m-download")
 ALLOWED = [
     *((pod, target, port) for pod in (STEP, DRIVER) for target, port in [
         (DNS, 53), (API, 8887), (API, 8888), (METADATA, 8080), (MINIO, 9000), (SEAWEEDFS, 8333), (KUBERNETES, 443),
     ]),
-    (RETRAIN, DNS, 53), (RETRAIN, API, 8888),
+    (RETRAIN, DNS, 53), (RETRAIN, API, 8888), (GC, DNS, 53), (GC, API, 8888),
     (DOWNLOAD, DNS, 53), (DOWNLOAD, "169.254.20.10", 53), (DOWNLOAD, INTERNET, 80), (DOWNLOAD, INTERNET, 443),
     (WORKER, DNS, 53), (WORKER, CHIEF, "oracle"),
     (CLIENT, SERVING, "grpc"), (CLIENT, SERVING, "http"),
@@ -127,7 +128,7 @@ DENIED = [
     (STEP, SERVING, "grpc"), (WORKER, SERVING, "grpc"), (WORKER, INTERNET, 443), (SERVING, INTERNET, 443),
     (RETRAIN, INTERNET, 443), (RETRAIN, KUBERNETES, 443), (DOWNLOAD, KUBERNETES, 443), (DOWNLOAD, API, 8888),
     (DOWNLOAD, "169.254.169.254", 80), (ours("yt8m-volumes"), MINIO, 9000), (NOT_OURS, INTERNET, 443),
-    (STEP, INTERNET, 80), (STEP, "10.0.0.9", 22),
+    (STEP, INTERNET, 80), (STEP, "10.0.0.9", 22), (GC, INTERNET, 443), (GC, KUBERNETES, 443),
 ]  # fmt: skip
 
 

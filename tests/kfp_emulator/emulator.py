@@ -214,8 +214,10 @@ class Emulator:
             return
         task.executor_input = executor_input(package, task.name, run.root, run.parameters, run.tasks)
         fingerprint = _fingerprint(package, task)
+        # getFingerPrintsAndID of v2/driver/cache.go: a task without caching neither reads the cache nor enters it.
         may_cache = package.tasks[task.name].get("cachingOptions", {}).get("enableCache")
-        if may_cache and (self._use_cache if cache is None else cache) and (cached := self._cache.get(fingerprint)):
+        caching = may_cache and (self._use_cache if cache is None else cache)
+        if caching and (cached := self._cache.get(fingerprint)):
             task.outputs, task.parameters = dict(cached.artifacts), dict(cached.parameters)
             task.state, task.cached = "SUCCEEDED", True
             return
@@ -234,7 +236,8 @@ class Emulator:
                 task.error += f" ({reason})" if str(reason) else ""
                 return
             task.deadlines.append(min(timeout, strategy.window - waited - task.seconds))
-        self._cache[fingerprint] = Outputs(task.outputs, task.parameters)
+        if caching:
+            self._cache[fingerprint] = Outputs(task.outputs, task.parameters)
 
     def _attempt(self, package: Package, run: Run, task: Task, faults: Sequence[Fault]) -> bool:
         """Starts the next pod of a task; returns whether it succeeded."""

@@ -22,13 +22,16 @@ from models.errors import InputError, quote
 from models.settings import EnsembleSettings
 from models.vocabulary import Vocabulary
 from pipeline.create_pipeline import PIPELINE_NAME
+from pipeline.files.yaml_text import load_documents
 from pipeline.kubeflow.compile.platform import executor_config, resources
 from pipeline.kubeflow.compile.settings import ClusterSettings, Retries
 from pipeline.kubeflow.graph import SEPARATOR, Places, build_pipeline, edges
-from pipeline.kubeflow.outputs import shown_outputs
+from pipeline.kubeflow.outputs import LARGE_OUTPUTS, shown_outputs
 from pipeline.kubeflow.parameters import (
     DATA_SETTINGS,
     EVALUATION_SETTINGS,
+    GENERATION,
+    GENERATION_OUTPUTS,
     RESOLVER,
     RUN_SETTINGS,
     TEACHER_SETTINGS,
@@ -87,6 +90,8 @@ def compile_package(cluster: ClusterSettings, data: str, experiment: str, overri
         _add_step(spec, node)
         importer = isinstance(node, tfx.dsl.Importer)
         executors[_label(node.id)] = _importer(node) if importer else _container(node.id, cluster)
+    if cluster.artifacts == "volume" and cluster.cache:
+        _add_generations(spec)
     for step, task in spec.root.dag.tasks.items():
         task.caching_options.enable_cache = cluster.cache and step != RESOLVER and TRAITS[Step(step)].cached
         if step != RESOLVER:  # a retry would fail again for the same parameters, minutes later
@@ -104,6 +109,12 @@ def compile_package(cluster: ClusterSettings, data: str, experiment: str, overri
         json_format.MessageToDict(json_format.ParseDict(platform, PlatformSpec())),
     ]
     return yaml.safe_dump_all(documents, sort_keys=True, allow_unicode=True, width=120)
+
+
+def large_artifacts(package: str) -> list[str]:
+    """The artifacts of a package that grow with the data or the model."""
+    tasks = load_documents("package", package)[0]["root"]["dag"]["tasks"]
+    return [name for step, names in LARGE_OUTPUTS.items() if step in tasks for name in names]
 
 
 def _require_readable_paths(settings: RunSettings, cluster: ClusterSettings) -> None:
@@ -171,6 +182,18 @@ def _add_step(spec: PipelineSpec, node: BaseNode) -> None:
     task.dependent_tasks.extend(sorted({RESOLVER, *(upstream.id for upstream in node.upstream_nodes)}))
 
 
+def _add_generations(spec: PipelineSpec) -> None:
+    tasks, components = spec.root.dag.tasks, spec.components
+    for step, output in GENERATION_OUTPUTS.items():
+        if step in tasks:
+            resolved = components[f"comp-{RESOLVER}"].output_definitions.parameters[output]
+            resolved.parameter_type = ParameterType.STRING
+            read = components[f"comp-{step}"].input_definitions.parameters[GENERATION]
+            read.parameter_type = ParameterType.STRING
+            source = tasks[step].inputs.parameters[GENERATION].task_output_parameter
+            source.producer_task, source.output_parameter_key = RESOLVER, output
+
+
 def _set_names(component: ComponentSpec, task: PipelineTaskSpec, step: str) -> None:
     component.executor_label = _label(step)
     task.task_info.name, task.component_ref.name = step, f"comp-{step}"
@@ -186,6 +209,8 @@ def _container(step: str, cluster: ClusterSettings, more_arguments: Sequence[str
     arguments = ["--step", step, "--executor_input", "{{$}}", "--push_directory", cluster.push_directory]
     if cluster.work_directory:
         arguments += ["--work_directory", cluster.work_directory]
+    if cluster.artifacts == "volume":
+        arguments += ["--artifact_directory", cluster.artifact_directory]
     return {
         "container": {
             "image": node.image or cluster.image,

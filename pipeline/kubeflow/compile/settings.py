@@ -196,13 +196,16 @@ class ClusterSettings(Settings):
     TeacherPredictions, Tuner and Trainer run on nodes with the settings `gpu`, the others with `cpu`; `steps` changes
     keys of these for single steps. `image` has a tag other than latest or a digest. `work_directory`, on one of the
     volumes, holds the checkpoints from which a killed Trainer or Tuner resumes. Blessed models are pushed to
-    `push_directory`, on one of the volumes or gs://.
+    `push_directory`, on one of the volumes or gs://. With `artifacts: volume`, large artifacts stay in
+    `artifact_directory`, on one of the volumes; else KFP's launcher copies all of them to the store and to each step.
     """
 
     image: str
     pipeline_root: Annotated[str, StringConstraints(pattern=r"^(minio|s3|gs)://[^/\s]+(/\S*)?$")]
     push_directory: str
     work_directory: str = ""
+    artifacts: Literal["store", "volume"] = "store"
+    artifact_directory: str = ""
     volumes: tuple[Volume, ...] = ()
     secrets: tuple[Secret, ...] = ()
     env: dict[Variable, str] = {}
@@ -252,6 +255,17 @@ class ClusterSettings(Settings):
             raise ValueError(f"push_directory is {push!r}, allowed: gs:// or a folder in {self.mounted()}")
         if work and not self.on_a_volume(work):
             raise ValueError(f"work_directory is {work!r}, allowed: a folder in {self.mounted()}")
+        return self
+
+    @model_validator(mode="after")
+    def _large_artifacts_have_one_place(self) -> Self:
+        where = self.artifact_directory
+        if self.artifacts == "volume" and not self.on_a_volume(where):
+            raise ValueError(
+                f"artifact_directory is {where!r}, allowed with artifacts volume: a folder in {self.mounted()}"
+            )
+        if self.artifacts == "store" and where:
+            raise ValueError(f"artifact_directory is {where!r}, allowed with artifacts store: none")
         return self
 
     def node(self, step: str) -> Node:

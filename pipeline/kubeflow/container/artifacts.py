@@ -19,16 +19,21 @@ Types = Mapping[str, type[tfx.dsl.Artifact]]
 _CASTS = {PropertyType.INT: int, PropertyType.FLOAT: float, PropertyType.STRING: str}
 
 
-def input_artifacts(executor_input: ExecutorInput, types: Types) -> Artifacts:
+def input_artifacts(executor_input: ExecutorInput, types: Types, paths: Mapping[str, str]) -> Artifacts:
     """The input artifacts, at their local paths.
 
     The launcher does not pass their types: the pipeline knows them. It does not pass empty directories either, as
     object stores have none: they are made here.
 
+    Args:
+        executor_input: the launcher's input.
+        types: of the inputs that the step needs, by name.
+        paths: where the package's inputs lie, by name.
+
     Raises:
         InputError: the package has no such input.
     """
-    return {name: [_input(executor_input.artifact("inputs", name), kind)] for name, kind in types.items()}
+    return {name: [_input(executor_input.artifact("inputs", name), kind, paths[name])] for name, kind in types.items()}
 
 
 def output_artifacts(executor_input: ExecutorInput, types: Types) -> Artifacts:
@@ -43,9 +48,9 @@ def output_artifacts(executor_input: ExecutorInput, types: Types) -> Artifacts:
     return artifacts
 
 
-def _input(passed: Mapping[str, Any], kind: type[tfx.dsl.Artifact]) -> tfx.dsl.Artifact:
+def _input(passed: Mapping[str, Any], kind: type[tfx.dsl.Artifact], path: str) -> tfx.dsl.Artifact:
     artifact = kind()
-    artifact.uri = local_path(passed["uri"])
+    artifact.uri = path
     for key, value in (passed.get("metadata") or {}).items():
         if key not in KFP_PROPERTIES:
             _set_property(artifact, key, _unwrapped(value))

@@ -15,6 +15,8 @@ from typing import Any
 from components.readable_log import import_tensorflow, log_to_stderr
 from models.errors import InputError
 from pipeline.kubeflow.container.executor_input import ExecutorInput
+from pipeline.kubeflow.container.pointers import input_paths
+from pipeline.kubeflow.container.volume import StepFolder
 
 USER_MISTAKE, FAILURE = 2, 1
 
@@ -52,6 +54,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--executor_input", required=True, metavar="JSON", help="From KFP's launcher.")
     parser.add_argument("--push_directory", required=True, help="Where blessed models are published.")
     parser.add_argument("--work_directory", default="", help="Checkpoints from which a killed training resumes.")
+    parser.add_argument("--artifact_directory", type=Path, help="Where large artifacts stay; by default in the store.")
     parser.add_argument("--graph", default="", help="Edges of the package's graph, for the first step.")
     return parser
 
@@ -60,20 +63,22 @@ def _run(options: argparse.Namespace) -> None:
     executor_input = ExecutorInput.parse(options.executor_input)
     executor_input.output_file.unlink(missing_ok=True)  # left by an earlier attempt in the same pod
     executor_input.require_files()
+    paths = input_paths(executor_input, options.artifact_directory)
     import_tensorflow()
     # Imported here: TFX takes seconds to import, and --help, a wrong argument and a missing input need none of it.
+    from pipeline.kubeflow.container.resolver import resolve
     from pipeline.kubeflow.container.step import run_step
-    from pipeline.kubeflow.graph import SEPARATOR, Places
-    from pipeline.kubeflow.parameters import RESOLVER, ResolvedSettings, resolve_parameters
+    from pipeline.kubeflow.graph import Places
+    from pipeline.kubeflow.parameters import RESOLVER, ResolvedSettings
 
     places = Places(options.push_directory, options.work_directory)
+    volume = options.artifact_directory
+    folder = StepFolder.of(executor_input, options.step, volume) if volume else None
     if options.step == RESOLVER:
-        graph = options.graph.split(SEPARATOR)
-        resolved = resolve_parameters(**executor_input.parameters, places=places, graph=graph)
-        output = {"parameterValues": resolved.for_steps()}
+        output = resolve(executor_input, places, options.graph, folder)
     else:
         resolved = ResolvedSettings.model_validate_json(executor_input.parameters["settings"])
-        output = run_step(options.step, executor_input, resolved, places)
+        output = run_step(options.step, executor_input, resolved, places, paths, folder)
     _write(executor_input.output_file, output)
 
 

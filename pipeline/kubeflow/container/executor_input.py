@@ -39,9 +39,19 @@ class ExecutorInput:
         return self.content.get("inputs", {}).get("parameterValues", {})
 
     @property
+    def output_parameters(self) -> list[str]:
+        """Names of the parameters that the step outputs."""
+        return list(self.content["outputs"].get("parameters", {}))
+
+    @property
     def output_file(self) -> Path:
         """Where the step writes an ExecutorOutput for the launcher."""
         return Path(self.content["outputs"]["outputFile"])
+
+    @property
+    def input_names(self) -> list[str]:
+        """Names of the input artifacts."""
+        return list(self.content.get("inputs", {}).get("artifacts", {}))
 
     def artifact(self, side: str, name: str) -> Mapping[str, Any]:
         """An artifact in `inputs` or `outputs`: its URI, and the metadata of an input.
@@ -58,6 +68,10 @@ class ExecutorInput:
         """The URI of an artifact, see `artifact`."""
         return self.artifact(side, name)["uri"]
 
+    def producer(self, name: str) -> str:
+        """The step that wrote an input: a URI is `<root>/<pipeline>/<run>/<step>/<id>/<output>`."""
+        return self.uri("inputs", name).rsplit("/", 3)[-3]
+
     def require_files(self) -> None:
         """Checks that the launcher found the input artifacts in the store.
 
@@ -66,7 +80,7 @@ class ExecutorInput:
         Raises:
             InputError: an artifact other than a missing champion has no file.
         """
-        for name in self.content.get("inputs", {}).get("artifacts", {}):
+        for name in self.input_names:
             artifact = self.artifact("inputs", name)
             no_champion = (artifact.get("metadata") or {}).get(VERSION) == ""
             if not no_champion and not any(files for _, _, files in os.walk(local_path(artifact["uri"]))):

@@ -3,6 +3,7 @@
 import logging
 import shutil
 from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -20,15 +21,23 @@ from pipeline.data.vocabulary import load_vocabulary
 from pipeline.kubeflow.container.artifacts import Artifacts, input_artifacts, metadata_of, output_artifacts
 from pipeline.kubeflow.container.executor_input import ExecutorInput, local_path
 from pipeline.kubeflow.container.results import log_results, scores, write_page
+from pipeline.kubeflow.container.volume import StepFolder
 from pipeline.kubeflow.graph import Places, build_pipeline
-from pipeline.kubeflow.outputs import PAGE, SCORES, shown_outputs
-from pipeline.kubeflow.parameters import ResolvedSettings
+from pipeline.kubeflow.outputs import LARGE_OUTPUTS, PAGE, SCORES, shown_outputs
+from pipeline.kubeflow.parameters import GENERATION, ResolvedSettings
 from pipeline.steps import Step
 
 _logger = logging.getLogger(__name__)
 
 
-def run_step(name: str, executor_input: ExecutorInput, resolved: ResolvedSettings, places: Places) -> dict[str, Any]:
+def run_step(
+    name: str,
+    executor_input: ExecutorInput,
+    resolved: ResolvedSettings,
+    places: Places,
+    paths: Mapping[str, str],
+    folder: StepFolder | None,
+) -> dict[str, Any]:
     """Runs a step as the local runner does.
 
     Args:
@@ -36,6 +45,8 @@ def run_step(name: str, executor_input: ExecutorInput, resolved: ResolvedSetting
         executor_input: the launcher's input.
         resolved: output of the first step.
         places: directories of the package.
+        paths: where its inputs lie, by name.
+        folder: where its large outputs stay, on a volume; None for a package that copies them to the store.
 
     Returns:
         KFP's ExecutorOutput for the launcher: `{"artifacts": ...}` with the metadata of each output.
@@ -50,19 +61,27 @@ def run_step(name: str, executor_input: ExecutorInput, resolved: ResolvedSetting
     node = next((node for node in pipeline.components if node.id == name), None)
     if not isinstance(node, BaseComponent):
         raise InputError(f"this image has no step {name}: compile the package again with the image's release")
-    inputs = input_artifacts(executor_input, {key: channel.type for key, channel in node.inputs.items()})
+    inputs = input_artifacts(executor_input, {key: channel.type for key, channel in node.inputs.items()}, paths)
     outputs = output_artifacts(executor_input, {key: channel.type for key, channel in node.outputs.items()})
+    copies = {key: Path(artifact.uri) for key, [artifact] in outputs.items()}
     for side, artifacts in (("input", inputs), ("output", outputs)):
         for key in artifacts:
             _logger.info("%s %s: %s", side, key, executor_input.uri(f"{side}s", key))
     properties = exec_properties(pipeline, name)
     if name == Step.EXAMPLE_GEN:
         properties["span"] = resolved.span
-    _executor(node, beam_args(settings.beam), scratch).Do(inputs, outputs, properties)
-    shutil.rmtree(scratch, ignore_errors=True)
-    outputs_utils.tag_output_artifacts_with_version(outputs)
-    artifacts = _output_artifacts(executor_input, inputs, outputs)
-    return {"artifacts": artifacts | _shown_artifacts(name, executor_input, inputs, outputs, resolved)}
+    large = LARGE_OUTPUTS.get(Step(name), ())
+    with folder.writing(large) if folder else nullcontext(dict[str, Path]()) as on_volume:
+        for key, path in on_volume.items():
+            outputs[key][0].uri = str(path)
+        _executor(node, beam_args(settings.beam), scratch).Do(inputs, outputs, properties)
+        shutil.rmtree(scratch, ignore_errors=True)
+        outputs_utils.tag_output_artifacts_with_version(outputs)
+        artifacts = _output_artifacts(executor_input, inputs, outputs)
+        artifacts |= _shown_artifacts(name, executor_input, inputs, outputs, resolved)
+        if folder:
+            folder.publish(on_volume, copies, executor_input.parameters.get(GENERATION, ""))
+    return {"artifacts": artifacts}
 
 
 def exec_properties(pipeline: tfx.dsl.Pipeline, name: str) -> dict[str, Any]:

@@ -146,3 +146,18 @@ def test_a_cached_task_keeps_its_outputs(emulator: Callable[..., Emulator], chai
     third = cluster.run(chain, {"metadata": '{"other": 1}'})
     assert not any(task.cached for task in third.tasks.values())
     assert not any(task.cached for task in cluster.run(chain, cache=False).tasks.values())
+
+
+def test_a_task_without_cache_does_not_enter_it(emulator: Callable[..., Emulator], chain: Path):
+    cluster = emulator(cache=True)
+    cluster.run(chain, cache=False)
+    first = cluster.run(chain)
+    assert not any(task.cached for task in first.tasks.values())
+    cluster.run(chain, cache=False)
+    assert cluster.run(chain).tasks["writer"].outputs["numbers"].id == first.tasks["writer"].outputs["numbers"].id
+
+
+def test_the_store_counts_what_moves_through_it(emulator: Callable[..., Emulator], chain: Path):
+    cluster = emulator()
+    run = cluster.run(chain)
+    assert cluster.store.moved[run.tasks["writer"].outputs["numbers"].uri] == 2 * len("1 2 3"), "up, then down"

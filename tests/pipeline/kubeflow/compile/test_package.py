@@ -173,6 +173,26 @@ def test_a_step_that_fails_late_is_retried_for_as_long_as_an_attempt_may_take(co
     assert attempt == attempts
 
 
+ON_VOLUME = {"artifacts": "volume", "artifact_directory": "/mnt/yt8m/artifacts"}
+
+
+def test_steps_with_large_outputs_read_a_generation_that_is_part_of_their_cache_key(cluster, compiled):
+    spec, _ = compiled(**ON_VOLUME)
+    generations = {
+        name: task["inputs"]["parameters"]["generation"]["taskOutputParameter"]["outputParameterKey"]
+        for name, task in spec["root"]["dag"]["tasks"].items()
+        if "generation" in task["inputs"]["parameters"]
+    }
+    assert generations == {name: f"{name}_generation" for name in ("ExampleGen", "Transform", "Trainer")}
+    declared = spec["components"]["comp-ResolveSettings"]["outputDefinitions"]["parameters"]
+    assert {name for name in declared if "generation" in name} == set(generations.values())
+    for executor in spec["deploymentSpec"]["executors"].values():
+        arguments = executor["container"]["args"]
+        assert arguments[arguments.index("--artifact_directory") + 1] == "/mnt/yt8m/artifacts"
+    assert lint(compile_package(cluster(**ON_VOLUME), "/mnt/yt8m/frame", "netvlad-8")) == []
+    assert "generation" not in str(compiled(**ON_VOLUME, cache=False)), "the cache hands out nothing"
+
+
 def test_kubernetes_refuses_no_pod_of_a_package(compiled):
     spec, platform = compiled(**GOLDEN_CLUSTER, image_pull_secrets=["registry.example"])
     for label, config in executors(platform).items():
@@ -267,6 +287,10 @@ def test_the_command_writes_the_package_and_warns_that_nothing_resumes(tmp_path,
     printed = capsys.readouterr()
     assert "no resume: cluster.work_directory is not set" in printed.err
     assert (
+        "through the store: Kubeflow Pipelines copies examples, transformed_examples, model, champion to minio://ml"
+        in printed.err
+    )
+    assert (
         "no retry: Kubeflow Pipelines retries no step whose node is lost" in printed.err
         and "package: package.yaml" in printed.out
     )
@@ -282,5 +306,8 @@ def test_the_command_writes_the_package_and_warns_that_nothing_resumes(tmp_path,
     assert spec["deploymentSpec"]["executors"]["exec-Tuner"]["container"]["image"] == "yt8m:2"
     yt8m.main([*required, "--set", "cluster.work_directory=/mnt/yt8m/work"], standalone_mode=False)
     assert "no resume" not in capsys.readouterr().err
+    on_volume = [word for name, value in ON_VOLUME.items() for word in ("--set", f"cluster.{name}={value}")]
+    yt8m.main([*required, *on_volume], standalone_mode=False)
+    assert "through the store" not in capsys.readouterr().err
     yt8m.main(["lint", "package.yaml"], standalone_mode=False)
     assert "no problems" in capsys.readouterr().out

@@ -38,6 +38,9 @@ def read(tmp_path):
         ("cluster.push_directory=/serving", "push_directory is '/serving', allowed: gs:// or a folder in /mnt/yt8m"),
         ("cluster.push_directory=/mnt/yt8m/../serving", "allowed: gs:// or a folder in /mnt/yt8m"),
         ("cluster.work_directory=gs://bucket/work", "work_directory is 'gs://bucket/work', allowed: a folder in"),
+        ("cluster.artifacts=in_place", "cluster.artifacts is 'in_place': input should be 'store' or 'volume'"),
+        ("cluster.artifacts=volume", "artifact_directory is '', allowed with artifacts volume: a folder in /mnt/yt8m"),
+        ("cluster.artifact_directory=/mnt/yt8m/a", "is '/mnt/yt8m/a', allowed with artifacts store: none"),
         ("cluster.volumes=[{claim: yt8m, path: /minio}]", "which KFP or the system uses"),
         ("cluster.volumes=[{claim: Yt8m, path: /mnt}]", "cluster.volumes.0.claim is 'Yt8m', allowed: at most 63 lower"),
         ("cluster.volumes=[{claim: a.b, path: /mnt}]", "cluster.volumes.0.claim is 'a.b', allowed: at most 63"),
@@ -122,6 +125,14 @@ def test_a_step_overrides_single_keys_of_its_node_settings(read):
     assert (example_gen.cpu, example_gen.memory, example_gen.node_selector) == ("16", "24Gi", {"pool": "cpu"})
     assert (trainer.memory, trainer.gpus, trainer.cpu) == ("64Gi", 4, "8")
     assert trainer.tolerations[0].key == "nvidia.com/gpu"
+
+
+def test_large_artifacts_stay_on_one_of_the_volumes(read):
+    cluster = read(SMALLEST, "cluster.artifacts=volume", "cluster.artifact_directory=/mnt/yt8m/artifacts")
+    assert (cluster.artifacts, cluster.artifact_directory) == ("volume", "/mnt/yt8m/artifacts")
+    for elsewhere in ("gs://bucket/artifacts", "/artifacts", "/mnt/yt8m/../artifacts"):
+        with pytest.raises(InputError, match="allowed with artifacts volume: a folder in /mnt/yt8m"):
+            read(SMALLEST, "cluster.artifacts=volume", f"cluster.artifact_directory={elsewhere}")
 
 
 @pytest.mark.parametrize("push", ["gs://bucket/serving", "/mnt/yt8m/serving"])

@@ -9,6 +9,7 @@ from components.example_gen.component import Quarantine
 from models.errors import InputError
 from pipeline.kubeflow.container.artifacts import input_artifacts, metadata_of, output_artifacts
 from pipeline.kubeflow.container.executor_input import ExecutorInput, local_path
+from pipeline.kubeflow.container.pointers import input_paths
 
 
 def executor_input(inputs=(), outputs=(), **more):
@@ -54,7 +55,8 @@ def test_an_untyped_input_regains_its_type_and_the_types_of_its_properties(fille
         "display_name": "examples",
     }
     container_input = executor_input([("examples", filled, {"metadata": metadata})])
-    [examples] = input_artifacts(container_input, {"examples": standard_artifacts.Examples})["examples"]
+    types = {"examples": standard_artifacts.Examples}
+    [examples] = input_artifacts(container_input, types, {"examples": filled})["examples"]
     assert isinstance(examples, standard_artifacts.Examples) and examples.uri == filled
     assert (examples.splits, examples.version) == (["train", "test"], 3)
     assert examples.get_int_custom_property("train_videos") == 96
@@ -67,9 +69,8 @@ def test_an_untyped_input_regains_its_type_and_the_types_of_its_properties(fille
 
 @pytest.mark.parametrize("metadata", [{}, {"metadata": None}, {"metadata": {"champion_version": None}}])
 def test_nulls_and_missing_metadata_are_no_properties(filled, metadata):
-    [model] = input_artifacts(executor_input([("model", filled, metadata)]), {"model": standard_artifacts.Model})[
-        "model"
-    ]
+    container_input = executor_input([("model", filled, metadata)])
+    [model] = input_artifacts(container_input, {"model": standard_artifacts.Model}, {"model": filled})["model"]
     assert metadata_of(model, {}) == {}
 
 
@@ -87,14 +88,15 @@ def test_an_input_without_files_is_refused_by_name_and_uri_and_says_how_to_recov
 def test_a_missing_champion_is_an_empty_directory(tmp_path):
     container_input = executor_input([("champion", str(tmp_path / "model"), {"metadata": {"champion_version": ""}})])
     container_input.require_files()
-    [champion] = input_artifacts(container_input, {"champion": standard_artifacts.Model})["champion"]
+    paths = input_paths(container_input, None)
+    [champion] = input_artifacts(container_input, {"champion": standard_artifacts.Model}, paths)["champion"]
     assert list((tmp_path / "model").iterdir()) == []
     assert champion.get_string_custom_property("champion_version") == ""
 
 
 def test_an_artifact_missing_from_the_package_is_refused(filled):
     with pytest.raises(InputError, match="the package has no input schema, which this image needs: compile it again"):
-        input_artifacts(executor_input([("model", filled, {})]), {"schema": standard_artifacts.Schema})
+        input_artifacts(executor_input([("model", filled, {})]), {"schema": standard_artifacts.Schema}, {})
 
 
 def test_outputs_are_empty_directories_without_leftovers(tmp_path, filled):

@@ -1,6 +1,7 @@
 """The process of a container: a failed step ends with one clear line and leaves no output file."""
 
 import json
+import shutil
 import subprocess
 import sys
 
@@ -21,22 +22,31 @@ def data(tmp_path, frame_record, write_shard):
     return tmp_path / "data"
 
 
+def task_folder(root, step):
+    """The launcher's folder of a step."""
+    return root / "yt8m" / "run-1" / step / "id"
+
+
+def listed(artifacts):
+    return {name: {"artifacts": [{"name": name, "uri": str(uri), "type": {}}]} for name, uri in artifacts.items()}
+
+
 @pytest.fixture
 def run(tmp_path):
     """Runs a step in this process; returns its exit code and its output file's content, None without a file."""
-    file = tmp_path / "task" / "output_metadata.json"
 
-    def build(step, parameters, outputs=(), stale=None, **options):
-        artifacts = {
-            name: {"artifacts": [{"name": name, "uri": str(tmp_path / "task" / name), "type": {}}]}
-            for name in (*outputs, "executor-logs")
-        }
+    generations = {f"{step}_generation": {} for step in ("ExampleGen", "Trainer")}
+
+    def build(step, parameters, outputs=(), inputs=None, stale=None, **options):
+        folder = task_folder(tmp_path, step)
+        file = folder / "output_metadata.json"
+        artifacts = {name: folder / name for name in (*outputs, "executor-logs")}
         executor_input = {
-            "inputs": {"parameterValues": parameters},
-            "outputs": {"artifacts": artifacts, "outputFile": str(file)},
+            "inputs": {"parameterValues": parameters, "artifacts": inputs or {}},
+            "outputs": {"artifacts": listed(artifacts), "parameters": generations, "outputFile": str(file)},
         }
         if stale:
-            file.parent.mkdir()
+            folder.mkdir(parents=True)
             file.write_text(stale)
         arguments = ["--step", step, "--executor_input", json.dumps(executor_input)]
         arguments += ["--push_directory", str(tmp_path / "serving")]
@@ -66,7 +76,6 @@ def test_the_first_step_outputs_settings_for_the_others(run, data, tmp_path):
 @pytest.fixture
 def resolved(run, data, tmp_path):
     _, output = run("ResolveSettings", parameters(data), graph=graph(tmp_path))
-    (tmp_path / "task" / "output_metadata.json").unlink()
     return output["parameterValues"]
 
 
@@ -75,9 +84,35 @@ def test_a_step_writes_its_outputs_and_removes_its_scratch_files(run, resolved, 
     assert code == 0
     [schema] = output["artifacts"].pop("schema")["artifacts"]
     assert output == {"artifacts": {}}, "executor-logs belongs to the launcher"
-    assert schema["uri"] == str(tmp_path / "task" / "schema")
-    assert "num_frames" in (tmp_path / "task" / "schema" / "schema.pbtxt").read_text()
-    assert sorted(path.name for path in (tmp_path / "task").iterdir()) == ["output_metadata.json", "schema"]
+    folder = task_folder(tmp_path, "ImportSchemaGen")
+    assert schema["uri"] == str(folder / "schema")
+    assert "num_frames" in (folder / "schema" / "schema.pbtxt").read_text()
+    assert sorted(path.name for path in folder.iterdir()) == ["output_metadata.json", "schema"]
+
+
+def test_a_large_artifact_stays_on_the_volume_and_the_next_step_reads_it_there(run, data, tmp_path):
+    volume = {"artifact_directory": str(tmp_path / "volume")}
+    _, output = run("ResolveSettings", parameters(data), graph=graph(tmp_path), **volume)
+    values = output["parameterValues"]
+    step = {"settings": values["data_settings"], "generation": values["ExampleGen_generation"]}
+    code, output = run("ExampleGen", step, ["examples", "quarantine"], **volume)
+    assert code == 0
+    written = task_folder(tmp_path, "ExampleGen")
+    assert [path.name for path in (written / "examples").iterdir()] == ["pointer.json"]
+    [examples] = (tmp_path / "volume" / "yt8m" / "run-1" / "ExampleGen").iterdir()
+    assert {path.name for path in examples.iterdir()} == {"Split-test", "Split-train", "Split-validation", "index"}
+
+    inputs = output["artifacts"]
+    _, output = run("ResolveSettings", parameters(data), graph=graph(tmp_path), **volume)
+    assert output["parameterValues"] == values, "KFP may take the step from its cache"
+    code, _ = run("DatasetStatistics", {"settings": values["data_settings"]}, ["statistics", "page"], inputs, **volume)
+    assert code == 0
+
+    shutil.rmtree(examples / "index")
+    assert run("DatasetStatistics", {"settings": ""}, ["statistics", "page"], inputs, **volume) == (2, None)
+    _, output = run("ResolveSettings", parameters(data), graph=graph(tmp_path), **volume)
+    changed = {name for name, value in output["parameterValues"].items() if value != values[name]}
+    assert changed == {"ExampleGen_generation"}
 
 
 def test_a_users_mistake_is_one_line_and_leaves_no_output_file_of_an_earlier_attempt(run, tmp_path, capfd):
