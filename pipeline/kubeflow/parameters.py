@@ -14,11 +14,12 @@ from models.errors import InputError, quote
 from models.settings import AverageSettings, ModelSettings, Settings
 from models.training_settings import TrainingSettings
 from models.vocabulary import Vocabulary
+from pipeline.beam_settings import BeamSettings
 from pipeline.create_pipeline import MODULES
 from pipeline.data.preparation import prepare
 from pipeline.experiments import parse_experiment
 from pipeline.kubeflow.graph import Places, build_pipeline, edges
-from pipeline.settings import BeamSettings, DataSettings, EvaluationSettings, RunSettings, resolve_settings
+from pipeline.settings import DataSettings, EvaluationSettings, RunSettings, resolve_settings
 from pipeline.steps import PER_EXPERIMENT, Step
 from tuner.settings import TuneSettings
 

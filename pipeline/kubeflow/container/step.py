@@ -15,7 +15,7 @@ from tfx.orchestration import data_types_utils
 from tfx.orchestration.portable import inputs_utils, outputs_utils
 
 from models.errors import InputError
-from pipeline.data.preparation import beam_args
+from pipeline.beam.options import beam_args
 from pipeline.data.vocabulary import load_vocabulary
 from pipeline.kubeflow.container.artifacts import Artifacts, input_artifacts, metadata_of, output_artifacts
 from pipeline.kubeflow.container.executor_input import ExecutorInput, local_path
