@@ -344,4 +344,5 @@ def _sentence(error: grpc.RpcError) -> str:
     """What a job service answered, in one line."""
     code, details = getattr(error, "code", None), getattr(error, "details", None)
     name = code().name if code else type(error).__name__
-    return f"the job service answers {name}: {last_line((details and details()) or '')}"
+    text = details() if details else ""
+    return f"the job service answers {name}: {last_line(text) if text else 'its log has the reason'}"

@@ -46,8 +46,8 @@ def beam_args(settings: BeamSettings, job_file: Path | None = None) -> list[str]
             # Workers have the code in their image. Without a name TFX would package itself for each step.
             "--sdk_container_image=none",
             "--experiments=disable_logging_submission_environment",
-            # At INFO each worker logs all options.
-            "--default_sdk_harness_log_level=WARNING",
+            # At INFO each worker logs all options, with secrets. Java does not know Python's WARNING.
+            "--default_sdk_harness_log_level=WARN",
         ]
         if job_file:
             own.append(f"--job_file={job_file}")

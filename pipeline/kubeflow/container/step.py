@@ -1,5 +1,6 @@
 """Runs one step of the pipeline in a container."""
 
+import hashlib
 import logging
 import shutil
 from collections.abc import Mapping
@@ -15,7 +16,10 @@ from tfx.orchestration import data_types_utils
 from tfx.orchestration.portable import inputs_utils, outputs_utils
 
 from models.errors import InputError
+from pipeline.beam.engine import cancel_recorded_job
 from pipeline.beam.options import beam_args
+from pipeline.beam.preflight import preflight
+from pipeline.beam_settings import BeamSettings
 from pipeline.data.vocabulary import load_vocabulary
 from pipeline.kubeflow.container.artifacts import Artifacts, input_artifacts, metadata_of, output_artifacts
 from pipeline.kubeflow.container.executor_input import ExecutorInput, local_path
@@ -58,11 +62,32 @@ def run_step(name: str, executor_input: ExecutorInput, resolved: ResolvedSetting
     properties = exec_properties(pipeline, name)
     if name == Step.EXAMPLE_GEN:
         properties["span"] = resolved.span
-    _executor(node, beam_args(settings.beam), scratch).Do(inputs, outputs, properties)
+    executor = node.executor_spec.executor_class
+    job_file = None
+    if settings.beam.on_engine and issubclass(executor, BaseBeamExecutor):
+        job_file = _check_engine(settings.beam, inputs, outputs, places.work_directory)
+    _executor(node, beam_args(settings.beam, job_file), scratch).Do(inputs, outputs, properties)
     shutil.rmtree(scratch, ignore_errors=True)
     outputs_utils.tag_output_artifacts_with_version(outputs)
     artifacts = _output_artifacts(executor_input, inputs, outputs)
     return {"artifacts": artifacts | _shown_artifacts(name, executor_input, inputs, outputs, resolved)}
+
+
+def _check_engine(settings: BeamSettings, inputs: Artifacts, outputs: Artifacts, work_directory: str) -> Path | None:
+    """Cancels the job of a killed attempt, and checks that workers see the inputs and outputs.
+
+    Returns:
+        The file in which jobs of this attempt are recorded; None without a volume that outlives it.
+    """
+    [output] = next(iter(outputs.values()))
+    job_file = None
+    if work_directory:
+        folder = Path(work_directory, "jobs")
+        folder.mkdir(parents=True, exist_ok=True)
+        job_file = folder / f"{hashlib.sha256(output.uri.encode()).hexdigest()[:16]}.json"
+        cancel_recorded_job(job_file)
+    preflight(settings, output.uri, [artifact.uri for [artifact] in inputs.values()], job_file)
+    return job_file
 
 
 def exec_properties(pipeline: tfx.dsl.Pipeline, name: str) -> dict[str, Any]:
