@@ -236,6 +236,27 @@ def resolve_data(options: Mapping[str, Any]) -> DataSettings:
         raise InputError(explain(error, DataSettings)) from None
 
 
+class _BeamOnly(Settings):
+    beam: BeamSettings = BeamSettings()
+
+
+def resolve_beam(overrides: Sequence[str]) -> BeamSettings:
+    """The settings of Beam without a run.
+
+    Args:
+        overrides: `beam.runner=PortableRunner`; values are read as YAML.
+
+    Raises:
+        InputError: names the key, the value and what is allowed.
+    """
+    content: dict[str, Any] = {}
+    apply_overrides(content, overrides)
+    try:
+        return _BeamOnly.model_validate(content).beam
+    except ValidationError as error:
+        raise InputError(explain(error, _BeamOnly)) from None
+
+
 def apply_overrides(content: dict[str, Any], overrides: Sequence[str]) -> None:
     """Sets `key=value` of `--set` in nested dicts; values are read as YAML.
 

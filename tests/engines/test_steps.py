@@ -85,6 +85,20 @@ def features(content: bytes) -> list[statistics_pb2.FeatureNameStatistics]:
     return list(dataset.features)
 
 
+def test_raw_shards_have_the_same_statistics(engine, frames, yt8m, tmp_path):
+    printed = []
+    for name, runner in {"here": [], "engine": engine.settings()}.items():
+        done = yt8m("stats", "--data", frames, "--out", tmp_path / name, "--json", *runner)
+        assert done.returncode == 0, done.stderr
+        printed.append(done.stdout)
+    assert printed[0] == printed[1]
+    here, there = (
+        {path.name: path.read_bytes() for path in (tmp_path / name).iterdir() if path.is_file()}
+        for name in ("here", "engine")
+    )
+    assert here == there and {path.name for path in (tmp_path / "engine").iterdir()} == {*here, "figures"}
+
+
 def test_nothing_is_left_of_the_engine_in_the_run_folder(runs):
     _, there = runs
     assert not (there / "beam_job.json").exists()
