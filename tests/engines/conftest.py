@@ -2,13 +2,9 @@
 
 import subprocess
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
-
-from engines.engines import START, Engine
-
-YT8M = Path(__file__).parents[2] / ".venv" / "bin" / "yt8m"
+from local_engines import START, YT8M, Engine
 
 
 @pytest.fixture(scope="module", params=START)

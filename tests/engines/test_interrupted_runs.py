@@ -10,8 +10,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-
-from engines.conftest import YT8M
+from local_engines import YT8M
 
 pytestmark = pytest.mark.engine
 

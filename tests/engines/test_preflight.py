@@ -5,8 +5,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from local_engines import ROOT, WORKER
 
-from engines.engines import ROOT, WORKER
 from models.errors import InputError
 from pipeline.beam import preflight as module
 from pipeline.beam.preflight import preflight
@@ -63,7 +63,7 @@ def test_workers_with_other_sources(check, other_release):
 def test_workers_of_a_release_without_engines(check, other_release):
     copy, script = other_release
     (copy / "pipeline" / "beam" / "probe.py").unlink()
-    message = check(script)
+    message = check(script, limit=400)  # Spark tries each task four times
     assert message.startswith("workers of ENGINE run another release of this project (ModuleNotFoundError: No module")
 
 
@@ -90,7 +90,7 @@ def test_an_engine_that_fails_the_job(check, other_release):
     copy, script = other_release
     probe = copy / "pipeline" / "beam" / "probe.py"
     probe.write_text(probe.read_text().replace("    if ", '    raise RuntimeError("no disk")\n    if ', 1))
-    assert "the engine at ENGINE fails a job without work: RuntimeError: no disk" in check(script)
+    assert "the engine at ENGINE fails a job without work: RuntimeError: no disk" in check(script, limit=400)
 
 
 def _require_mounts() -> None:

@@ -1,23 +1,31 @@
-"""Engines on this machine: Prism, and a standalone cluster of Spark with Beam's job service."""
+"""Engines on this machine, for benchmarks and tests/engines: Prism, and a standalone cluster of Spark.
+
+    python benchmarks/local_engines.py prism|spark
+
+starts one, prints the settings of a run on it, and ends it after Ctrl-C.
+"""
 
 import os
+import shlex
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 
 # What `make test-prism` and `make test-spark` fetch.
 FETCHED = ROOT / ".engines"
 
-WORKER = Path(sys.executable).with_name("yt8m-beam-worker")
+YT8M, WORKER = (Path(sys.executable).with_name(name) for name in ("yt8m", "yt8m-beam-worker"))
 
 # Java 17 hides what Spark reads.
 _OPENED = ("java.io", "java.lang", "java.lang.invoke", "java.net", "java.nio", "java.util", "java.util.concurrent")
@@ -46,7 +54,7 @@ class Engine:
     folder: Path
     retries: bool = False
     endpoint: str = ""
-    processes: list[subprocess.Popen] = field(default_factory=list)
+    processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     def options(self, worker: Path = WORKER) -> list[str]:
         """`beam.options` for workers that are this command."""
@@ -109,15 +117,15 @@ def prism(folder: Path) -> Engine:
     return engine
 
 
-def spark(folder: Path) -> Engine:
-    """A master, two workers with a core each, and Beam's job service."""
+def spark(folder: Path, workers: int = 2) -> Engine:
+    """A master, workers with a core each, and Beam's job service."""
     home, jars = FETCHED / "pyspark" / "pyspark", FETCHED / "spark-jars"
     engine = Engine("spark", folder, retries=True)
     variables = {"SPARK_HOME": str(home), "SPARK_LOCAL_IP": "127.0.0.1", "SPARK_NO_DAEMONIZE": "1"}
     master, launcher = free_port(), [home / "bin" / "spark-class"]
     address = ["--host", "127.0.0.1", "--port", master, "--webui-port", free_port()]
     engine.start("master", [*launcher, "org.apache.spark.deploy.master.Master", *address], master, **variables)
-    for number in (1, 2):
+    for number in range(1, workers + 1):
         port = free_port()
         place = ["--host", "127.0.0.1", "--port", port, "--webui-port", free_port(), "--work-dir", folder / f"{number}"]
         size = ["--cores", 1, "--memory", "1g", f"spark://127.0.0.1:{master}"]
@@ -132,4 +140,22 @@ def spark(folder: Path) -> Engine:
     return engine
 
 
-START = {"prism": prism, "spark": spark}
+def main() -> None:
+    """Runs an engine until Ctrl-C."""
+    if len(sys.argv) != 2 or sys.argv[1] not in START:
+        sys.exit(f"expected one of {', '.join(START)}")
+    with tempfile.TemporaryDirectory() as folder:
+        engine = START[sys.argv[1]](Path(folder))
+        try:
+            print("yt8m run", shlex.join(engine.settings()), "...", flush=True)
+            signal.signal(signal.SIGTERM, lambda *_: sys.exit())
+            with suppress(KeyboardInterrupt):
+                signal.pause()
+        finally:
+            engine.close()
+
+
+START: dict[str, Callable[..., Engine]] = {"prism": prism, "spark": spark}
+
+if __name__ == "__main__":
+    main()
