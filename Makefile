@@ -10,7 +10,7 @@ UV_COMPILE = $(BIN)/uv pip compile --quiet --python $(BIN)/python --python-platf
 	--generate-hashes --no-header --no-annotate
 PYTEST = $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder --durations 20
 
-.PHONY: help setup demo test coverage test-cluster test-prism test-spark test-faults docs lint format lock sbom audit bench bench-input bench-check bench-step bench-quality bench-learnability bench-engines bench-retraining bench-search image-replay clean
+.PHONY: help setup demo test coverage test-cluster engine-prism engine-spark test-prism test-spark test-faults docs lint format lock sbom audit bench bench-input bench-check bench-step bench-quality bench-learnability bench-engines bench-retraining bench-search image-replay clean
 
 help: ## Show this list.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -40,6 +40,12 @@ test-prism: setup $(ENGINES)/bin/prism ## Run the Beam steps on Prism, Beam's en
 
 $(ENGINES)/bin/prism:
 	@GOBIN=$(ENGINES)/bin go install github.com/apache/beam/sdks/v2/go/cmd/prism@v2.77.0
+
+engine-prism: setup $(ENGINES)/bin/prism ## Start Prism until Ctrl-C, and print the settings of a run on it.
+	@$(BIN)/python benchmarks/local_engines.py prism
+
+engine-spark: setup $(ENGINES)/spark.ready ## Start a Spark cluster of two workers until Ctrl-C, and print the settings of a run on it.
+	@$(BIN)/python benchmarks/local_engines.py spark
 
 test-spark: setup $(ENGINES)/spark.ready ## Run the Beam steps on a Spark cluster of two workers (needs Java and Maven; minutes).
 	@$(BIN)/python -m pytest -m engine -k spark tests/engines
