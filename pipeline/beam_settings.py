@@ -36,7 +36,7 @@ _NEEDED = {
         "project": "my-project",
         "region": "europe-west1",
         "temp_location": "gs://bucket/temp",
-        "sdk_container_image": "registry.example/yt8m:0.2.0",
+        "sdk_container_image": "registry.example/yt8m:TAG",
     },
 }
 

@@ -58,6 +58,7 @@ def run(settings: RunSettings, console: Console, from_node: str = "", workspace:
         InputError: data or settings cannot be used, mostly noticed before any work is done; or another process runs in
             the same folder.
     """
+    show_progress()
     out = settings.out.resolve()
     out.mkdir(parents=True, exist_ok=True)
     with exclusive(out):
@@ -65,7 +66,6 @@ def run(settings: RunSettings, console: Console, from_node: str = "", workspace:
 
 
 def _run(settings: RunSettings, console: Console, from_node: str, out: Path, workspace: Path) -> RunScores:
-    show_progress()
     require_metadata(workspace)
     prepared = prepare(settings, str(out / SERVING))
     settings = prepared.settings

@@ -120,8 +120,7 @@ def test_the_run_after_a_killed_one_cancels_its_job(engine, start, tmp_path):
     second = start()
     assert ingested(second)
     assert not (tmp_path / "out" / "beam_job.json").exists()
-    log = (tmp_path / "out" / "run.log").read_text()
-    assert "cancels job " in log or "has ended" in log
+    assert "cancels job " in (tmp_path / "out" / "run.log").read_text()
     assert_nobody_writes(engine, tmp_path / "out")
 
 
