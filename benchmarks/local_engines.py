@@ -47,19 +47,21 @@ class Engine:
         name: prism or spark.
         folder: of its logs.
         retries: whether it tries again what a killed worker did.
+        own_options: `beam.options` that it works better with.
         endpoint: of its job service.
     """
 
     name: str
     folder: Path
     retries: bool = False
+    own_options: tuple[str, ...] = ()
     endpoint: str = ""
     processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     def options(self, worker: Path = WORKER) -> list[str]:
         """`beam.options` for workers that are this command."""
         process = ["--environment_type=PROCESS", f"--environment_option=process_command={worker}"]
-        return [f"--job_endpoint={self.endpoint}", *process]
+        return [f"--job_endpoint={self.endpoint}", *process, *self.own_options]
 
     def settings(self, *options: str) -> list[str]:
         """Arguments of `yt8m run` for this engine."""
@@ -120,7 +122,8 @@ def prism(folder: Path) -> Engine:
 def spark(folder: Path, workers: int = 2) -> Engine:
     """A master, workers with a core each, and Beam's job service."""
     home, jars = FETCHED / "pyspark" / "pyspark", FETCHED / "spark-jars"
-    engine = Engine("spark", folder, retries=True)
+    # A worker that is kept between the stages of a job imports TensorFlow once.
+    engine = Engine("spark", folder, retries=True, own_options=("--environment_cache_millis=60000",))
     variables = {"SPARK_HOME": str(home), "SPARK_LOCAL_IP": "127.0.0.1", "SPARK_NO_DAEMONIZE": "1"}
     master, launcher = free_port(), [home / "bin" / "spark-class"]
     address = ["--host", "127.0.0.1", "--port", master, "--webui-port", free_port()]
@@ -134,7 +137,9 @@ def spark(folder: Path, workers: int = 2) -> Engine:
     port = free_port()
     service = ["org.apache.beam.runners.spark.SparkJobServerDriver", "--job-host=127.0.0.1", f"--job-port={port}"]
     ports = ["--artifact-port=0", "--expansion-port=0", f"--artifacts-dir={folder / 'staging'}"]
-    java = ["java", "-Xmx1g", *_JAVA, "-cp", f"{jars}/*"]
+    # Spark has an older Guava than Beam needs: the first attempt of every executor would fail.
+    guava = ":".join(str(jar) for name in ("guava", "failureaccess") for jar in jars.glob(f"{name}-*.jar"))
+    java = ["java", "-Xmx1g", *_JAVA, f"-Dspark.executor.extraClassPath={guava}", "-cp", f"{jars}/*"]
     engine.start("job-service", [*java, *service, *ports, f"--spark-master-url=spark://127.0.0.1:{master}"], port)
     engine.endpoint = f"localhost:{port}"
     return engine

@@ -34,7 +34,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="yt8m-beam-worker", description="Runs a Beam worker, or a pool of them.")
-    parser.add_argument("--pool", type=int, metavar="PORT", help="Start workers for whoever asks at this port.")
+    parser.add_argument(
+        "--pool", type=int, metavar="PORT", help="Start workers for whoever asks at this port; 0: a free one."
+    )
     parser.add_argument(
         "--host",
         default=LOOPBACK,
@@ -92,11 +94,15 @@ def run_pool(host: str, port: int) -> None:
     pool = BeamFnExternalWorkerPoolServicer(use_process=True, container_executable=_this_command())
     server = grpc.server(
         shared_unbounded_instance(),
-        options=[("grpc.http2.max_pings_without_data", 0), ("grpc.http2.max_ping_strikes", 0)],
+        options=[
+            ("grpc.http2.max_pings_without_data", 0),
+            ("grpc.http2.max_ping_strikes", 0),
+            ("grpc.so_reuseport", 0),  # else a second pool could take the same port
+        ],
     )
     beam_fn_api_pb2_grpc.add_BeamFnExternalWorkerPoolServicer_to_server(pool, server)
     try:
-        server.add_insecure_port(f"{host}:{port}")
+        port = server.add_insecure_port(f"{host}:{port}")
     except RuntimeError:
         sys.exit(f"error: {host}:{port} is in use or not an address of this machine")
     server.start()
