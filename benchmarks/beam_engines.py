@@ -23,7 +23,7 @@ from measuring import count, machine, table, write_json
 STEPS = ("ExampleGen", "DatasetStatistics", "StatisticsGen", "Transform", "Evaluator")
 
 # As small as a training can be: it is not what is measured.
-SMALL = ("training.max_epochs=1", "training.batch_size=64", "model.hidden_units=[8]", "model.encoder.clusters=2")
+SMALL = ("training.max_epochs=1", "training.batch_size=64", "model.hidden_units=[8]", "model.encoder.clusters=4")
 
 START: dict[str, Callable[[Path], Engine]] = {
     "prism": prism,
@@ -48,7 +48,7 @@ def measure(name: str, data: Path, folder: Path) -> dict[str, list[float]]:
                 step, _, state = line.strip().partition(" ")
                 if step in STEPS and state == "...":
                     before = time.monotonic(), _cpu_seconds(processes)
-                elif step in STEPS:
+                elif step in STEPS and state.startswith("done,"):
                     costs[step] = [time.monotonic() - before[0], _cpu_seconds(processes) - before[1]]
         if run.returncode:
             raise RuntimeError(f"{name}: the run ended with code {run.returncode}")
