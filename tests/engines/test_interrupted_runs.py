@@ -70,6 +70,14 @@ def holders(engine, run: Path) -> list[psutil.Process]:
     return found
 
 
+def writing_workers(engine, run: Path, process: subprocess.Popen[str]) -> list[psutil.Process]:
+    """Waits for workers with unfinished files, at least one."""
+    while True:
+        wait_for_open_files(run, process)
+        if found := holders(engine, run):
+            return found
+
+
 def ingested(process: subprocess.Popen[str]) -> bool:
     """Reads the output of a run up to the end of its ingest, then ends it; whether the ingest succeeded."""
     assert process.stdout
@@ -85,12 +93,8 @@ def ingested(process: subprocess.Popen[str]) -> bool:
 def test_a_worker_killed_with_open_files_changes_no_byte(engine, start, tmp_path):
     assert ingested(start("here", on_engine=False))
     process = start()
-    killed: list[psutil.Process] = []
-    while not killed:
-        wait_for_open_files(tmp_path / "out", process)
-        killed = holders(engine, tmp_path / "out")
-        for worker in killed:
-            worker.kill()
+    for worker in writing_workers(engine, tmp_path / "out", process):
+        worker.kill()
     if engine.retries:
         assert ingested(process)
     else:  # the job fails with a reason, and the same command starts it again
@@ -113,7 +117,8 @@ def test_a_stopped_run_cancels_its_job(engine, start, tmp_path):
 
 def test_the_run_after_a_killed_one_cancels_its_job(engine, start, tmp_path):
     process = start()
-    wait_for_open_files(tmp_path / "out", process)
+    for worker in writing_workers(engine, tmp_path / "out", process):
+        worker.suspend()  # else the job could end before the next run
     process.kill()
     process.communicate()
     assert json.loads((tmp_path / "out" / "beam_job.json").read_text())["endpoint"] == engine.endpoint
