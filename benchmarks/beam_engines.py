@@ -3,8 +3,8 @@
     python benchmarks/beam_engines.py [--videos 3000] [--only here prism spark-1 spark-2] [--json FILE]
 
 `make bench-engines` fetches the engines first. Writes a synthetic frame-level set (266 KB a video) into a temporary
-folder, or reads --data, runs the pipeline with a tiny training, and prints for each Beam step the seconds of wall clock,
-and of CPU by the run, the engine and its workers together.
+folder, or reads --data, runs the pipeline with a tiny training, and prints for each Beam step the seconds of wall
+clock, and of CPU by the run, the engine and its workers together.
 """
 
 import argparse
