@@ -3,13 +3,14 @@
 .DELETE_ON_ERROR:
 SHELL := /bin/bash
 BIN := .venv/bin
+ENGINES := $(CURDIR)/.engines
 LOCKS = requirements requirements-dev requirements-gpu requirements-bootstrap
 SBOM = sbom
 UV_COMPILE = $(BIN)/uv pip compile --quiet --python $(BIN)/python --python-platform x86_64-manylinux_2_40 \
 	--generate-hashes --no-header --no-annotate
 PYTEST = $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder --durations 20
 
-.PHONY: help setup demo test coverage test-cluster test-faults docs lint format lock sbom audit bench bench-input bench-check bench-step bench-quality bench-learnability bench-retraining bench-search image-replay clean
+.PHONY: help setup demo test coverage test-cluster engine-prism engine-spark test-prism test-spark test-faults docs lint format lock sbom audit bench bench-input bench-check bench-step bench-quality bench-learnability bench-engines bench-retraining bench-search image-replay clean
 
 help: ## Show this list.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -33,6 +34,28 @@ coverage: setup ## Run the tests with coverage, which takes longer, and fail bel
 
 test-cluster: setup ## Run packages on the emulated cluster, with faults (minutes).
 	@$(BIN)/python -m pytest -m cluster tests/pipeline/kubeflow
+
+test-prism: setup $(ENGINES)/bin/prism ## Run the Beam steps on Prism, Beam's engine in Go (needs Go; minutes).
+	@$(BIN)/python -m pytest -m engine -k prism tests/engines
+
+$(ENGINES)/bin/prism:
+	@GOBIN=$(ENGINES)/bin go install github.com/apache/beam/sdks/v2/go/cmd/prism@v2.77.0
+
+engine-prism: setup $(ENGINES)/bin/prism ## Start Prism until Ctrl-C, and print the settings of a run on it.
+	@$(BIN)/python benchmarks/local_engines.py prism
+
+engine-spark: setup $(ENGINES)/spark.ready ## Start a Spark cluster of two workers until Ctrl-C, and print the settings of a run on it.
+	@$(BIN)/python benchmarks/local_engines.py spark
+
+test-spark: setup $(ENGINES)/spark.ready ## Run the Beam steps on a Spark cluster of two workers (needs Java and Maven; minutes).
+	@$(BIN)/python -m pytest -m engine -k spark tests/engines
+
+$(ENGINES)/spark.ready: tests/engines/pyspark.lock tests/engines/spark-jars.xml tests/engines/spark-jars.sha256
+	@rm -rf $(ENGINES)/pyspark $(ENGINES)/spark-jars
+	@$(BIN)/uv pip install -q --python $(BIN)/python --target $(ENGINES)/pyspark --require-hashes -r tests/engines/pyspark.lock
+	@mvn -q -B -f tests/engines/spark-jars.xml dependency:copy-dependencies -DoutputDirectory=$(ENGINES)/spark-jars
+	@cd $(ENGINES)/spark-jars && sha256sum *.jar | diff - $(CURDIR)/tests/engines/spark-jars.sha256
+	@touch $@
 
 test-faults: setup ## Mutate shards, kill and stop every step and command, fill disks (half an hour; disks need the right to mount).
 	@$(BIN)/python tests/faults/fuzz_records.py
@@ -97,6 +120,9 @@ bench-quality: setup ## Train recipes of the catalogue and bare-Keras baselines 
 bench-learnability: setup ## Train a small model of every encoder on synthetic frames (long).
 	@$(BIN)/python benchmarks/learnability.py
 
+bench-engines: setup $(ENGINES)/bin/prism $(ENGINES)/spark.ready ## Measure Beam steps here, on Prism and on Spark with one and two workers (long).
+	@$(BIN)/python benchmarks/beam_engines.py --json runs/bench-engines.json
+
 bench-retraining: setup ## Train on a second span of synthetic videos, with and without a warm start (minutes).
 	@$(BIN)/python benchmarks/warm_start.py
 
@@ -109,4 +135,4 @@ image-replay: setup ## Replay the Dockerfile without a container engine (root, d
 	@$(BIN)/python tests/image/replay.py
 
 clean: ## Remove the environment, demo data and runs.
-	rm -rf .venv data runs searches sbom docs/_build *.egg-info .coverage .coverage.*
+	rm -rf .venv .engines data runs searches sbom docs/_build *.egg-info .coverage .coverage.*

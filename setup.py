@@ -15,7 +15,9 @@ setup(
     python_requires=">=3.11,<3.12",  # kfp 2.16 has no release for 3.12
     packages=find_packages(include=["pipeline*", "components*", "tuner*", "models*"]),
     package_data={"": ["*.html", "*.pbtxt", "*.yaml"]},
-    entry_points={"console_scripts": ["yt8m = pipeline.entry:main"]},
+    entry_points={
+        "console_scripts": ["yt8m = pipeline.entry:main", "yt8m-beam-worker = pipeline.beam.worker:main"],
+    },
     install_requires=[
         "apache-beam[aws,gcp]",  # s3:// and gs:// patterns
         "click>=8.1",

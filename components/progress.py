@@ -15,5 +15,5 @@ def show_progress(prefix: str = "  ") -> None:
     log_to_stderr()
     progress = logging.StreamHandler(sys.stdout)
     progress.setFormatter(logging.Formatter(f"{prefix}%(message)s"))
-    for name in ("models", "tuner", "components.example_gen", "pipeline.data.preparation"):
+    for name in ("models", "tuner", "components.example_gen", "pipeline.data.preparation", "pipeline.beam"):
         logging.getLogger(name).handlers = [progress]

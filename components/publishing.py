@@ -52,7 +52,7 @@ class Attempt:
             for temporary, file in self._files.values():
                 with suppress(Exception):  # published, or gone with the scratch folder; each store has its own errors
                     file.close()
-                    _delete(temporary)
+                    delete(temporary)
 
 
 def write_whole(path: str, content: bytes) -> None:
@@ -67,10 +67,10 @@ def scratch_folder(root: str) -> Iterator[str]:
     folder = f"{root}/writing"
     FileSystems.mkdirs(folder)
     yield folder
-    _delete(f"{folder}/")
+    delete(f"{folder}/")
 
 
-def _delete(path: str) -> None:
+def delete(path: str) -> None:
     """Removes a file, or a folder with its content; the path of a folder ends with `/`, as object stores need."""
     if "://" in path:
         FileSystems.delete([path])

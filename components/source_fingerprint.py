@@ -32,6 +32,16 @@ def source_fingerprint(*modules: str) -> str:
     return digest.hexdigest()[:16]
 
 
+@cache
+def package_fingerprint() -> str:
+    """Hash of all code and data files of our packages: processes with the same one run the same release."""
+    digest = hashlib.sha256()
+    for package in PACKAGES:
+        for path in sorted(path for path in (_ROOT / package).rglob("*") if path.suffix in (".py", *_DATA)):
+            digest.update(path.relative_to(_ROOT).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()[:16]
+
+
 def _sources(modules: tuple[str, ...]) -> dict[Path, bytes]:
     sources: dict[Path, bytes] = {}
     waiting = [path for module in modules for path in _files(module)]

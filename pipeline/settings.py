@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Self
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
@@ -14,6 +14,7 @@ from models.errors import InputError, printable, quote
 from models.features import AUDIO, ID, LABELS, MEAN_AUDIO, MEAN_RGB, RGB, YT8M_CLASSES
 from models.settings import MAX_SEED, Count, Settings
 from models.slices import own_slices
+from pipeline.beam_settings import BeamSettings
 from pipeline.experiments import NAME, Experiment, Recipe
 from pipeline.files.yaml_text import load_yaml
 from pipeline.validation import explain
@@ -119,14 +120,6 @@ class EvaluationSettings(Settings):
 
 def _requirements(thresholds: Mapping[str, Threshold]) -> list[Requirement]:
     return parse_requirements({key: bounds.model_dump() for key, bounds in thresholds.items()})
-
-
-class BeamSettings(Settings):
-    """How Beam runs: in this process (DirectRunner too), with several workers in threads or processes."""
-
-    runner: Literal["DirectRunner", "FnApiRunner"] = "DirectRunner"
-    workers: Annotated[int, Field(gt=0, le=1000)] = 1
-    mode: Literal["in_memory", "multi_threading", "multi_processing"] = "in_memory"
 
 
 class RunSettings(Recipe):
@@ -241,6 +234,27 @@ def resolve_data(options: Mapping[str, Any]) -> DataSettings:
         return DataSettings.model_validate(content)
     except ValidationError as error:
         raise InputError(explain(error, DataSettings)) from None
+
+
+class _BeamOnly(Settings):
+    beam: BeamSettings = BeamSettings()
+
+
+def resolve_beam(overrides: Sequence[str]) -> BeamSettings:
+    """The settings of Beam without a run.
+
+    Args:
+        overrides: `beam.runner=PortableRunner`; values are read as YAML.
+
+    Raises:
+        InputError: names the key, the value and what is allowed.
+    """
+    content: dict[str, Any] = {}
+    apply_overrides(content, overrides)
+    try:
+        return _BeamOnly.model_validate(content).beam
+    except ValidationError as error:
+        raise InputError(explain(error, _BeamOnly)) from None
 
 
 def apply_overrides(content: dict[str, Any], overrides: Sequence[str]) -> None:

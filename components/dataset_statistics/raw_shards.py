@@ -1,7 +1,8 @@
-"""Counts raw shards without a pipeline, in parallel processes."""
+"""Counts raw shards without a pipeline of TFX: in processes of this machine, or in the workers of an engine."""
 
 import hashlib
 import os
+import pickle
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -12,12 +13,15 @@ from multiprocessing.connection import wait
 from threading import Thread
 from typing import BinaryIO
 
+import apache_beam as beam
 import numpy as np
+from apache_beam.io.filesystems import FileSystems
 from numpy.typing import NDArray
 
 from components.dataset_statistics.counts import SplitCounts
 from components.example_gen.ingest import RejectedRecord, Shard, Summary, read_shard, repeated
 from components.example_gen.splits import SPLITS, SplitPolicy
+from components.publishing import scratch_folder, write_whole
 from models.features import Level
 
 
@@ -59,6 +63,48 @@ def count_shard(shard: Shard, policy: SplitPolicy, level: Level, classes: int) -
     return ShardCounts(splits, summary, rejected, np.array(ids, np.uint64))
 
 
+Count = Callable[[Shard], ShardCounts]
+
+
+def counted_here(shards: Sequence[Shard], count: Count) -> Iterator[ShardCounts]:
+    """The counts of each shard, in order, on all processors of this machine."""
+    processes = len(os.sched_getaffinity(0))
+    # Forked, so that TensorFlow is not imported in each process. This process counts too, one in `processes` shards.
+    with ProcessPoolExecutor(max(processes - 1, 1), get_context("fork"), _end_with_parent) as pool:
+        elsewhere = pool.map(count, [shard for number, shard in enumerate(shards) if number % processes])
+        for number, shard in enumerate(shards):
+            yield next(elsewhere) if number % processes else count(shard)
+
+
+def counted_by_beam(
+    shards: Sequence[Shard], count: Count, arguments: Sequence[str], folder: str
+) -> Iterator[ShardCounts]:
+    """The counts of each shard, in order, by a Beam pipeline.
+
+    Args:
+        shards: to count.
+        count: what counts one of them.
+        arguments: of the pipeline.
+        folder: in which workers write files of counts for this process; removed at the end.
+    """
+    with scratch_folder(folder) as scratch:
+        with beam.Pipeline(argv=list(arguments)) as pipeline:
+            numbered = pipeline | beam.Create(list(enumerate(shards))) | beam.Reshuffle()
+            numbered | beam.Map(_count_into_file, count, scratch)
+        for number in range(len(shards)):
+            with FileSystems.open(_counts_file(scratch, number)) as file:
+                yield pickle.load(file)
+
+
+def _count_into_file(numbered: tuple[int, Shard], count: Count, folder: str) -> None:
+    number, shard = numbered
+    write_whole(_counts_file(folder, number), pickle.dumps(count(shard)))
+
+
+def _counts_file(folder: str, number: int) -> str:
+    return f"{folder}/counts-{number:05d}"
+
+
 def count_shards(
     shards: Sequence[Shard],
     policy: SplitPolicy,
@@ -66,8 +112,9 @@ def count_shards(
     classes: int,
     rejected_records: BinaryIO,
     progress: Callable[[int], None],
+    counted: Callable[[Sequence[Shard], Count], Iterator[ShardCounts]] = counted_here,
 ) -> tuple[dict[str, SplitCounts], Summary]:
-    """Counts all shards on all processors.
+    """Counts all shards.
 
     Memory grows with the number of labels, and by 8 bytes a video for the ids (49 MB for all of YouTube-8M, three times
     that for a moment at the end).
@@ -79,6 +126,7 @@ def count_shards(
         classes: size of the vocabulary.
         rejected_records: file to which they are written, a line of JSON each: file, record and reason.
         progress: called after each shard with its size in bytes.
+        counted: counts each shard.
 
     Returns:
         Counts of all splits, and the summary that ExampleGen would write.
@@ -86,19 +134,14 @@ def count_shards(
     splits: dict[str, SplitCounts] = {split: SplitCounts(level, classes) for split in SPLITS}
     summary, ids = Summary(), []
     count = partial(count_shard, policy=policy, level=level, classes=classes)
-    processes = len(os.sched_getaffinity(0))
-    # Forked, so that TensorFlow is not imported in each process. This process counts too, one in `processes` shards.
     # Shards are merged in their order: sums of floats are the same in every run.
-    with ProcessPoolExecutor(max(processes - 1, 1), get_context("fork"), _end_with_parent) as pool:
-        elsewhere = pool.map(count, [shard for number, shard in enumerate(shards) if number % processes])
-        for number, shard in enumerate(shards):
-            counted = next(elsewhere) if number % processes else count(shard)
-            for split, counts in counted.splits.items():
-                splits[split].merge(counts)
-            summary.merge(counted.summary)
-            ids.append(counted.ids)
-            rejected_records.writelines(record.line for record in counted.rejected)
-            progress(shard.file.size)
+    for shard, own in zip(shards, counted(shards, count), strict=True):
+        for split, counts in own.splits.items():
+            splits[split].merge(counts)
+        summary.merge(own.summary)
+        ids.append(own.ids)
+        rejected_records.writelines(record.line for record in own.rejected)
+        progress(shard.file.size)
     summary.duplicates = dict(Counter(_repeated(np.concatenate(ids))))
     return splits, summary
 

@@ -11,9 +11,14 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class StopRequest:
-    """True once a signal was received; `yt8m` ends at once after a second Ctrl-C."""
+    """True once a signal was received; `yt8m` ends at once after a second Ctrl-C.
 
-    def __init__(self) -> None:
+    Args:
+        reaction: what follows a signal, in words.
+    """
+
+    def __init__(self, reaction: str) -> None:
+        self.reaction = reaction
         self._signal: int | None = None
 
     def __bool__(self) -> bool:
@@ -34,9 +39,13 @@ class StopRequest:
 
 
 @contextlib.contextmanager
-def deferred_signals() -> Iterator[StopRequest]:
-    """Defers signals during the block; the process ends after the block, or in it at the request's `exit`."""
-    request = StopRequest()
+def deferred_signals(reaction: str = "stopping after this step, with a checkpoint") -> Iterator[StopRequest]:
+    """Defers signals during the block; the process ends after the block, or in it at the request's `exit`.
+
+    Args:
+        reaction: what `yt8m` prints when it receives a signal.
+    """
+    request = StopRequest(reaction)
     if threading.current_thread() is not threading.main_thread():  # Python allows handlers in the main thread only
         yield request
         return

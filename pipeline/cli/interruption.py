@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import NoReturn
 
-from models.training.stopping import SIGNALS
+from models.training.stopping import SIGNALS, StopRequest
 
 # Python handles a signal when the main thread returns from C++, which may take minutes: the longest wait for it.
 SECONDS_TO_UNWIND = 2.0
@@ -54,13 +54,14 @@ class Interruption:
             if self.acknowledged.is_set():
                 self.end()
             self.signal = number
-            if signal.getsignal(number) == self.raise_exit:
+            handler = signal.getsignal(number)
+            if handler == self.raise_exit:
                 self._print(f"{_name(number)}: stopping")
                 timer = threading.Timer(SECONDS_TO_UNWIND, self.end)
                 timer.daemon = True
                 timer.start()
-            else:  # a training has installed its own handler
-                self._print(f"{_name(number)}: stopping after this step, with a checkpoint; once more stops at once")
+            elif isinstance(request := getattr(handler, "__self__", None), StopRequest):
+                self._print(f"{_name(number)}: {request.reaction}; once more stops at once")
             self.acknowledged.set()
 
     def end(self) -> NoReturn:

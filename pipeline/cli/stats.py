@@ -5,8 +5,9 @@ from pathlib import Path
 
 import click
 
+from models.errors import InputError
 from models.settings import MAX_SEED
-from pipeline.cli.options import DATA, data_settings, out_folder, with_split
+from pipeline.cli.options import DATA, data_settings, out_folder, set_option, with_split
 from pipeline.cli.quiet import failures_to, stderr_to
 from pipeline.files.out_folder import make_folder
 
@@ -18,6 +19,7 @@ from pipeline.files.out_folder import make_folder
     "--seed", type=click.IntRange(0, MAX_SEED), default=0, show_default=True, help="Seed of the split by file."
 )
 @out_folder("statistics")
+@set_option("A setting of Beam, for example beam.runner=PortableRunner, to count on an engine; repeatable.")
 @click.option("--json", "as_json", is_flag=True, help="Print the content of statistics.json.")
 def stats(
     data: str,
@@ -27,14 +29,18 @@ def stats(
     seed: int,
     vocabulary: str | None,
     out: Path,
+    overrides: tuple[str, ...],
     as_json: bool,
 ) -> None:
     """Count videos, labels, frames and features of raw shards, for each split that a run would make.
 
     Writes statistics.json, a page (statistics.html) and figures of the label frequencies in each split.
     """
-    from pipeline.settings import resolve_data
+    from pipeline.settings import resolve_beam, resolve_data
 
+    beam = resolve_beam(overrides)
+    if overrides and not beam.on_engine:
+        raise InputError("--set without an engine has no effect, allowed: beam.runner=PortableRunner with beam.options")
     settings = resolve_data(data_settings(data, validation_data, test_data, split, vocabulary))
     make_folder(out)
     log = out / "stats.log"
@@ -42,8 +48,11 @@ def stats(
         from rich.console import Console
         from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn
 
+        from components.progress import show_progress
         from pipeline.data.statistics import measure, print_statistics
 
+        if beam.on_engine and not as_json:
+            show_progress("")
         # Drawn after each shard: a drawing thread could hold a lock when processes are forked.
         columns = (BarColumn(), DownloadColumn(), TimeRemainingColumn())
         hidden = as_json or not sys.stdout.isatty()
@@ -53,7 +62,7 @@ def stats(
             def show(bytes_read: int, total: int) -> None:
                 progress.update(task, completed=bytes_read, total=total, refresh=True)
 
-            statistics = measure(settings, seed, out, show)
+            statistics = measure(settings, seed, out, show, beam)
     log.unlink(missing_ok=True)  # holds only what TensorFlow logs when it starts
     if as_json:
         click.echo(statistics.model_dump_json(indent=1))

@@ -13,7 +13,7 @@ from models.settings import EnsembleSettings
 from models.vocabulary import Vocabulary
 from pipeline.data.oracle_file import read_oracle_file
 from pipeline.data.vocabulary import find_vocabulary, load_vocabulary
-from pipeline.settings import BeamSettings, RunSettings
+from pipeline.settings import RunSettings
 
 _logger = logging.getLogger(__name__)
 
@@ -26,11 +26,13 @@ class PreparedRun:
         settings: of the run, with the file of its vocabulary and the versions of the models that it starts from.
         vocabulary: of the labels.
         synthetic: description of synthetic shards; None for others.
+        shards: of the data, without those of splits with data of their own.
     """
 
     settings: RunSettings
     vocabulary: Vocabulary
     synthetic: SyntheticData | None
+    shards: InputFiles
 
 
 def prepare(settings: RunSettings, push_directory: str, shards: InputFiles | None = None) -> PreparedRun:
@@ -73,16 +75,4 @@ def prepare(settings: RunSettings, push_directory: str, shards: InputFiles | Non
             require_same_architecture(initial_model, settings.model, settings.level, vocabulary.names)
         training = settings.training.model_copy(update={"warm_start": initial_model or False})
         settings = settings.model_copy(update={"training": training})
-    return PreparedRun(settings, vocabulary, synthetic)
-
-
-def beam_args(settings: BeamSettings) -> list[str]:
-    """Arguments of Beam's pipelines."""
-    # DirectRunner would download a binary ("Prism"); FnApiRunner is the in-process runner behind it.
-    return [
-        "--runner=FnApiRunner",
-        f"--direct_num_workers={settings.workers}",
-        f"--direct_running_mode={settings.mode}",
-        # No image is used. Without a name TFX would package itself for each step (2 s, 52 MB left in /tmp).
-        "--sdk_container_image=none",
-    ]
+    return PreparedRun(settings, vocabulary, synthetic, shards)

@@ -1,6 +1,7 @@
 """Statistics of raw shards without a pipeline: what `yt8m stats` does."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 from rich.box import SIMPLE
@@ -10,20 +11,30 @@ from rich.text import Text
 
 from components.dataset_statistics.agreement import describe_agreement
 from components.dataset_statistics.page import table, write_page_and_figures
-from components.dataset_statistics.raw_shards import count_shards
+from components.dataset_statistics.raw_shards import ShardCounts, count_shards, counted_by_beam, counted_here
 from components.dataset_statistics.statistics import Statistics, describe
 from components.example_gen.data_files import find_data_files
 from components.example_gen.ingest import plan_shards
 from components.example_gen.input_files import detect_level
 from components.example_gen.splits import SplitPolicy
 from models.errors import InputError
+from pipeline.beam.engine import cancel_recorded_job
+from pipeline.beam.options import beam_args
+from pipeline.beam.preflight import preflight
+from pipeline.beam_settings import JOB_FILE, BeamSettings
 from pipeline.data.ingest_findings import describe_ingest
 from pipeline.data.oracle_file import read_oracle_file
 from pipeline.data.vocabulary import find_vocabulary, load_vocabulary
 from pipeline.settings import DataSettings
 
 
-def measure(data: DataSettings, seed: int, out: Path, progress: Callable[[int, int], None]) -> Statistics:
+def measure(
+    data: DataSettings,
+    seed: int,
+    out: Path,
+    progress: Callable[[int, int], None],
+    beam: BeamSettings = BeamSettings(),  # noqa: B008  (immutable)
+) -> Statistics:
     """Counts raw shards in the splits that a run would make; writes the statistics, the page and the figures.
 
     Args:
@@ -31,6 +42,7 @@ def measure(data: DataSettings, seed: int, out: Path, progress: Callable[[int, i
         seed: of the split by file.
         out: an existing folder.
         progress: called after each shard with the bytes read and the total.
+        beam: the engine that counts; others than engines count in processes of this machine.
 
     Raises:
         InputError: the data cannot be found or split, have two levels, or no record can be used.
@@ -52,7 +64,8 @@ def measure(data: DataSettings, seed: int, out: Path, progress: Callable[[int, i
 
     rejected = out / "bad_records.jsonl"
     with rejected.open("wb") as file:
-        counts, summary = count_shards(shards, policy, level, len(names), file, count)
+        counted = _counted_on_engine(beam, out.resolve(), shards[0].file.path) if beam.on_engine else counted_here
+        counts, summary = count_shards(shards, policy, level, len(names), file, count, counted)
     if not summary.quarantined:
         rejected.unlink()
     if not summary.videos:
@@ -63,6 +76,19 @@ def measure(data: DataSettings, seed: int, out: Path, progress: Callable[[int, i
     statistics.write(str(out))
     write_page_and_figures(statistics, str(out))
     return statistics
+
+
+def _counted_on_engine(beam: BeamSettings, out: Path, shard: str) -> Callable[..., Iterator[ShardCounts]]:
+    """What counts shards on an engine, once it has been checked.
+
+    Args:
+        beam: the engine.
+        out: folder for counts, which its workers see.
+        shard: which its workers must see.
+    """
+    cancel_recorded_job(out / JOB_FILE)
+    preflight(beam, str(out), [shard], out / JOB_FILE)
+    return partial(counted_by_beam, arguments=beam_args(beam, out / JOB_FILE), folder=str(out))
 
 
 def print_statistics(statistics: Statistics, console: Console) -> None:

@@ -7,8 +7,8 @@ from tfx import v1 as tfx
 
 from components.example_gen.synthetic import SyntheticData
 from models.vocabulary import Vocabulary
+from pipeline.beam.options import beam_args
 from pipeline.create_pipeline import create_pipeline
-from pipeline.data.preparation import beam_args
 from pipeline.settings import RunSettings
 
 # Separates the edges in a container's argument.

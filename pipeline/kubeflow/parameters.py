@@ -14,12 +14,13 @@ from models.errors import InputError, quote
 from models.settings import AverageSettings, ModelSettings, Settings
 from models.training_settings import TrainingSettings
 from models.vocabulary import Vocabulary
+from pipeline.beam_settings import BeamSettings
 from pipeline.create_pipeline import MODULES
 from pipeline.data.preparation import prepare
 from pipeline.experiments import parse_experiment
 from pipeline.kubeflow.graph import Places, build_pipeline, edges
 from pipeline.kubeflow.outputs import LARGE_OUTPUTS
-from pipeline.settings import BeamSettings, DataSettings, EvaluationSettings, RunSettings, resolve_settings
+from pipeline.settings import DataSettings, EvaluationSettings, RunSettings, resolve_settings
 from pipeline.steps import PER_EXPERIMENT, TRAITS, Step
 from tuner.settings import TuneSettings
 
@@ -42,6 +43,23 @@ _OUTPUTS = {
     Step.TRAINER: TRAINING_SETTINGS,
     Step.EVALUATOR: EVALUATION_SETTINGS,
 }
+
+
+def require_shared_artifacts(beam: BeamSettings, on_volume: bool) -> None:
+    """Checks that workers of an engine see what steps read and write.
+
+    Args:
+        beam: of the run.
+        on_volume: whether the package keeps artifacts on a volume.
+
+    Raises:
+        InputError: Beam runs on an engine, and artifacts are on the disks of pods.
+    """
+    if beam.on_engine and not on_volume:
+        raise InputError(
+            f"beam.runner is {beam.runner}, which needs a package with cluster.artifacts: volume: workers of an engine "
+            "do not see the disks of pods"
+        )
 
 
 def settings_output(step: str) -> str:

@@ -15,6 +15,7 @@ from components.pusher import PUSHING
 from components.served_models import versions
 from models.errors import InputError
 from models.whole_files import PARTIAL
+from pipeline.beam_settings import JOB_FILE, PREFLIGHT
 from pipeline.files.locks import LOCK, locked, try_lock
 from pipeline.local.metadata_file import ARTIFACTS, kept_artifacts, known_artifacts
 from pipeline.steps import Step
@@ -58,6 +59,7 @@ def leftovers_of_killed_runs(folder: Path) -> Iterator[Leftover]:
         yield from (Leftover(path, "partial pushed model") for path in place.glob(f"{PUSHING}*"))
     artifacts = folder / ARTIFACTS
     yield from (Leftover(path, "temporary files of a step") for path in artifacts.glob("*/.system/*/*"))
+    yield from (Leftover(path, "reports of an engine's workers") for path in artifacts.glob(f"{PREFLIGHT}*"))
     try:
         known = known_artifacts(folder)
     except sqlite3.Error:  # damaged or missing: which artifacts are needed is unknown
@@ -69,12 +71,16 @@ def leftovers_of_killed_runs(folder: Path) -> Iterator[Leftover]:
 
 @contextmanager
 def exclusive(folder: Path) -> Iterator[None]:
-    """Locks a folder for a run or a search, and removes the leftovers of killed ones.
+    """Locks a folder for a run or a search, cancels the jobs of killed ones on an engine, and removes their leftovers.
 
     Raises:
-        InputError: another process is at work there.
+        InputError: another process is at work there, or a killed one's job on an engine may still be.
     """
     with locked(folder):
+        if (folder / JOB_FILE).exists():
+            from pipeline.beam.engine import cancel_recorded_job  # imports Beam
+
+            cancel_recorded_job(folder / JOB_FILE)
         for leftover in leftovers_of_killed_runs(folder):
             leftover.remove()
         yield

@@ -20,8 +20,11 @@ from components.tuner.component import TRIALS
 from models.errors import InputError
 from models.training.log import TrainingLog
 from models.whole_files import write_file
+from pipeline.beam.options import beam_args
+from pipeline.beam.preflight import preflight
+from pipeline.beam_settings import JOB_FILE
 from pipeline.create_pipeline import create_pipeline
-from pipeline.data.preparation import beam_args, prepare
+from pipeline.data.preparation import prepare
 from pipeline.local.findings import findings
 from pipeline.local.leftovers import CHECKPOINTS, SEARCH, SERVING, exclusive
 from pipeline.local.metadata_file import ARTIFACTS, METADATA, require_metadata
@@ -55,6 +58,7 @@ def run(settings: RunSettings, console: Console, from_node: str = "", workspace:
         InputError: data or settings cannot be used, mostly noticed before any work is done; or another process runs in
             the same folder.
     """
+    show_progress()
     out = settings.out.resolve()
     out.mkdir(parents=True, exist_ok=True)
     with exclusive(out):
@@ -62,7 +66,6 @@ def run(settings: RunSettings, console: Console, from_node: str = "", workspace:
 
 
 def _run(settings: RunSettings, console: Console, from_node: str, out: Path, workspace: Path) -> RunScores:
-    show_progress()
     require_metadata(workspace)
     prepared = prepare(settings, str(out / SERVING))
     settings = prepared.settings
@@ -78,10 +81,13 @@ def _run(settings: RunSettings, console: Console, from_node: str, out: Path, wor
         tune_dir=str(out / SEARCH),
         log_dir=str(out / "logs"),
         metadata=tfx.orchestration.metadata.sqlite_metadata_connection_config(str(workspace / METADATA)),
-        beam_args=beam_args(settings.beam),
+        beam_args=beam_args(settings.beam, workspace / JOB_FILE),
     )
     if from_node and from_node not in (names := [node.id for node in pipeline.components]):
         raise InputError(f"--from-node is {from_node!r}, allowed: {', '.join(names)}")
+
+    needed = [prepared.shards.files[0].path, str(out), *settings.training.teachers]
+    preflight(settings.beam, str(workspace / ARTIFACTS), needed, workspace / JOB_FILE)
 
     def on_step(step: StepRun) -> None:
         if step.name == Step.EXAMPLE_GEN and step.state in ("done", "cached"):

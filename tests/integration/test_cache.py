@@ -8,8 +8,8 @@ from tfx import v1 as tfx
 from components import source_fingerprint
 from components.schema import component as schema
 from models.vocabulary import Vocabulary
+from pipeline.beam.options import beam_args
 from pipeline.create_pipeline import create_pipeline
-from pipeline.data.preparation import beam_args
 from pipeline.experiments import find_experiment
 from pipeline.local.runner import LocalRunner
 from pipeline.settings import resolve_settings

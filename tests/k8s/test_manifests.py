@@ -56,7 +56,8 @@ def test_services_target_all_named_ports_of_their_pods(rendered):
             for template in templates
             if service["selector"].items() <= template["metadata"]["labels"].items()
         ]
-        ports = {port["name"]: port["containerPort"] for container in pod["containers"] for port in container["ports"]}
+        listed = [port for container in pod["containers"] for port in container.get("ports", ())]
+        ports = {port["name"]: port["containerPort"] for port in listed}
         assert {port["targetPort"]: port["port"] for port in service["ports"]} == ports
 
 

@@ -13,7 +13,7 @@ import yaml
 ROOT = Path(__file__).parents[2]
 K8S = ROOT / "k8s"
 STORES = ["minio", "s3", "gcs"]
-OTHERS = ["artifacts", "download", "schedule", "serving", "tensorboard", "tuner-workers"]
+OTHERS = ["artifacts", "download", "schedule", "serving", "spark", "tensorboard", "tuner-workers"]
 PRIVATE = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"]
 
 
@@ -113,6 +113,7 @@ def in_kubeflow(render, tmp_path):
 RETRAIN, GC = ours("yt8m-retrain"), ours("yt8m-gc")
 WORKER, CHIEF = ours("yt8m-tuner-worker"), ours("yt8m-tuner-chief")
 SERVING, TENSORBOARD, DOWNLOAD = ours("yt8m-serving"), ours("yt8m-tensorboard"), ours("yt8m-download")
+MASTER, EXECUTOR, JOBS = ours("yt8m-spark-master"), ours("yt8m-spark-worker"), ours("yt8m-beam-job-service")
 ALLOWED = [
     *((pod, target, port) for pod in (STEP, DRIVER) for target, port in [
         (DNS, 53), (API, 8887), (API, 8888), (METADATA, 8080), (MINIO, 9000), (SEAWEEDFS, 8333), (KUBERNETES, 443),
@@ -121,6 +122,9 @@ ALLOWED = [
     (DOWNLOAD, DNS, 53), (DOWNLOAD, "169.254.20.10", 53), (DOWNLOAD, INTERNET, 80), (DOWNLOAD, INTERNET, 443),
     (WORKER, DNS, 53), (WORKER, CHIEF, "oracle"),
     (CLIENT, SERVING, "grpc"), (CLIENT, SERVING, "http"),
+    (STEP, JOBS, "jobs"), (STEP, JOBS, "artifacts"), (JOBS, MASTER, "spark"), (EXECUTOR, MASTER, "spark"),
+    (MASTER, EXECUTOR, "worker"), (MASTER, JOBS, "driver"), (EXECUTOR, JOBS, "driver"), (EXECUTOR, JOBS, "blocks"),
+    (JOBS, EXECUTOR, "blocks"), (EXECUTOR, EXECUTOR, "blocks"),
 ]  # fmt: skip
 DENIED = [
     *((STRANGER, pod, "http") for pod in (SERVING, TENSORBOARD)),
@@ -129,6 +133,9 @@ DENIED = [
     (RETRAIN, INTERNET, 443), (RETRAIN, KUBERNETES, 443), (DOWNLOAD, KUBERNETES, 443), (DOWNLOAD, API, 8888),
     (DOWNLOAD, "169.254.169.254", 80), (ours("yt8m-volumes"), MINIO, 9000), (NOT_OURS, INTERNET, 443),
     (STEP, INTERNET, 80), (STEP, "10.0.0.9", 22), (GC, INTERNET, 443), (GC, KUBERNETES, 443),
+    (STRANGER, JOBS, "jobs"), (NOT_OURS, JOBS, "jobs"),
+    (SERVING, JOBS, "jobs"), (STEP, MASTER, "spark"), (STEP, EXECUTOR, "worker"), (STRANGER, MASTER, "spark"),
+    (EXECUTOR, INTERNET, 443), (EXECUTOR, JOBS, "jobs"),
 ]  # fmt: skip
 
 
@@ -177,7 +184,7 @@ def test_policies_select_pods_and_ports_that_exist(render):
     templates = [
         item["spec"].get("jobTemplate", item)["spec"]["template"]
         for item in items
-        if item["kind"] in ("Job", "CronJob", "Deployment")
+        if item["kind"] in ("Job", "CronJob", "Deployment", "StatefulSet")
     ]
     for spec in (item["spec"] for item in items if item["kind"] == "NetworkPolicy"):
         name = spec["podSelector"].get("matchLabels", {}).get("app.kubernetes.io/name")
@@ -194,7 +201,9 @@ def describe_peer(peer):
         assert set(block.get("except", ())) <= {*PRIVATE, "169.254.0.0/16"}
         return words.get(block["cidr"], block["cidr"].removesuffix("/32"))
     text = ""
-    if selector := peer.get("podSelector"):
+    if (selector := peer.get("podSelector")) and "workflows.argoproj.io/workflow" in str(selector):
+        return "steps of runs"
+    if selector:
         values = [*selector.get("matchLabels", {}).values()]
         values += [value for rule in selector.get("matchExpressions", ()) for value in rule["values"]]
         text = " or ".join(f"`{value}`" for value in values) + " in "

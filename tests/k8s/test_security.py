@@ -77,11 +77,12 @@ def test_containers_have_requests_and_limits(pods):
 
 def test_the_limits_of_a_pod_hold_its_folders(pods):
     for pod in pods.values():
-        [limits] = [container["resources"]["limits"] for container in pod["containers"]]
-        folders = [volume["emptyDir"] for volume in pod["volumes"] if "emptyDir" in volume]
-        for medium, limit in (("Memory", "memory"), ("", "ephemeral-storage")):
-            sizes = [parse_quantity(folder["sizeLimit"]) for folder in folders if folder.get("medium", "") == medium]
-            assert sum(sizes) < parse_quantity(limits[limit])
+        folders = {volume["name"]: volume["emptyDir"] for volume in pod["volumes"] if "emptyDir" in volume}
+        for container in pod["containers"]:
+            mounted = [folders[m["name"]] for m in container["volumeMounts"] if m["name"] in folders]
+            for medium, limit in (("Memory", "memory"), ("", "ephemeral-storage")):
+                sizes = [parse_quantity(f["sizeLimit"]) for f in mounted if f.get("medium", "") == medium]
+                assert sum(sizes) < parse_quantity(container["resources"]["limits"][limit])
 
 
 def test_the_namespace_enforces_a_standard_of_a_fixed_version(render):

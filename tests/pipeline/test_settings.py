@@ -102,7 +102,10 @@ def test_the_default_split_has_a_share_for_each_split_without_data_of_its_own(ow
             "evaluation.thresholds.f1@channel:news.min=0.5",
             "'f1@channel:news': video-level records are not sliced by 'channel', allowed: num_labels; or add it to",
         ),
-        ("beam.runner=Flink", "beam.runner is 'Flink': input should be 'DirectRunner' or 'FnApiRunner'"),
+        (
+            "beam.runner=Flink",
+            "beam.runner is 'Flink': input should be 'DirectRunner', 'FnApiRunner', 'PortableRunner' or",
+        ),
         ("seed.x=1", "seed.x is not a setting: seed has no parts"),
         ("training.warm_start=1", "training.warm_start: expected true, false or the folder of a pushed model, found 1"),
         ("model.encoder={name: neighbours}", "model: hidden_units cannot be set with encoder neighbours"),

@@ -37,6 +37,7 @@ from pipeline.kubeflow.parameters import (
     TEACHER_SETTINGS,
     TRAINING_SETTINGS,
     read_parameters,
+    require_shared_artifacts,
     settings_output,
 )
 from pipeline.settings import RunSettings
@@ -71,6 +72,7 @@ def compile_package(cluster: ClusterSettings, data: str, experiment: str, overri
     defaults = {"data": data, "experiment": experiment, "overrides": json.dumps(list(overrides))}
     settings = read_parameters(**defaults)
     _require_readable_paths(settings, cluster)
+    require_shared_artifacts(settings.beam, cluster.artifacts == "volume")
     # The number of labels does not affect the package.
     places = Places(cluster.push_directory, cluster.work_directory)
     pipeline = build_pipeline(settings, Vocabulary.of_ids(settings.data.classes), places)

@@ -6,7 +6,12 @@ from pipeline.kubeflow.container.executor_input import ExecutorInput
 from pipeline.kubeflow.container.journal import Journal
 from pipeline.kubeflow.container.volume import StepFolder
 from pipeline.kubeflow.graph import SEPARATOR, Places
-from pipeline.kubeflow.parameters import GENERATION_OUTPUTS, resolve_parameters, settings_output
+from pipeline.kubeflow.parameters import (
+    GENERATION_OUTPUTS,
+    require_shared_artifacts,
+    resolve_parameters,
+    settings_output,
+)
 
 
 def resolve(executor_input: ExecutorInput, places: Places, graph: str, folder: StepFolder | None) -> dict[str, Any]:
@@ -22,9 +27,10 @@ def resolve(executor_input: ExecutorInput, places: Places, graph: str, folder: S
         KFP's ExecutorOutput for the launcher: `{"parameterValues": ...}`.
 
     Raises:
-        InputError: a parameter is wrong, the data cannot be used, or the volume cannot be written.
+        InputError: a parameter is wrong, the data cannot be used, the volume cannot be written, or an engine needs one.
     """
     resolved = resolve_parameters(**executor_input.parameters, places=places, graph=graph.split(SEPARATOR))
+    require_shared_artifacts(resolved.settings.beam, folder is not None)
     values = resolved.for_steps()
     if folder:
         journal = Journal(folder.volume)

@@ -1,5 +1,6 @@
 """Runs one step of the pipeline in a container."""
 
+import hashlib
 import logging
 import shutil
 from collections.abc import Mapping
@@ -16,7 +17,10 @@ from tfx.orchestration import data_types_utils
 from tfx.orchestration.portable import inputs_utils, outputs_utils
 
 from models.errors import InputError
-from pipeline.data.preparation import beam_args
+from pipeline.beam.engine import cancel_recorded_job
+from pipeline.beam.options import beam_args
+from pipeline.beam.preflight import preflight
+from pipeline.beam_settings import BeamSettings
 from pipeline.data.vocabulary import load_vocabulary
 from pipeline.kubeflow.container.artifacts import Artifacts, input_artifacts, metadata_of, output_artifacts
 from pipeline.kubeflow.container.executor_input import ExecutorInput, local_path
@@ -26,6 +30,9 @@ from pipeline.kubeflow.graph import Places, build_pipeline
 from pipeline.kubeflow.outputs import LARGE_OUTPUTS, PAGE, SCORES, shown_outputs
 from pipeline.kubeflow.parameters import GENERATION, ResolvedSettings
 from pipeline.steps import Step
+
+# In the step's folder on the volume, what only one attempt reads and writes.
+SCRATCH = "scratch"
 
 _logger = logging.getLogger(__name__)
 
@@ -70,18 +77,64 @@ def run_step(
     properties = exec_properties(pipeline, name)
     if name == Step.EXAMPLE_GEN:
         properties["span"] = resolved.span
+    executor = node.executor_spec.executor_class
     large = LARGE_OUTPUTS.get(Step(name), ())
-    with folder.writing(large) if folder else nullcontext(dict[str, Path]()) as on_volume:
-        for key, path in on_volume.items():
-            outputs[key][0].uri = str(path)
-        _executor(node, beam_args(settings.beam), scratch).Do(inputs, outputs, properties)
-        shutil.rmtree(scratch, ignore_errors=True)
+    on_engine = settings.beam.on_engine and issubclass(executor, BaseBeamExecutor)
+    # Workers of an engine see no pod's disk.
+    shared = (*outputs, SCRATCH) if on_engine else large
+    job_file = None
+    with folder.writing(shared) if folder else nullcontext(dict[str, Path]()) as on_volume:
+        for key in on_volume.keys() & outputs.keys():
+            outputs[key][0].uri = str(on_volume[key])
+        if on_engine and folder:
+            scratch = on_volume.pop(SCRATCH)
+            _share_inputs(inputs, folder.volume, scratch)
+            job_file = _check_engine(
+                settings.beam, inputs, scratch, places.work_directory, executor_input.output_file.parent
+            )
+        _executor(node, beam_args(settings.beam, job_file), scratch).Do(inputs, outputs, properties)
+        for key in on_volume.keys() - set(large):
+            outputs[key][0].uri = str(shutil.copytree(on_volume[key], copies[key], dirs_exist_ok=True))
+            shutil.rmtree(on_volume.pop(key))
         outputs_utils.tag_output_artifacts_with_version(outputs)
         artifacts = _output_artifacts(executor_input, inputs, outputs)
         artifacts |= _shown_artifacts(name, executor_input, inputs, outputs, resolved)
+        shutil.rmtree(scratch, ignore_errors=True)
         if folder:
             folder.publish(on_volume, copies, executor_input.parameters.get(GENERATION, ""))
     return {"artifacts": artifacts}
+
+
+def _share_inputs(inputs: Artifacts, volume: Path, scratch: Path) -> None:
+    """Copies the inputs that the launcher brought to this pod's disk, the small ones, to where workers see them."""
+    for key, [artifact] in inputs.items():
+        if not Path(artifact.uri).is_relative_to(volume):
+            artifact.uri = str(shutil.copytree(artifact.uri, scratch / "inputs" / key))
+
+
+def _check_engine(
+    settings: BeamSettings, inputs: Artifacts, scratch: Path, work_directory: str, step_place: Path
+) -> Path | None:
+    """Cancels the job of a killed attempt, and checks that workers see the inputs and the volume.
+
+    Args:
+        settings: of the engine.
+        inputs: of the step.
+        scratch: a folder of this attempt on the volume.
+        work_directory: a folder that outlives attempts; "" for none.
+        step_place: a path that is the same for all attempts of the step in this run, and for no others.
+
+    Returns:
+        The file in which jobs of this attempt are recorded; None without a work directory.
+    """
+    job_file = None
+    if work_directory:
+        folder = Path(work_directory, "jobs")
+        folder.mkdir(parents=True, exist_ok=True)
+        job_file = folder / f"{hashlib.sha256(str(step_place).encode()).hexdigest()[:16]}.json"
+        cancel_recorded_job(job_file)
+    preflight(settings, str(scratch), [artifact.uri for [artifact] in inputs.values()], job_file)
+    return job_file
 
 
 def exec_properties(pipeline: tfx.dsl.Pipeline, name: str) -> dict[str, Any]:

@@ -6,11 +6,13 @@ import subprocess
 import sys
 from collections import Counter
 from contextlib import redirect_stdout
+from functools import partial
 from io import StringIO
 
 import pytest
 import tensorflow as tf
 
+from components.dataset_statistics.raw_shards import counted_by_beam
 from components.dataset_statistics.statistics import Statistics
 from components.example_gen.splits import SPLITS, SplitPolicy
 from models.errors import InputError
@@ -211,3 +213,22 @@ def test_labels_that_are_a_vector_are_refused(tmp_path, write_shard, video_recor
     (tmp_path / "data" / "vocabulary.csv").write_text("Index,Name\n" + "".join(f"{n},n{n}\n" for n in range(6)))
     with pytest.raises(InputError, match="labels of all 12 videos are a 0 or 1 for each label, expected ids"):
         stats(tmp_path / "data", tmp_path / "out")
+
+
+def test_counting_by_beam_gives_the_same_bytes(shards, tmp_path, monkeypatch):
+    stats(shards, tmp_path / "here")
+    monkeypatch.setattr(
+        "pipeline.data.statistics.counted_here",
+        partial(counted_by_beam, arguments=["--runner=FnApiRunner"], folder=str(tmp_path / "there")),
+    )
+    stats(shards, tmp_path / "there")
+    name = "statistics.json"
+    assert (tmp_path / "here" / name).read_bytes() == (tmp_path / "there" / name).read_bytes()
+    assert not (tmp_path / "there" / "writing").exists()
+
+
+def test_settings_without_an_engine_have_no_effect(shards, tmp_path):
+    with pytest.raises(InputError, match=r"--set without an engine has no effect, allowed: beam.runner=PortableRunner"):
+        stats(shards, tmp_path, "--set", "beam.workers=2")
+    with pytest.raises(InputError, match="training is not a setting, allowed: beam"):
+        stats(shards, tmp_path, "--set", "training.max_epochs=2")

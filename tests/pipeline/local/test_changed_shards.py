@@ -8,9 +8,9 @@ from tfx import v1 as tfx
 from components.example_gen.component import ExampleGen
 from components.example_gen.input_files import find_files
 from models.errors import InputError
-from pipeline.data.preparation import beam_args
+from pipeline.beam.options import beam_args
+from pipeline.beam_settings import BeamSettings
 from pipeline.local.runner import LocalRunner
-from pipeline.settings import BeamSettings
 
 
 @pytest.fixture

@@ -90,6 +90,35 @@ def test_a_step_writes_its_outputs_and_removes_its_scratch_files(run, resolved, 
     assert sorted(path.name for path in folder.iterdir()) == ["output_metadata.json", "schema"]
 
 
+def test_workers_of_an_engine_see_all_that_a_step_reads_and_writes(run, data, tmp_path, job_service):
+    options = f"[--job_endpoint={job_service}, --environment_type=beam:env:embedded_python:v1]"
+    overrides = json.dumps(["beam.runner=PortableRunner", f"beam.options={options}"])
+    volume = {"artifact_directory": str(tmp_path / "volume"), "work_directory": str(tmp_path / "work")}
+    _, output = run("ResolveSettings", parameters(data, overrides=overrides), graph=graph(tmp_path), **volume)
+    values = output["parameterValues"]
+    step = {"settings": values["data_settings"], "generation": values["ExampleGen_generation"]}
+    code, output = run("ExampleGen", step, ["examples", "quarantine"], **volume)
+    assert code == 0
+    quarantine = task_folder(tmp_path, "ExampleGen") / "quarantine"
+    assert output["artifacts"]["quarantine"]["artifacts"][0]["uri"] == str(quarantine) and any(quarantine.iterdir())
+    inputs = {"examples": output["artifacts"]["examples"]}
+    [examples] = (tmp_path / "volume" / "yt8m" / "run-1" / "ExampleGen").iterdir()
+    assert examples.name.startswith("examples-") and not any((tmp_path / "work" / "jobs").iterdir())
+
+    code, output = run("ImportSchemaGen", {"settings": values["data_settings"]}, ["schema"], **volume)
+    inputs |= listed({"schema": task_folder(tmp_path, "ImportSchemaGen") / "schema"})
+    code, _ = run("StatisticsGen", {"settings": values["data_settings"]}, ["statistics"], inputs, **volume)
+    assert code == 0 and any((task_folder(tmp_path, "StatisticsGen") / "statistics").rglob("FeatureStats.pb"))
+    assert not any((tmp_path / "volume" / "yt8m" / "run-1" / "StatisticsGen").iterdir())
+
+
+def test_an_engine_needs_artifacts_on_a_volume(run, data, tmp_path, capsys):
+    overrides = json.dumps(["beam.runner=PortableRunner", "beam.options=[--job_endpoint=localhost:1]"])
+    assert run("ResolveSettings", parameters(data, overrides=overrides), graph=graph(tmp_path)) == (2, None)
+    error = "error: ResolveSettings: beam.runner is PortableRunner, which needs a package with cluster.artifacts"
+    assert capsys.readouterr().err.startswith(error)
+
+
 def test_a_large_artifact_stays_on_the_volume_and_the_next_step_reads_it_there(run, data, tmp_path):
     volume = {"artifact_directory": str(tmp_path / "volume")}
     _, output = run("ResolveSettings", parameters(data), graph=graph(tmp_path), **volume)

@@ -1,0 +1,1 @@
+"""Beam steps on an engine: options, jobs, the check of workers before any work, and the workers' command."""
