@@ -36,7 +36,7 @@ test-cluster: setup ## Run packages on the emulated cluster, with faults (minute
 	@$(BIN)/python -m pytest -m cluster tests/pipeline/kubeflow
 
 test-prism: setup $(ENGINES)/bin/prism ## Run the Beam steps on Prism, Beam's engine in Go (needs Go; minutes).
-	@$(BIN)/python -m pytest -m engine -k prism tests/engines
+	@$(BIN)/python -m pytest -n0 -o faulthandler_timeout=3600 -m engine -k prism tests/engines
 
 $(ENGINES)/bin/prism:
 	@GOBIN=$(ENGINES)/bin go install github.com/apache/beam/sdks/v2/go/cmd/prism@v2.77.0
@@ -48,7 +48,7 @@ engine-spark: setup $(ENGINES)/spark.ready ## Start a Spark cluster of two worke
 	@$(BIN)/python benchmarks/local_engines.py spark
 
 test-spark: setup $(ENGINES)/spark.ready ## Run the Beam steps on a Spark cluster of two workers (needs Java and Maven; minutes).
-	@$(BIN)/python -m pytest -m engine -k spark tests/engines
+	@$(BIN)/python -m pytest -n0 -o faulthandler_timeout=3600 -m engine -k spark tests/engines
 
 $(ENGINES)/spark.ready: tests/engines/pyspark.lock tests/engines/spark-jars.xml tests/engines/spark-jars.sha256
 	@rm -rf $(ENGINES)/pyspark $(ENGINES)/spark-jars
