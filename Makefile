@@ -80,6 +80,7 @@ bench: setup ## Measure start-up, ingest, statistics, synthesis, evaluation, met
 	@$(BIN)/python benchmarks/dataset_statistics.py
 	@$(BIN)/python benchmarks/evaluator.py
 	@$(BIN)/python benchmarks/ranked_predictions.py
+	@$(BIN)/python benchmarks/ranked_segments.py
 	@$(BIN)/python benchmarks/encoders.py
 
 bench-input: setup ## Measure readers of training data in turns; table and runs/bench-input.json (minutes).
