@@ -5,6 +5,9 @@ from typing import Literal
 
 Level = Literal["video", "frame"]
 
+# What an experiment learns from: the means or the frames of videos, or the rated segments of frame-level records.
+TrainingLevel = Literal["video", "frame", "segment"]
+
 ID = "id"
 LABELS = "labels"
 RGB = "rgb"
@@ -36,6 +39,11 @@ YT8M_CLASSES = 3862
 LABEL_IDS = "label_ids"
 MEAN = "mean"
 FRAMES = "frames"
+
+
+def record_level(level: TrainingLevel) -> Level:
+    """The level of the records that an experiment reads."""
+    return "video" if level == "video" else "frame"
 
 
 @dataclass(frozen=True)

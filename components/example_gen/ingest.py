@@ -90,7 +90,7 @@ class Summary:
         self.label_vectors += video.label_vector
         for name, (kind, values) in video.kept.items():
             self._keep(name, {kind: file} if kind else {}, values)
-        self.ratings += video.ratings
+        self.ratings += len(video.ratings)
         self.rejected_ratings += len(video.rejected_ratings)
         for rating in video.rejected_ratings[: EXAMPLES_SHOWN - len(self.first_rejected_ratings)]:
             self.first_rejected_ratings.append(rating.text(file, number))
@@ -268,7 +268,7 @@ class _IngestShard(beam.DoFn):
                 if split not in outputs:
                     name = f"Split-{split}/data_tfrecord-{shard.number:05d}-of-{shard.of:05d}"
                     outputs[split] = IndexedRecords(attempt, f"{self.examples}/{name}")
-                outputs[split].write(video.example, video.starts, video.frames, video.labels)
+                outputs[split].write(video.example, video.starts, video.frames, video.labels, video.ratings)
                 summary.add(video, split, shard.file.path, number)
                 for rating in video.rejected_ratings:
                     ratings = attempt.open(f"{self.quarantine}/ratings-{shard.number:05d}.jsonl")

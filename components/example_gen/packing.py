@@ -62,7 +62,7 @@ class PackedVideo:
         labels: ids, sorted, each once.
         label_vector: whether its labels seem to be a 0 or 1 for each class instead of ids.
         kept: kind and hashes of the values of each kept feature.
-        ratings: of its segments, as many as are kept.
+        ratings: first frame of the segment, label and score of each that is kept.
         rejected_ratings: those that cannot be used.
     """
 
@@ -75,7 +75,7 @@ class PackedVideo:
     repeated_labels: bool
     label_vector: bool
     kept: Mapping[str, tuple[str, frozenset[int]]]
-    ratings: int = 0
+    ratings: tuple[tuple[int, int, float], ...] = ()
     rejected_ratings: tuple[RejectedRating, ...] = ()
 
 
@@ -120,7 +120,8 @@ def pack(record: bytes, level: Level, classes: int | None, kept_features: Sequen
         ID: feature_pb2.Feature(bytes_list=feature_pb2.BytesList(value=[video_id])),
         LABELS: feature_pb2.Feature(int64_list=feature_pb2.Int64List(value=labels)),
     }
-    frames = ratings = 0
+    frames = 0
+    ratings: tuple[tuple[int, int, float], ...] = ()
     rejected_ratings: tuple[RejectedRating, ...] = ()
     if level == "video":
         features[MEAN_RGB] = _mean(context, MEAN_RGB, RGB_WIDTH)
@@ -253,8 +254,8 @@ def _mean(context: Mapping[str, feature_pb2.Feature], name: str, width: int) -> 
 
 def _ratings(
     context: Mapping[str, feature_pb2.Feature], frames: int, classes: int | None
-) -> tuple[dict[str, feature_pb2.Feature], int, tuple[RejectedRating, ...]]:
-    """The features of segments and ratings, the number of ratings in them, and those that cannot be used."""
+) -> tuple[dict[str, feature_pb2.Feature], tuple[tuple[int, int, float], ...], tuple[RejectedRating, ...]]:
+    """The features of segments and ratings, the ratings in them, and those that cannot be used."""
     kinds = {SEGMENT_STARTS: _NUMBERS, SEGMENT_ENDS: _NUMBERS, SEGMENT_LABELS: _NUMBERS, SEGMENT_SCORES: _FLOATS}
     starts, ends, labels, scores = (
         _values(context[name], name, kind, _KINDS[kind]) if name in context else () for name, kind in kinds.items()
@@ -263,7 +264,7 @@ def _ratings(
         ratings, rejected = check_ratings(starts, ends, labels, scores, frames, classes)
     except ValueError as error:
         raise InvalidRecord(str(error)) from None
-    return ratings.features(), len(ratings.labels), rejected
+    return ratings.features(), tuple(zip(ratings.starts, ratings.labels, ratings.scores, strict=False)), rejected
 
 
 def _frames(lists: Mapping[str, Any], name: str, width: int) -> list[bytes]:

@@ -50,6 +50,11 @@ SHOWN = 10
 @click.option(
     "--labels", "label_file", metavar="FILE", help="With --segments: CSV whose Index lists the labels to use."
 )
+@click.option(
+    "--video-model",
+    metavar="MODEL",
+    help="With --segments: multiply a segment's scores by those of its whole video, predicted by this model.",
+)
 @click.option("--json", "as_json", is_flag=True, help="With --out: print a summary and the scores as JSON.")
 @click.pass_context
 def predict(
@@ -64,6 +69,7 @@ def predict(
     segments: bool,
     most: int,
     label_file: str | None,
+    video_model: str | None,
     as_json: bool,
 ) -> None:
     """Predict labels for raw records with MODEL: a run folder, its serving/ or a version in there.
@@ -101,6 +107,9 @@ def predict(
         if segments and level != "frame":
             raise InputError(f"--segments: {files.pattern} holds video-level records, segments need frames")
         pushed = PushedModel(model, level)
+        gate = PushedModel(video_model, level) if video_model else None
+        if gate and gate.names != pushed.names:
+            raise InputError(f"--video-model: {gate.folder} has other labels than {pushed.folder}")
     if evaluate and not pushed.all_probabilities:
         raise InputError(f"--evaluate: {pushed.folder} gives only the 20 best labels of video-level records")
     classes = len(pushed.names)
@@ -133,7 +142,7 @@ def predict(
             records = Records(files, level, report_rejected, show_progress)
             prediction: Prediction | SegmentPrediction
             if segments:
-                prediction = SegmentPrediction(pushed, records, batch, MapAtK(classes) if evaluate else None)
+                prediction = SegmentPrediction(pushed, records, batch, MapAtK(classes) if evaluate else None, gate)
                 if form == "csv":
                     lines = segment_output.csv_lines(prediction.answers(), labels, most)
                 else:
@@ -166,9 +175,12 @@ def predict(
 
 def _refuse_unused(context: click.Context, segments: bool, form: str) -> None:
     """Refuses options that would have no effect on the answers."""
-    unused = {"top": segments and form == "csv", "most": not segments or form != "csv", "label_file": not segments}
-    needs = {"top": "--format jsonl or no --segments", "most": "--segments and csv", "label_file": "--segments"}
-    for name, is_unused in unused.items():
+    unused = {
+        "top": (segments and form == "csv", "--top", "--format jsonl or no --segments"),
+        "most": (not segments or form != "csv", "--most", "--segments and csv"),
+        "label_file": (not segments, "--labels", "--segments"),
+        "video_model": (not segments, "--video-model", "--segments"),
+    }
+    for name, (is_unused, option, needed) in unused.items():
         if is_unused and context.get_parameter_source(name) != click.core.ParameterSource.DEFAULT:
-            option = "--labels" if name == "label_file" else f"--{name}"
-            raise click.UsageError(f"{option} has no effect here, it needs {needs[name]}")
+            raise click.UsageError(f"{option} has no effect here, it needs {needed}")

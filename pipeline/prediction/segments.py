@@ -80,14 +80,24 @@ class SegmentPrediction:
         batch_size: segments in a batch.
         metrics: scores the rated segments; records with ratings of labels that the model does not know are then
             rejected.
+        video_model: of the same labels; the scores of a segment are multiplied by those of its whole video, which this
+            model predicts: a label that the video does not have is in none of its segments.
 
     Attributes:
         videos: answered so far.
         segments: of these videos.
     """
 
-    def __init__(self, model: PushedModel, records: Records, batch_size: int, metrics: MapAtK | None = None) -> None:
+    def __init__(
+        self,
+        model: PushedModel,
+        records: Records,
+        batch_size: int,
+        metrics: MapAtK | None = None,
+        video_model: PushedModel | None = None,
+    ) -> None:
         self._model, self._records, self._batch_size, self._metrics = model, records, batch_size, metrics
+        self._video_model = video_model
         self.videos = self.segments = 0
 
     def answers(self) -> Iterator[SegmentAnswer]:
@@ -132,7 +142,11 @@ class SegmentPrediction:
         batches = [frames[first : first + self._batch_size] for first in range(0, len(frames), self._batch_size)]
         empty = np.zeros((0, len(self._model.names)), np.float32)
         probabilities = np.concatenate([empty, *(self._model.segment_probabilities(batch) for batch in batches)])
-        ends = np.cumsum([len(video.starts) for video in videos])
+        lengths = [len(video.starts) for video in videos]
+        if self._video_model:
+            whole = self._video_model.probabilities([video.record.video.example for video in videos])
+            probabilities *= np.repeat(whole, lengths, axis=0)
+        ends = np.cumsum(lengths)
         for video, of_video in zip(videos, np.split(probabilities, ends[:-1]), strict=True):
             if np.isnan(of_video).any():  # computations may overflow
                 self._records.reject(video.record.rejected("the model's answer is not a number"))

@@ -124,6 +124,7 @@ def evaluate(transformed_means, statistics, steps):
                 "floor": 1,
                 "slices": json.dumps(slices),
                 "verticals": json.dumps(VERTICALS),
+                "rated": 0,
                 "sources": "",
             },
         )

@@ -36,7 +36,7 @@ def values(video):
 def test_ratings_are_kept_in_their_order(frame_record):
     features = rated((10, 15, 3, 0), (0, 5, 1, 1), (10, 15, 1, 1))
     video = pack(frame_record(frames=15, **features), "frame", 4)
-    assert values(video) == features and video.ratings == 3 and not video.rejected_ratings
+    assert values(video) == features and len(video.ratings) == 3 and not video.rejected_ratings
     for name, width in (("rgb", 1024), ("audio", 128)):  # the index finds the frames as before
         packed = tf.train.Example.FromString(video.example).features.feature[name].bytes_list.value[0]
         assert video.example[video.starts[name] :].startswith(packed) and len(packed) == 15 * width
@@ -59,7 +59,7 @@ def test_segments_without_ratings_are_kept(frame_record, ends):
     for classes in (1, None):
         video = pack(record, "frame", classes)
         assert values(video) == {"segment_start_times": [0, 20], "segment_end_times": [5, 25]}
-        assert video.ratings == 0
+        assert not video.ratings
 
 
 BAD = {
@@ -86,7 +86,7 @@ def test_a_bad_rating_is_dropped_and_the_others_are_kept(case, frame_record):
     video = pack(frame_record(frames=15, **rated(GOOD, rating, (5, 10, 0, 0))), "frame", 4)
     [rejected] = video.rejected_ratings
     assert rejected.number == 1 and reason in rejected.reason
-    assert values(video) == rated(GOOD, (5, 10, 0, 0)) and video.ratings == 2
+    assert values(video) == rated(GOOD, (5, 10, 0, 0)) and len(video.ratings) == 2
 
 
 def test_ratings_that_contradict_each_other_are_all_dropped(frame_record):
@@ -104,7 +104,7 @@ def test_a_segment_beyond_the_300_frames_that_are_kept_is_dropped(frame_record):
 
 def test_a_video_whose_ratings_are_all_bad_is_kept_without_segments(frame_record):
     video = pack(frame_record(frames=15, **rated((11, 16, 1, 1))), "frame", 4)
-    assert values(video) == {} and video.ratings == 0 and len(video.rejected_ratings) == 1
+    assert values(video) == {} and not video.ratings and len(video.rejected_ratings) == 1
 
 
 def test_segments_without_ratings_are_checked_too(frame_record):
@@ -134,7 +134,7 @@ def test_lists_that_do_not_belong_together_make_a_bad_record(case, frame_record)
 @given(st.lists(st.tuples(st.integers(-2, 20), st.integers(-2, 25), st.integers(-1, 5), st.sampled_from([0, 1, 2]))))
 def test_every_rating_is_kept_or_rejected(frame_record, ratings):
     video = pack(frame_record(frames=15, **(rated(*ratings) if ratings else {})), "frame", 4)
-    assert video.ratings + len(video.rejected_ratings) == len(ratings)
+    assert len(video.ratings) + len(video.rejected_ratings) == len(ratings)
     kept = list(zip(*values(video).values(), strict=True)) if video.ratings else []
     assert len({(start, label) for start, _, label, _ in kept}) == len(kept)
     assert all(0 <= start == end - 5 <= 10 and 0 <= label < 4 and score in (0, 1) for start, end, label, score in kept)

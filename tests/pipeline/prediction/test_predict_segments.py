@@ -70,6 +70,17 @@ def test_a_video_level_model_of_means_predicts_segments_too(runs, data, yt8m):
     assert [len(json.loads(line)["segments"]) for line in answer.out.splitlines()] == [4, 2, 0, 2]
 
 
+def test_scores_of_segments_are_multiplied_by_those_of_the_video(runs, data, codes, expected, yt8m):
+    arguments = "--data", data, "--segments", "--format", "jsonl", "--top", 20, "--batch", 4
+    answer = yt8m("predict", runs / "frame-average", *arguments, "--video-model", runs / "netvlad")
+    signature = tf.saved_model.load(str(runs / "netvlad" / "serving" / "7")).signatures["raw_tensors"]
+    for line, rows, probabilities in zip(answer.out.splitlines(), codes, expected("frame-average"), strict=True):
+        whole = signature(frames=tf.constant(rows[None]), num_frames=tf.constant([len(rows)]))["probabilities"][0]
+        for segment, row in zip(json.loads(line)["segments"], probabilities * whole, strict=True):
+            for label in segment["labels"]:
+                assert label["score"] == pytest.approx(float(row[label["id"]]), abs=1e-5)
+
+
 def test_the_csv_has_the_best_segments_of_each_label(runs, data, expected, yt8m, tmp_path):
     wanted = tmp_path / "labels.csv"
     wanted.write_text("Index\n24\n3\n7\n")
@@ -115,6 +126,7 @@ def test_bad_segments_and_unknown_rated_labels_are_reported(runs, frame_record, 
     [
         (["--segments", "--top", 3], "--top has no effect here, it needs --format jsonl or no --segments"),
         (["--most", 3], "--most has no effect here, it needs --segments and csv"),
+        (["--video-model", "x"], "--video-model has no effect here, it needs --segments"),
         (["--labels", "labels.csv"], "--labels has no effect here, it needs --segments"),
         (["--segments", "--labels", "no.csv"], "--labels: cannot read 'no.csv': there is no such file"),
         (["--segments", "--labels", "other.csv"], "--labels other.csv: has no column Index, expected label ids in it"),
