@@ -55,6 +55,13 @@ SHOWN = 10
     metavar="MODEL",
     help="With --segments: multiply a segment's scores by those of its whole video, predicted by this model.",
 )
+@click.option(
+    "--page",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="With --segments: HTML page to write, with the labels of videos against time.",
+)
+@click.option("--show", metavar="ID", multiple=True, help="With --page: a video to show (default: the first 12).")
 @click.option("--json", "as_json", is_flag=True, help="With --out: print a summary and the scores as JSON.")
 @click.pass_context
 def predict(
@@ -70,6 +77,8 @@ def predict(
     most: int,
     label_file: str | None,
     video_model: str | None,
+    page: Path | None,
+    show: tuple[str, ...],
     as_json: bool,
 ) -> None:
     """Predict labels for raw records with MODEL: a run folder, its serving/ or a version in there.
@@ -83,7 +92,7 @@ def predict(
     With --segments, the segments are those that a record lists, else every five seconds. csv has a line for each label,
     its best segments first; jsonl a line for each video, with the labels of each segment. --evaluate is MAP@K.
     """
-    _refuse_unused(context, segments, form)
+    _refuse_unused(context, segments, form, page)
     if as_json and out is None:
         raise click.UsageError("--json needs --out: standard output holds the predictions")
     with stderr_to(Path(os.devnull)):  # TensorFlow logs when it starts
@@ -101,6 +110,7 @@ def predict(
         from pipeline.prediction.pushed_model import PushedModel
         from pipeline.prediction.records import Records
         from pipeline.prediction.segments import SegmentPrediction
+        from pipeline.prediction.timeline import Timelines
 
         files = find_files(data)
         level = detect_level(files)
@@ -143,10 +153,12 @@ def predict(
             prediction: Prediction | SegmentPrediction
             if segments:
                 prediction = SegmentPrediction(pushed, records, batch, MapAtK(classes) if evaluate else None, gate)
+                timelines = Timelines(prediction, pushed, show)
+                answers = timelines.watch(prediction.answers())
                 if form == "csv":
-                    lines = segment_output.csv_lines(prediction.answers(), labels, most)
+                    lines = segment_output.csv_lines(answers, labels, most)
                 else:
-                    lines = segment_output.json_lines(prediction.answers(), labels, top, pushed.names)
+                    lines = segment_output.json_lines(answers, labels, top, pushed.names)
             else:
                 metrics = VideoMetrics(classes, REPLICATES) if evaluate else None
                 prediction = Prediction(pushed, records, batch, top, metrics)
@@ -155,6 +167,9 @@ def predict(
                 else:
                     lines = output.json_lines(prediction.answers(), pushed.names)
             file.writelines(lines)
+        if page:
+            with writing(page), open_output(page, inputs, "--page") as file:
+                file.write(timelines.page())
     except BrokenPipeError:  # `| head` has exited
         sys.exit(1)
 
@@ -173,13 +188,15 @@ def predict(
         sys.exit(SKIPPED)
 
 
-def _refuse_unused(context: click.Context, segments: bool, form: str) -> None:
+def _refuse_unused(context: click.Context, segments: bool, form: str, page: Path | None) -> None:
     """Refuses options that would have no effect on the answers."""
     unused = {
         "top": (segments and form == "csv", "--top", "--format jsonl or no --segments"),
         "most": (not segments or form != "csv", "--most", "--segments and csv"),
         "label_file": (not segments, "--labels", "--segments"),
         "video_model": (not segments, "--video-model", "--segments"),
+        "page": (not segments, "--page", "--segments"),
+        "show": (page is None, "--show", "--page"),
     }
     for name, (is_unused, option, needed) in unused.items():
         if is_unused and context.get_parameter_source(name) != click.core.ParameterSource.DEFAULT:

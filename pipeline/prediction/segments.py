@@ -40,8 +40,8 @@ class Segments:
     rated: tuple[np.ndarray, np.ndarray, np.ndarray]
 
     @classmethod
-    def of(cls, record: Record) -> "Segments":
-        """Reads the segments of a packed record."""
+    def of(cls, record: Record, all_seconds: bool = False) -> "Segments":
+        """Reads the segments of a packed record; with `all_seconds` also those that its record does not list."""
         features = example_pb2.Example.FromString(record.video.example).features.feature
         frames = np.concatenate(
             [
@@ -52,7 +52,7 @@ class Segments:
         )
         listed = features[SEGMENT_STARTS].int64_list.value
         every = range(0, len(frames) - SEGMENT_FRAMES + 1, SEGMENT_FRAMES)
-        starts = sorted(set(listed)) or list(every)
+        starts = sorted({*listed, *every} if all_seconds else set(listed)) or list(every)
         labels = np.array(features[SEGMENT_LABELS].int64_list.value, np.int64)
         holds = np.array(features[SEGMENT_SCORES].float_list.value) > 0
         rows = np.searchsorted(starts, listed[: len(labels)])
@@ -64,9 +64,14 @@ class Segments:
 class SegmentAnswer:
     """The probabilities of the labels in the segments of a video: float32, [segments, labels]."""
 
-    id: bytes
+    record: Record
     starts: list[int]
     probabilities: np.ndarray
+
+    @property
+    def id(self) -> bytes:
+        """The id of the video."""
+        return self.record.video.id
 
 
 class SegmentPrediction:
@@ -138,16 +143,9 @@ class SegmentPrediction:
     def _predict(self, videos: list[Segments]) -> Iterator[SegmentAnswer]:
         if not videos:
             return
-        frames = np.concatenate([video.frames for video in videos])
-        batches = [frames[first : first + self._batch_size] for first in range(0, len(frames), self._batch_size)]
-        empty = np.zeros((0, len(self._model.names)), np.float32)
-        probabilities = np.concatenate([empty, *(self._model.segment_probabilities(batch) for batch in batches)])
         lengths = [len(video.starts) for video in videos]
-        if self._video_model:
-            whole = self._video_model.probabilities([video.record.video.example for video in videos])
-            probabilities *= np.repeat(whole, lengths, axis=0)
         ends = np.cumsum(lengths)
-        for video, of_video in zip(videos, np.split(probabilities, ends[:-1]), strict=True):
+        for video, of_video in zip(videos, np.split(self.probabilities(videos), ends[:-1]), strict=True):
             if np.isnan(of_video).any():  # computations may overflow
                 self._records.reject(video.record.rejected("the model's answer is not a number"))
                 continue
@@ -156,4 +154,15 @@ class SegmentPrediction:
             if self._metrics:
                 rows, labels, holds = video.rated
                 self._metrics.add(of_video[rows, labels], holds, labels)
-            yield SegmentAnswer(video.record.video.id, video.starts, of_video)
+            yield SegmentAnswer(video.record, video.starts, of_video)
+
+    def probabilities(self, videos: list[Segments]) -> np.ndarray:
+        """Of the labels in the segments of videos, one after another: float32 [segments, labels]."""
+        frames = np.concatenate([video.frames for video in videos])
+        batches = [frames[first : first + self._batch_size] for first in range(0, len(frames), self._batch_size)]
+        empty = np.zeros((0, len(self._model.names)), np.float32)
+        probabilities = np.concatenate([empty, *(self._model.segment_probabilities(batch) for batch in batches)])
+        if self._video_model:
+            whole = self._video_model.probabilities([video.record.video.example for video in videos])
+            probabilities *= np.repeat(whole, [len(video.starts) for video in videos], axis=0)
+        return probabilities

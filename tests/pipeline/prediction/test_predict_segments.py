@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 
 import numpy as np
 import pytest
@@ -105,6 +106,37 @@ def test_rated_segments_are_scored(runs, data, expected, yt8m, tmp_path):
     assert len((tmp_path / "out").read_text().splitlines()) == LABELS + 1
 
 
+def test_the_page_shows_labels_against_time_and_whether_ratings_agree(runs, data, expected, yt8m, tmp_path):
+    page = tmp_path / "page.html"
+    arguments = "predict", runs / "frame-average", "--data", data, "--segments", "--out", tmp_path / "out"
+    assert yt8m(*arguments, "--page", page).code == 0
+    html = page.read_text()
+    assert [f"<code>{video_id}</code>" in html for video_id in IDS] == [True] * 4
+    assert "shorter than a segment" in html and "://" not in html
+    # All seconds of the rated video, of 20 frames, and the segments that its record lists.
+    [rated] = [part for part in html.split("<h2>") if part.startswith("<code>some")]
+    assert re.findall(r'scope="col">([\d:]+)', rated) == ["0:00", "0:02", "0:05", "0:10", "0:13", "0:15"]
+    assert re.findall(r'scope="row">(.*?)<', rated)[:3] == ["name 3", "name 4", "name 24"]
+    # Labels 3 and 24 hold at 13, label 4 does not at 2; predictions are those above the model's threshold 0.4.
+    p = dict(zip(STARTS[3], expected("frame-average")[3], strict=True))
+    said = [p[13][3] > 0.4, p[2][4] <= 0.4, p[13][24] > 0.4]
+    marks = [("✓" if right else "✗") + sign for right, sign in zip(said, "+\u2212+", strict=True)]
+    assert re.findall(r"<b>(..)</b>", rated) == marks
+    assert yt8m(*arguments, "--page", page, "--show", "bb,b").code == 0
+    assert page.read_text().count("<h2>") == 1 and "<code>bb,b</code>" in page.read_text()
+    answer = yt8m(*arguments, "--page", tmp_path / "none.html", "--show", "<i>")
+    assert (answer.code, answer.err) == (2, "error: --show is '<i>': no video of this id was answered\n")
+    assert not (tmp_path / "none.html").exists()
+
+
+def test_names_and_ids_on_the_page_are_escaped(runs, frame_record, write_shard, yt8m, tmp_path):
+    path = write_shard(tmp_path / "a.tfrecord", [frame_record("<script>", None, frames=5)])
+    arguments = "--data", path, "--segments", "--out", tmp_path / "out", "--page", tmp_path / "page.html"
+    assert yt8m("predict", runs / "frame-average", *arguments).code == 0
+    html = (tmp_path / "page.html").read_text()
+    assert "<code>&lt;script&gt;</code>" in html and "<script" not in html
+
+
 def test_bad_segments_and_unknown_rated_labels_are_reported(runs, frame_record, write_shard, tmp_path, yt8m):
     ratings = {"segment_start_times": [0, 9], "segment_end_times": [5, 14]}
     records = [
@@ -126,6 +158,8 @@ def test_bad_segments_and_unknown_rated_labels_are_reported(runs, frame_record, 
     [
         (["--segments", "--top", 3], "--top has no effect here, it needs --format jsonl or no --segments"),
         (["--most", 3], "--most has no effect here, it needs --segments and csv"),
+        (["--page", "x"], "--page has no effect here, it needs --segments"),
+        (["--segments", "--show", "x"], "--show has no effect here, it needs --page"),
         (["--video-model", "x"], "--video-model has no effect here, it needs --segments"),
         (["--labels", "labels.csv"], "--labels has no effect here, it needs --segments"),
         (["--segments", "--labels", "no.csv"], "--labels: cannot read 'no.csv': there is no such file"),
