@@ -9,6 +9,7 @@ from models.metrics.bootstrap import poisson_weights
 from models.metrics.map_at_k import MAP_AT_K, MAP_AT_K_RATED, MapAtK
 from models.metrics.outcomes import CELLS, Outcomes
 from models.metrics.ranked_predictions import HIGHEST, LOWEST, RankedPredictions, clipped_logits
+from models.metrics.rated_replicates import RatedReplicates
 
 # Bins of equal width, for the calibration error.
 CALIBRATION_BINS = 20
@@ -75,6 +76,7 @@ class VideoMetrics:
         self.probabilities = np.zeros(CELLS)
         self.ranked = RankedPredictions(classes)
         self.ranked_ratings = MapAtK(classes)
+        self.rated_replicates = RatedReplicates(replicates)
         self.perr_sum = 0.0
         self.first_is_right = 0
         # Hits, predictions and labels, videos and those whose best prediction is right, hits and predictions above
@@ -116,7 +118,7 @@ class VideoMetrics:
     def merge(self, other: Self) -> None:
         """Adds the counts of another accumulator: all attributes but the constructor's."""
         for name, count in vars(self).items():
-            if isinstance(count, RankedPredictions | MapAtK):
+            if isinstance(count, RankedPredictions | MapAtK | RatedReplicates):
                 count.merge(getattr(other, name))
             elif name not in ("classes", "threshold", "rated"):
                 setattr(self, name, count + getattr(other, name))
@@ -193,9 +195,9 @@ class VideoMetrics:
         return hits, predicted
 
     def replicates(self) -> dict[str, np.ndarray]:
-        """F1, GAP, Hit@1 and, with a threshold, `f1_at_threshold` of each replicate, float64 [replicates].
+        """Some scores of each replicate, float64 [replicates].
 
-        The n-th draws the same videos for every model.
+        F1, GAP, Hit@1 (of rated segments MAP@K instead) and, with a threshold, `f1_at_threshold`. The n-th draws the same videos for every model.
         """
         hits, predicted, actual, videos, first_is_right, hits_above, predicted_above = self.replicate_counts.T
         predictions, hits_ranked = self.replicate_ranks.astype(np.float64)[:, ::-1]
@@ -209,6 +211,7 @@ class VideoMetrics:
         }
         if self.rated:
             del scores["hit_at_1"]
+            scores[MAP_AT_K] = self.rated_replicates.means()
         if self.threshold is not None:
             scores["f1_at_threshold"] = _ratio(2 * hits_above, predicted_above + actual)
         return scores
@@ -219,6 +222,9 @@ class VideoMetrics:
         above = np.zeros((videos, 2)) if self.threshold is None else outcomes.decisions(round(self.threshold * CELLS))
         counts = np.column_stack([outcomes.numbers[:, :3], np.ones(videos), hits[:, 0], above])
         self.replicate_counts += weights.T @ counts
+        if self.rated:
+            of_ratings = np.repeat(weights, outcomes.numbers[:, 4], axis=0)
+            self.rated_replicates.add(outcomes.rated, outcomes.rated_scores, outcomes.rated_holds, of_ratings)
         places = np.minimum(
             ((clipped_logits(outcomes.scores) - LOWEST) / _REPLICATE_STEP).astype(np.int64), _REPLICATE_PLACES - 1
         )

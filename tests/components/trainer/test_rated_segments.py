@@ -197,7 +197,10 @@ def test_the_evaluator_scores_rated_pairs(data, trained, probabilities, steps):
     positive, rated = actual.any(axis=0), known.any(axis=0)
     assert scores["map_at_k"] == pytest.approx(np.mean(np.array(by_label)[positive]), abs=1e-9)
     assert scores["map_at_k_rated"] == pytest.approx(np.mean(np.array(by_label)[rated]), abs=1e-9)
-    assert not {"map", "perr", "hit_at_1"} & set(scores) and "f1" in verdict.overall.intervals
+    assert not {"map", "perr", "hit_at_1"} & set(scores)
+    intervals = verdict.overall.intervals
+    assert set(intervals) == {"f1", "gap", "map_at_k", "f1_at_threshold"}
+    assert intervals["map_at_k"].low < scores["map_at_k"] < intervals["map_at_k"].high
     assert not verdict.blessed
     assert verdict.reasons[0] == f"map_at_k {scores['map_at_k']:.4f} is below the required 1"
     names = {f"{number:04d}:{start}" for number, start in ids}

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.metrics.map_at_k import MapAtK
+from models.metrics.rated_replicates import RatedReplicates
 
 LABELS = 5
 
@@ -110,3 +111,29 @@ def test_memory_is_bounded_by_k_and_the_labels(monkeypatch: pytest.MonkeyPatch) 
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert len(ranked._ranked()[0]) == 20 * 500 and peak < 6e6  # 600,000 ratings take 17 MB
+
+
+def test_a_replicate_is_the_score_of_the_ratings_that_it_draws() -> None:
+    rng = np.random.default_rng(0)
+    scores, holds, labels = rng.random(200), rng.random(200) < 0.4, rng.integers(0, LABELS, 200)
+    weights = rng.integers(0, 2, (200, 7))
+    kept, first = RatedReplicates(7), RatedReplicates(7)
+    first.add(labels[:50], scores[:50], holds[:50], weights[:50])
+    kept.add(labels[50:], scores[50:], holds[50:], weights[50:])
+    kept.merge(first)
+    for drawn, mean in zip(weights.T > 0, kept.means(), strict=True):
+        ranked = MapAtK(LABELS)
+        ranked.add(scores[drawn], holds[drawn], labels[drawn])
+        assert mean == pytest.approx(ranked.means()["map_at_k"], abs=1e-9)
+
+
+def test_a_rating_that_is_drawn_twice_counts_twice() -> None:
+    rng = np.random.default_rng(1)
+    scores, holds, labels = rng.random(300), rng.random(300) < 0.5, rng.integers(0, LABELS, 300)
+    weights = rng.poisson(1, (300, 20))
+    kept = RatedReplicates(20)
+    kept.add(labels, scores, holds, weights)
+    for times, mean in zip(weights.T, kept.means(), strict=True):
+        ranked = MapAtK(LABELS)
+        ranked.add(*(np.repeat(values, times) for values in (scores, holds, labels)))
+        assert mean == pytest.approx(ranked.means()["map_at_k"], abs=0.01)

@@ -9,6 +9,7 @@ import pytest
 from models.metrics.findings import Findings
 from models.metrics.map_at_k import MapAtK
 from models.metrics.ranked_predictions import RankedHits, RankedPredictions
+from models.metrics.rated_replicates import RatedReplicates
 from models.metrics.video_metrics import VideoMetrics
 
 CLASSES, REPLICATES, THRESHOLD, CAPACITY = 40, 3, 0.3, 50
@@ -64,7 +65,7 @@ def state(accumulator: Any) -> dict[str, Any]:
 
 
 def plain(value: Any) -> Any:
-    if isinstance(value, RankedHits | RankedPredictions | MapAtK):
+    if isinstance(value, RankedHits | RankedPredictions | MapAtK | RatedReplicates):
         return state(value)
     if isinstance(value, list | tuple):
         return [plain(part) for part in value]
