@@ -9,7 +9,7 @@ UV_COMPILE = $(BIN)/uv pip compile --quiet --python $(BIN)/python --python-platf
 	--generate-hashes --no-header --no-annotate
 PYTEST = $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder --durations 20
 
-.PHONY: help setup demo test coverage test-cluster test-faults docs lint format lock sbom audit bench bench-input bench-check bench-step bench-quality bench-learnability bench-retraining bench-search image-replay clean
+.PHONY: help setup demo test coverage test-cluster test-faults docs lint format lock sbom audit bench bench-input bench-check bench-step bench-quality bench-learnability bench-segments bench-retraining bench-search image-replay clean
 
 help: ## Show this list.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -97,6 +97,9 @@ bench-quality: setup ## Train recipes of the catalogue and bare-Keras baselines 
 
 bench-learnability: setup ## Train a small model of every encoder on synthetic frames (long).
 	@$(BIN)/python benchmarks/learnability.py
+
+bench-segments: setup ## Train on rated synthetic segments, with and without the weights of a video model (minutes).
+	@$(BIN)/python benchmarks/segments.py
 
 bench-retraining: setup ## Train on a second span of synthetic videos, with and without a warm start (minutes).
 	@$(BIN)/python benchmarks/warm_start.py

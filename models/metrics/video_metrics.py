@@ -197,7 +197,8 @@ class VideoMetrics:
     def replicates(self) -> dict[str, np.ndarray]:
         """Some scores of each replicate, float64 [replicates].
 
-        F1, GAP, Hit@1 (of rated segments MAP@K instead) and, with a threshold, `f1_at_threshold`. The n-th draws the same videos for every model.
+        F1, GAP, Hit@1 (of rated segments MAP@K instead) and, with a threshold, `f1_at_threshold`. The n-th draws the
+        same videos for every model.
         """
         hits, predicted, actual, videos, first_is_right, hits_above, predicted_above = self.replicate_counts.T
         predictions, hits_ranked = self.replicate_ranks.astype(np.float64)[:, ::-1]
