@@ -10,7 +10,7 @@ UV_COMPILE = $(BIN)/uv pip compile --quiet --python $(BIN)/python --python-platf
 	--generate-hashes --no-header --no-annotate
 PYTEST = $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder --durations 20
 
-.PHONY: help setup demo test coverage test-cluster engine-prism engine-spark test-prism test-spark test-faults docs lint format lock sbom audit bench bench-input bench-check bench-step bench-quality bench-learnability bench-engines bench-retraining bench-search image-replay clean
+.PHONY: help setup demo test coverage test-cluster engine-prism engine-spark test-prism test-spark test-faults docs lint format lock sbom audit bench bench-input bench-check bench-step bench-quality bench-learnability bench-engines bench-segments bench-retraining bench-search image-replay clean
 
 help: ## Show this list.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -103,6 +103,7 @@ bench: setup ## Measure start-up, ingest, statistics, synthesis, evaluation, met
 	@$(BIN)/python benchmarks/dataset_statistics.py
 	@$(BIN)/python benchmarks/evaluator.py
 	@$(BIN)/python benchmarks/ranked_predictions.py
+	@$(BIN)/python benchmarks/ranked_segments.py
 	@$(BIN)/python benchmarks/encoders.py
 
 bench-input: setup ## Measure readers of training data in turns; table and runs/bench-input.json (minutes).
@@ -122,6 +123,9 @@ bench-learnability: setup ## Train a small model of every encoder on synthetic f
 
 bench-engines: setup $(ENGINES)/bin/prism $(ENGINES)/spark.ready ## Measure Beam steps here, on Prism and on Spark with one and two workers (long).
 	@$(BIN)/python benchmarks/beam_engines.py --json runs/bench-engines.json
+
+bench-segments: setup ## Train on rated synthetic segments, with and without the weights of a video model (minutes).
+	@$(BIN)/python benchmarks/segments.py
 
 bench-retraining: setup ## Train on a second span of synthetic videos, with and without a warm start (minutes).
 	@$(BIN)/python benchmarks/warm_start.py

@@ -5,6 +5,9 @@ from typing import Literal
 
 Level = Literal["video", "frame"]
 
+# What an experiment learns from: the means or the frames of videos, or the rated segments of frame-level records.
+TrainingLevel = Literal["video", "frame", "segment"]
+
 ID = "id"
 LABELS = "labels"
 RGB = "rgb"
@@ -20,6 +23,15 @@ WIDTH = RGB_WIDTH + AUDIO_WIDTH
 # One frame a second; the published records hold up to the first five minutes of a video.
 MAX_FRAMES = 300
 
+# Ratings of segments: parallel lists, an item a rating. Segments without ratings have starts, and perhaps ends, alone.
+SEGMENT_STARTS = "segment_start_times"
+SEGMENT_ENDS = "segment_end_times"
+SEGMENT_LABELS = "segment_labels"
+SEGMENT_SCORES = "segment_scores"
+
+# Frames, and so seconds, of a segment.
+SEGMENT_FRAMES = 5
+
 # Labels of the 2018 vocabulary (version 2 of the dataset).
 YT8M_CLASSES = 3862
 
@@ -27,6 +39,11 @@ YT8M_CLASSES = 3862
 LABEL_IDS = "label_ids"
 MEAN = "mean"
 FRAMES = "frames"
+
+
+def record_level(level: TrainingLevel) -> Level:
+    """The level of the records that an experiment reads."""
+    return "video" if level == "video" else "frame"
 
 
 @dataclass(frozen=True)

@@ -84,7 +84,7 @@ def create_pipeline(
         metadata: connection to the metadata store; None where the runner has its own.
         beam_args: for every Beam component.
     """
-    level, names = settings.level, vocabulary.names
+    level, names = settings.record_level, vocabulary.names
 
     # Checks, packs and splits the raw shards once; rejected records are listed in the quarantine.
     example_gen = ExampleGen(
@@ -211,6 +211,7 @@ def create_pipeline(
         floor=settings.evaluation.floor,
         slices=settings.evaluation.slices,
         verticals=vocabulary.verticals,
+        rated=settings.rated,
         sources=_sources(Step.EVALUATOR),
     )
 
@@ -262,9 +263,9 @@ def training_examples(settings: RunSettings, examples: Source, transformed: Sour
     Args:
         settings: of the run.
         examples: ExampleGen's, with all frames.
-        transformed: Transform's, 5 KB a video: enough for the average encoder.
+        transformed: Transform's, 5 KB a video: enough for the average encoder, of whole videos.
     """
-    return examples if reads_frames(settings.model, settings.level) else transformed
+    return examples if settings.rated or reads_frames(settings.model, settings.record_level) else transformed
 
 
 def training_task(settings: RunSettings, names: Sequence[str], *, state_dir: str, log_dir: str) -> TrainingTask:

@@ -13,7 +13,7 @@ from pydantic import PositiveFloat, PositiveInt, ValidationError, model_validato
 
 from models.dotted_keys import set_key
 from models.errors import InputError, printable, quote
-from models.features import Level
+from models.features import Level, TrainingLevel, record_level
 from models.settings import (
     AverageSettings,
     ModelSettings,
@@ -55,11 +55,35 @@ class Published(Settings):
 class Recipe(Settings):
     """What is trained, how, and on which records."""
 
-    level: Level
+    level: TrainingLevel
     model: ModelSettings
     training: TrainingSettings = TrainingSettings()
     tune: TuneSettings | None = None
     published: Published | None = None
+
+    @property
+    def record_level(self) -> Level:
+        """The level of the records: rated segments lie in frame-level ones."""
+        return record_level(self.level)
+
+    @property
+    def rated(self) -> bool:
+        """Whether rated segments are learned and scored, instead of videos."""
+        return self.level == "segment"
+
+    @model_validator(mode="after")
+    def _segments_are_read_whole_and_rated_by_people(self) -> Self:
+        if not self.rated:
+            return self
+        encoder, training = self.model.encoder, self.training
+        if isinstance(encoder, WholeModelSettings):
+            raise ValueError(f"model.encoder.name is {encoder.name!r}, allowed with level: segment: others")
+        if training.frame_sampling != "all":
+            found = f"training.frame_sampling is {training.frame_sampling!r}"
+            raise ValueError(f"{found}, allowed with level: segment, whose examples have five frames: all")
+        if training.teachers:
+            raise ValueError("training.teachers is set, allowed with level: segment: none (they predict whole videos)")
+        return self
 
     @model_validator(mode="after")
     def _encoder_has_its_frames(self) -> Self:

@@ -12,6 +12,7 @@ from components.example_gen.splits import SPLITS, Split, SplitPolicy, default_sp
 from models.dotted_keys import set_key
 from models.errors import InputError, printable, quote
 from models.features import AUDIO, ID, LABELS, MEAN_AUDIO, MEAN_RGB, RGB, YT8M_CLASSES
+from models.metrics.video_metrics import RATED_SCORES, VIDEO_SCORES
 from models.settings import MAX_SEED, Count, Settings
 from models.slices import own_slices
 from pipeline.beam_settings import BeamSettings
@@ -145,15 +146,18 @@ class RunSettings(Recipe):
 
     @model_validator(mode="after")
     def _slices_of_thresholds_are_made(self) -> Self:
-        own, further = own_slices(self.level), self.evaluation.slices
+        own = {} if self.rated else own_slices(self.record_level)
+        further = self.evaluation.slices
         for requirement in self.evaluation.requirements():
             feature, value = requirement.feature, requirement.value
             where = f"evaluation.thresholds: {quote(requirement.key)}"
+            if requirement.metric in (VIDEO_SCORES if self.rated else RATED_SCORES):
+                of = "videos, level is segment" if self.rated else "rated segments, which need level: segment"
+                raise InputError(f"{where}: {requirement.metric} is a score of {of}")
             if feature and feature not in (*own, *further):
                 allowed = f"{', '.join((*own, *further))}; or add it to evaluation.slices"
-                raise InputError(
-                    f"{where}: {self.level}-level records are not sliced by {quote(feature)}, allowed: {allowed}"
-                )
+                sliced = "rated segments" if self.rated else f"{self.level}-level records"
+                raise InputError(f"{where}: {sliced} are not sliced by {quote(feature)}, allowed: {allowed}")
             if feature in own and value not in own[feature]:
                 raise InputError(f"{where}: {feature} is never {quote(value)}, allowed: {', '.join(own[feature])}")
         return self

@@ -181,7 +181,10 @@ def _floats(values: Sequence[float]) -> "tf.train.Feature":
 
 @pytest.fixture(scope="session")
 def frame_record() -> Callable[..., bytes]:
-    """Serialized frame-level record; pass rgb=None or audio=None to leave a stream out."""
+    """Serialized frame-level record; pass rgb=None or audio=None to leave a stream out.
+
+    Further arguments are additional features of its context: lists of whole numbers or floats.
+    """
     import tensorflow as tf
 
     def build(
@@ -191,9 +194,12 @@ def frame_record() -> Callable[..., bytes]:
         rgb: np.ndarray | str | None = "random",
         audio: np.ndarray | str | None = "random",
         id_key: str = "id",
+        **own: Sequence[int] | Sequence[float],
     ) -> bytes:
         generator = np.random.default_rng(frames)
         context = {id_key: _bytes(video_id.encode())}
+        for name, values in own.items():
+            context[name] = (_floats if any(isinstance(value, float) for value in values) else _ints)(values)
         if labels is not None:
             context["labels"] = _ints(labels)
         lists = {}

@@ -44,6 +44,7 @@ class Task:
         build: builds a model from its settings.
         data: returns a function from an epoch's number to its batches, and the batches of the validation split.
         seed: of the oracle and of each trial's training.
+        rated: whether rated segments are learned from.
     """
 
     model: ModelSettings
@@ -51,6 +52,7 @@ class Task:
     build: Callable[[ModelSettings], keras.Model]
     data: Callable[[ModelSettings, TrainingSettings], TrainingData]
     seed: int
+    rated: bool = False
 
 
 class Search(BaseTuner):
@@ -174,10 +176,12 @@ class Search(BaseTuner):
             log_dir=folder / "logs",
             is_hopeless=self._is_hopeless,
             extendable=self.settings.oracle == "hyperband",
+            rated=task.rated,
         )
         write_file(folder / TRIAL_LOG, log.to_json())
         best = log.epochs[log.best_epoch]
-        return {"val_gap": score(model, validation).scores()["gap"], "val_f1": best.val_f1, "val_loss": best.val_loss}
+        gap = score(model, validation, task.rated).scores()["gap"]
+        return {"val_gap": gap, "val_f1": best.val_f1, "val_loss": best.val_loss}
 
     def _is_hopeless(self, log: TrainingLog) -> bool:
         if not self.settings.stop_hopeless or self.settings.oracle == "hyperband":

@@ -59,6 +59,7 @@ class DatasetStatisticsExecutor(base_beam_executor.BaseBeamExecutor):
             synthetic=TypeAdapter(SyntheticData | None).validate_json(exec_properties["synthetic"]),
             ingest=read_summary(quarantine),
             bad_records=quarantine,
+            bad_ratings=quarantine,
         )
         splits = artifact_utils.decode_split_names(examples.split_names)
         with self._make_beam_pipeline() as pipeline:

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from tensorflow.core.example import example_pb2
 
 from components.dataset_statistics.moments import CodeMoments, MeanMoments
+from components.dataset_statistics.segments import SegmentCounts
 from models.features import (
     AUDIO,
     AUDIO_WIDTH,
@@ -39,6 +40,7 @@ class SplitCounts:
         frames_a_video: int64 [301], videos by number of frames; all 0 at the video level.
         pairs: counts of pairs of labels.
         moments: of the features, over frames or videos.
+        segments: counts of segments and their ratings.
     """
 
     def __init__(self, level: Level, classes: int):
@@ -49,6 +51,7 @@ class SplitCounts:
         self.frames_a_video = np.zeros(MAX_FRAMES + 1, np.int64)
         self.pairs = PairCounts(classes)
         self.moments: Any = CodeMoments() if level == "frame" else MeanMoments()
+        self.segments = SegmentCounts(classes)
 
     def add(self, example: bytes) -> None:
         """Counts one packed tf.Example, whose labels are sorted and distinct."""
@@ -67,6 +70,7 @@ class SplitCounts:
         )
         self.frames_a_video[len(rgb)] += 1
         self.moments.add(rgb, audio)
+        self.segments.add(features)
 
     def merge(self, other: "SplitCounts") -> "SplitCounts":
         """Adds the videos that `other` counted."""
@@ -76,6 +80,7 @@ class SplitCounts:
         self.frames_a_video += other.frames_a_video
         self.pairs.merge(other.pairs)
         self.moments.merge(other.moments)
+        self.segments.merge(other.segments)
         return self
 
 

@@ -17,7 +17,7 @@ from components.dataset_statistics.plots import (
     frequency_plot,
     labels_a_column,
 )
-from components.dataset_statistics.statistics import Distribution, Extreme, Statistics
+from components.dataset_statistics.statistics import Distribution, Extreme, Segments, Statistics
 from components.example_gen.synthetic import SyntheticData
 from components.pages import page_templates
 from components.publishing import write_whole
@@ -96,7 +96,20 @@ def table(statistics: Statistics) -> dict[str, list[str]]:
         rows["average frame count"] = [_mean(split.frames_a_video) for split in splits]
         rows["least, median, most frames"] = [_spread(split.frames_a_video) for split in splits]
     rows["distinct pairs of labels"] = [f"{split.distinct_pairs:,}" for split in splits]
+    segments = [split.segments for split in splits]
+    if any(segments):
+        rows["videos with segments"] = [f"{sum(s.segments_a_video.counts):,}" if s else "0" for s in segments]
+        rows["average segment count"] = [_mean(s.segments_a_video) if s else "" for s in segments]
+        rows["least, median, most segments"] = [_spread(s.segments_a_video) if s else "" for s in segments]
+        rows["rated segments"] = [f"{s.rated_segments:,}" if s else "0" for s in segments]
+        rows["ratings (the label holds)"] = [_ratings(s) if s else "0" for s in segments]
+        rows["rated labels"] = [f"{sum(map(bool, s.ratings)):,}" if s else "0" for s in segments]
     return rows
+
+
+def _ratings(segments: Segments) -> str:
+    ratings = sum(segments.ratings)
+    return f"{ratings:,} ({sum(segments.positives) / ratings:.0%})" if ratings else "0"
 
 
 def _extreme(extreme: Extreme) -> str:

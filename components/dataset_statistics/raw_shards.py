@@ -33,6 +33,7 @@ class ShardCounts:
         splits: counts by the split that videos go to.
         summary: ExampleGen's, without duplicates.
         rejected: all rejected records.
+        rejected_ratings: all rejected ratings, a line of JSON each.
         ids: uint64, one for each video: 62 bits of the hash of its id, then 2 of its split's place in SPLITS. Among 6.1
             million videos two share these 62 bits by chance in one of 250,000 data sets.
     """
@@ -40,6 +41,7 @@ class ShardCounts:
     splits: dict[str, SplitCounts]
     summary: Summary
     rejected: list[RejectedRecord]
+    rejected_ratings: list[bytes]
     ids: NDArray[np.uint64]
 
 
@@ -47,8 +49,8 @@ def count_shard(shard: Shard, policy: SplitPolicy, level: Level, classes: int) -
     """Reads, checks, packs and counts the videos of a raw shard, as ExampleGen would ingest them."""
     splits: dict[str, SplitCounts] = {}
     summary = Summary()
-    rejected, ids = [], []
-    for video in read_shard(shard.file, level, classes):
+    rejected, rejected_ratings, ids = [], [], []
+    for number, video in enumerate(read_shard(shard.file, level, classes)):
         if isinstance(video, RejectedRecord):
             summary.add_rejected(video)
             rejected.append(video)
@@ -57,10 +59,11 @@ def count_shard(shard: Shard, policy: SplitPolicy, level: Level, classes: int) -
         if split not in splits:
             splits[split] = SplitCounts(level, classes)
         splits[split].add(video.example)
-        summary.add(video, split, shard.file.path)
+        summary.add(video, split, shard.file.path, number)
+        rejected_ratings += [rating.line(shard.file.path, number) for rating in video.rejected_ratings]
         id_hash = int.from_bytes(hashlib.blake2b(video.id, digest_size=8).digest(), "big")
         ids.append(id_hash & ~3 | SPLITS.index(split))
-    return ShardCounts(splits, summary, rejected, np.array(ids, np.uint64))
+    return ShardCounts(splits, summary, rejected, rejected_ratings, np.array(ids, np.uint64))
 
 
 Count = Callable[[Shard], ShardCounts]
@@ -111,6 +114,7 @@ def count_shards(
     level: Level,
     classes: int,
     rejected_records: BinaryIO,
+    rejected_ratings: BinaryIO,
     progress: Callable[[int], None],
     counted: Callable[[Sequence[Shard], Count], Iterator[ShardCounts]] = counted_here,
 ) -> tuple[dict[str, SplitCounts], Summary]:
@@ -125,6 +129,7 @@ def count_shards(
         level: of the records.
         classes: size of the vocabulary.
         rejected_records: file to which they are written, a line of JSON each: file, record and reason.
+        rejected_ratings: file to which they are written, a line of JSON each: file, record, rating and reason.
         progress: called after each shard with its size in bytes.
         counted: counts each shard.
 
@@ -141,6 +146,7 @@ def count_shards(
         summary.merge(own.summary)
         ids.append(own.ids)
         rejected_records.writelines(record.line for record in own.rejected)
+        rejected_ratings.writelines(own.rejected_ratings)
         progress(shard.file.size)
     summary.duplicates = dict(Counter(_repeated(np.concatenate(ids))))
     return splits, summary

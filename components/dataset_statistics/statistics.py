@@ -9,6 +9,7 @@ from pydantic import BaseModel, ValidationError
 
 from components.dataset_statistics.agreement import Agreement, agreement
 from components.dataset_statistics.counts import SplitCounts
+from components.dataset_statistics.segments import SegmentCounts
 from components.example_gen.ingest import Summary
 from components.example_gen.synthetic import SyntheticData
 from components.publishing import write_whole
@@ -61,8 +62,30 @@ class Features(BaseModel, frozen=True):
     variance: tuple[float, ...]
 
 
+class LabelRatings(BaseModel, frozen=True):
+    """A label, how many of a split's ratings are of it, and how many of these say that it holds in the segment."""
+
+    id: int
+    name: str
+    ratings: int
+    positives: int
+
+
+class Segments(BaseModel, frozen=True):
+    """Segments of a split and their ratings; `ratings[l]` ratings are of the label l, `positives[l]` say that it holds.
+
+    A label of a segment that has no rating is unknown, not absent.
+    """
+
+    segments_a_video: Distribution
+    rated_segments: int
+    most_rated: tuple[LabelRatings, ...]
+    ratings: tuple[int, ...]
+    positives: tuple[int, ...]
+
+
 class SplitStatistics(BaseModel, frozen=True):
-    """Statistics of a split; distributions and features are None where it has no videos.
+    """Statistics of a split; distributions and features are None where it has no videos, `segments` where it has none.
 
     `label_frequency[l]` videos have the label l; `min_frequency` is 0 where labels are absent. `features` are over the
     frames of all videos at the frame level, and over the videos at the video level, which has no `frames_a_video`.
@@ -79,12 +102,14 @@ class SplitStatistics(BaseModel, frozen=True):
     top_pairs: tuple[LabelPair, ...]
     label_frequency: tuple[int, ...]
     features: Features | None
+    segments: Segments | None = None
 
 
 class Statistics(BaseModel, frozen=True):
     """Statistics of a data set: `data` is the pattern of its shards, `names` are its labels' in the order of their ids.
 
-    `bad_records` is the file or folder that lists the rejected records, "" where none is written.
+    `bad_records` is the file or folder that lists the rejected records, and `bad_ratings` that of the rejected ratings;
+    "" where none is written.
     """
 
     data: str
@@ -95,6 +120,7 @@ class Statistics(BaseModel, frozen=True):
     splits: dict[str, SplitStatistics]
     agreement: Agreement
     names: tuple[str, ...]
+    bad_ratings: str = ""
 
     @classmethod
     def read(cls, uri: str) -> "Statistics":
@@ -126,6 +152,7 @@ def describe(
     synthetic: SyntheticData | None,
     ingest: Summary,
     bad_records: str,
+    bad_ratings: str = "",
 ) -> Statistics:
     """The statistics of a data set, computed from the counts of its splits; see `Statistics`."""
     names = tuple(names)
@@ -142,6 +169,7 @@ def describe(
             names,
         ),
         names=names,
+        bad_ratings=bad_ratings,
     )
 
 
@@ -169,6 +197,27 @@ def _describe(counts: SplitCounts, names: tuple[str, ...]) -> SplitStatistics:
         ),
         label_frequency=tuple(frequency.tolist()),
         features=features,
+        segments=_segments(counts.segments, names),
+    )
+
+
+def _segments(counts: SegmentCounts, names: tuple[str, ...]) -> Segments | None:
+    segments_a_video = _distribution(counts.segments_a_video)
+    if not segments_a_video:
+        return None
+    order = np.argsort(-counts.ratings, kind="stable")[:MOST_FREQUENT].tolist()
+    return Segments(
+        segments_a_video=segments_a_video,
+        rated_segments=counts.rated_segments,
+        most_rated=tuple(
+            LabelRatings(
+                id=label, name=names[label], ratings=int(counts.ratings[label]), positives=int(counts.positives[label])
+            )
+            for label in order
+            if counts.ratings[label]
+        ),
+        ratings=tuple(counts.ratings.tolist()),
+        positives=tuple(counts.positives.tolist()),
     )
 
 

@@ -23,7 +23,12 @@ BATCH = 32
 
 
 def analyze(
-    pipeline: beam.Pipeline, patterns: Sequence[str], models: Mapping[str, str], config: tfma.EvalConfig, output: str
+    pipeline: beam.Pipeline,
+    patterns: Sequence[str],
+    models: Mapping[str, str],
+    config: tfma.EvalConfig,
+    output: str,
+    rated: bool = False,
 ) -> None:
     """Adds the evaluation of models to a Beam pipeline.
 
@@ -33,6 +38,7 @@ def analyze(
         models: folders of the SavedModels by name: CANDIDATE, and CHAMPION where there is one.
         config: of `eval_config`, for the same models.
         output: folder of TFMA's results.
+        rated: whether the examples are rated segments.
     """
     shared = [
         tfma.default_eval_shared_model(
@@ -51,7 +57,7 @@ def analyze(
         >> tfma.ExtractEvaluateAndWriteResults(
             eval_shared_model=models_of_tfma,
             eval_config=config,
-            extractors=with_outcomes(tfma.default_extractors(models_of_tfma, config)),
+            extractors=with_outcomes(tfma.default_extractors(models_of_tfma, config), rated),
             output_path=output,
         )
     )
@@ -64,6 +70,7 @@ def eval_config(
     requirements: list[Requirement],
     slices: Sequence[str],
     groups: Mapping[str, Sequence[int]],
+    rated: bool = False,
 ) -> tfma.EvalConfig:
     """The configuration of TFMA.
 
@@ -74,13 +81,15 @@ def eval_config(
         requirements: what the candidate must reach.
         slices: further features to slice by.
         groups: label ids by the name of their group.
+        rated: whether the examples are rated segments, which are sliced by `slices` alone.
     """
     model = {
         "signature_name": "packed_examples",
         "preprocessing_function_names": ["transform_features"],
         "label_key": "labels",
     }
-    features = dict.fromkeys([*own_slices(level), *slices])
+    features = dict.fromkeys([*(() if rated else own_slices(level)), *slices])
+    scores = {"classes": classes, "groups": groups, "rated": rated}
     config = json_format.ParseDict(
         {
             "model_specs": [
@@ -96,7 +105,7 @@ def eval_config(
                         {
                             "class_name": "VideoScores",
                             "module": "components.evaluator.metrics",
-                            "config": json.dumps({"classes": classes, "threshold": threshold, "groups": groups}),
+                            "config": json.dumps({**scores, "threshold": threshold}),
                         },
                     ],
                     **(tfma_thresholds(requirements) if name == CANDIDATE else {}),

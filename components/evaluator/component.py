@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+import apache_beam as beam
 from apache_beam.io.filesystems import FileSystems
 from tfx import v1 as tfx
 from tfx.components.evaluator import constants
@@ -19,10 +20,13 @@ from components.evaluator.analysis import analyze, eval_config
 from components.evaluator.constant_prediction import ConstantPrediction
 from components.evaluator.label_groups import label_groups
 from components.evaluator.page import evaluation_page
+from components.evaluator.rated_segments import WriteRatedSegments
 from components.evaluator.requirements import Requirement
 from components.evaluator.verdict import CANDIDATE, CHAMPION, Verdict, judge
 from components.example_gen.splits import SPLITS
+from components.publishing import scratch_folder
 from components.served_models import ModelCard
+from models.errors import InputError
 from models.metrics.outcomes import THRESHOLD
 
 PAGE = "evaluation.html"
@@ -37,6 +41,7 @@ class EvaluatorSpec(component_spec.ComponentSpec):
         "floor": component_spec.ExecutionParameter(type=int),
         "slices": component_spec.ExecutionParameter(type=str),
         "verticals": component_spec.ExecutionParameter(type=str),
+        "rated": component_spec.ExecutionParameter(type=int),
         "sources": component_spec.ExecutionParameter(type=str),
     }
     INPUTS = {
@@ -69,7 +74,7 @@ class EvaluatorExecutor(base_beam_executor.BaseBeamExecutor):
             name: path_utils.serving_model_dir(model.uri)
             for name, model in ({CANDIDATE: candidate} | ({CHAMPION: champion} if version else {})).items()
         }
-        slices = json.loads(exec_properties["slices"])
+        slices, rated = json.loads(exec_properties["slices"]), bool(exec_properties["rated"])
         requirements = [Requirement(**bounds) for bounds in json.loads(exec_properties["requirements"])]
         frequency = statistics.splits[SPLITS[0]].label_frequency
         config = eval_config(
@@ -79,6 +84,7 @@ class EvaluatorExecutor(base_beam_executor.BaseBeamExecutor):
             requirements,
             slices,
             label_groups(frequency, statistics.names, json.loads(exec_properties["verticals"])),
+            rated,
         )
         patterns = [
             io_utils.all_files_pattern(uri)
@@ -86,9 +92,13 @@ class EvaluatorExecutor(base_beam_executor.BaseBeamExecutor):
             for uri in artifact_utils.get_split_uris(input_dict["examples"], split)
         ]
         evaluation = artifact_utils.get_single_uri(output_dict["evaluation"])
-        with self._make_beam_pipeline() as pipeline:
-            analyze(pipeline, patterns, folders, config, evaluation)
-        floor = ConstantPrediction.of(statistics) if exec_properties["floor"] and not version else None
+        with scratch_folder(evaluation) as scratch:
+            if rated:
+                patterns = [self._write_rated_segments(patterns, scratch)]
+            with self._make_beam_pipeline() as pipeline:
+                analyze(pipeline, patterns, folders, config, evaluation, rated)
+        # How often labels of videos occur says nothing about segments.
+        floor = ConstantPrediction.of(statistics) if exec_properties["floor"] and not version and not rated else None
         verdict = judge(evaluation, requirements, slices, version, floor)
         verdict.write(evaluation)
         page = evaluation_page(
@@ -101,6 +111,21 @@ class EvaluatorExecutor(base_beam_executor.BaseBeamExecutor):
         with FileSystems.create(f"{evaluation}/{PAGE}") as file:
             file.write(page.encode())
         _bless(artifact_utils.get_single_instance(output_dict["blessing"]), candidate, verdict)
+
+    def _write_rated_segments(self, patterns: list[str], scratch: str) -> str:
+        """Writes the rated segments of the test split; returns the pattern of their files."""
+        files = [file.path for match in FileSystems.match(patterns) for file in match.metadata_list]
+        with self._make_beam_pipeline() as pipeline:
+            (
+                pipeline
+                | beam.Create(list(enumerate(files)))
+                | beam.Reshuffle()
+                | beam.ParDo(WriteRatedSegments(f"{scratch}/rated", scratch))
+            )
+        pattern = f"{scratch}/rated/*"
+        if not FileSystems.match([pattern])[0].metadata_list:
+            raise InputError("test data: no rated segment, level: segment needs ratings")
+        return pattern
 
 
 def _bless(blessing: tfx.dsl.Artifact, candidate: tfx.dsl.Artifact, verdict: Verdict) -> None:
@@ -125,6 +150,7 @@ class Evaluator(base_beam_component.BaseBeamComponent):
         floor: whether a first model must score higher than the constant prediction.
         slices: features of the examples whose values make slices, beside the numbers of labels and of frames.
         verticals: the top-level vertical of each label; empty if there are none.
+        rated: whether the rated segments of the test split are scored, instead of its videos.
         sources: fingerprint of the code, so that an edit runs the step again.
     """
 
@@ -141,6 +167,7 @@ class Evaluator(base_beam_component.BaseBeamComponent):
         floor: bool,
         slices: Sequence[str],
         verticals: Sequence[str],
+        rated: bool,
         sources: str,
     ):
         spec = EvaluatorSpec(
@@ -153,6 +180,7 @@ class Evaluator(base_beam_component.BaseBeamComponent):
             floor=int(floor),
             slices=json.dumps(list(slices)),
             verticals=json.dumps(list(verticals)),
+            rated=int(rated),
             sources=sources,
             evaluation=tfx.dsl.Channel(type=tfx.types.standard_artifacts.ModelEvaluation),
             blessing=tfx.dsl.Channel(type=tfx.types.standard_artifacts.ModelBlessing),

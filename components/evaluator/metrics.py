@@ -19,7 +19,7 @@ from components.evaluator.outcomes import OutcomesOf
 from models.metrics.bootstrap import REPLICATES
 from models.metrics.findings import Findings
 from models.metrics.outcomes import Outcomes
-from models.metrics.video_metrics import SCORES, VideoMetrics
+from models.metrics.video_metrics import VideoMetrics, score_names
 
 # Videos counted at once; TFMA passes them one by one. With more, NumPy's products start threads, which take longer than
 # the products where other processes use the cores too.
@@ -31,8 +31,9 @@ DETAILS = "details"
 class Accumulator:
     """Counts of one model on the videos of a slice; compressed unless videos are being added."""
 
-    def __init__(self, classes: int, threshold: float) -> None:
-        self._counts: tuple[VideoMetrics, Findings] | None = VideoMetrics(classes, REPLICATES, threshold), Findings()
+    def __init__(self, classes: int, threshold: float, rated: bool = False) -> None:
+        metrics = VideoMetrics(classes, REPLICATES, threshold, rated)
+        self._counts: tuple[VideoMetrics, Findings] | None = metrics, Findings()
         self._packed = b""
         self._waiting: list[Outcomes] = []
 
@@ -87,12 +88,13 @@ class _CountVideos(beam.CombineFn):
         classes: int,
         threshold: float,
         groups: Mapping[str, Sequence[int]],
+        rated: bool,
         keys: Mapping[str, metric_types.MetricKey],
     ):
-        self.classes, self.threshold, self.groups, self.keys = classes, threshold, groups, keys
+        self.classes, self.threshold, self.groups, self.rated, self.keys = classes, threshold, groups, rated, keys
 
     def create_accumulator(self) -> Accumulator:
-        return Accumulator(self.classes, self.threshold)
+        return Accumulator(self.classes, self.threshold, self.rated)
 
     def add_input(self, accumulator: Accumulator, video: Outcomes) -> Accumulator:
         accumulator.add(video)
@@ -123,11 +125,17 @@ class VideoScores(tfma.metrics.Metric):
         classes: number of labels.
         threshold: of `f1_at_threshold`.
         groups: label ids by the group's name; a group's score is called `f1/<name>`.
+        rated: whether the videos are rated segments.
         name: TFMA's; not used.
     """
 
     def __init__(
-        self, classes: int, threshold: float, groups: Mapping[str, Sequence[int]] | None = None, name: str = ""
+        self,
+        classes: int,
+        threshold: float,
+        groups: Mapping[str, Sequence[int]] | None = None,
+        rated: bool = False,
+        name: str = "",
     ):
         groups = dict(groups or {})
 
@@ -137,13 +145,14 @@ class VideoScores(tfma.metrics.Metric):
                 keys = {
                     # Without example_weighted=None TFMA doesn't match thresholds with these names.
                     key: metric_types.MetricKey(name=key, model_name=model, example_weighted=None)
-                    for key in (*SCORES, *(f"f1/{group}" for group in groups), DETAILS)
+                    for key in (*score_names(rated), *(f"f1/{group}" for group in groups), DETAILS)
                 }
-                combiner = _CountVideos(classes, threshold, groups, keys)
+                combiner = _CountVideos(classes, threshold, groups, rated, keys)
                 computed.append(metric_types.MetricComputation(list(keys.values()), [OutcomesOf(model)], combiner))
             return computed
 
-        super().__init__(computations, name=name or "video_scores", classes=classes, threshold=threshold, groups=groups)
+        settings = {"classes": classes, "threshold": threshold, "groups": groups, "rated": rated}
+        super().__init__(computations, name=name or "video_scores", **settings)
 
 
 metric_types.register_metric(VideoScores)

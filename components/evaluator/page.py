@@ -27,6 +27,8 @@ SCORES = {
     "gap": f"GAP@{TOP}",
     "map": "mAP, labels that occur",
     "map_official": "mAP, all labels",
+    "map_at_k": "MAP@100,000",
+    "map_at_k_rated": "MAP@100,000, rated labels",
     "perr": "PERR",
     "hit_at_1": "Hit@1",
     "macro_f1": "macro F1",

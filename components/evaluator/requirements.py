@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from models.errors import InputError
-from models.metrics.video_metrics import SCORES
+from models.metrics.video_metrics import ALL_SCORES
 from models.vocabulary import Vocabulary
 
 # The only score that is better the lower it is.
@@ -20,7 +20,7 @@ class Requirement:
     """Bounds of a score on all test videos or on those of a slice; None where there is none.
 
     Attributes:
-        metric: a name of `SCORES`, or `f1/<group of labels>`.
+        metric: a name of `ALL_SCORES`, or `f1/<group of labels>`.
         feature, value: of the slice; empty for all videos.
         min, max: of the score.
         min_change: to the champion's score, for the better.
@@ -54,9 +54,9 @@ def parse_requirements(thresholds: dict[str, dict[str, float | None]]) -> list[R
     for key, bounds in thresholds.items():
         metric, at, part = key.partition("@")
         feature, colon, value = part.partition(":")
-        if metric not in SCORES and not GROUP.fullmatch(metric):
+        if metric not in ALL_SCORES and not GROUP.fullmatch(metric):
             groups = "f1/head, f1/middle, f1/tail, f1/vertical:NAME, f1/label:NAME"
-            raise InputError(f"there is no metric {metric!r}, allowed: {', '.join(SCORES)}, {groups}")
+            raise InputError(f"there is no metric {metric!r}, allowed: {', '.join(ALL_SCORES)}, {groups}")
         if at and not (feature and colon and value):
             raise InputError(f"{key!r} has no valid slice, expected METRIC@FEATURE:VALUE, say f1@num_labels:1")
         requirements.append(Requirement(metric, feature, value, **bounds))

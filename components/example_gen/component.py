@@ -33,7 +33,10 @@ _logger = logging.getLogger(__name__)
 
 
 class Quarantine(tfx.dsl.Artifact):
-    """Rejected records: `records-*.jsonl` (file, record, reason), and `summary.json` with all counts."""
+    """Rejected records: `records-*.jsonl` (file, record, reason), and `summary.json` with all counts.
+
+    Rejected ratings of records that are kept: `ratings-*.jsonl` (file, record, rating, reason).
+    """
 
     TYPE_NAME = "Quarantine"
 

@@ -1,10 +1,10 @@
 """Files of packed records that are written together with their index."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from components.example_gen.tfrecord import HEADER, record_size, write_record
 from components.publishing import Attempt
-from models.input.index import IndexBuilder, index_path
+from models.input.index import IndexBuilder, Rating, index_path
 
 
 class IndexedRecords:
@@ -19,7 +19,14 @@ class IndexedRecords:
         self._attempt, self._path, self._file = attempt, path, attempt.open(path)
         self._index, self._size = IndexBuilder(), 0
 
-    def write(self, example: bytes, starts: Mapping[str, int], frames: int, labels: Sequence[int]) -> None:
+    def write(
+        self,
+        example: bytes,
+        starts: Mapping[str, int],
+        frames: int,
+        labels: Sequence[int],
+        ratings: Iterable[Rating] = (),
+    ) -> None:
         """Appends a video.
 
         Args:
@@ -27,9 +34,10 @@ class IndexedRecords:
             starts: of `serialize`.
             frames: how many it has, 0 where it has only their mean.
             labels: ids, each once.
+            ratings: of its segments.
         """
         write_record(self._file, example)
-        self._index.add({name: self._size + HEADER + start for name, start in starts.items()}, frames, labels)
+        self._index.add({name: self._size + HEADER + start for name, start in starts.items()}, frames, labels, ratings)
         self._size += record_size(example)
 
     def finish(self) -> None:

@@ -71,14 +71,17 @@ class Summary:
     kept_kinds: dict[str, dict[str, str]] = field(default_factory=dict)
     kept_values: dict[str, list[int]] = field(default_factory=dict)
     duplicates: dict[str, int] = field(default_factory=dict)
+    ratings: int = 0
+    rejected_ratings: int = 0
+    first_rejected_ratings: list[str] = field(default_factory=list)
 
     @property
     def records(self) -> int:
         """All records; a damaged part of a file, which may have held several, counts as one."""
         return sum(self.videos.values()) + self.quarantined
 
-    def add(self, video: PackedVideo, split: str, file: str) -> None:
-        """Counts one written video."""
+    def add(self, video: PackedVideo, split: str, file: str, number: int) -> None:
+        """Counts one written video, the record of this number in its file."""
         self.videos[split] = self.videos.get(split, 0) + 1
         self.frames += video.frames
         self.labels += len(video.labels)
@@ -87,6 +90,10 @@ class Summary:
         self.label_vectors += video.label_vector
         for name, (kind, values) in video.kept.items():
             self._keep(name, {kind: file} if kind else {}, values)
+        self.ratings += len(video.ratings)
+        self.rejected_ratings += len(video.rejected_ratings)
+        for rating in video.rejected_ratings[: EXAMPLES_SHOWN - len(self.first_rejected_ratings)]:
+            self.first_rejected_ratings.append(rating.text(file, number))
 
     def add_rejected(self, record: RejectedRecord) -> None:
         """Counts one rejected record."""
@@ -109,6 +116,11 @@ class Summary:
         self.label_vectors += other.label_vectors
         for name, kinds in other.kept_kinds.items():
             self._keep(name, kinds, other.kept_values[name])
+        self.ratings += other.ratings
+        self.rejected_ratings += other.rejected_ratings
+        self.first_rejected_ratings = sorted(self.first_rejected_ratings + other.first_rejected_ratings)[
+            :EXAMPLES_SHOWN
+        ]
         return self
 
     def require_usable(self) -> None:
@@ -190,7 +202,7 @@ def repeated(id_and_splits: tuple[Any, Iterable[str]]) -> Iterator[str]:
 
 
 class IngestShards(beam.PTransform):
-    """Shards -> files and indexes of the splits (`examples`), `summary.json` and rejected records (`quarantine`).
+    """Shards -> files and indexes of the splits (`examples`); `summary.json` and what is rejected (`quarantine`).
 
     Unfinished files lie under `scratch`. A record never leaves the function that reads it: memory does not grow with
     the data, and only ids are shuffled, to find the ones that occur twice.
@@ -246,7 +258,8 @@ class _IngestShard(beam.DoFn):
         summary = Summary()
         outputs: dict[str, IndexedRecords] = {}
         with Attempt(self.scratch) as attempt:
-            for video in read_shard(shard.file, self.level, self.classes, self.kept_features):
+            videos = read_shard(shard.file, self.level, self.classes, self.kept_features)
+            for number, video in enumerate(videos):
                 if isinstance(video, RejectedRecord):
                     summary.add_rejected(video)
                     attempt.open(f"{self.quarantine}/records-{shard.number:05d}.jsonl").write(video.line)
@@ -255,8 +268,11 @@ class _IngestShard(beam.DoFn):
                 if split not in outputs:
                     name = f"Split-{split}/data_tfrecord-{shard.number:05d}-of-{shard.of:05d}"
                     outputs[split] = IndexedRecords(attempt, f"{self.examples}/{name}")
-                outputs[split].write(video.example, video.starts, video.frames, video.labels)
-                summary.add(video, split, shard.file.path)
+                outputs[split].write(video.example, video.starts, video.frames, video.labels, video.ratings)
+                summary.add(video, split, shard.file.path, number)
+                for rating in video.rejected_ratings:
+                    ratings = attempt.open(f"{self.quarantine}/ratings-{shard.number:05d}.jsonl")
+                    ratings.write(rating.line(shard.file.path, number))
                 yield video.id, split
             for output in outputs.values():
                 output.finish()

@@ -9,6 +9,7 @@ from typing import Any
 from google.protobuf.message import DecodeError
 from tensorflow.core.example import example_pb2, feature_pb2
 
+from components.example_gen.ratings import RejectedRating, check_ratings
 from components.example_gen.serialization import serialize
 from models.errors import plural, quote
 from models.features import (
@@ -22,6 +23,10 @@ from models.features import (
     NUM_FRAMES,
     RGB,
     RGB_WIDTH,
+    SEGMENT_ENDS,
+    SEGMENT_LABELS,
+    SEGMENT_SCORES,
+    SEGMENT_STARTS,
     YT8M_CLASSES,
     Level,
 )
@@ -57,6 +62,8 @@ class PackedVideo:
         labels: ids, sorted, each once.
         label_vector: whether its labels seem to be a 0 or 1 for each class instead of ids.
         kept: kind and hashes of the values of each kept feature.
+        ratings: first frame of the segment, label and score of each that is kept.
+        rejected_ratings: those that cannot be used.
     """
 
     id: bytes
@@ -68,6 +75,8 @@ class PackedVideo:
     repeated_labels: bool
     label_vector: bool
     kept: Mapping[str, tuple[str, frozenset[int]]]
+    ratings: tuple[tuple[int, int, float], ...] = ()
+    rejected_ratings: tuple[RejectedRating, ...] = ()
 
 
 def level_of(record: bytes) -> Level:
@@ -91,7 +100,8 @@ def pack(record: bytes, level: Level, classes: int | None, kept_features: Sequen
 
     Returns:
         The video: `id`, `labels` (sorted, each once), and `mean_rgb`, `mean_audio` (video level) or `rgb`, `audio`
-        (bytes of the first 300 frames, one after another) and `num_frames` (frame level).
+        (bytes of the first 300 frames, one after another), `num_frames` and, where it has any, its segments and their
+        ratings (frame level).
 
     Raises:
         InvalidRecord: with the problem, the value and what is allowed.
@@ -111,6 +121,8 @@ def pack(record: bytes, level: Level, classes: int | None, kept_features: Sequen
         LABELS: feature_pb2.Feature(int64_list=feature_pb2.Int64List(value=labels)),
     }
     frames = 0
+    ratings: tuple[tuple[int, int, float], ...] = ()
+    rejected_ratings: tuple[RejectedRating, ...] = ()
     if level == "video":
         features[MEAN_RGB] = _mean(context, MEAN_RGB, RGB_WIDTH)
         features[MEAN_AUDIO] = _mean(context, MEAN_AUDIO, AUDIO_WIDTH)
@@ -124,6 +136,8 @@ def pack(record: bytes, level: Level, classes: int | None, kept_features: Sequen
             packed = b"".join(values[:MAX_FRAMES])
             features[name] = feature_pb2.Feature(bytes_list=feature_pb2.BytesList(value=[packed]))
         features[NUM_FRAMES] = feature_pb2.Feature(int64_list=feature_pb2.Int64List(value=[frames]))
+        rated, ratings, rejected_ratings = _ratings(context, frames, classes)
+        features |= rated
     example, starts = serialize(features, INDEXED[level])
     return PackedVideo(
         id=video_id,
@@ -136,6 +150,8 @@ def pack(record: bytes, level: Level, classes: int | None, kept_features: Sequen
         # With two classes [0, 1] are both ids.
         label_vector=classes is not None and len(listed) == classes > 2 and set(labels) <= {0, 1},
         kept=kept,
+        ratings=ratings,
+        rejected_ratings=rejected_ratings,
     )
 
 
@@ -234,6 +250,21 @@ def _mean(context: Mapping[str, feature_pb2.Feature], name: str, width: int) -> 
             f"{name}[{bad}] is {values[bad]:g}, expected -1.992 to 2.008 as the means of quantized frames"
         )
     return context[name]
+
+
+def _ratings(
+    context: Mapping[str, feature_pb2.Feature], frames: int, classes: int | None
+) -> tuple[dict[str, feature_pb2.Feature], tuple[tuple[int, int, float], ...], tuple[RejectedRating, ...]]:
+    """The features of segments and ratings, the ratings in them, and those that cannot be used."""
+    kinds = {SEGMENT_STARTS: _NUMBERS, SEGMENT_ENDS: _NUMBERS, SEGMENT_LABELS: _NUMBERS, SEGMENT_SCORES: _FLOATS}
+    starts, ends, labels, scores = (
+        _values(context[name], name, kind, _KINDS[kind]) if name in context else () for name, kind in kinds.items()
+    )
+    try:
+        ratings, rejected = check_ratings(starts, ends, labels, scores, frames, classes)
+    except ValueError as error:
+        raise InvalidRecord(str(error)) from None
+    return ratings.features(), tuple(zip(ratings.starts, ratings.labels, ratings.scores, strict=False)), rejected
 
 
 def _frames(lists: Mapping[str, Any], name: str, width: int) -> list[bytes]:

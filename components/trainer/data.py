@@ -10,14 +10,14 @@ import tensorflow as tf
 from tfx import v1 as tfx
 
 from components.trainer.task import TrainingTask
-from models.errors import InputError
+from models.errors import InputError, plural
 from models.features import MEAN
 from models.input.batches import Batches
 from models.input.index import VideoIndex, read_index
 from models.input.indexed_batches import IndexedBatches
 from models.input.soft_targets import read_soft_targets
 from models.output_bias import label_shares
-from models.settings import EnsembleSettings, ModelSettings
+from models.settings import AverageSettings, EnsembleSettings, ModelSettings
 from models.training_settings import TrainingSettings
 
 # Videos of a batch that is read for their means alone.
@@ -31,8 +31,8 @@ def training_data(
 
     Args:
         fn_args: from TFX. `train_files` and `eval_files` are Transform's examples for the average encoder and
-            ExampleGen's for encoders that read frames.
-        task: labels and seed.
+            ExampleGen's for encoders that read frames, and for rated segments.
+        task: labels and seed; an index of rated segments takes the place of videos at level: segment.
         model: an ensemble is fitted to the validation split.
         training: size of the batches, sampling, and the weight of soft targets.
 
@@ -41,6 +41,13 @@ def training_data(
     """
     assert bool(task.soft_targets) == bool(training.teachers), "teachers need the step that predicts with them"
     classes, batch_size = len(task.names), training.batch_size
+    if task.rated:
+        average = isinstance(model.encoder, AverageSettings)
+        segments = {
+            name: IndexedBatches(_rated_index(name, patterns).rated_segments(), classes, batch_size, average=average)
+            for name, patterns in (("training", fn_args.train_files), ("validation", fn_args.eval_files))
+        }
+        return lambda epoch: segments["training"].shuffled(f"{task.seed}-{epoch}"), segments["validation"]
     validation = read_index(_files(fn_args.eval_files))
     # The members of an ensemble were trained on the training split.
     files = _files(fn_args.train_files)
@@ -54,8 +61,16 @@ def training_data(
     return lambda epoch: batches.shuffled(f"{task.seed}-{epoch}"), IndexedBatches(validation, classes, batch_size)
 
 
-def training_shares(fn_args: tfx.components.FnArgs, classes: int) -> np.ndarray:
-    """The share of the training videos that have each label, float64 [classes], see `label_shares`."""
+def training_shares(fn_args: tfx.components.FnArgs, classes: int, rated: bool = False) -> np.ndarray:
+    """The share of the training videos that have each label, float64 [classes], see `label_shares`.
+
+    For rated segments the share of a label's ratings by which it holds, as if each label had one more with the share of
+    all ratings.
+    """
+    if rated:
+        _, _, labels, holds = _rated_index("training", fn_args.train_files).ratings.T
+        ratings, positives = np.bincount(labels, minlength=classes), np.bincount(labels, holds, minlength=classes)
+        return (positives + positives.sum() / ratings.sum()) / (ratings + 1)
     index = _training_index(fn_args)
     return label_shares(index.labels, len(index), classes)
 
@@ -84,6 +99,16 @@ def _training_index(fn_args: tfx.components.FnArgs) -> VideoIndex:
     index = read_index(_files(fn_args.train_files))
     if not len(index):
         raise InputError("training data: no videos")
+    return index
+
+
+def _rated_index(name: str, patterns: list[str]) -> VideoIndex:
+    """The index of a split whose videos have ratings."""
+    index = read_index(_files(patterns))
+    if not len(index.ratings):
+        raise InputError(
+            f"{name} data: no rated segment in {plural(len(index), 'video')}, level: segment needs ratings"
+        )
     return index
 
 

@@ -5,7 +5,7 @@ from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict
 
-from models.features import Level
+from models.features import TrainingLevel
 from models.settings import ModelSettings
 from models.training_settings import TrainingSettings
 
@@ -16,7 +16,7 @@ class TrainingTask(BaseModel):
     Attributes:
         experiment: its name; "" where it has none.
         data: pattern of the raw shards.
-        level: of the records.
+        level: of the experiment.
         model: settings of the model.
         training: settings of the training; `warm_start` is the folder of a version, or false.
         names: of the labels, in the order of their ids.
@@ -31,7 +31,7 @@ class TrainingTask(BaseModel):
 
     experiment: str
     data: str
-    level: Level
+    level: TrainingLevel
     model: ModelSettings
     training: TrainingSettings
     names: tuple[str, ...]
@@ -45,6 +45,11 @@ class TrainingTask(BaseModel):
     def read(cls, custom_config: Mapping[str, Any]) -> Self:
         """The task that `custom_config()` wrote."""
         return cls.model_validate(custom_config)
+
+    @property
+    def rated(self) -> bool:
+        """Whether it learns from rated segments."""
+        return self.level == "segment"
 
     def custom_config(self) -> dict[str, Any]:
         """The task in the form that TFX's components take."""

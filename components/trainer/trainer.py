@@ -17,6 +17,7 @@ from components.trainer.task import TrainingTask
 from components.trainer.warm_start import load_weights, require_same_architecture
 from models.ensemble import build_ensemble
 from models.errors import InputError
+from models.features import record_level
 from models.metrics.scoring import score
 from models.neighbours import build_neighbours
 from models.output_bias import predict_shares
@@ -53,7 +54,7 @@ def run_fn(fn_args: tfx.components.FnArgs) -> None:
     if initial_model:
         assert isinstance(initial_model, str), "warm_start is not a folder: the settings were not prepared"
         # Checked again: hyperparameters of a search may have changed the architecture.
-        require_same_architecture(initial_model, model_settings, task.level, task.names)
+        require_same_architecture(initial_model, model_settings, record_level(task.level), task.names)
     epoch_batches, validation = training_data(fn_args, task, model_settings, settings)
     model, log = train(
         partial(_build, fn_args, task, model_settings, initial_model or ""),
@@ -63,11 +64,12 @@ def run_fn(fn_args: tfx.components.FnArgs) -> None:
         seed=task.seed,
         checkpoint_dir=state_folder(fn_args, task),
         log_dir=Path(task.log_dir or fn_args.model_run_dir),
+        rated=task.rated,
     )
-    scores = score(model, validation)
+    scores = score(model, validation, task.rated)
     threshold = scores.best_threshold()
     card = ModelCard(
-        level=task.level,
+        level=record_level(task.level),
         model_id=hash_weights(model),
         parameters=model.count_params(),
         experiment=task.experiment,
@@ -97,7 +99,9 @@ def _build(
     fn_args: tfx.components.FnArgs, task: TrainingTask, settings: ModelSettings, initial_model: str
 ) -> keras.Model:
     if isinstance(settings.encoder, EnsembleSettings):
-        return build_ensemble([load_keras_model(member) for member in settings.encoder.members], task.level)
+        return build_ensemble(
+            [load_keras_model(member) for member in settings.encoder.members], record_level(task.level)
+        )
     model = untrained_model(fn_args, task, settings)
     if initial_model:
         load_weights(model, initial_model)
@@ -118,7 +122,7 @@ def untrained_model(fn_args: tfx.components.FnArgs, task: TrainingTask, settings
         return build_neighbours(means, labels, training_shares(fn_args, classes), encoder.neighbours)
     model = build_video_classifier(settings, classes, task.seed)
     if settings.output_bias == "prior":
-        predict_shares(model, training_shares(fn_args, classes))
+        predict_shares(model, training_shares(fn_args, classes, task.rated))
     return model
 
 

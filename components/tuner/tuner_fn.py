@@ -27,5 +27,6 @@ def tuner_fn(fn_args: tfx.components.FnArgs) -> TunerFnResult:
         build=partial(untrained_model, fn_args, task),
         data=partial(training_data, fn_args, task),
         seed=task.seed,
+        rated=task.rated,
     )
     return TunerFnResult(tuner=Search(trials, task.tune, state_folder(fn_args, task)), fit_kwargs={})

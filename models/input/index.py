@@ -4,7 +4,7 @@ With it a video, or any of its frames, is a slice of the memory-mapped file: not
 """
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from models.errors import InputError, plural, reason
+from models.features import AUDIO, AUDIO_WIDTH, RGB, RGB_WIDTH, SEGMENT_FRAMES
 from models.input.mapped_files import MappedFiles, map_files
 
 # Beside the folders of the splits: whatever reads a split takes each file in its folder for records.
@@ -20,10 +21,16 @@ INDEX_FOLDER = "index"
 # Of the format: raised when files of before can no longer be read.
 VERSION = 1
 
+# The target of a label that a segment has no rating of: loss and metrics leave the pair out.
+UNRATED = -1.0
+
 # Index files read at a time: on an object store each takes a round trip.
 READ_AT_ONCE = 32
 
-_STARTS = "start_"
+_STARTS, _RATINGS = "start_", "ratings"
+
+# First frame of the segment, label, and 1 or 0: whether it holds.
+Rating = tuple[int, int, float]
 
 
 def index_path(records: str) -> str:
@@ -45,15 +52,20 @@ class IndexBuilder:
         self._frames: list[int] = []
         self._label_counts: list[int] = []
         self._labels: list[int] = []
+        self._ratings: list[tuple[int, int, int, float]] = []
 
-    def add(self, starts: Mapping[str, int], frames: int, labels: Sequence[int]) -> None:
+    def add(
+        self, starts: Mapping[str, int], frames: int, labels: Sequence[int], ratings: Iterable[Rating] = ()
+    ) -> None:
         """Adds the next video of the file.
 
         Args:
             starts: for `rgb` and `audio`, or `mean`, the place in the file where the bytes begin.
             frames: how many frames `rgb` and `audio` hold; 0 for `mean`.
             labels: ids, each once.
+            ratings: first frame of the segment, label and score of each.
         """
+        self._ratings += [(len(self._frames), *rating) for rating in ratings]
         for name, start in starts.items():
             self._starts.setdefault(name, []).append(start)
         self._frames.append(frames)
@@ -75,6 +87,7 @@ class IndexBuilder:
             label_counts=np.array(self._label_counts, np.uint32),
             labels=np.array(self._labels, np.int32),
             **{_STARTS + name: np.array(starts) for name, starts in self._starts.items()},  # type: ignore[arg-type]
+            **({_RATINGS: np.array(self._ratings, np.int32)} if self._ratings else {}),  # type: ignore[arg-type]
         )
         return content.getvalue()
 
@@ -90,6 +103,10 @@ class VideoIndex:
         frames: uint16 [N], frames of each video; 0 for `mean`.
         label_splits: int64 [N + 1], labels of video v are `labels[label_splits[v] : label_splits[v + 1]]`.
         labels: int32, ids of the labels.
+        ratings: int32 [R, 4], of all videos in their order: number of the video, first frame of the segment, label, and
+            whether it holds, 1 or 0.
+        values: of an index of rated segments, float32, parallel to `labels`: whether each holds, 1 or 0, while other
+            labels are unknown. None: `labels` hold, others do not.
     """
 
     files: MappedFiles
@@ -98,6 +115,8 @@ class VideoIndex:
     frames: np.ndarray
     label_splits: np.ndarray
     labels: np.ndarray
+    ratings: np.ndarray
+    values: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.file)
@@ -111,12 +130,46 @@ class VideoIndex:
         Returns:
             Rows (places in `videos`) and ids of all their labels, int [L] each.
         """
+        rows, places = self._places_of_labels(videos)
+        return rows, self.labels[places]
+
+    def targets(self, videos: np.ndarray, targets: np.ndarray) -> None:
+        """Fills in the targets of rated segments: 1 where a label holds, 0 where it does not, UNRATED elsewhere.
+
+        Args:
+            videos: int [B], numbers of segments.
+            targets: float32 [B, C].
+        """
+        assert self.values is not None
+        rows, places = self._places_of_labels(videos)
+        targets[:] = UNRATED
+        targets[rows, self.labels[places]] = self.values[places]
+
+    def rated_segments(self) -> "VideoIndex":
+        """The index of the segments that have ratings: each is a video of five frames, in the same files."""
+        video, start, label, holds = self.ratings.T
+        pairs, segment = np.unique(np.stack([video, start], axis=1), axis=0, return_inverse=True)
+        order = np.argsort(segment.ravel(), kind="stable")
+        videos, first = pairs[:, 0], pairs[:, 1].astype(np.int64)
+        widths = {RGB: RGB_WIDTH, AUDIO: AUDIO_WIDTH}
+        return VideoIndex(
+            files=self.files,
+            file=self.file[videos],
+            starts={name: self.starts[name][videos] + width * first for name, width in widths.items()},
+            frames=np.full(len(videos), SEGMENT_FRAMES, np.uint16),
+            label_splits=np.append(0, np.cumsum(np.bincount(segment.ravel(), minlength=len(videos)))),
+            labels=label[order],
+            ratings=self.ratings[:0],
+            values=holds[order].astype(np.float32),
+        )
+
+    def _places_of_labels(self, videos: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         first = self.label_splits[videos]
         counts = self.label_splits[videos + 1] - first
         rows = np.repeat(np.arange(len(videos)), counts)
         # Within each video 0, 1, ...: a running number less the number with which the video begins.
         within = np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)
-        return rows, self.labels[first[rows] + within]
+        return rows, first[rows] + within
 
 
 def read_index(files: Sequence[str]) -> VideoIndex:
@@ -147,7 +200,19 @@ def read_index(files: Sequence[str]) -> VideoIndex:
         frames=joined("frames", np.uint16),
         label_splits=splits,
         labels=joined("labels", np.int32),
+        ratings=_ratings(parts, videos),
     )
+
+
+def _ratings(parts: Sequence[dict[str, np.ndarray]], videos: Sequence[int]) -> np.ndarray:
+    """The ratings of all files, with the numbers of their videos among those of all files."""
+    before = np.cumsum([0, *videos])
+    of_files = [
+        part[_RATINGS] + np.array([first, 0, 0, 0], np.int32)
+        for part, first in zip(parts, before, strict=False)
+        if _RATINGS in part
+    ]
+    return np.concatenate([np.zeros((0, 4), np.int32), *of_files])
 
 
 def _read_file(records: str) -> dict[str, np.ndarray]:

@@ -14,11 +14,24 @@ from weakref import WeakValueDictionary
 import numpy as np
 import tensorflow as tf
 
-from models.features import AUDIO, AUDIO_WIDTH, FRAMES, LABELS, MAX_FRAMES, MEAN, NUM_FRAMES, RGB, RGB_WIDTH, WIDTH
+from models.features import (
+    AUDIO,
+    AUDIO_WIDTH,
+    FRAMES,
+    LABELS,
+    MAX_FRAMES,
+    MEAN,
+    NUM_FRAMES,
+    RGB,
+    RGB_WIDTH,
+    SEGMENT_FRAMES,
+    WIDTH,
+)
 from models.input.batches import Batch
 from models.input.frame_sampling import draw_frames
 from models.input.index import VideoIndex
 from models.input.soft_targets import SoftTargets
+from models.layers.quantization import dequantize
 from models.training_settings import TrainingSettings
 
 # Threads that fill batches with all frames, and batches that wait for a step: more would only take memory, 44 MB for
@@ -43,12 +56,14 @@ class IndexedBatches:
     workers, or on the batches that are read before it.
 
     Args:
-        index: of ExampleGen's records for `frames`, or of Transform's for `mean`.
+        index: of ExampleGen's records for `frames`, or of Transform's for `mean`; or of rated segments in the former,
+            whose labels without a rating have the target UNRATED.
         classes: number of labels, C.
         batch_size: videos in a batch of all workers together; the last one may hold fewer.
         sampling: which frames are read; None: all.
         soft_targets: of the index's videos, mixed with their labels; None: labels alone.
         share: the number of this worker and how many there are, which split each batch.
+        average: whether the mean of the frames is read in their place, for rated segments.
         readers: threads. None: READERS for all frames, else one, as several would wait for Python's lock after each
             of many small copies: two threads read 30 frames a video in 1.2 times the time of one.
     """
@@ -62,11 +77,12 @@ class IndexedBatches:
         sampling: TrainingSettings | None = None,
         soft_targets: SoftTargets | None = None,
         share: tuple[int, int] = (0, 1),
+        average: bool = False,
         readers: int | None = None,
     ) -> None:
         self._index, self._classes, self._batch_size = index, classes, batch_size
         self._sampling = sampling if sampling and sampling.frame_sampling != "all" else None
-        self._soft_targets, self._share = soft_targets, share
+        self._soft_targets, self._share, self._average = soft_targets, share, average
         self._readers = readers or (1 if self._sampling or MEAN in index.starts else READERS)
         self._numbers = range(-(-len(index) // batch_size))
         self._buffers, self._seed = _buffers.setdefault(batch_size, _Buffers(batch_size)), 0
@@ -97,7 +113,7 @@ class IndexedBatches:
     def element_spec(self) -> tuple[dict[str, tf.TensorSpec], tf.TensorSpec]:
         """Shapes and types of a batch, without its number of videos."""
         labels = tf.TensorSpec([None, self._classes], tf.float32)
-        if MEAN in self._index.starts:
+        if MEAN in self._index.starts or self._average:
             return {MEAN: tf.TensorSpec([None, WIDTH], tf.float32)}, labels
         frames = tf.TensorSpec([None, self._frames_read, WIDTH], tf.uint8)
         return {FRAMES: frames, NUM_FRAMES: tf.TensorSpec([None], tf.int32)}, labels
@@ -157,9 +173,17 @@ class IndexedBatches:
         lengths = self._buffers.take(NUM_FRAMES, len(videos), (), np.int32)
         lengths[:] = num_frames[mine]
         frames = self._frames(videos, lengths, indices if indices is None else indices[mine])
+        if self._average:
+            # As `mean_of_frames` computes it, which takes the videos of an eager batch one by one.
+            mean = dequantize(frames.sum(axis=1, dtype=np.float32) / lengths[:, None].astype(np.float32))
+            return {MEAN: mean}, _tensor(labels)
         return {FRAMES: _tensor(frames), NUM_FRAMES: _tensor(lengths)}, _tensor(labels)
 
     def _targets(self, videos: np.ndarray) -> np.ndarray:
+        if self._index.values is not None:
+            targets = self._buffers.take(LABELS, len(videos), (self._classes,), np.float32)
+            self._index.targets(videos, targets)
+            return targets
         labels = self._index.labels_of(videos)
         if self._soft_targets is None:
             return self._buffers.multi_hot(len(videos), self._classes, labels)
@@ -169,6 +193,8 @@ class IndexedBatches:
 
     @property
     def _frames_read(self) -> int:
+        if self._index.values is not None:
+            return SEGMENT_FRAMES
         return self._sampling.sampled_frames if self._sampling else MAX_FRAMES
 
     def _means(self, videos: np.ndarray) -> np.ndarray:

@@ -81,7 +81,10 @@ class Findings:
             name = video_id.decode("utf-8", "backslashreplace")
             sampled = len(self._sample) < SHOWN or _draw(name) < _draw(self._sample[-1].id)
             if sampled or len(self._worst) < SHOWN or error > self._worst[-1].error:
-                self._keep([Video(error, name, labels, tuple(zip(best_labels, scores, strict=True)))])
+                predictions = zip(best_labels, scores, strict=True)
+                # Of a rated segment the probabilities of labels without a rating are 0.
+                shown = tuple(pair for pair in predictions if pair[1] > 0 or not outcomes.rated.size)
+                self._keep([Video(error, name, labels, shown)])
         self._drop_rare_pairs()
 
     def merge(self, other: Self) -> None:

@@ -29,7 +29,7 @@ class Outcomes:
 
     Attributes:
         ids: of the videos, if they were given.
-        numbers: of hits, predicted labels, labels and cells of each video, int64 [V, 4].
+        numbers: of hits, predicted labels, labels, cells and rated labels of each video, int64 [V, 5].
         hits, predicted, actual: their label ids, int64, flat.
         actual_scores: the probabilities of `actual`, float32.
         cells: cells with (video, label) pairs, int64, flat; cell k has those with a probability in
@@ -40,6 +40,8 @@ class Outcomes:
         in_time: number of right labels among the n best of a video with n labels, int64 [V].
         errors: sum over labels of the distance between 0 or 1 and the probability, float64 [V].
         nans: number of probabilities that are NaN, int64 [V]; they are counted as 0.
+        rated, rated_scores, rated_holds: of rated segments the ids of labels with a rating, int64, flat, their
+            probabilities, float32, and whether each holds, bool; pairs of other labels are left out above.
     """
 
     ids: tuple[bytes, ...]
@@ -57,22 +59,33 @@ class Outcomes:
     in_time: np.ndarray
     errors: np.ndarray
     nans: np.ndarray
+    rated: np.ndarray
+    rated_scores: np.ndarray
+    rated_holds: np.ndarray
 
     @classmethod
-    def of(cls, probabilities: np.ndarray, labels: np.ndarray, ids: Iterable[bytes] = ()) -> Self:
+    def of(cls, probabilities: np.ndarray, labels: np.ndarray, ids: Iterable[bytes] = (), rated: bool = False) -> Self:
         """The outcomes of predictions.
 
         Args:
             probabilities: float, [videos, classes]; in 0 ... 1.
-            labels: 0 or 1, same shape.
+            labels: 0 or 1, same shape; of rated segments below 0 where a label is unknown.
             ids: of the videos; only the bootstrap and `Findings` need them.
+            rated: whether these are rated segments.
 
         Example:
             >>> Outcomes.of(np.array([[0.9, 0.6, 0.1]]), np.array([[1, 0, 0]])).numbers.tolist()
-            [[1, 2, 1, 3]]
+            [[1, 2, 1, 3, 0]]
         """
-        probabilities, truth = np.ascontiguousarray(probabilities, np.float32), np.asarray(labels) > 0
+        probabilities, labels = np.ascontiguousarray(probabilities, np.float32), np.asarray(labels)
+        truth = labels > 0
         videos, classes = probabilities.shape
+        counted, rated_pairs = np.full(videos, classes), np.zeros(0, np.int64)
+        if rated:
+            unknown = labels < 0
+            # A pair with the probability 0 that has no label changes nothing but the number of pairs.
+            probabilities = np.where(unknown, np.float32(0), probabilities)
+            rated_pairs, counted = np.flatnonzero(~unknown), classes - np.count_nonzero(unknown, axis=1)
         totals, nans = probabilities.sum(axis=1, dtype=np.float64), np.zeros(videos, np.int64)
         if np.isnan(totals).any():
             nans += np.isnan(probabilities).sum(axis=1)
@@ -86,13 +99,13 @@ class Outcomes:
         at = above // classes * CELLS + _cells(values)
         pairs = np.bincount(at, minlength=videos * CELLS).reshape(videos, CELLS)
         sums = np.bincount(at, values, minlength=pairs.size).astype(np.float64).reshape(videos, CELLS)
-        pairs[:, 0] += classes - pairs.sum(axis=1)
+        pairs[:, 0] += counted - pairs.sum(axis=1)
         sums[:, 0] += totals - sums.sum(axis=1)
         used = np.flatnonzero(pairs)
 
         predicted, actual = above[values > THRESHOLD], np.flatnonzero(flat_truth)
         places = predicted[flat_truth[predicted]], predicted, actual
-        rows = [*(place // classes for place in places), used // CELLS]
+        rows = [*(place // classes for place in places), used // CELLS, rated_pairs // classes]
         numbers = np.stack([np.bincount(row, minlength=videos) for row in rows], axis=1)
         actual_scores, wanted = flat[actual], numbers[:, 2]
 
@@ -117,6 +130,9 @@ class Outcomes:
             # 1 - p instead of p for true labels.
             errors=totals + np.bincount(rows[2], 1 - 2 * actual_scores.astype(np.float64), minlength=videos),
             nans=nans,
+            rated=rated_pairs % classes,
+            rated_scores=flat[rated_pairs],
+            rated_holds=flat_truth[rated_pairs],
         )
 
     @classmethod
@@ -132,9 +148,10 @@ class Outcomes:
         starts = ends - self.numbers
         split = []
         for video, (start, end) in enumerate(zip(starts.tolist(), ends.tolist(), strict=True)):
-            one, hits, predicted, actual, cells = map(slice, (video, *start), (video + 1, *end))
+            one, hits, predicted, actual, cells, rated = map(slice, (video, *start), (video + 1, *end))
             # As the attributes are ordered.
-            places = (one, hits, predicted, actual, actual, cells, cells, cells, one, one, one, one, one, one)
+            of_video = (one,) * 6
+            places = (one, hits, predicted, actual, actual, cells, cells, cells, *of_video, rated, rated, rated)
             arrays = (array[place].copy() for array, place in zip(attributes, places, strict=True))
             split.append(type(self)(self.ids[one], *arrays))
         return split

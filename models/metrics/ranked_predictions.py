@@ -163,7 +163,7 @@ class RankedHits:
             last = min(first + _GROUPS_AT_ONCE, groups)
             some = slice(*np.searchsorted(self._keys, np.array([first, last]) << _SCORE_BITS))
             group = (self._keys[some] >> _SCORE_BITS) - first
-            sums[first:last] = _precision_sums(group, self._predictions[some], self._hits[some], last - first)
+            sums[first:last] = precision_sums(group, self._predictions[some], self._hits[some], last - first)
         return sums
 
     def _join(self, keys: np.ndarray, predictions: np.ndarray, hits: np.ndarray) -> None:
@@ -210,7 +210,21 @@ def _sum_by_key(keys: np.ndarray, *counts: np.ndarray) -> tuple[np.ndarray, ...]
     return keys[starts], *(np.add.reduceat(count, starts) if starts.size else count[:0] for count in counts)
 
 
-def _precision_sums(group: np.ndarray, predictions: np.ndarray, hits: np.ndarray, groups: int) -> np.ndarray:
+def precision_sums(
+    group: np.ndarray, predictions: np.ndarray, hits: np.ndarray, groups: int, most: int | None = None
+) -> np.ndarray:
+    """Sum of the precisions at the ranks of the hits of each group, see `RankedHits.precision_sums`.
+
+    Args:
+        group: number of the group of each score, ascending; within a group scores are ascending.
+        predictions: number of predictions with this score, same shape.
+        hits: how many of them are hits, same shape.
+        groups: number of groups.
+        most: ranks that count in each group; None: all.
+
+    Returns:
+        float64 [groups].
+    """
     # From the highest score down; the predictions of a group are adjacent.
     group, n, h = group[::-1], predictions[::-1].astype(np.float64), hits[::-1].astype(np.float64)
     starts = np.concatenate([[0], np.flatnonzero(np.diff(group)) + 1]) if group.size else np.zeros(0, np.int64)
@@ -220,9 +234,10 @@ def _precision_sums(group: np.ndarray, predictions: np.ndarray, hits: np.ndarray
         exclusive = np.cumsum(counts) - counts
         before.append(exclusive - np.repeat(exclusive[starts], lengths))
     n_before, h_before = before
+    counted = n if most is None else np.clip(most - n_before, 0, n)
     slope = np.where(n > 1, (h - 1) / np.maximum(n - 1, 1), 0.0)
-    # Sums over j of 1/(N + j) and of (j - 1)/(N + j).
-    inverse = np.where(n > 1, digamma(n_before + n + 1) - digamma(n_before + 1), 1 / (n_before + 1))
-    weighted = n - (n_before + 1) * inverse
+    # Sums over j, up to the number of ranks that count, of 1/(N + j) and of (j - 1)/(N + j).
+    inverse = np.where(counted > 1, digamma(n_before + counted + 1) - digamma(n_before + 1), counted / (n_before + 1))
+    weighted = counted - (n_before + 1) * inverse
     sums = h / np.maximum(n, 1) * ((h_before + 1) * inverse + slope * weighted)
     return np.bincount(group, sums, minlength=groups)

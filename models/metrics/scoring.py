@@ -9,12 +9,13 @@ from models.input.batches import Batches
 from models.metrics.video_metrics import VideoMetrics
 
 
-def score(model: keras.Model, batches: Batches) -> VideoMetrics:
+def score(model: keras.Model, batches: Batches, rated: bool = False) -> VideoMetrics:
     """The metrics of a model's probabilities.
 
     Args:
         model: maps a batch of inputs to probabilities [B, C].
         batches: (inputs, labels) batches, each video once.
+        rated: whether these are rated segments, whose labels are below 0 where they are unknown.
 
     Returns:
         The counts of all videos; their `scores` are the metrics.
@@ -27,7 +28,7 @@ def score(model: keras.Model, batches: Batches) -> VideoMetrics:
         1.0
     """
     predict = tf.function(partial(model, training=False), reduce_retracing=True, autograph=False)
-    metrics = VideoMetrics(model.output_shape[-1])
+    metrics = VideoMetrics(model.output_shape[-1], rated=rated)
     for inputs, labels in batches:
         metrics.update(predict(inputs).numpy(), labels.numpy())
     return metrics

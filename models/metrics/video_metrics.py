@@ -6,8 +6,10 @@ from typing import Self
 import numpy as np
 
 from models.metrics.bootstrap import poisson_weights
+from models.metrics.map_at_k import MAP_AT_K, MAP_AT_K_RATED, MapAtK
 from models.metrics.outcomes import CELLS, Outcomes
 from models.metrics.ranked_predictions import HIGHEST, LOWEST, RankedPredictions, clipped_logits
+from models.metrics.rated_replicates import RatedReplicates
 
 # Bins of equal width, for the calibration error.
 CALIBRATION_BINS = 20
@@ -16,7 +18,7 @@ CALIBRATION_BINS = 20
 _REPLICATE_STEP = 1 / 16
 _REPLICATE_PLACES = int((HIGHEST - LOWEST) / _REPLICATE_STEP)
 
-# The names of all scores, as `VideoMetrics.scores` orders them; the first is the thesis'.
+# The names of all scores of videos, as `VideoMetrics.scores` orders them; the first is the thesis'.
 SCORES = (
     "f1",
     "precision",
@@ -33,6 +35,16 @@ SCORES = (
     "f1_at_threshold",
 )
 
+# Scores that need to know all labels of a video, and those of rated segments in their place.
+VIDEO_SCORES = ("map", "map_official", "perr", "hit_at_1")
+RATED_SCORES = (MAP_AT_K, MAP_AT_K_RATED)
+ALL_SCORES = (*SCORES, *RATED_SCORES)
+
+
+def score_names(rated: bool) -> tuple[str, ...]:
+    """The names of all scores of videos, or of rated segments."""
+    return (*(name for name in SCORES if name not in VIDEO_SCORES), *RATED_SCORES) if rated else SCORES
+
 
 class VideoMetrics:
     """Counts over the videos so far, from which all scores are computed.
@@ -44,6 +56,7 @@ class VideoMetrics:
         classes: number of labels.
         replicates: number of bootstrap replicates; 0 for none.
         threshold: of the replicates' `f1_at_threshold`, a multiple of 1/1000; None for none.
+        rated: whether rated segments are counted instead of videos. Only (segment, label) pairs with a rating count.
 
     Example:
         >>> metrics = VideoMetrics(classes=3)
@@ -53,8 +66,8 @@ class VideoMetrics:
         (0.5, 1.0)
     """
 
-    def __init__(self, classes: int, replicates: int = 0, threshold: float | None = None) -> None:
-        self.classes, self.threshold = classes, threshold
+    def __init__(self, classes: int, replicates: int = 0, threshold: float | None = None, rated: bool = False) -> None:
+        self.classes, self.threshold, self.rated = classes, threshold, rated
         self.videos = 0
         self.nans = 0
         self.true_positives, self.predicted, self.actual = (np.zeros(classes, np.int64) for _ in range(3))
@@ -62,6 +75,8 @@ class VideoMetrics:
         self.pairs, self.positives = np.zeros(CELLS, np.int64), np.zeros(CELLS, np.int64)
         self.probabilities = np.zeros(CELLS)
         self.ranked = RankedPredictions(classes)
+        self.ranked_ratings = MapAtK(classes)
+        self.rated_replicates = RatedReplicates(replicates)
         self.perr_sum = 0.0
         self.first_is_right = 0
         # Hits, predictions and labels, videos and those whose best prediction is right, hits and predictions above
@@ -74,10 +89,10 @@ class VideoMetrics:
 
         Args:
             probabilities: float, [videos, classes].
-            labels: 0 or 1, same shape.
+            labels: 0 or 1, same shape; of rated segments below 0 where a label is unknown.
             ids: video ids; only the bootstrap needs them.
         """
-        self.count(Outcomes.of(probabilities, labels, ids))
+        self.count(Outcomes.of(probabilities, labels, ids, self.rated))
 
     def count(self, outcomes: Outcomes) -> None:
         """Counts videos by the outcomes of their predictions."""
@@ -95,15 +110,17 @@ class VideoMetrics:
         self.first_is_right += int(np.count_nonzero(outcomes.right[:, 0]))
         self.perr_sum += float(_ratio(outcomes.in_time, outcomes.numbers[:, 2]).sum())
         self.ranked.add(outcomes.scores, outcomes.right, outcomes.best)
+        if self.rated:
+            self.ranked_ratings.add(outcomes.rated_scores, outcomes.rated_holds, outcomes.rated)
         if self.replicate_counts.size:
             self._count_replicates(outcomes)
 
     def merge(self, other: Self) -> None:
-        """Adds the counts of another accumulator: all attributes but `classes` and `threshold`."""
+        """Adds the counts of another accumulator: all attributes but the constructor's."""
         for name, count in vars(self).items():
-            if isinstance(count, RankedPredictions):
+            if isinstance(count, RankedPredictions | MapAtK | RatedReplicates):
                 count.merge(getattr(other, name))
-            elif name not in ("classes", "threshold"):
+            elif name not in ("classes", "threshold", "rated"):
                 setattr(self, name, count + getattr(other, name))
 
     def scores(self, threshold: float | None = None) -> dict[str, float]:
@@ -121,6 +138,7 @@ class VideoMetrics:
         - `hit_at_1`: the share of videos whose best prediction is right (same section).
         - `ece`: the expected calibration error of Guo et al., arXiv 1706.04599, over all pairs in 20 bins.
         - `f1_at_threshold`: the micro F1 at `threshold`, if there is one.
+        - `map_at_k`, `map_at_k_rated`: of rated segments in place of VIDEO_SCORES, see `MapAtK`.
 
         Equal probabilities are ranked by label id.
 
@@ -148,6 +166,9 @@ class VideoMetrics:
         }
         if threshold is not None:
             scores["f1_at_threshold"] = float(self.f1_by_threshold()[round(threshold * CELLS)])
+        if self.rated:
+            scores |= self.ranked_ratings.means()
+            scores = {name: scores[name] for name in score_names(rated=True) if name in scores}
         return dict.fromkeys(scores, float("nan")) if self.nans else scores
 
     def f1_of(self, columns: np.ndarray) -> float:
@@ -174,9 +195,10 @@ class VideoMetrics:
         return hits, predicted
 
     def replicates(self) -> dict[str, np.ndarray]:
-        """F1, GAP, Hit@1 and, with a threshold, `f1_at_threshold` of each replicate, float64 [replicates].
+        """Some scores of each replicate, float64 [replicates].
 
-        The n-th draws the same videos for every model.
+        F1, GAP, Hit@1 (of rated segments MAP@K instead) and, with a threshold, `f1_at_threshold`. The n-th draws the
+        same videos for every model.
         """
         hits, predicted, actual, videos, first_is_right, hits_above, predicted_above = self.replicate_counts.T
         predictions, hits_ranked = self.replicate_ranks.astype(np.float64)[:, ::-1]
@@ -188,6 +210,9 @@ class VideoMetrics:
             "gap": _ratio((at * hits_ranked).sum(axis=0), actual),
             "hit_at_1": _ratio(first_is_right, videos),
         }
+        if self.rated:
+            del scores["hit_at_1"]
+            scores[MAP_AT_K] = self.rated_replicates.means()
         if self.threshold is not None:
             scores["f1_at_threshold"] = _ratio(2 * hits_above, predicted_above + actual)
         return scores
@@ -198,6 +223,9 @@ class VideoMetrics:
         above = np.zeros((videos, 2)) if self.threshold is None else outcomes.decisions(round(self.threshold * CELLS))
         counts = np.column_stack([outcomes.numbers[:, :3], np.ones(videos), hits[:, 0], above])
         self.replicate_counts += weights.T @ counts
+        if self.rated:
+            of_ratings = np.repeat(weights, outcomes.numbers[:, 4], axis=0)
+            self.rated_replicates.add(outcomes.rated, outcomes.rated_scores, outcomes.rated_holds, of_ratings)
         places = np.minimum(
             ((clipped_logits(outcomes.scores) - LOWEST) / _REPLICATE_STEP).astype(np.int64), _REPLICATE_PLACES - 1
         )

@@ -32,14 +32,17 @@ class MicroF1(keras.metrics.F1Score):
         """Counts the pairs of a batch.
 
         Args:
-            y_true: 0 or 1, or targets between, of which those from one half on are labelled; any dtype,
-                [batch, classes].
+            y_true: 0 or 1, or targets between, of which those from one half on are labelled; below 0 for a label that
+                is unknown, which does not count; any dtype, [batch, classes].
             y_pred: float, [batch, classes].
             sample_weight: None or float, [batch].
         """
+        y_true = ops.cast(y_true, self.dtype)
         if self.from_logits:
             y_pred = ops.cast(ops.convert_to_tensor(y_pred) > 0, self.dtype)
-        super().update_state(ops.cast(y_true, self.dtype) >= 0.5, y_pred, sample_weight)
+        # Neither labelled nor predicted.
+        y_pred = ops.where(y_true < 0, 0.0, ops.cast(y_pred, self.dtype))
+        super().update_state(y_true >= 0.5, y_pred, sample_weight)
 
     def result(self) -> KerasTensor:
         """The score so far.

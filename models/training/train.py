@@ -15,6 +15,7 @@ from models.training.log import EpochLog, TrainingLog
 from models.training.loop import TrainingLoop, extend
 from models.training.micro_f1 import MicroF1
 from models.training.optimizer import build_optimizer
+from models.training.rated_loss import RatedCrossentropy
 from models.training.stopping import deferred_signals
 from models.training_settings import TrainingSettings
 from models.video_classifier import training_view
@@ -36,6 +37,7 @@ def train(
     log_dir: Path,
     is_hopeless: Callable[[TrainingLog], bool] = lambda _: False,
     extendable: bool = False,
+    rated: bool = False,
 ) -> tuple[keras.Model, TrainingLog]:
     """Trains until the validation loss stops falling, or F1 stops rising.
 
@@ -59,6 +61,7 @@ def train(
         log_dir: folder for TensorBoard scalars, in train/ and validation/.
         is_hopeless: called after each epoch; true ends the training.
         extendable: whether a training that `max_epochs` ended keeps its state, for a call with more epochs.
+        rated: whether labels below 0 are unknown: loss and F1 leave them out.
 
     Returns:
         The model with the weights of its best epoch, and the log of the training.
@@ -87,7 +90,7 @@ def train(
         view, from_logits = training_view(model)
         view.compile(
             optimizer=build_optimizer(settings, strategy.num_replicas_in_sync, len(epoch_batches(0))),
-            loss=keras.losses.BinaryCrossentropy(from_logits=from_logits),
+            loss=(RatedCrossentropy if rated else keras.losses.BinaryCrossentropy)(from_logits=from_logits),
             metrics=[MicroF1(from_logits=from_logits, name="f1")],
             jit_compile=settings.jit_compile,
         )

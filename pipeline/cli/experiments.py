@@ -94,7 +94,7 @@ def _run_command(experiment: "Experiment", experiment_file: Path | None) -> str:
     """The command that runs an experiment; the folder of its data is an example."""
     from models.settings import EnsembleSettings
 
-    command = ["yt8m", "run", "--data", f"/data/yt8m/{experiment.level}", "--experiment", experiment.name]
+    command = ["yt8m", "run", "--data", f"/data/yt8m/{experiment.record_level}", "--experiment", experiment.name]
     if experiment_file:
         command += ["--experiment-file", str(experiment_file)]
     if experiment.tune:

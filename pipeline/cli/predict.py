@@ -32,12 +32,54 @@ SHOWN = 10
     show_default=True,
     help="csv: the format of the YouTube-8M challenges, with label ids; jsonl: with label names.",
 )
-@click.option("--top", type=click.IntRange(1, 20), default=20, show_default=True, help="Labels for each video.")
-@click.option("--evaluate", is_flag=True, help="Score the model on the records with labels.")
-@click.option("--batch", type=click.IntRange(min=1), default=64, show_default=True, help="Videos in a batch.")
+@click.option(
+    "--top", type=click.IntRange(1, 20), default=20, show_default=True, help="Labels for each video or segment."
+)
+@click.option("--evaluate", is_flag=True, help="Score the model on the records with labels, or on the rated segments.")
+@click.option(
+    "--batch", type=click.IntRange(min=1), default=64, show_default=True, help="Videos, or segments, in a batch."
+)
+@click.option("--segments", is_flag=True, help="Predict labels for segments of five seconds, of frame-level records.")
+@click.option(
+    "--most",
+    type=click.IntRange(1, 100_000),
+    default=100_000,
+    show_default=True,
+    help="With --segments, csv: segments for each label.",
+)
+@click.option(
+    "--labels", "label_file", metavar="FILE", help="With --segments: CSV whose Index lists the labels to use."
+)
+@click.option(
+    "--video-model",
+    metavar="MODEL",
+    help="With --segments: multiply a segment's scores by those of its whole video, predicted by this model.",
+)
+@click.option(
+    "--page",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="With --segments: HTML page to write, with the labels of videos against time.",
+)
+@click.option("--show", metavar="ID", multiple=True, help="With --page: a video to show (default: the first 12).")
 @click.option("--json", "as_json", is_flag=True, help="With --out: print a summary and the scores as JSON.")
+@click.pass_context
 def predict(
-    model: str, data: str, out: Path | None, form: str, top: int, evaluate: bool, batch: int, as_json: bool
+    context: click.Context,
+    model: str,
+    data: str,
+    out: Path | None,
+    form: str,
+    top: int,
+    evaluate: bool,
+    batch: int,
+    segments: bool,
+    most: int,
+    label_file: str | None,
+    video_model: str | None,
+    page: Path | None,
+    show: tuple[str, ...],
+    as_json: bool,
 ) -> None:
     """Predict labels for raw records with MODEL: a run folder, its serving/ or a version in there.
 
@@ -46,7 +88,11 @@ def predict(
     Records need no labels. Predictions come in the order of the file names and of the records in each file, best label
     first. A record that cannot be used is reported on standard error and left out; with --evaluate, so is a record with
     labels that the model does not know. The exit code is then 3.
+
+    With --segments, the segments are those that a record lists, else every five seconds. csv has a line for each label,
+    its best segments first; jsonl a line for each video, with the labels of each segment. --evaluate is MAP@K.
     """
+    _refuse_unused(context, segments, form, page)
     if as_json and out is None:
         raise click.UsageError("--json needs --out: standard output holds the predictions")
     with stderr_to(Path(os.devnull)):  # TensorFlow logs when it starts
@@ -56,19 +102,28 @@ def predict(
         from components.example_gen.ingest import RejectedRecord
         from components.example_gen.input_files import detect_level, find_files
         from models.metrics.bootstrap import REPLICATES
+        from models.metrics.map_at_k import MapAtK
         from models.metrics.video_metrics import VideoMetrics
         from pipeline.files.output_file import open_output
-        from pipeline.prediction.output import CSV_HEADER, csv_line, json_line
+        from pipeline.prediction import output, segment_output
         from pipeline.prediction.prediction import Prediction
         from pipeline.prediction.pushed_model import PushedModel
-        from pipeline.prediction.scores import Scores
+        from pipeline.prediction.records import Records
+        from pipeline.prediction.segments import SegmentPrediction
+        from pipeline.prediction.timeline import Timelines
 
         files = find_files(data)
         level = detect_level(files)
+        if segments and level != "frame":
+            raise InputError(f"--segments: {files.pattern} holds video-level records, segments need frames")
         pushed = PushedModel(model, level)
+        gate = PushedModel(video_model, level) if video_model else None
+        if gate and gate.names != pushed.names:
+            raise InputError(f"--video-model: {gate.folder} has other labels than {pushed.folder}")
     if evaluate and not pushed.all_probabilities:
         raise InputError(f"--evaluate: {pushed.folder} gives only the 20 best labels of video-level records")
-    metrics = VideoMetrics(len(pushed.names), REPLICATES, pushed.card.threshold) if evaluate else None
+    classes = len(pushed.names)
+    labels = segment_output.read_labels(label_file, classes) if label_file else list(range(classes))
     shards = [Path(file.path) for file in files.files if "://" not in file.path]
     folders = {shard.parent for shard in shards}
     described_by = (folder / name for folder in folders for name in ("vocabulary.csv", "oracle.json"))
@@ -94,25 +149,55 @@ def predict(
             def show_progress(bytes_read: int) -> None:
                 progress.update(task, completed=bytes_read, videos=prediction.videos)
 
-            prediction = Prediction(pushed, files, level, batch, top, metrics, report_rejected, show_progress)
-            file.write(CSV_HEADER if form == "csv" else "")
-            for answer in prediction.answers():
-                file.write(csv_line(answer) if form == "csv" else json_line(answer, pushed.names))
+            records = Records(files, level, report_rejected, show_progress)
+            prediction: Prediction | SegmentPrediction
+            if segments:
+                prediction = SegmentPrediction(pushed, records, batch, MapAtK(classes) if evaluate else None, gate)
+                timelines = Timelines(prediction, pushed, show)
+                answers = timelines.watch(prediction.answers())
+                if form == "csv":
+                    lines = segment_output.csv_lines(answers, labels, most)
+                else:
+                    lines = segment_output.json_lines(answers, labels, top, pushed.names)
+            else:
+                metrics = VideoMetrics(classes, REPLICATES, pushed.card.threshold) if evaluate else None
+                prediction = Prediction(pushed, records, batch, top, metrics)
+                if form == "csv":
+                    lines = output.csv_lines(prediction.answers())
+                else:
+                    lines = output.json_lines(prediction.answers(), pushed.names)
+            file.writelines(lines)
+        if page:
+            with writing(page), open_output(page, inputs, "--page") as file:
+                file.write(timelines.page())
     except BrokenPipeError:  # `| head` has exited
         sys.exit(1)
 
-    summary: dict[str, Any] = {"model": pushed.folder, "videos": prediction.videos, "skipped": prediction.rejected}
-    if prediction.rejected:
-        rejected, answered = plural(prediction.rejected, "record"), plural(prediction.videos, "video")
+    summary: dict[str, Any] = {"model": pushed.folder, "videos": prediction.videos, "skipped": records.rejected}
+    if records.rejected:
+        rejected, answered = plural(records.rejected, "record"), plural(prediction.videos, "video")
         click.echo(f"{rejected} rejected, {answered} answered", err=True)
-    if metrics:
-        if not metrics.videos:
-            raise InputError(f"--evaluate: no video carries labels ({prediction.videos:,} read)")
-        scores = Scores.of(metrics, prediction.without_labels, pushed.card.threshold)
+    if evaluate:
+        scores = prediction.scores()
         summary |= asdict(scores)
         if not as_json:
             scores.print(console)
     if as_json:
         click.echo(json.dumps(summary | {"first_skipped": shown}, indent=1))
-    if prediction.rejected:
+    if records.rejected:
         sys.exit(SKIPPED)
+
+
+def _refuse_unused(context: click.Context, segments: bool, form: str, page: Path | None) -> None:
+    """Refuses options that would have no effect on the answers."""
+    unused = {
+        "top": (segments and form == "csv", "--top", "--format jsonl or no --segments"),
+        "most": (not segments or form != "csv", "--most", "--segments and csv"),
+        "label_file": (not segments, "--labels", "--segments"),
+        "video_model": (not segments, "--video-model", "--segments"),
+        "page": (not segments, "--page", "--segments"),
+        "show": (page is None, "--show", "--page"),
+    }
+    for name, (is_unused, option, needed) in unused.items():
+        if is_unused and context.get_parameter_source(name) != click.core.ParameterSource.DEFAULT:
+            raise click.UsageError(f"{option} has no effect here, it needs {needed}")

@@ -5,12 +5,13 @@ from models.errors import plural
 from models.features import MAX_FRAMES
 
 
-def describe_ingest(summary: Summary, rejected_in: str) -> list[str]:
-    """Lines on rejected records, cut videos and what occurs twice; empty if there is nothing to report.
+def describe_ingest(summary: Summary, rejected_in: str, rejected_ratings_in: str) -> list[str]:
+    """Lines on rejected records and ratings, cut videos and what occurs twice; empty if there is nothing to report.
 
     Args:
         summary: of the ingest.
         rejected_in: the file or folder that lists all rejected records.
+        rejected_ratings_in: the same of the rejected ratings.
     """
     lines = []
     if summary.quarantined:
@@ -27,4 +28,8 @@ def describe_ingest(summary: Summary, rejected_in: str) -> list[str]:
     if summary.repeated_labels:
         lines.append(f"{plural(summary.repeated_labels, 'video')} with a label listed twice: it counts once")
     lines += [f"{plural(count, 'id')} found more than once: {where}" for where, count in summary.duplicates.items()]
+    if summary.rejected_ratings:
+        ratings = plural(summary.ratings + summary.rejected_ratings, "rating")
+        lines.append(f"{summary.rejected_ratings:,} of {ratings} rejected, all in {rejected_ratings_in}, first:")
+        lines += [f"  {reason}" for reason in summary.first_rejected_ratings]
     return lines

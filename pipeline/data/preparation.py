@@ -56,11 +56,11 @@ def prepare(settings: RunSettings, push_directory: str, shards: InputFiles | Non
     check_served_model(push_directory)
     encoder = settings.model.encoder
     if isinstance(encoder, EnsembleSettings):
-        members = tuple(find_members(encoder.members, settings.level, vocabulary.names))
+        members = tuple(find_members(encoder.members, settings.record_level, vocabulary.names))
         model = settings.model.model_copy(update={"encoder": encoder.model_copy(update={"members": members})})
         settings = settings.model_copy(update={"model": model})
     if settings.training.teachers:
-        teachers = tuple(find_teachers(settings.training.teachers, settings.level, vocabulary.names))
+        teachers = tuple(find_teachers(settings.training.teachers, settings.record_level, vocabulary.names))
         training = settings.training.model_copy(update={"teachers": teachers})
         settings = settings.model_copy(update={"training": training})
         _logger.info("teachers: %s", ", ".join(teachers))
@@ -72,7 +72,7 @@ def prepare(settings: RunSettings, push_directory: str, shards: InputFiles | Non
             _logger.info("warm start: no model serves yet, training begins with random weights")
         # Hyperparameters may change the architecture: then the Trainer checks it.
         if initial_model and not settings.hyperparameters:
-            require_same_architecture(initial_model, settings.model, settings.level, vocabulary.names)
+            require_same_architecture(initial_model, settings.model, settings.record_level, vocabulary.names)
         training = settings.training.model_copy(update={"warm_start": initial_model or False})
         settings = settings.model_copy(update={"training": training})
     return PreparedRun(settings, vocabulary, synthetic, shards)

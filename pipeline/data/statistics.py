@@ -62,17 +62,19 @@ def measure(
         done += size
         progress(done, total)
 
-    rejected = out / "bad_records.jsonl"
-    with rejected.open("wb") as file:
+    rejected, rejected_ratings = out / "bad_records.jsonl", out / "bad_ratings.jsonl"
+    with rejected.open("wb") as file, rejected_ratings.open("wb") as ratings_file:
         counted = _counted_on_engine(beam, out.resolve(), shards[0].file.path) if beam.on_engine else counted_here
-        counts, summary = count_shards(shards, policy, level, len(names), file, count, counted)
-    if not summary.quarantined:
-        rejected.unlink()
+        counts, summary = count_shards(shards, policy, level, len(names), file, ratings_file, count, counted)
+    lists = []
+    for path, number in ((rejected, summary.quarantined), (rejected_ratings, summary.rejected_ratings)):
+        lists.append(str(path) if number else "")
+        if not number:
+            path.unlink()
     if not summary.videos:
         raise InputError(f"no usable record ({summary.records:,} read), first: {summary.first_quarantined[0]}")
     summary.require_usable()
-    rejected_in = str(rejected) if summary.quarantined else ""
-    statistics = describe(counts, names, data.pattern, level, read_oracle_file(files.data), summary, rejected_in)
+    statistics = describe(counts, names, data.pattern, level, read_oracle_file(files.data), summary, *lists)
     statistics.write(str(out))
     write_page_and_figures(statistics, str(out))
     return statistics
@@ -103,5 +105,5 @@ def print_statistics(statistics: Statistics, console: Console) -> None:
     if statistics.agreement.distances:
         lines.append("Jensen-Shannon distances of the splits' labels (0: equal shares, 1: none in common):")
         lines += [f"  {sentence}" for sentence in describe_agreement(statistics.agreement)]
-    for line in [*lines, *describe_ingest(statistics.ingest, statistics.bad_records)]:
+    for line in [*lines, *describe_ingest(statistics.ingest, statistics.bad_records, statistics.bad_ratings)]:
         console.print(line, markup=False, highlight=False)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.errors import InputError
-from models.features import AUDIO, ID, LABELS, MEAN_AUDIO, MEAN_RGB, RGB, RGB_WIDTH, Level
+from models.features import Level
 from models.settings import MAX_SEED
 from pipeline.files.new_folder import locked, new_files
 
@@ -59,6 +59,7 @@ def write_dataset(
     seed: int,
     shards: int | None = None,
     progress: Callable[[int], None] | None = None,
+    segments: bool = False,
 ) -> bool:
     """Writes synthetic TFRecord shards, `vocabulary.csv` and `oracle.json` into a new folder.
 
@@ -67,7 +68,9 @@ def write_dataset(
     those of the frames at the frame level. Different seeds draw different videos (and ids) of the same labels. Equal
     calls write equal bytes on one machine. Memory does not grow with `videos`. `TrainVideoCount` counts the videos of
     the train shards. `oracle.json` holds the micro F1 of `synthetic_videos.Oracle` over all videos, on their frames at
-    either level. The files get their names when all are complete; a call that was killed starts over.
+    either level. With `segments` all videos have ratings: they are other videos, of the same labels, and `oracle.json`
+    also holds the MAP@K of `synthetic_segments.SegmentOracle`. The files get their names when all are complete; a call
+    that was killed starts over.
 
     Args:
         out: folder to create; it may exist if it is empty, unfinished, or holds this very data set.
@@ -77,6 +80,7 @@ def write_dataset(
         seed: 0 to 2^32 - 2.
         shards: number of files, 2 to `videos`; by default 10, more for more than 10,000 videos.
         progress: called after each video with the number of videos written so far.
+        segments: whether records have rated segments, at the frame level.
 
     Returns:
         Whether the data set was written; False if it was there.
@@ -89,29 +93,41 @@ def write_dataset(
     if shards is None:
         shards = max(DEFAULT_SHARDS, -(-videos // VIDEOS_A_SHARD))
     _check_numbers(videos, labels, seed, shards)
+    if segments and level != "frame":
+        raise InputError(f"level is {level}, allowed with segments: frame, for a rating is about five frames")
     train_shards = min(shards - 1, max(1, round(TRAIN_SHARE * shards)))
     names = [f"train{shard:04d}.tfrecord" for shard in range(train_shards)]
     names += [f"validate{shard:04d}.tfrecord" for shard in range(shards - train_shards)]
     description = {"level": level, "videos": videos, "labels": labels, "seed": seed, "shards": shards}
+    if segments:
+        description["segments"] = True
     with locked(out):
         if _holds(out, description, names):
             return False
         with new_files(out, videos * RECORD_BYTES[level]) as place:
-            _write_files(place, description, names, progress)
+            _write_files(place, description, names, progress, segments)
     return True
 
 
 def _write_files(
-    place: Callable[[str], Path], description: dict[str, Any], names: list[str], progress: Callable[[int], None] | None
+    place: Callable[[str], Path],
+    description: dict[str, Any],
+    names: list[str],
+    progress: Callable[[int], None] | None,
+    segments: bool,
 ) -> None:
     # TensorFlow and Keras take seconds to import: only after the arguments have been checked.
     import tensorflow as tf
 
+    from models.metrics.map_at_k import MapAtK
+    from pipeline.data.synthetic_records import serialize
+    from pipeline.data.synthetic_segments import RATED_VIDEOS, SEGMENT_PARAMETERS, Rating, SegmentOracle, rate
     from pipeline.data.synthetic_videos import PARAMETERS, Oracle, World
 
-    level, videos, labels, seed, shards = description.values()
-    world = World(labels)
+    videos, labels, seed, shards = (description[key] for key in ("videos", "labels", "seed", "shards"))
+    world = World(labels, RATED_VIDEOS if segments else PARAMETERS)
     oracle = Oracle(world)
+    segment_oracle, ranked = SegmentOracle(oracle), MapAtK(labels)
     train_counts = np.zeros(labels, np.int64)
     hits = true = predicted = 0
     for shard, name in enumerate(names):
@@ -119,7 +135,12 @@ def _write_files(
             with tf.io.TFRecordWriter(str(place(name))) as writer:
                 for index in range(shard * videos // shards, (shard + 1) * videos // shards):
                     video = world.draw(seed, index)
-                    writer.write(_record(_video_id(seed, index), video.labels, video.frames, level))
+                    ratings: list[Rating] = []
+                    if segments:
+                        ratings = rate(world, video, seed, index)
+                        holds, rated = (np.array([getattr(r, key) for r in ratings]) for key in ("holds", "label"))
+                        ranked.add(segment_oracle.scores(video, ratings), holds, rated)
+                    writer.write(serialize(_video_id(seed, index), video, ratings, description["level"]))
                     train_counts[video.labels] += name.startswith("train")
                     answer = oracle.labels(video)
                     hits += len(np.intersect1d(answer, video.labels, assume_unique=True))
@@ -144,8 +165,15 @@ def _write_files(
             "knows": "label prototypes, label rates and groups, deviations, share of background, where runs begin "
             "and end; sees all frames, at the video level too; is not told what a run shows",
         },
-        "parameters": asdict(PARAMETERS),
+        "parameters": asdict(world.parameters),
     }
+    if segments:
+        oracle_json["ratings"] = {
+            "number": int(ranked.ratings.sum()),
+            "positives": int(ranked.positives.sum()),
+            "oracle": ranked.means(),
+            "parameters": asdict(SEGMENT_PARAMETERS),
+        }
     place(ORACLE).write_text(json.dumps(oracle_json, indent=2) + "\n", encoding="utf-8")
 
 
@@ -158,6 +186,7 @@ def _holds(out: Path, description: dict[str, Any], names: list[str]) -> bool:
     return (
         isinstance(written, dict)
         and written == written | description
+        and ("segments" in written) == ("segments" in description)
         and all((out / name).exists() for name in [VOCABULARY, *names])
     )
 
@@ -186,36 +215,6 @@ def _video_id(seed: int, index: int) -> str:
         number, position = divmod(number, len(ID_CHARACTERS))
         characters = ID_CHARACTERS[position] + characters
     return characters
-
-
-def _record(video_id: str, labels: NDArray[np.int64], frames: NDArray[np.uint8], level: Level) -> bytes:
-    """A serialized SequenceExample as published; at the video level its second field is present and empty."""
-    import tensorflow as tf
-
-    from models.layers.quantization import dequantize
-
-    def of_bytes(value: bytes) -> Any:
-        return tf.train.Feature(bytes_list=tf.train.BytesList(value=[value]))
-
-    def of_floats(values: NDArray[np.float32]) -> Any:
-        return tf.train.Feature(float_list=tf.train.FloatList(value=values))
-
-    context = {
-        ID: of_bytes(video_id.encode()),
-        LABELS: tf.train.Feature(int64_list=tf.train.Int64List(value=labels)),
-    }
-    lists = {}
-    if level == "video":
-        mean = np.asarray(dequantize(frames.mean(axis=0)))
-        context |= {MEAN_RGB: of_floats(mean[:RGB_WIDTH]), MEAN_AUDIO: of_floats(mean[RGB_WIDTH:])}
-    else:
-        for name, columns in ((RGB, slice(0, RGB_WIDTH)), (AUDIO, slice(RGB_WIDTH, None))):
-            lists[name] = tf.train.FeatureList(feature=[of_bytes(row.tobytes()) for row in frames[:, columns]])
-    example = tf.train.SequenceExample(
-        context=tf.train.Features(feature=context), feature_lists=tf.train.FeatureLists(feature_list=lists)
-    )
-    # Map fields have no fixed order: without this, equal seeds would not give equal bytes.
-    return example.SerializeToString(deterministic=True)
 
 
 def _write_vocabulary(path: Path, groups: NDArray[np.int64], train_counts: NDArray[np.int64]) -> None:

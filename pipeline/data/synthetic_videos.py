@@ -71,45 +71,46 @@ class World:
 
     Args:
         labels: number of labels, at least 2. In each group the labels are ordered from frequent to rare.
+        parameters: of the videos.
     """
 
-    def __init__(self, labels: int) -> None:
+    def __init__(self, labels: int, parameters: Parameters = PARAMETERS) -> None:
+        self.parameters = parameters
         rng = np.random.Generator(np.random.SFC64(labels))
-        groups = min(PARAMETERS.max_groups, max(2, labels // 10))
+        groups = min(self.parameters.max_groups, max(2, labels // 10))
         self.group_of_label = np.arange(labels) % groups
-        self.group_rates = np.arange(1.0, groups + 1) ** -PARAMETERS.group_zipf
+        self.group_rates = np.arange(1.0, groups + 1) ** -self.parameters.group_zipf
         self.group_rates /= self.group_rates.sum()
         self.label_rates = self._label_rates()
 
-        dimensions = PARAMETERS.visual_dimensions + PARAMETERS.audio_dimensions
+        dimensions = self.parameters.visual_dimensions + self.parameters.audio_dimensions
         shared = rng.standard_normal((groups, dimensions))[self.group_of_label]
         own = rng.standard_normal((labels, dimensions))
-        self.prototypes = np.sqrt(PARAMETERS.group_share) * shared + np.sqrt(1 - PARAMETERS.group_share) * own
+        self.prototypes = np.sqrt(self.parameters.group_share) * shared + np.sqrt(1 - self.parameters.group_share) * own
         self.basis = self._basis(rng)
 
     def _label_rates(self) -> NDArray[np.float64]:
         """P(label | group of the video), [groups, labels]; given the group, labels are independent."""
         groups = len(self.group_rates)
         in_group = np.arange(groups)[:, None] == self.group_of_label
-        zipf = in_group * (np.arange(len(self.group_of_label)) // groups + 1.0) ** -PARAMETERS.label_zipf
+        zipf = in_group * (np.arange(len(self.group_of_label)) // groups + 1.0) ** -self.parameters.label_zipf
         # At most half of a small group: with 7 classes a video must not have nearly all of them.
-        expected = np.minimum(PARAMETERS.group_labels, in_group.sum(axis=1) / 2)
+        expected = np.minimum(self.parameters.group_labels, in_group.sum(axis=1) / 2)
         own = expected[:, None] * zipf / zipf.sum(axis=1, keepdims=True)
         frequencies = self.group_rates @ own
-        strays = PARAMETERS.stray_labels * frequencies / frequencies.sum()
+        strays = self.parameters.stray_labels * frequencies / frequencies.sum()
         return np.minimum(np.where(in_group, own, strays), 0.9)
 
-    @staticmethod
-    def _basis(rng: np.random.Generator) -> NDArray[np.float64]:
+    def _basis(self, rng: np.random.Generator) -> NDArray[np.float64]:
         """Directions of a shot's dimensions among the features, [dimensions, 1152]; visual and audio ones apart."""
-        visual, audio = PARAMETERS.visual_dimensions, PARAMETERS.audio_dimensions
+        visual, audio = self.parameters.visual_dimensions, self.parameters.audio_dimensions
         basis = np.zeros((visual + audio, WIDTH))
         for block, width, count in (
             (basis[:visual, :RGB_WIDTH], RGB_WIDTH, visual),
             (basis[visual:, RGB_WIDTH:], AUDIO_WIDTH, audio),
         ):
             orthonormal = np.linalg.qr(rng.standard_normal((width, count)))[0].T
-            block[:] = PARAMETERS.shot_scale * np.sqrt(width / count) * orthonormal
+            block[:] = self.parameters.shot_scale * np.sqrt(width / count) * orthonormal
         return basis
 
     def draw(self, seed: int, index: int) -> SyntheticVideo:
@@ -120,21 +121,21 @@ class World:
         while not labels.size:
             labels = np.flatnonzero(rng.random(len(self.prototypes)) < self.label_rates[group])
 
-        if rng.random() < PARAMETERS.short_videos:
+        if rng.random() < self.parameters.short_videos:
             length = int(rng.integers(20, 120))
         else:
-            length = min(MAX_FRAMES, 120 + int(rng.exponential(PARAMETERS.mean_frames_beyond_120)))
-        starts = rng.random(length) < 1 / PARAMETERS.mean_run_frames
+            length = min(MAX_FRAMES, 120 + int(rng.exponential(self.parameters.mean_frames_beyond_120)))
+        starts = rng.random(length) < 1 / self.parameters.mean_run_frames
         starts[0] = True
         run_of_frame = np.cumsum(starts) - 1
         runs = int(starts.sum())
-        shown = np.where(rng.random(runs) < PARAMETERS.background_runs, BACKGROUND, rng.choice(labels, runs))
+        shown = np.where(rng.random(runs) < self.parameters.background_runs, BACKGROUND, rng.choice(labels, runs))
 
         scatter = rng.standard_normal((runs, len(self.basis)))
-        labelled = self.prototypes[shown] + PARAMETERS.shot_deviation * scatter
+        labelled = self.prototypes[shown] + self.parameters.shot_deviation * scatter
         shots = np.where((shown == BACKGROUND)[:, None], scatter, labelled) @ self.basis
         features = rng.standard_normal((length, WIDTH), dtype=np.float32)
-        features *= PARAMETERS.frame_noise
+        features *= self.parameters.frame_noise
         features += shots.astype(np.float32)[run_of_frame]
         return SyntheticVideo(labels, quantize(features), run_of_frame, shown)
 
@@ -154,9 +155,10 @@ class Oracle:
     """
 
     def __init__(self, world: World) -> None:
+        self.parameters = world.parameters
         self._prototypes = world.prototypes
         self._to_shots = np.linalg.pinv(world.basis)
-        self._noise = PARAMETERS.frame_noise**2 * (self._to_shots**2).sum(axis=0)
+        self._noise = self.parameters.frame_noise**2 * (self._to_shots**2).sum(axis=0)
         self._odds = world.label_rates / (1 - world.label_rates)
         none = np.prod(1 - world.label_rates, axis=1)
         # Up to a constant P(group, no label), had videos without labels not been drawn again.
@@ -164,17 +166,20 @@ class Oracle:
 
     def labels(self, video: SyntheticVideo) -> NDArray[np.int64]:
         """The labels with a probability above 0.5, int64, ascending; at least one."""
-        ratios = self._density_ratios(video)
+        return np.flatnonzero(self.search(self.density_ratios(video)))
+
+    def search(self, ratios: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """The most probable set of labels for the density ratios of a video, [labels]."""
         chosen = np.zeros(len(self._prototypes), bool)
         while True:
-            gains = self._log_gains(chosen, ratios)
+            gains = self.log_gains(chosen, ratios)
             best = gains.argmax()
             # Above the rounding errors of the sums (1e-12), or a label might be added and removed for ever.
             if chosen.any() and gains[best] < 1e-9:
-                return np.flatnonzero(chosen)
+                return chosen
             chosen[best] = not chosen[best]
 
-    def _log_gains(self, chosen: NDArray[np.bool_], ratios: NDArray[np.float64]) -> NDArray[np.float64]:
+    def log_gains(self, chosen: NDArray[np.bool_], ratios: NDArray[np.float64]) -> NDArray[np.float64]:
         """What log P(S | frames) gains when a label enters or leaves the set S = chosen, [labels]."""
         groups = self._groups * self._odds[:, chosen].prod(axis=1)
         prior = np.log(groups / groups.sum() @ np.where(chosen, 1 / self._odds, self._odds))
@@ -183,18 +188,18 @@ class Oracle:
         count = chosen.sum()
         evidence = ratios[:, chosen].sum(axis=1, keepdims=True)
         changed = np.maximum(evidence + change * ratios, 0) / np.maximum(count + change, 1)
-        share = PARAMETERS.background_runs
+        share = self.parameters.background_runs
         before = np.log(share + (1 - share) * evidence / max(count, 1)).sum()
         after = np.log(share + (1 - share) * changed).sum(axis=0)
         return np.where(count + change > 0, prior + after - before, -np.inf)
 
-    def _density_ratios(self, video: SyntheticVideo) -> NDArray[np.float64]:
+    def density_ratios(self, video: SyntheticVideo) -> NDArray[np.float64]:
         """N_l(r) / N_background(r): how much better each label explains each run, [runs, labels]."""
         starts = np.flatnonzero(np.diff(video.run_of_frame, prepend=-1))
         lengths = np.diff(starts, append=len(video.frames))[:, None]
         means = np.add.reduceat(video.frames, starts, axis=0, dtype=np.float32) / lengths
         shots = np.asarray(dequantize(means)) @ self._to_shots
-        label = 1 / (PARAMETERS.shot_deviation**2 + self._noise / lengths)
+        label = 1 / (self.parameters.shot_deviation**2 + self._noise / lengths)
         background = 1 / (1 + self._noise / lengths)
         logs = (shots * label) @ self._prototypes.T - label @ (self._prototypes**2 / 2).T
         logs += (np.log(label / background) - shots**2 * (label - background)).sum(axis=1, keepdims=True) / 2

@@ -15,7 +15,7 @@ from pipeline.files.locks import lock
 
 
 @contextmanager
-def open_output(out: Path | None, inputs: Iterable[Path]) -> Iterator[IO[str]]:
+def open_output(out: Path | None, inputs: Iterable[Path], option: str = "--out") -> Iterator[IO[str]]:
     """Opens standard output, a device or pipe, or a file that replaces the old one when the block succeeds.
 
     A link stays: its target is replaced and keeps its mode. A killed process leaves `.NAME.partial`, which the next one
@@ -24,6 +24,7 @@ def open_output(out: Path | None, inputs: Iterable[Path]) -> Iterator[IO[str]]:
     Args:
         out: the file; None: standard output.
         inputs: files that the command reads and folders of such files; they must not be replaced.
+        option: that names the file, for error messages.
 
     Raises:
         InputError: the file is one of the inputs, cannot be made, or another process is writing it.
@@ -37,7 +38,7 @@ def open_output(out: Path | None, inputs: Iterable[Path]) -> Iterator[IO[str]]:
         target = _follow(out)
         mode = target.stat().st_mode if target.exists() else None
         if owner := next((path for path in inputs if mode is not None and _is_in(target, path)), None):
-            raise InputError(f"--out is {str(out)!r}: it would replace an input of the command, {str(owner)!r}")
+            raise InputError(f"{option} is {str(out)!r}: it would replace an input of the command, {str(owner)!r}")
         if mode is not None and stat.S_ISDIR(mode):
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
         if _is_in_proc(target) or (mode is not None and not stat.S_ISREG(mode)):
@@ -47,7 +48,7 @@ def open_output(out: Path | None, inputs: Iterable[Path]) -> Iterator[IO[str]]:
             partial = target.with_name(f".{target.name}.partial")
             file = _open_locked(partial, mode)
     except OSError as error:
-        raise InputError(f"--out is {str(out)!r}: {error.strerror}, expected a file") from None
+        raise InputError(f"{option} is {str(out)!r}: {error.strerror}, expected a file") from None
     with file:
         try:
             yield file

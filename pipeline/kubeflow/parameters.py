@@ -110,7 +110,7 @@ class ResolvedSettings(Settings):
         settings = self.settings
         return RunSettings(
             experiment="",
-            level=settings.level,
+            level=settings.record_level,
             model=ModelSettings(encoder=AverageSettings(name="average")),
             data=_without_drift(settings),
             evaluation=EvaluationSettings(slices=settings.evaluation.slices),
@@ -197,7 +197,7 @@ def resolve_parameters(
         spans=settings.data.spans,
         split=settings.data.split,
         seed=settings.seed,
-        level=settings.level,
+        level=settings.record_level,
     )
     pinned = {
         "pattern": resolved.data.pattern,

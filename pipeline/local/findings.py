@@ -21,7 +21,7 @@ def findings(step: StepRun) -> list[str]:
 def _example_gen(step: StepRun) -> list[str]:
     summary = read_summary(step.outputs["quarantine"])
     counts = ", ".join(f"{count:,} {split}" for split, count in summary.videos.items())
-    return [f"videos: {counts}", *describe_ingest(summary, step.outputs["quarantine"])]
+    return [f"videos: {counts}", *describe_ingest(summary, step.outputs["quarantine"], step.outputs["quarantine"])]
 
 
 def _example_validator(step: StepRun) -> list[str]:

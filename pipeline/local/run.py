@@ -39,7 +39,7 @@ from tuner.hyperparameters import check_hyperparameters
 HYPERPARAMETERS, BEST = "hyperparameters", "best_hyperparameters.txt"
 
 # The scores of the test split that a run prints.
-TEST_SCORES = ("f1", "precision", "recall", "f1_at_threshold", "gap", "map", "hit_at_1")
+TEST_SCORES = ("f1", "precision", "recall", "f1_at_threshold", "gap", "map", "map_at_k", "hit_at_1")
 
 
 def run(settings: RunSettings, console: Console, from_node: str = "", workspace: Path | None = None) -> RunScores:
@@ -172,7 +172,7 @@ def _scores(settings: RunSettings, steps: dict[str, StepRun], log: TrainingLog, 
     return RunScores(
         experiment=settings.experiment,
         data=settings.data.pattern,
-        level=settings.level,
+        level=settings.record_level,
         synthetic=statistics.synthetic is not None,
         model_version=champion.version if champion else None,
         blessed=verdict.blessed,
@@ -188,9 +188,11 @@ def _print_scores(scores: RunScores, console: Console) -> None:
     console.print(table)
     test, table = scores.splits.test, Table("test split", "score", "95 % interval", box=SIMPLE)
     for name in TEST_SCORES:
+        if (score := getattr(test, name)) is None:  # of videos or of rated segments alone
+            continue
         interval = test.intervals.get(name)
         spread = "{:.4f} to {:.4f}".format(*interval) if interval else "not measured"
-        table.add_row(TITLES[name], f"{getattr(test, name):.4f}", spread)
+        table.add_row(TITLES[name], f"{score:.4f}", spread)
     console.print(table)
 
 

@@ -42,10 +42,9 @@ def tune(settings: RunSettings, ingested: Ingested, console: Console) -> SearchR
         raise InputError(
             "training.teachers is set, allowed in a search outside a run: none (`yt8m run --tune` searches with them)"
         )
-    if settings.level != ingested.level:
-        raise InputError(
-            f"{settings.experiment} reads {settings.level}-level records, --run holds {ingested.level}-level ones"
-        )
+    if settings.record_level != ingested.level:
+        wanted = f"{settings.experiment} reads {settings.record_level}-level records"
+        raise InputError(f"{wanted}, --run holds {ingested.level}-level ones")
     out = settings.out.resolve()
     out.mkdir(parents=True, exist_ok=True)
     with nullcontext() if is_worker() else exclusive(out):

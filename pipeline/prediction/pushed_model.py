@@ -18,6 +18,7 @@ from models.features import (
     NUM_FRAMES,
     RGB,
     RGB_WIDTH,
+    SEGMENT_FRAMES,
     WIDTH,
     Level,
 )
@@ -89,11 +90,21 @@ class PushedModel:
             return probabilities
         features = tf.io.parse_example(examples, _FEATURES[self._level])
         if self._level == "video":
-            inputs = {MEAN: tf.concat([features[MEAN_RGB], features[MEAN_AUDIO]], axis=1)}
-        else:
-            num_frames = tf.cast(features[NUM_FRAMES], tf.int32)
-            frames = packed_frames(features[RGB], features[AUDIO], tf.reduce_max(num_frames))
-            inputs = {FRAMES: frames, NUM_FRAMES: num_frames}
-            if not self._reads_frames:
-                inputs = {MEAN: self._mean(frames, num_frames)}
-        return signatures["raw_tensors"](**inputs)["probabilities"].numpy()
+            mean = tf.concat([features[MEAN_RGB], features[MEAN_AUDIO]], axis=1)
+            return signatures["raw_tensors"](**{MEAN: mean})["probabilities"].numpy()
+        num_frames = tf.cast(features[NUM_FRAMES], tf.int32)
+        return self._of_frames(packed_frames(features[RGB], features[AUDIO], tf.reduce_max(num_frames)), num_frames)
+
+    def segment_probabilities(self, frames: np.ndarray) -> np.ndarray:
+        """Probabilities for segments, each taken for a video of five frames: float32, [segments, C].
+
+        Args:
+            frames: uint8, [segments, 5, 1152].
+        """
+        return self._of_frames(tf.constant(frames), tf.fill([len(frames)], SEGMENT_FRAMES))
+
+    def _of_frames(self, frames: tf.Tensor, num_frames: tf.Tensor) -> np.ndarray:
+        inputs = {FRAMES: frames, NUM_FRAMES: num_frames}
+        if not self._reads_frames:
+            inputs = {MEAN: self._mean(frames, num_frames)}
+        return self._saved_model.signatures["raw_tensors"](**inputs)["probabilities"].numpy()

@@ -8,6 +8,7 @@ from rich.table import Table
 
 from models.errors import plural
 from models.metrics.bootstrap import interval
+from models.metrics.map_at_k import MapAtK
 from models.metrics.video_metrics import VideoMetrics
 
 
@@ -41,4 +42,32 @@ class Scores:
         for name, value in self.scores.items():
             low_and_high = self.intervals.get(name)
             table.add_row(name, f"{value:.4f}", "{:.4f} to {:.4f}".format(*low_and_high) if low_and_high else "")
+        console.print(table)
+
+
+@dataclass(frozen=True)
+class SegmentScores:
+    """Results of `MapAtK`.
+
+    Attributes:
+        ratings: that were scored.
+        positives: of these, those by which the label holds in the segment.
+        scores: by name.
+    """
+
+    ratings: int
+    positives: int
+    scores: dict[str, float]
+
+    @classmethod
+    def of(cls, metrics: MapAtK) -> "SegmentScores":
+        """Computes the scores."""
+        return cls(int(metrics.ratings.sum()), int(metrics.positives.sum()), metrics.means())
+
+    def print(self, console: Console) -> None:
+        """Prints a table."""
+        title = f"{plural(self.ratings, 'rating')}, {self.positives:,} positive"
+        table = Table("score", "value", title=title, box=SIMPLE)
+        for name, value in self.scores.items():
+            table.add_row(name, f"{value:.4f}")
         console.print(table)

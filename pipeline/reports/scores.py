@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Self
 from pydantic import BaseModel, ConfigDict
 
 from models.features import Level
-from models.metrics.video_metrics import SCORES
 from models.training.log import TrainingLog
 
 if TYPE_CHECKING:  # imports TFMA, which takes seconds
@@ -38,6 +37,8 @@ class SplitScores(BaseModel):
     hit_at_1: float | None = None
     ece: float | None = None
     f1_at_threshold: float | None = None
+    map_at_k: float | None = None
+    map_at_k_rated: float | None = None
     intervals: dict[str, tuple[float, float]] = {}
     source: str = ""
 
@@ -56,7 +57,7 @@ class Splits(BaseModel):
         """Takes train and validation from the best epoch of the log, the test split from the Evaluator's verdict."""
         best = log.epochs[log.best_epoch]
         source = f"training, epoch {best.epoch + 1} of {len(log.epochs)}"
-        test = {name: score for name, score in verdict.overall.scores.items() if name in SCORES}
+        test = {name: score for name, score in verdict.overall.scores.items() if name in SplitScores.model_fields}
         intervals = {name: (interval.low, interval.high) for name, interval in verdict.overall.intervals.items()}
         return cls(
             train=SplitScores(videos=best.videos, f1=best.f1, source=source),

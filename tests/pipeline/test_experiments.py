@@ -179,7 +179,19 @@ def test_what_is_shown_is_an_entry_with_the_same_settings(write):
         ("mine: {base: netvlad-8, model: {dropout: 1}}", "mine: model.dropout is 1: input should be less than 1"),
         ("mine: {base: netvlad-8, model: 5}", "mine: model is 5, expected keys with values"),
         ("mine: {base: netvlad-8, training: null}", "mine: training is None, expected keys with values"),
-        ("mine: {base: netvlad-8, level: clip}", "mine: level is 'clip': input should be 'video' or 'frame'"),
+        ("mine: {base: netvlad-8, level: clip}", "mine: level is 'clip': input should be 'video', 'frame' or 'segme"),
+        (
+            "mine: {base: ensemble, level: segment}",
+            "model.encoder.name is 'ensemble', allowed with level: segment: oth",
+        ),
+        (
+            "mine: {base: netvlad-8, level: segment, training: {frame_sampling: random}}",
+            "training.frame_sampling is 'random', allowed with level: segment, whose examples have five frames: all",
+        ),
+        (
+            "mine: {base: netvlad-8, level: segment, training: {teachers: [runs/a]}}",
+            "training.teachers is set, allowed with level: segment: none (they predict whole videos)",
+        ),
         ("mine: {base: netvlad-8, level: video}", "mine: model.encoder.name is 'netvlad', which needs level: frame"),
         ("mine: {base: netvlad-8, name: you}", "mine: name is not a setting, allowed: base, level, model, training"),
         (

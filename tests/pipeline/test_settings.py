@@ -94,6 +94,7 @@ def test_the_default_split_has_a_share_for_each_split_without_data_of_its_own(ow
         ("evaluation.thresholds.f1.min=good", "evaluation.thresholds.f1.min is 'good': input should be a valid number"),
         ("evaluation.thresholds.f2.min=0.5", "evaluation.thresholds: there is no metric 'f2', allowed: f1, precision"),
         ("evaluation.thresholds=0.5", "evaluation.thresholds is 0.5"),
+        ("evaluation.thresholds.map_at_k.min=0.5", "map_at_k is a score of rated segments, which need level: segment"),
         (
             "evaluation.thresholds.f1@num_labels:abc.min=0.5",
             "evaluation.thresholds: 'f1@num_labels:abc': num_labels is never 'abc', allowed: 1, 2, 3, 4, 5+",

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from models.errors import InputError
-from models.metrics.video_metrics import SCORES as SCORE_NAMES
+from models.metrics.video_metrics import ALL_SCORES as SCORE_NAMES
 from pipeline.kubeflow.api.client import Connection
 from pipeline.kubeflow.api.errors import ApiError
 from pipeline.kubeflow.api.logs import read_log, read_object

@@ -9,7 +9,7 @@ from pathlib import Path
 from components.drift_detector.drift import Drift
 from components.evaluator.verdict import Verdict
 from components.trainer.trainer import read_training_log
-from models.metrics.video_metrics import SCORES as SCORE_NAMES
+from models.metrics.video_metrics import ALL_SCORES as SCORE_NAMES
 from pipeline.kubeflow import log_lines
 from pipeline.kubeflow.log_lines import log_line
 from pipeline.kubeflow.parameters import ResolvedSettings

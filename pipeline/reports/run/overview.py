@@ -13,7 +13,7 @@ from pipeline.settings import RunSettings
 from pipeline.steps import TRAITS, Step, StepRun
 
 # The scores that the page begins with.
-HEADLINE = ("f1", "gap", "hit_at_1")
+HEADLINE = ("f1", "gap", "map_at_k", "hit_at_1")
 
 
 def overview(

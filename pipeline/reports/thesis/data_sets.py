@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from string import ascii_uppercase
 
-from models.features import Level
+from models.features import Level, TrainingLevel
 from pipeline.reports.thesis.runs import Run
 
 SPLITS = ("train", "validation", "test")
@@ -28,7 +28,7 @@ class DataSet:
     """
 
     name: str
-    level: Level
+    level: TrainingLevel
     pattern: str
     validation_data: str
     test_data: str
@@ -38,21 +38,24 @@ class DataSet:
 
     @property
     def share(self) -> float:
-        """Training videos as a fraction of the thesis'."""
-        return self.videos["train"][1] / THESIS_VIDEOS[self.level]["train"]
+        """Training videos as a fraction of the thesis'; 0 for segments, of which it has none."""
+        return 0.0 if self.level == "segment" else self.videos["train"][1] / THESIS_VIDEOS[self.level]["train"]
 
     @property
     def short(self) -> str:
         """Name and kind, for a table line."""
-        kind = "synthetic" if self.synthetic else percent(self.share) if self.share < 1 else "full size"
+        real = "segments" if self.level == "segment" else percent(self.share) if self.share < 1 else "full size"
+        kind = "synthetic" if self.synthetic else real
         return f"{self.name} ({kind})"
 
     @property
     def words(self) -> str:
         """A sentence on what the scores on these data can be compared with."""
-        most, published = self.videos["train"][1], THESIS_VIDEOS[self.level]["train"]
         if self.synthetic:
             return "synthetic data: generated, the scores say nothing about real videos"
+        if self.level == "segment":
+            return "rated segments: the scores are of five seconds each, the thesis has none"
+        most, published = self.videos["train"][1], THESIS_VIDEOS[self.level]["train"]
         if self.share < 1:
             return f"a sample: {most:,} of {published:,} training videos ({percent(self.share)})"
         return f"as many training videos as in the thesis: {most:,}, there {published:,}"
@@ -65,7 +68,7 @@ class DataSet:
 
 def data_sets(runs: Iterable[Run]) -> dict[str, DataSet]:
     """The data set of each run, by the run's name; named in order: real before synthetic, more videos first."""
-    groups: dict[tuple[Level, str, str, str, str, bool], list[Run]] = {}
+    groups: dict[tuple[TrainingLevel, str, str, str, str, bool], list[Run]] = {}
     for run in runs:
         data = run.settings.data
         patterns = (data.pattern, data.validation_data, data.test_data)

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError, field_validator
 
 from models.errors import InputError, plural, quote
-from models.features import Level
+from models.features import TrainingLevel
 from models.training.log import TrainingLog
 from pipeline.files.yaml_text import load_yaml
 from pipeline.reports.scores import SCORES_FILE, RunScores
@@ -35,7 +35,7 @@ class RecordedSettings(BaseModel):
     """The part of settings.yaml that a comparison needs; keys that this version does not know are kept."""
 
     experiment: str
-    level: Level
+    level: TrainingLevel
     model: dict[str, Any]
     training: dict[str, Any]
     published: dict[str, Any] | None = None

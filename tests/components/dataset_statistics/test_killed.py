@@ -19,7 +19,7 @@ def count_shard(shard, **_):
     print("begun", flush=True)
 
 raw_shards.count_shard = count_shard
-raw_shards.count_shards([0] * 6, None, "video", 7, io.BytesIO(), print)
+raw_shards.count_shards([0] * 6, None, "video", 7, io.BytesIO(), io.BytesIO(), print)
 """
 
 

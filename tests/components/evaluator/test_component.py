@@ -109,14 +109,10 @@ def evaluate(transformed_means, statistics, steps):
         baseline.set_string_custom_property(VERSION, "17" if champion else "")
         evaluation = steps.artifact(tfx.types.standard_artifacts.ModelEvaluation, "evaluation")
         blessing = steps.artifact(tfx.types.standard_artifacts.ModelBlessing, "blessing")
+        data = {"examples": transformed_means.examples, "statistics": statistics}
         steps.execute(
             EvaluatorExecutor,
-            {
-                "examples": transformed_means.examples,
-                "model": candidate,
-                "baseline_model": baseline,
-                "statistics": statistics,
-            },
+            data | {"model": candidate, "baseline_model": baseline},
             {"evaluation": evaluation, "blessing": blessing},
             {
                 "example_splits": json.dumps(["test"]),
@@ -124,6 +120,7 @@ def evaluate(transformed_means, statistics, steps):
                 "floor": 1,
                 "slices": json.dumps(slices),
                 "verticals": json.dumps(VERTICALS),
+                "rated": 0,
                 "sources": "",
             },
         )

@@ -112,7 +112,7 @@ def test_the_order_spreads_the_videos_of_a_file_over_the_whole_epoch(number_of: 
     generator = np.random.default_rng(0)
     places = []
     for _ in range(200):
-        index = VideoIndex(LocalFiles([]), np.zeros(50, np.int32), {}, *[np.zeros(51, int)] * 3)
+        index = VideoIndex(LocalFiles([]), np.zeros(50, np.int32), {}, *[np.zeros(51, int)] * 3, np.zeros((0, 4), int))
         batches = IndexedBatches(index, 1, 1).shuffled(str(generator.integers(2**60)))
         places.append(np.flatnonzero(batches._order == 0)[0])
     # Uniform on 0 ... 49: mean 24.5 with a standard deviation of 14.4 / sqrt(200) = 1.02.

@@ -7,17 +7,21 @@ import numpy as np
 import pytest
 
 from models.metrics.findings import Findings
+from models.metrics.map_at_k import MapAtK
 from models.metrics.ranked_predictions import RankedHits, RankedPredictions
+from models.metrics.rated_replicates import RatedReplicates
 from models.metrics.video_metrics import VideoMetrics
 
 CLASSES, REPLICATES, THRESHOLD, CAPACITY = 40, 3, 0.3, 50
 
 # Attributes that the constructor sets and nothing counts.
-ARGUMENTS = {"classes", "labels", "capacity", "threshold"}
+ARGUMENTS = {"classes", "labels", "capacity", "threshold", "rated", "k"}
 
 
 def metrics(probabilities: np.ndarray, labels: np.ndarray, ids: list[bytes]) -> VideoMetrics:
-    accumulator = VideoMetrics(CLASSES, REPLICATES, THRESHOLD)
+    """Of rated segments, a tenth of whose labels are unknown."""
+    accumulator = VideoMetrics(CLASSES, REPLICATES, THRESHOLD, rated=True)
+    labels[:, ::10] = -1
     accumulator.update(probabilities, labels, ids)
     accumulator.update(np.full((1, CLASSES), np.nan), labels[:1], ids[:1])
     return accumulator
@@ -47,7 +51,7 @@ def hits(probabilities: np.ndarray, labels: np.ndarray, ids: list[bytes]) -> Ran
 
 
 EMPTY: dict[Callable[..., Any], Callable[[], Any]] = {
-    metrics: lambda: VideoMetrics(CLASSES, REPLICATES, THRESHOLD),
+    metrics: lambda: VideoMetrics(CLASSES, REPLICATES, THRESHOLD, rated=True),
     findings: Findings,
     ranked: lambda: RankedPredictions(CLASSES),
     hits: lambda: RankedHits(CAPACITY),
@@ -61,8 +65,10 @@ def state(accumulator: Any) -> dict[str, Any]:
 
 
 def plain(value: Any) -> Any:
-    if isinstance(value, RankedHits | RankedPredictions):
+    if isinstance(value, RankedHits | RankedPredictions | MapAtK | RatedReplicates):
         return state(value)
+    if isinstance(value, list | tuple):
+        return [plain(part) for part in value]
     return value.tolist() if isinstance(value, np.ndarray) else value
 
 

@@ -158,7 +158,7 @@ def test_the_oracle_knows_what_each_change_of_the_answer_gains(
     before = log_posterior(small_world, tuple(answer), ratios)
     neighbours = [tuple(answer ^ {label}) for label in range(7)]
     expected = [log_posterior(small_world, chosen, ratios) - before if chosen else -np.inf for chosen in neighbours]
-    gains = small_oracle._log_gains(np.isin(np.arange(7), list(answer)), ratios)
+    gains = small_oracle.log_gains(np.isin(np.arange(7), list(answer)), ratios)
     np.testing.assert_allclose(gains, expected, rtol=1e-4, atol=1e-4)
 
 
@@ -168,7 +168,7 @@ def test_the_oracle_predicts_the_most_probable_of_all_sets(small_world: World, s
     same = 0
     for index in range(60):
         video = small_world.draw(1, index)
-        ratios = small_oracle._density_ratios(video)
+        ratios = small_oracle.density_ratios(video)
         best = max(sets, key=lambda chosen: priors[chosen] + log_likelihood(chosen, ratios))
         same += best == tuple(small_oracle.labels(video))
     assert same >= 59
@@ -187,7 +187,7 @@ def test_the_oracle_weighs_runs_by_the_density_of_their_features() -> None:
         distances = scipy.linalg.solve_triangular(root, (mean - centres).T, lower=True)
         return -np.log(np.diagonal(root)).sum() - (distances**2).sum(axis=0) / 2
 
-    ratios = np.log(Oracle(world)._density_ratios(video))
+    ratios = np.log(Oracle(world).density_ratios(video))
     for run, found in enumerate(ratios):
         frames = features[video.run_of_frame == run]
         mean = frames.mean(axis=0)

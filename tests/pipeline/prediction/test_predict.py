@@ -18,6 +18,7 @@ from models.metrics.video_metrics import VideoMetrics
 from pipeline.prediction.output import csv_line, json_line
 from pipeline.prediction.prediction import Answer, Prediction
 from pipeline.prediction.pushed_model import PushedModel
+from pipeline.prediction.records import Records
 
 NAMES = tuple(f"name {label}" for label in range(25))  # of the models
 THRESHOLD = 0.4
@@ -213,7 +214,7 @@ def test_one_batch_is_read_ahead(runs, video_record, write_shard, tmp_path):
         write_shard(tmp_path / f"{shard}.tfrecord", [video_record(f"{n:04d}") for n in range(10)])
     read = []
     model, files = PushedModel(str(runs / "average"), "video"), find_files(str(tmp_path))
-    answers = Prediction(model, files, "video", batch_size=8, top=1, progress=read.append).answers()
+    answers = Prediction(model, Records(files, "video", progress=read.append), batch_size=8, top=1).answers()
     for answered, _ in enumerate(answers):
         assert len(read) <= 8 * (answered // 8 + 1) + 3  # the end of each file is reported too
     assert read == sorted(read) and read[-1] == files.size

@@ -51,7 +51,7 @@ def write_run_folder(
     scores = {
         "experiment": settings.experiment,
         "data": data,
-        "level": settings.level,
+        "level": settings.record_level,
         "synthetic": synthetic,
         "model_version": "1700000000",
         "blessed": True,

@@ -215,6 +215,15 @@ def test_synthetic_data_and_samples_are_called_so(run, compared):
     ]
 
 
+def test_scores_of_segments_are_called_so(run, compared):
+    run("a", "segment-average-2304-1152", data="/data/segments")
+    run("b", "frame-average-2304-1152", data="/data/segments", videos=(1_181_805, 159_991, 160_908))
+    assert [(data.level, data.short, data.words) for data in compared().data_sets] == [
+        ("frame", "A (full size)", "as many training videos as in the thesis: 1,181,805, there 1,181,805"),
+        ("segment", "B (segments)", "rated segments: the scores are of five seconds each, the thesis has none"),
+    ]
+
+
 def test_full_data_need_no_warning(run, compared):
     run("a", "average-2304-1152", videos=tuple(THESIS_VIDEOS["video"].values()))
     assert not [remark for remark in compared().remarks if "Data" in remark or "reproduction" in remark]
