@@ -10,8 +10,12 @@ import yaml
 from pipeline.cli import yt8m
 
 K8S = Path(__file__).parents[2] / "k8s"
-# Created by a person or by Kubeflow Pipelines, as comments in the manifests say.
-EXTERNAL = {("Secret", "yt8m-store"), ("Secret", "mlpipeline-minio-artifact")}
+# Created by a person, by Kubeflow Pipelines or by the overlay artifacts, as comments in the manifests say.
+EXTERNAL = {
+    ("Secret", "yt8m-store"),
+    ("Secret", "mlpipeline-minio-artifact"),
+    ("PersistentVolumeClaim", "yt8m-artifacts"),
+}
 
 
 @pytest.mark.parametrize("version", ["1.30", kubernetes_validate.latest_version()])
