@@ -42,22 +42,46 @@ def records(frame_record, write_shard, tmp_path):
 
 
 @pytest.fixture
+def rest_of_segments(runs):
+    """Port of a server for `POST /v1/models/yt8m:predict` in the column format; a single output has no name."""
+    signatures = tf.saved_model.load(str(runs / "netvlad" / "serving" / "7")).signatures
+
+    def answer(request):
+        called = signatures[request["signature_name"]]
+        kinds = {name: spec.dtype for name, spec in called.structured_input_signature[1].items()}
+        inputs = {name: tf.constant(value, kinds[name]) for name, value in request["inputs"].items()}
+        [output] = called(**inputs).values()
+        return {"outputs": output.numpy().tolist()}
+
+    yield from serve(answer)
+
+
+@pytest.fixture
 def rest(signature):
     """Port of a server for `POST /v1/models/yt8m:predict` in the row format: strings that are not text as {"b64"}."""
 
+    def answer(request):
+        instances = request["instances"]
+        inputs = {
+            name: tf.constant([base64.b64decode(instance[name]["b64"], validate=True) for instance in instances])
+            for name in instances[0]
+        }
+        outputs = {name: value.numpy() for name, value in signature(**inputs).items()}
+        text = {name: np.char.decode(v.astype("S")) if v.dtype == object else v for name, v in outputs.items()}
+        return {"predictions": [{name: v[row].tolist() for name, v in text.items()} for row in range(len(instances))]}
+
+    yield from serve(answer)
+
+
+def serve(answer):
+    """Yields the port of a server that answers requests until the generator is closed."""
+
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self):
-            instances = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["instances"]
-            inputs = {
-                name: tf.constant([base64.b64decode(instance[name]["b64"], validate=True) for instance in instances])
-                for name in instances[0]
-            }
-            outputs = {name: value.numpy() for name, value in signature(**inputs).items()}
-            text = {name: np.char.decode(v.astype("S")) if v.dtype == object else v for name, v in outputs.items()}
-            rows = [{name: value[row].tolist() for name, value in text.items()} for row in range(len(instances))]
+            content = answer(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
             self.send_response(200 if self.path == "/v1/models/yt8m:predict" else 404)
             self.end_headers()
-            self.wfile.write(json.dumps({"predictions": rows}).encode())
+            self.wfile.write(json.dumps(content).encode())
 
         def log_message(self, *_):
             pass
@@ -90,11 +114,17 @@ def rpc(signature):
 
 def answers(port, here):
     """What the documented program for a port prints, run against another port."""
+    printed = run_program(port, here, of_segments=False)
+    return re.findall(r"name \d+", printed), list(map(float, re.findall(r"0\.\d+", printed)))
+
+
+def run_program(port, here, of_segments):
+    """Runs the documented program for a port against another port; what it prints."""
     programs = [block.text for block in blocks(ROOT / "docs" / "serving.md") if block.language == "python"]
-    [code] = [text for text in programs if f"localhost:{port}" in text]
+    [code] = [text for text in programs if f"localhost:{port}" in text and ("segments" in text) == of_segments]
     with redirect_stdout(StringIO()) as printed:
         exec(code.replace(f"localhost:{port}", f"localhost:{here}"), {})
-    return re.findall(r"name \d+", printed.getvalue()), list(map(float, re.findall(r"0\.\d+", printed.getvalue())))
+    return printed.getvalue()
 
 
 @pytest.mark.parametrize(("server", "port"), [("rest", 8501), ("rpc", 8500)])
@@ -106,3 +136,20 @@ def test_the_documented_requests_get_the_models_predictions(
     expected = signature(examples=tf.constant(records[:2]))
     assert names == [name.decode() for name in expected["labels"].numpy()[:, :3].ravel()]
     assert scores == pytest.approx(expected["scores"].numpy()[:, :3].ravel().tolist(), abs=1e-6)
+
+
+def test_the_documented_request_for_segments_gets_the_models_predictions(
+    rest_of_segments, frame_record, write_shard, tmp_path, monkeypatch, runs
+):
+    record = frame_record("abcd", frames=12)
+    write_shard(tmp_path / "data" / "demo" / "validate0000.tfrecord", [record])
+    monkeypatch.chdir(tmp_path)
+    printed = run_program(8501, rest_of_segments, of_segments=True)
+
+    lists = tf.train.SequenceExample.FromString(record).feature_lists.feature_list
+    rgb, audio = ([f.bytes_list.value[0] for f in lists[name].feature] for name in ("rgb", "audio"))
+    frames = np.array([list(r + a) for r, a in zip(rgb, audio, strict=True)], np.uint8)
+    called = tf.saved_model.load(str(runs / "netvlad" / "serving" / "7")).signatures["raw_tensors"]
+    segments = tf.constant(np.stack([frames[:5], frames[5:10]]))
+    expected = called(frames=segments, num_frames=tf.constant([5, 5]))["probabilities"].numpy().argmax(axis=1)
+    assert [int(label) for label in re.findall(r"\d+", printed)] == expected.tolist()
