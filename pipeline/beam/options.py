@@ -94,10 +94,8 @@ def check_options(settings: BeamSettings, add_arguments: AddArguments | None = N
                 )
         return
     options = PipelineOptions(list(settings.options))
-    validator = PipelineOptionsValidator(options, None)
-    for errors in (options.view_as(kind).validate(validator) for kind in (pipeline_options.PortableOptions,)):
-        if errors:
-            raise InputError(f"beam.options: {errors[0]}")
+    if errors := options.view_as(pipeline_options.PortableOptions).validate(PipelineOptionsValidator(options, None)):
+        raise InputError(f"beam.options: {errors[0]}")
 
 
 class _Parser(pipeline_options._BeamArgumentParser):

@@ -15,7 +15,8 @@ from apache_beam.portability.api import beam_job_api_pb2 as api
 
 from components.publishing import delete
 from models.errors import InputError
-from pipeline.beam.engine import ANSWER_SECONDS, EngineError, EngineRunner, EngineTimeout, connect
+from pipeline.beam.engine import EngineRunner, EngineTimeout
+from pipeline.beam.jobs import ANSWER_SECONDS, EngineError, connect
 from pipeline.beam.options import beam_args, check_options
 from pipeline.beam.probe import WorkerReport, read_reports, write_report
 from pipeline.beam_settings import PREFLIGHT, BeamSettings

@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -93,6 +94,8 @@ def predict(
     its best segments first; jsonl a line for each video, with the labels of each segment. --evaluate is MAP@K.
     """
     _refuse_unused(context, segments, form, page)
+    if page and out and page.resolve() == out.resolve():
+        raise InputError(f"--page is {str(page)!r}, the file of --out")
     if as_json and out is None:
         raise click.UsageError("--json needs --out: standard output holds the predictions")
     with stderr_to(Path(os.devnull)):  # TensorFlow logs when it starts
@@ -104,6 +107,7 @@ def predict(
         from models.metrics.bootstrap import REPLICATES
         from models.metrics.map_at_k import MapAtK
         from models.metrics.video_metrics import VideoMetrics
+        from pipeline.data.oracle_file import read_oracle_file
         from pipeline.files.output_file import open_output
         from pipeline.prediction import output, segment_output
         from pipeline.prediction.prediction import Prediction
@@ -127,49 +131,53 @@ def predict(
     shards = [Path(file.path) for file in files.files if "://" not in file.path]
     folders = {shard.parent for shard in shards}
     described_by = (folder / name for folder in folders for name in ("vocabulary.csv", "oracle.json"))
-    inputs = [*shards, *described_by, Path(pushed.folder)]
+    models_used = [Path(model.folder) for model in (pushed, gate) if model]
+    inputs = [*shards, *described_by, *models_used, *([Path(label_file)] if label_file else [])]
+    synthetic = read_oracle_file(files) if page else None
     console = Console(stderr=True)
     shown: list[str] = []
     columns = BarColumn(), DownloadColumn(), TextColumn("{task.fields[videos]:,} videos"), TimeRemainingColumn()
     # On a terminal that shows the predictions, a bar would mix with them.
     hidden = not console.is_terminal or (out is None and sys.stdout.isatty())
+    # Opened before the predictions, which take long, and written after them.
+    page_file = open_output(page, inputs, "--page") if page else nullcontext()
     try:
-        with (
-            writing(out),
-            open_output(out, inputs) as file,
-            Progress(*columns, console=console, disable=hidden, transient=True) as progress,
-        ):
-            task = progress.add_task("", total=files.size, videos=0)
+        with writing(page), page_file as html:
+            with (
+                writing(out),
+                open_output(out, inputs) as file,
+                Progress(*columns, console=console, disable=hidden, transient=True) as progress,
+            ):
+                task = progress.add_task("", total=files.size, videos=0)
 
-            def report_rejected(rejected: RejectedRecord) -> None:
-                if len(shown) < SHOWN:
-                    shown.append(str(rejected))
-                progress.console.print(f"rejected: {rejected}", markup=False, highlight=False, soft_wrap=True)
+                def report_rejected(rejected: RejectedRecord) -> None:
+                    if len(shown) < SHOWN:
+                        shown.append(str(rejected))
+                    progress.console.print(f"rejected: {rejected}", markup=False, highlight=False, soft_wrap=True)
 
-            def show_progress(bytes_read: int) -> None:
-                progress.update(task, completed=bytes_read, videos=prediction.videos)
+                def show_progress(bytes_read: int) -> None:
+                    progress.update(task, completed=bytes_read, videos=prediction.videos)
 
-            records = Records(files, level, report_rejected, show_progress)
-            prediction: Prediction | SegmentPrediction
-            if segments:
-                prediction = SegmentPrediction(pushed, records, batch, MapAtK(classes) if evaluate else None, gate)
-                timelines = Timelines(prediction, pushed, show)
-                answers = timelines.watch(prediction.answers())
-                if form == "csv":
-                    lines = segment_output.csv_lines(answers, labels, most)
+                records = Records(files, level, report_rejected, show_progress)
+                prediction: Prediction | SegmentPrediction
+                if segments:
+                    prediction = SegmentPrediction(pushed, records, batch, MapAtK(classes) if evaluate else None, gate)
+                    timelines = Timelines(prediction, pushed, show)
+                    answers = timelines.watch(prediction.answers())
+                    if form == "csv":
+                        lines = segment_output.csv_lines(answers, labels, most)
+                    else:
+                        lines = segment_output.json_lines(answers, labels, top, pushed.names)
                 else:
-                    lines = segment_output.json_lines(answers, labels, top, pushed.names)
-            else:
-                metrics = VideoMetrics(classes, REPLICATES, pushed.card.threshold) if evaluate else None
-                prediction = Prediction(pushed, records, batch, top, metrics)
-                if form == "csv":
-                    lines = output.csv_lines(prediction.answers())
-                else:
-                    lines = output.json_lines(prediction.answers(), pushed.names)
-            file.writelines(lines)
-        if page:
-            with writing(page), open_output(page, inputs, "--page") as file:
-                file.write(timelines.page())
+                    metrics = VideoMetrics(classes, REPLICATES, pushed.card.threshold) if evaluate else None
+                    prediction = Prediction(pushed, records, batch, top, metrics)
+                    if form == "csv":
+                        lines = output.csv_lines(prediction.answers())
+                    else:
+                        lines = output.json_lines(prediction.answers(), pushed.names)
+                file.writelines(lines)
+            if html:
+                html.write(timelines.page(synthetic))
     except BrokenPipeError:  # `| head` has exited
         sys.exit(1)
 

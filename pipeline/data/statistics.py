@@ -18,7 +18,7 @@ from components.example_gen.ingest import plan_shards
 from components.example_gen.input_files import detect_level
 from components.example_gen.splits import SplitPolicy
 from models.errors import InputError
-from pipeline.beam.engine import cancel_recorded_job
+from pipeline.beam.jobs import cancel_recorded_job
 from pipeline.beam.options import beam_args
 from pipeline.beam.preflight import preflight
 from pipeline.beam_settings import JOB_FILE, BeamSettings

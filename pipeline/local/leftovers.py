@@ -78,7 +78,7 @@ def exclusive(folder: Path) -> Iterator[None]:
     """
     with locked(folder):
         if (folder / JOB_FILE).exists():
-            from pipeline.beam.engine import cancel_recorded_job  # imports Beam
+            from pipeline.beam.jobs import cancel_recorded_job  # imports Beam
 
             cancel_recorded_job(folder / JOB_FILE)
         for leftover in leftovers_of_killed_runs(folder):

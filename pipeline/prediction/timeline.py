@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from components.example_gen.synthetic import SyntheticData
 from components.pages import page_templates
 from models.errors import InputError, quote
 from models.features import SEGMENT_FRAMES
@@ -99,8 +100,11 @@ class Timelines:
                 self._records.setdefault(video_id, answer.record)
             yield answer
 
-    def page(self) -> str:
+    def page(self, synthetic: SyntheticData | None) -> str:
         """The page as HTML, of the whole length of the videos.
+
+        Args:
+            synthetic: where the videos are.
 
         Raises:
             InputError: a video to show was not among the answers.
@@ -118,7 +122,7 @@ class Timelines:
             .get_template(PAGE)
             .render(
                 subject=self._model.card.experiment or self._model.folder,
-                synthetic=None,
+                synthetic=synthetic,
                 navigation=None,
                 page="",
                 timelines=timelines,

@@ -17,7 +17,7 @@ from tfx.orchestration import data_types_utils
 from tfx.orchestration.portable import inputs_utils, outputs_utils
 
 from models.errors import InputError
-from pipeline.beam.engine import cancel_recorded_job
+from pipeline.beam.jobs import cancel_recorded_job
 from pipeline.beam.options import beam_args
 from pipeline.beam.preflight import preflight
 from pipeline.beam_settings import BeamSettings
@@ -113,7 +113,7 @@ def _share_inputs(inputs: Artifacts, volume: Path, scratch: Path) -> None:
 
 
 def _check_engine(
-    settings: BeamSettings, inputs: Artifacts, scratch: Path, work_directory: str, step_place: Path
+    settings: BeamSettings, inputs: Artifacts, scratch: Path, work_directory: str, identity: Path
 ) -> Path | None:
     """Cancels the job of a killed attempt, and checks that workers see the inputs and the volume.
 
@@ -122,7 +122,7 @@ def _check_engine(
         inputs: of the step.
         scratch: a folder of this attempt on the volume.
         work_directory: a folder that outlives attempts; "" for none.
-        step_place: a path that is the same for all attempts of the step in this run, and for no others.
+        identity: a path that all attempts of the step in this run share, and no others.
 
     Returns:
         The file in which jobs of this attempt are recorded; None without a work directory.
@@ -131,7 +131,7 @@ def _check_engine(
     if work_directory:
         folder = Path(work_directory, "jobs")
         folder.mkdir(parents=True, exist_ok=True)
-        job_file = folder / f"{hashlib.sha256(str(step_place).encode()).hexdigest()[:16]}.json"
+        job_file = folder / f"{hashlib.sha256(str(identity).encode()).hexdigest()[:16]}.json"
         cancel_recorded_job(job_file)
     preflight(settings, str(scratch), [artifact.uri for [artifact] in inputs.values()], job_file)
     return job_file

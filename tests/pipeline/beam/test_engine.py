@@ -11,8 +11,9 @@ import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from models.errors import InputError
-from pipeline.beam import engine
-from pipeline.beam.engine import EngineError, EngineRunner, EngineTimeout, cancel_recorded_job, last_line
+from pipeline.beam import jobs
+from pipeline.beam.engine import EngineRunner, EngineTimeout
+from pipeline.beam.jobs import EngineError, cancel_recorded_job, last_line
 from pipeline.beam.options import beam_args
 from pipeline.beam_settings import JOB_FILE
 
@@ -119,7 +120,7 @@ def test_a_job_that_its_service_does_not_know_has_ended(tmp_path, job_service):
     ],
 )
 def test_a_job_that_may_still_run_stops_the_next_run(tmp_path, monkeypatch, content, message):
-    monkeypatch.setattr(engine, "CONNECT_SECONDS", 0.2)
+    monkeypatch.setattr(jobs, "CONNECT_SECONDS", 0.2)
     file = tmp_path / JOB_FILE
     file.write_text(content)
     with pytest.raises(InputError) as error:

@@ -3,7 +3,7 @@
 import pytest
 
 from models.errors import InputError
-from pipeline.beam import engine
+from pipeline.beam import jobs
 from pipeline.beam import preflight as module
 from pipeline.beam.preflight import preflight
 from pipeline.beam.probe import WorkerReport
@@ -28,7 +28,7 @@ def test_a_path_that_workers_do_not_see(settings, tmp_path):
 
 
 def test_an_endpoint_that_nobody_listens_at(tmp_path, monkeypatch):
-    monkeypatch.setattr(engine, "CONNECT_SECONDS", 0.2)
+    monkeypatch.setattr(jobs, "CONNECT_SECONDS", 0.2)
     settings = BeamSettings(runner="PortableRunner", options=("--job_endpoint=localhost:1",))
     with pytest.raises(InputError, match=r"--job_endpoint=localhost:1 cannot be reached within 0 s: start the job"):
         preflight(settings, str(tmp_path))

@@ -137,6 +137,14 @@ def test_names_and_ids_on_the_page_are_escaped(runs, frame_record, write_shard, 
     assert "<code>&lt;script&gt;</code>" in html and "<script" not in html
 
 
+def test_the_page_of_synthetic_videos_says_so(runs, data, yt8m, tmp_path):
+    arguments = "predict", runs / "frame-average", "--data", data, "--segments", "--out", tmp_path / "out"
+    page = tmp_path / "page.html"
+    assert yt8m(*arguments, "--page", page).code == 0 and "ynthetic data" not in page.read_text()
+    (data.parent / "oracle.json").write_text('{"synthetic": true}')
+    assert yt8m(*arguments, "--page", page).code == 0 and "ynthetic data" in page.read_text()
+
+
 def test_bad_segments_and_unknown_rated_labels_are_reported(runs, frame_record, write_shard, tmp_path, yt8m):
     ratings = {"segment_start_times": [0, 9], "segment_end_times": [5, 14]}
     records = [
@@ -166,6 +174,15 @@ def test_bad_segments_and_unknown_rated_labels_are_reported(runs, frame_record, 
         (["--segments", "--labels", "other.csv"], "--labels other.csv: has no column Index, expected label ids in it"),
         (["--segments", "--labels", "labels.csv"], "--labels labels.csv, line 3: Index is '25', expected a label of"),
         (["--segments", "--evaluate"], "--evaluate: no segment has a rating (3 segments of 1 video read)"),
+        (
+            ["--segments", "--labels", "known.csv", "--out", "known.csv"],
+            "would replace an input of the command",
+        ),
+        (["--segments", "--out", "x", "--page", "./x"], "--page is 'x', the file of --out"),
+        (
+            ["--segments", "--out", "x", "--page", "no/x"],
+            "--page is 'no/x': No such file or directory",
+        ),
         (["--segments", "--data", "means"], "--segments: means holds video-level records, segments need frames"),
     ],
 )
@@ -177,5 +194,7 @@ def test_a_mistake_is_one_line(
     write_shard(tmp_path / "means" / "a.tfrecord", [video_record()])
     (tmp_path / "labels.csv").write_text("Index\n3\n25\n")
     (tmp_path / "other.csv").write_text("Label\n3\n")
+    (tmp_path / "known.csv").write_text("Index\n3\n")
     answer = yt8m("predict", runs / "netvlad", "--data", "frames", *arguments)
     assert answer.code == 2 and message in answer.err
+    assert not (tmp_path / "x").exists() and (tmp_path / "known.csv").read_text() == "Index\n3\n"
